@@ -1,0 +1,61 @@
+"""The connection to Prefect's API: one client a process, for this stack or for the one that Prefect's settings name.
+
+Danger: a client must not cross a fork; it is made anew in a child.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.exceptions import PrefectHTTPStatusError
+
+from redrive.blocks.errors import ApiUnavailable
+from redrive.blocks.settings import settings
+
+#: Seconds until a call is given up: the server answers slowly while hundreds of runs are created at once.
+REQUEST_TIMEOUT = 60.0
+
+_clients: dict[int, SyncPrefectClient] = {}
+
+
+def api() -> SyncPrefectClient:
+    """The client of this process. Its calls raise `httpx` errors; wrap them in `reachable()` where a person waits."""
+    pid = os.getpid()
+    if pid not in _clients:
+        _clients.clear()
+        here = settings()
+        _clients[pid] = SyncPrefectClient(
+            here.api_url,
+            auth_string=here.auth_string(),
+            httpx_settings={"timeout": REQUEST_TIMEOUT},
+        )
+    return _clients[pid]
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turns what a call raises when the API is away or refuses us into one sentence.
+
+    Raises:
+        ApiUnavailable: no connection, no answer in time, or a wrong password.
+    """
+    url = settings().api_url
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise ApiUnavailable(
+            f"Prefect's API at {url} does not answer ({type(error).__name__}): start the stack with `redrive up`, or set PREFECT_API_URL"
+        ) from error
+    except PrefectHTTPStatusError as error:
+        status = error.response.status_code
+        if status in {401, 403}:
+            raise ApiUnavailable(
+                f"Prefect's API at {url} refused the password: set PREFECT_API_AUTH_STRING, or run `eval \"$(redrive env)\"`"
+            ) from error
+        if status >= 500:  # noqa: PLR2004  (HTTP's own class of server errors)
+            raise ApiUnavailable(f"Prefect's API at {url} answered {status}: see `redrive status` and its log") from error
+        raise

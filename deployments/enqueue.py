@@ -1,0 +1,224 @@
+"""Asking for work: `enqueue("mail", {...}, key="invoice-7")` makes one job, however often it is called with that key.
+
+Danger: a key is remembered as long as Prefect keeps the run; after retention has deleted it, the same key makes a new job.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID, uuid4
+
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
+
+from redrive.blocks.errors import Conflict, NotFound, ParameterError
+from redrive.blocks.prefect_api import api, reachable
+from redrive.deployments.catalog import job_type
+from redrive.deployments.job_type import QUEUES, Queue
+from redrive.deployments.parameters import checked
+from redrive.deployments.run_labels import ASKED, KEY
+
+#: Prefect's own limit of runs in one bulk call.
+BULK_LIMIT = 100
+#: Seconds a deployment is remembered, so that a producer's loop does not read it for every job.
+DEPLOYMENT_SECONDS = 30.0
+#: Seconds between two looks at a job that is waited for.
+POLL_SECONDS = 0.5
+
+_deployments: dict[str, tuple[float, DeploymentResponse]] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A job that Prefect's database holds now: it will end Completed, Cancelled by a person, or as a dead letter.
+
+    Attributes:
+        id: the flow run. new: False if a job with this key was there already. due: when it may start.
+    """
+
+    id: UUID
+    job: str
+    name: str
+    key: str | None
+    new: bool
+    due: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One job of `enqueue_many`."""
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+
+
+def enqueue(
+    job: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    key: str | None = None,
+    queue: Queue | None = None,
+    delay: timedelta | float | None = None,
+    at: datetime | None = None,
+    tags: Sequence[str] = (),
+) -> Accepted:
+    """Ask for one job and return when it is durable.
+
+    Args:
+        job: name of the job type. parameters: what its flow takes.
+        key: idempotency key: equal keys of one job type make one job.
+        queue: instead of the job type's own.
+        delay: seconds or timedelta from now until it is due. at: the time it is due; not both.
+
+    Raises:
+        UnknownJob, ParameterError: with what would fit. ApiUnavailable: nothing was accepted; ask again with the same key.
+    """
+    return enqueue_many(job, [Item(parameters=parameters or {}, key=key)], queue=queue, delay=delay, at=at, tags=tags)[0]
+
+
+def enqueue_many(
+    job: str,
+    items: Iterable[Item | Mapping[str, Any]],
+    *,
+    queue: Queue | None = None,
+    delay: timedelta | float | None = None,
+    at: datetime | None = None,
+    tags: Sequence[str] = (),
+) -> list[Accepted]:
+    """Ask for many jobs of one type, a hundred a call; all are checked before the first is created.
+
+    Args:
+        items: `Item`s, or plain parameters of jobs without a key. Otherwise as `enqueue`.
+
+    Raises:
+        as `enqueue`; if the API goes away in the middle, what was accepted stays, and keys make asking again safe.
+    """
+    wanted = [item if isinstance(item, Item) else Item(parameters=item) for item in items]
+    due = _due(delay, at)
+    if queue is not None and queue not in QUEUES:
+        raise ParameterError(f"there is no queue {queue!r}; the queues are {', '.join(QUEUES)}")
+    with reachable():
+        deployment = deployment_of(job)
+        schema, defaults = deployment.parameter_openapi_schema or {}, deployment.parameters or {}
+        bodies = [
+            _body(item, checked(job, item.parameters, schema, defaults), queue=queue, due=due, tags=tags)
+            for item in wanted
+        ]
+        accepted: list[Accepted] = []
+        for batch in _batches(bodies):
+            runs = _create(deployment.id, batch)
+            accepted += [_accepted(job, run, body) for run, body in zip(runs, batch, strict=True)]
+        return accepted
+
+
+def wait_for(job_id: UUID, *, timeout: float | None = None) -> FlowRun:
+    """The run once it ended for good (a wait for the next try is no end).
+
+    Raises:
+        TimeoutError: it did not end within `timeout` seconds; it goes on.
+        NotFound: there is no such job (any more).
+    """
+    give_up = None if timeout is None else time.monotonic() + timeout
+    with reachable():
+        while True:
+            try:
+                run = api().read_flow_run(job_id)
+            except ObjectNotFound:
+                raise NotFound(f"there is no job {job_id}; was its deployment deleted?") from None
+            if run.state is not None and run.state.is_final():
+                return run
+            if give_up is not None and time.monotonic() > give_up:
+                said = run.state.name if run.state else "unknown"
+                raise TimeoutError(f"job {run.name} ({job_id}) is still {said} after {timeout:g} s; it goes on")
+            time.sleep(POLL_SECONDS)
+
+
+def deployment_of(job: str) -> DeploymentResponse:
+    """The deployment of a job type.
+
+    Raises:
+        UnknownJob: no such job type. Conflict: it is in the catalog but not registered yet.
+    """
+    remembered = _deployments.get(job)
+    if remembered and time.monotonic() - remembered[0] < DEPLOYMENT_SECONDS:
+        return remembered[1]
+    try:
+        found = api().read_deployment_by_name(f"{job}/{job}")
+    except ObjectNotFound:
+        # Only now is the catalog needed: a producer may ask for job types whose code it does not have.
+        known = job_type(job)
+        raise Conflict(f"job type {known.name!r} is not registered with Prefect yet: run `redrive up` or `prefect deploy --all`") from None
+    _deployments[job] = (time.monotonic(), found)
+    return found
+
+
+def _due(delay: timedelta | float | None, at: datetime | None) -> datetime | None:
+    if delay is not None and at is not None:
+        raise ParameterError("give a delay or a time, not both")
+    if delay is not None:
+        wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        if wait < timedelta(0):
+            raise ParameterError(f"a delay of {wait.total_seconds():g} s lies in the past; give 0 or more")
+        return datetime.now(UTC) + wait
+    return at.astimezone(UTC) if at is not None else None
+
+
+def _body(
+    item: Item, parameters: dict[str, Any], *, queue: Queue | None, due: datetime | None, tags: Sequence[str]
+) -> dict[str, Any]:
+    details = {"scheduled_time": due.isoformat()} if due else {}
+    body: dict[str, Any] = {
+        "parameters": parameters,
+        "state": {"type": "SCHEDULED", "name": "Scheduled", "state_details": details},
+        "tags": list(tags),
+        "labels": {ASKED: uuid4().hex, **({KEY: item.key} if item.key else {})},
+    }
+    if item.key:
+        body["idempotency_key"] = item.key
+    if queue:
+        body["work_queue_name"] = queue
+    return body
+
+
+def _create(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Create the runs; returns each as the API tells it, in order."""
+    path = {"id": deployment}
+    if len(batch) == 1:
+        return [api().request("POST", "/deployments/{id}/create_flow_run", path_params=path, json=batch[0]).json()]
+    answer = api().request("POST", "/deployments/{id}/create_flow_run/bulk", path_params=path, json=batch)  # type: ignore[arg-type]
+    results = answer.json()["results"]
+    if refused := [result["error"] for result in results if result["status"] != "CREATED"]:
+        raise ParameterError(
+            f"{len(refused)} of {len(results)} jobs were refused, the others accepted; the first because: {refused[0]}"
+        )
+    ids = [result["flow_run_id"] for result in results]
+    if not any("idempotency_key" in body for body in batch):
+        return [{"id": one, "labels": body["labels"], "state": body["state"]} for one, body in zip(ids, batch, strict=True)]
+    # The bulk call does not tell new jobs from known ones; the runs themselves do.
+    found = api().request("POST", "/flow_runs/filter", json={"flow_runs": {"id": {"any_": ids}}, "limit": BULK_LIMIT})
+    runs = {run["id"]: run for run in found.json()}
+    return [runs[one] for one in ids]
+
+
+def _accepted(job: str, run: dict[str, Any], body: dict[str, Any]) -> Accepted:
+    scheduled = ((run.get("state") or {}).get("state_details") or {}).get("scheduled_time")
+    return Accepted(
+        id=UUID(run["id"]),
+        job=job,
+        name=run.get("name", ""),
+        key=body.get("idempotency_key"),
+        new=(run.get("labels") or {}).get(ASKED) == body["labels"][ASKED],
+        due=datetime.fromisoformat(scheduled) if scheduled else None,
+    )
+
+
+def _batches(bodies: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    rest = iter(bodies)
+    while batch := list(islice(rest, BULK_LIMIT)):
+        yield batch

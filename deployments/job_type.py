@@ -1,0 +1,94 @@
+"""A job type: one kind of work that can be asked for, as data.
+
+Danger: the entrypoint is a string on purpose; whoever enqueues must never load what the work itself needs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from redrive.blocks.errors import CatalogError
+from redrive.blocks.retry import RetryPolicy
+
+Queue = Literal["high", "default", "low"]
+QUEUES: dict[Queue, int] = {"high": 1, "default": 2, "low": 3}
+"""The queues of work pool `jobs` with their priority; 1 is served first."""
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ENTRYPOINT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+class Schedule(BaseModel):
+    """When a job type starts by itself: a cron line in a time zone.
+
+    Args:
+        cron: five fields, or `@daily` and the like.
+        timezone: IANA name; daylight saving is followed, so 07:00 stays 07:00.
+        parameters: for the jobs of this schedule, over the job type's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    cron: str
+    timezone: str = "UTC"
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    active: bool = True
+
+    @model_validator(mode="after")
+    def _known_zone(self) -> Self:
+        if self.timezone not in available_timezones():
+            raise ValueError(f"{self.timezone!r} is no IANA time zone; write one like Europe/Berlin or UTC")
+        ZoneInfo(self.timezone)
+        return self
+
+
+class JobType(BaseModel):
+    """One kind of work.
+
+    Args:
+        name: `[a-z0-9-]`; also the name of its flow and of its deployment.
+        entrypoint: `module.function` of the flow.
+        policy: how it is retried; `retry-policy/<name>` saved in Prefect overrides it.
+        queue: `high`, `default` or `low`.
+        pool: work pool; `ops` for housekeeping, which never enters the ledger.
+        parameters: defaults over those of the flow's signature.
+
+    Raises:
+        CatalogError: a value that does not fit; the message names it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    entrypoint: str
+    description: str = ""
+    policy: RetryPolicy = Field(default_factory=RetryPolicy)
+    queue: Queue = "default"
+    pool: Literal["jobs", "ops"] = "jobs"
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    schedules: tuple[Schedule, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    def __init__(self, name: str | None = None, **values: Any) -> None:
+        try:
+            super().__init__(**({"name": name} if name is not None else {}), **values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            said = str(first["msg"]).removeprefix("Value error, ")
+            raise CatalogError(f"job type {name!r}: {f'{where}: ' if where else ''}{said}") from None
+
+    @model_validator(mode="after")
+    def _well_named(self) -> Self:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError("a name is made of lower-case letters, digits and single dashes, like `monthly-report`")
+        if not _ENTRYPOINT.fullmatch(self.entrypoint):
+            raise ValueError(f"entrypoint {self.entrypoint!r} must be `module.function`, like `my_jobs.greet`")
+        return self
+
+    @property
+    def deployment(self) -> str:
+        """Name of its deployment as Prefect's commands take it: `flow/deployment`."""
+        return f"{self.name}/{self.name}"

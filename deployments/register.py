@@ -1,0 +1,180 @@
+"""Registering the catalog with Prefect: work pools, queues, blocks and one deployment per job type. Safe to repeat.
+
+Danger: what a person changed in Prefect's UI stays: a paused schedule, an edited block. Only what Redrive itself wrote last
+is written over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any
+
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.objects import Deployment
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from prefect.utilities.callables import parameter_schema
+
+from redrive.blocks.errors import CatalogError
+from redrive.blocks.prefect_api import api, reachable
+from redrive.blocks.settings import Settings
+from redrive.deployments.catalog import catalog
+from redrive.deployments.default_blocks import save_default_blocks
+from redrive.deployments.job_type import QUEUES, JobType, Schedule
+
+Say = Callable[[str], None]
+
+#: Worker type of the pools: Prefect's own.
+POOL_TYPE = "process"
+POOLS = {
+    "jobs": "The company's background work.",
+    "ops": "Redrive's own housekeeping: dead-letter review and pruning.",
+}
+
+
+def register(settings: Settings, say: Say = lambda _: None) -> None:
+    """Make Prefect know everything in the catalog.
+
+    Raises:
+        ApiUnavailable: Prefect cannot be reached.
+        CatalogError: a job type whose code cannot be loaded.
+    """
+    jobs = catalog().values()
+    with _prefect_settings(settings), reachable():
+        client = api()
+        for pool, description in POOLS.items():
+            _pool(client, pool, description)
+        _queues(client)
+        say(f"work pools {', '.join(POOLS)}; queues {', '.join(QUEUES)}")
+        say(f"blocks {', '.join(save_default_blocks(settings))}")
+        # The flows' libraries load one after another; the calls to the API go side by side.
+        flows = [(job, _load(job)) for job in jobs]
+        with ThreadPoolExecutor(4) as pool_of_calls:
+            list(pool_of_calls.map(lambda pair: _deployment(client, *pair), flows))
+        say(f"{len(flows)} deployments: {', '.join(job.name for job, _ in flows)}")
+
+
+def _prefect_settings(settings: Settings) -> AbstractContextManager[Any]:
+    """Blocks find their server by Prefect's own settings, not through our client."""
+    return temporary_settings({PREFECT_API_URL: settings.api_url, PREFECT_API_AUTH_STRING: settings.auth_string()})
+
+
+def _pool(client: SyncPrefectClient, name: str, description: str) -> None:
+    try:
+        client.read_work_pool(name)
+    except ObjectNotFound:
+        try:
+            client.create_work_pool(WorkPoolCreate(name=name, type=POOL_TYPE, description=description))
+        except ObjectAlreadyExists:  # somebody else registers at the same time
+            return
+        client.update_work_pool(name, WorkPoolUpdate(base_job_template=_job_template()))
+
+
+def _job_template() -> dict[str, Any]:
+    """The template of Prefect's process worker, whose default this is too when a worker first polls an empty pool."""
+    from prefect.workers.process import ProcessWorker  # noqa: PLC0415  (half a second that producers need not pay)
+
+    return ProcessWorker.get_default_base_job_template()
+
+
+def _queues(client: SyncPrefectClient) -> None:
+    answer = client.request("POST", "/work_pools/{name}/queues/filter", path_params={"name": "jobs"}, json={})
+    there = {queue["name"]: queue for queue in answer.raise_for_status().json()}
+    for name, priority in QUEUES.items():
+        if name not in there:
+            client.request(
+                "POST", "/work_pools/{name}/queues", path_params={"name": "jobs"}, json={"name": name, "priority": priority}
+            ).raise_for_status()
+        elif there[name]["priority"] != priority:
+            client.request(
+                "PATCH",
+                "/work_pools/{name}/queues/{queue}",
+                path_params={"name": "jobs", "queue": name},
+                json={"priority": priority},
+            ).raise_for_status()
+
+
+def _load(job: JobType) -> Flow[..., Any]:
+    try:
+        return load_flow_from_entrypoint(job.entrypoint, use_placeholder_flow=False)
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise CatalogError(
+            f"job type {job.name!r}: {job.entrypoint} cannot be loaded: {type(cause).__name__}: {cause}"
+        ) from error
+
+
+def _deployment(client: SyncPrefectClient, job: JobType, flow: Flow[..., Any]) -> None:
+    if flow.name != job.name:
+        raise CatalogError(
+            f"job type {job.name!r}: {job.entrypoint} is the flow {flow.name!r}; decorate it with @job(...) of this job type"
+        )
+    flow_id = client.create_flow_from_name(flow.name)
+    try:
+        there: Deployment | None = client.read_deployment_by_name(job.deployment)  # type: ignore[assignment]
+    except ObjectNotFound:
+        there = None
+    client.create_deployment(
+        flow_id,
+        job.name,
+        version=flow.version,
+        schedules=_schedules(job) if there is None else None,
+        parameters=job.parameters,
+        description=job.description or flow.description,
+        work_pool_name=job.pool,
+        work_queue_name=job.queue if job.pool == "jobs" else "default",
+        tags=list(job.tags),
+        entrypoint=job.entrypoint,
+        path=".",
+        parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
+        enforce_parameter_schema=True,
+    )
+    if there is not None:
+        _renew_schedules(client, job, there)
+
+
+def _schedules(job: JobType) -> list[DeploymentScheduleCreate]:
+    return [
+        DeploymentScheduleCreate(
+            schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
+            active=schedule.active,
+            parameters=schedule.parameters,
+            slug=_slug(schedule),
+        )
+        for schedule in job.schedules
+    ]
+
+
+def _slug(schedule: Schedule) -> str:
+    """The definition's hash: a changed schedule is a new one, an unchanged one keeps its pause."""
+    text = json.dumps([schedule.cron, schedule.timezone, schedule.parameters], sort_keys=True)
+    return f"redrive-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _renew_schedules(client: SyncPrefectClient, job: JobType, there: Deployment) -> None:
+    wanted = {schedule.slug: schedule for schedule in _schedules(job)}
+    mine = {schedule.slug: schedule for schedule in there.schedules if str(schedule.slug or "").startswith("redrive-")}
+    by_definition = {_definition(schedule) for schedule in there.schedules}
+    for slug, old in mine.items():
+        if slug not in wanted:
+            client.delete_deployment_schedule(there.id, old.id)
+    new = [s for slug, s in wanted.items() if slug not in mine and _definition(s) not in by_definition]
+    if new:
+        client.create_deployment_schedules(there.id, new)
+
+
+def _definition(schedule: Any) -> tuple[str, str, str]:
+    timing = schedule.schedule
+    return (
+        str(getattr(timing, "cron", timing)),
+        str(getattr(timing, "timezone", "")),
+        json.dumps(schedule.parameters or {}, sort_keys=True),
+    )

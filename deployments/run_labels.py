@@ -1,0 +1,42 @@
+"""The labels `redrive.*` on a flow run: the home of tries, crashes and first start, and who wrote what.
+
+Danger: label values are JSON scalars; times are written as ISO 8601 text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from prefect.client.schemas.objects import State, StateType
+
+TRIES = "redrive.tries"
+CRASHES = "redrive.crashes"
+FIRST_START = "redrive.first_start"
+#: When tries were last counted afresh.
+REDRIVEN_AT = "redrive.redriven_at"
+#: The idempotency key, as given.
+KEY = "redrive.key"
+#: Drawn anew for each request to enqueue, so that the answer tells a new job from the one that was there.
+ASKED = "redrive.asked"
+#: The dead job that this one replaces with edited parameters.
+REPLACES = "redrive.replaces"
+
+DEAD_LETTER = "DeadLetter"
+
+
+def moment(value: Any) -> datetime | None:
+    """The time in a label; None if there is none or it cannot be read."""
+    try:
+        return datetime.fromisoformat(str(value)) if value else None
+    except ValueError:
+        return None
+
+
+def died_since(history: Iterable[State[Any]], since: datetime | None) -> bool:
+    """Whether the state history shows a final failure later than `since`, that is, a redrive that nobody counted yet."""
+    return any(
+        state.type is StateType.FAILED and state.timestamp is not None and (since is None or state.timestamp > since)
+        for state in history
+    )

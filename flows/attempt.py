@@ -1,0 +1,141 @@
+"""One attempt of a job: what earlier attempts left in the run's labels, and what its steps do now.
+
+Danger: labels are merged by the server, not compared; only the process that runs the job, or whoever holds the rescue lock,
+writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+
+from redrive.blocks.prefect_api import api
+from redrive.blocks.retry import RetryPolicy
+from redrive.blocks.retry_block import effective_policy
+from redrive.deployments.job_type import JobType
+from redrive.deployments.run_labels import CRASHES, FIRST_START, KEY, REDRIVEN_AT, TRIES, died_since, moment
+
+
+@dataclass
+class Attempt:
+    """What is running now.
+
+    Attributes:
+        id: the flow run's id. key: the job's idempotency key, else the run id; put it into effects so they happen once.
+        tries: tries spent by earlier attempts. crashes: process deaths so far.
+        first_start: first start, or first start after the last redrive.
+    """
+
+    id: UUID
+    key: str
+    job: JobType
+    policy: RetryPolicy
+    tries: int = 0
+    crashes: int = 0
+    first_start: datetime = field(default_factory=lambda: datetime.now(UTC))
+    parameters: dict[str, Any] = field(default_factory=dict)
+    #: False for a job called as a plain function or as a subflow: nobody would start it again, so waits stay in process.
+    can_leave: bool = True
+    _failed_steps: list[tuple[BaseException, int, str]] = field(default_factory=list)
+
+    @property
+    def number(self) -> int:
+        """Which try this is, counted from 1."""
+        return self.tries + 1
+
+    def note_failed_step(self, error: BaseException, *, executions: int, step: str) -> None:
+        """A step raised `error` in its `executions`-th execution of this attempt."""
+        self._failed_steps.append((error, executions, step))
+
+    def failed_step(self, error: BaseException) -> tuple[int, str | None]:
+        """Executions and name of the step that `error` comes from; one execution and None if the job's own body raised it."""
+        chain = set(_chain(error))
+        for noted, executions, step in reversed(self._failed_steps):
+            if id(noted) in chain:
+                return executions, step
+        return 1, None
+
+
+_current: ContextVar[Attempt | None] = ContextVar("redrive_attempt", default=None)
+
+
+def current_attempt() -> Attempt | None:
+    """The attempt this code runs in; None outside of a job."""
+    return _current.get()
+
+
+@dataclass(frozen=True)
+class CurrentJob:
+    """The running job: `id` of the run, `key` to put into effects, `name` of the job type, `number` of the try."""
+
+    id: str
+    key: str
+    name: str
+    number: int
+
+
+def current_job() -> CurrentJob:
+    """The job this code runs in; outside of one, a stand-in with the id and key `none`."""
+    attempt = _current.get()
+    if attempt is None:
+        return CurrentJob(id="none", key="none", name="none", number=1)
+    return CurrentJob(id=str(attempt.id), key=attempt.key, name=attempt.job.name, number=attempt.number)
+
+
+@contextmanager
+def attempt_of(job: JobType) -> Iterator[Attempt | None]:
+    """The attempt for the flow run that is starting here."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        yield None
+        return
+    attempt = _begin(job, context.flow_run, context.parameters or {})
+    token = _current.set(attempt)
+    try:
+        yield attempt
+    finally:
+        _current.reset(token)
+
+
+def _begin(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
+    labels = dict(run.labels)
+    key = str(labels.get(KEY) or run.idempotency_key or run.id)
+    can_leave = run.deployment_id is not None and run.parent_task_run_id is None
+    attempt = Attempt(
+        id=run.id, key=key, job=job, policy=job.policy, parameters=parameters, can_leave=can_leave
+    )
+    if not can_leave:
+        return attempt
+    attempt.policy = effective_policy(job.name, job.policy)
+    if (run.run_count or 0) <= 1:
+        return attempt
+    if died_since(api().read_flow_run_states(run.id), moment(labels.get(REDRIVEN_AT))):
+        # Somebody pressed Retry in Prefect's UI: that is a redrive, and counts afresh.
+        now = datetime.now(UTC).isoformat()
+        api().update_flow_run_labels(run.id, {TRIES: 0, CRASHES: 0, FIRST_START: now, REDRIVEN_AT: now})
+        return attempt
+    attempt.tries = int(labels.get(TRIES) or 0)
+    attempt.crashes = int(labels.get(CRASHES) or 0)
+    attempt.first_start = moment(labels.get(FIRST_START)) or run.start_time or attempt.first_start
+    return attempt
+
+
+def _chain(error: BaseException) -> Iterator[int]:
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        one = todo.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield id(one)
+            todo += [one.__cause__, one.__context__]
+            if isinstance(one, BaseExceptionGroup):
+                todo += one.exceptions

@@ -1,0 +1,172 @@
+"""The job decorator: a Prefect flow that follows its retry policy to the end.
+
+A try that failed waits in the process (short), gives its slot back and waits as AwaitingRetry (long), or is buried as
+DeadLetter; steps do the short waits themselves. A job called as a plain function or as a subflow simply raises.
+
+Danger: the wrapper leaves by Prefect's pause signal; nothing between it and the engine may catch `BaseException`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+from prefect import Flow
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import Pause
+from prefect.logging import get_run_logger
+from prefect.states import AwaitingRetry, State
+
+from redrive.blocks.errors import Snooze
+from redrive.blocks.prefect_api import api
+from redrive.deployments.catalog import catalog
+from redrive.deployments.job_type import JobType
+from redrive.deployments.run_labels import DEAD_LETTER, FIRST_START, TRIES
+from redrive.flows.attempt import Attempt, attempt_of, current_job
+from redrive.flows.decision import Bury, RetryAt, after_failure
+from redrive.flows.failure_report import report_failure
+from redrive.flows.listeners import on_failed, on_finished, on_started, tell
+from redrive.flows.prefect_private import propose
+from redrive.flows.step import step
+
+__all__ = ["current_job", "job", "on_failed", "on_finished", "on_started", "step"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def job(job_type: JobType, **options: Any) -> Callable[[Callable[P, R]], Flow[P, R]]:
+    """Make a function the work of a job type: `@job(GREET)`.
+
+    Args:
+        job_type: the catalog entry; its name is the flow's name, its policy decides about retries.
+        options: further options of Prefect's `@flow`; `retries` is not among them, the policy has them.
+    """
+
+    def decorate(function: Callable[P, R]) -> Flow[P, R]:
+        run = _async_body(job_type, function) if inspect.iscoroutinefunction(function) else _body(job_type, function)
+        return Flow(
+            fn=run,
+            **{
+                "name": job_type.name,
+                "description": job_type.description or None,
+                "retries": 0,
+                "persist_result": True,
+                "log_prints": True,
+                **options,
+            },
+        )
+
+    return decorate
+
+
+def _body(job_type: JobType, function: Callable[P, R]) -> Callable[P, R]:
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        with attempt_of(job_type) as attempt:
+            if attempt is None or not attempt.can_leave:
+                return function(*args, **kwargs)
+            _start(attempt)
+            while True:
+                try:
+                    result = function(*args, **kwargs)
+                except Exception as error:
+                    wait = _after(attempt, error)
+                    if isinstance(wait, State):
+                        return wait
+                    time.sleep(wait)
+                else:
+                    tell("finished", attempt, result=result)
+                    return result
+
+    return run
+
+
+def _async_body(job_type: JobType, function: Callable[P, Any]) -> Callable[P, Any]:
+    @wraps(function)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        with attempt_of(job_type) as attempt:
+            if attempt is None or not attempt.can_leave:
+                return await function(*args, **kwargs)
+            _start(attempt)
+            while True:
+                try:
+                    result = await function(*args, **kwargs)
+                except Exception as error:
+                    wait = _after(attempt, error)
+                    if isinstance(wait, State):
+                        return wait
+                    await asyncio.sleep(wait)
+                else:
+                    tell("finished", attempt, result=result)
+                    return result
+
+    return run
+
+
+def _start(attempt: Attempt) -> None:
+    # Listeners of a project may be registered by any of its job modules, not only by the one this job comes from.
+    catalog()
+    tell("started", attempt)
+
+
+def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
+    """Seconds to wait here before the next try, or the state that ends the job.
+
+    Raises:
+        Pause: the job waits for its next try outside of this process.
+    """
+    executions, failed_step = attempt.failed_step(error)
+    now = datetime.now(UTC)
+    decision = after_failure(
+        attempt.policy,
+        error=error,
+        tries=attempt.tries + (0 if isinstance(error, Snooze) else executions),
+        first_start=attempt.first_start,
+        now=now,
+        draw=random.random(),  # noqa: S311  (jitter, not a secret)
+    )
+    logger = get_run_logger()
+    if isinstance(decision, Bury):
+        logger.error("%s", decision.message, exc_info=error)
+        return _bury(attempt, error, decision, failed_step, logger)
+    logger.warning("%s", decision.message, exc_info=None if isinstance(error, Snooze) else error)
+    seconds = (decision.at - now).total_seconds()
+    if failed_step is None and seconds <= attempt.policy.hold_slot and not isinstance(error, Snooze):
+        attempt.tries = decision.tries
+        return seconds
+    _leave(attempt, decision)
+
+
+def _bury(
+    attempt: Attempt, error: Exception, decision: Bury, failed_step: str | None, logger: logging.Logger | Any
+) -> State[Any]:
+    try:
+        api().update_flow_run_labels(
+            attempt.id, {TRIES: decision.tries, FIRST_START: attempt.first_start.isoformat()}
+        )
+        report_failure(attempt, error, verdict=decision, step=failed_step)
+    except Exception:  # the state below is what counts: the keeper finds the job by it, with or without a report
+        logger.warning("the failure report could not be written; the log has the traceback", exc_info=True)
+    tell("failed", attempt, error=error)
+    return State(type=StateType.FAILED, name=DEAD_LETTER, message=decision.message, data=error)
+
+
+def _leave(attempt: Attempt, decision: RetryAt) -> NoReturn:
+    api().update_flow_run_labels(
+        attempt.id, {TRIES: decision.tries, FIRST_START: attempt.first_start.isoformat()}
+    )
+    state = propose(
+        AwaitingRetry(scheduled_time=decision.at, message=decision.message),
+        attempt.id,
+    )
+    # A run that waits has no process; with the old pid still on it, cancelling would hang until that pid answers.
+    api().request("PATCH", "/flow_runs/{id}", path_params={"id": attempt.id}, json={"infrastructure_pid": None})
+    raise Pause(state=state)

@@ -1,0 +1,161 @@
+"""A step: a Prefect task that declares its retries from the policy and remembers what it completed.
+
+Danger: inside a job, a step runs with the job's effective policy (block override) and with what earlier attempts left of
+the tries; outside of one it is a plain Prefect task with the declared retries.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task
+from prefect.cache_policies import DEFAULT, NO_CACHE, CachePolicy
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+
+from redrive.blocks.errors import PermanentError, Snooze
+from redrive.blocks.retry import RetryPolicy
+from redrive.flows.attempt import current_attempt
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_no_key: ContextVar[str | None] = ContextVar("redrive_step_no_key", default=None)
+
+
+class StepKey(CachePolicy):
+    """Prefect's default key (inputs, source of the task, run), which says when inputs have none instead of dropping it."""
+
+    def compute_key(
+        self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
+    ) -> str | None:
+        _no_key.set(None)
+        try:
+            return DEFAULT.compute_key(task_ctx=task_ctx, inputs=inputs, flow_parameters=flow_parameters, **kwargs)
+        except Exception as error:  # Prefect raises what the serializers raise, which is anything
+            _no_key.set(f"{type(error).__name__}: {error}".splitlines()[0])
+            return None
+
+
+class Step(Task[P, R]):
+    """A task made by `step`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return Task.__call__(self._in_this_attempt(), *args, **kwargs)
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        return Task.submit(self._in_this_attempt(), *args, **kwargs)
+
+    def map(self, *args: Any, **kwargs: Any) -> Any:
+        return Task.map(self._in_this_attempt(), *args, **kwargs)
+
+    def _in_this_attempt(self) -> Step[P, R]:
+        attempt = current_attempt()
+        if attempt is None:
+            return self
+        options = attempt.policy.task_options(spent=attempt.tries)
+        mine = copy.copy(self)
+        mine.retries = options["retries"]
+        mine.retry_delay_seconds = options["retry_delay_seconds"]
+        mine.retry_jitter_factor = options["retry_jitter_factor"]
+        mine.timeout_seconds = options["timeout_seconds"]
+        return mine
+
+
+def step(
+    policy: RetryPolicy | None = None, *, name: str | None = None, reuse: bool = True, **options: Any
+) -> Callable[[Callable[P, R]], Step[P, R]]:
+    """Make a function a step: `@step(GREET.policy)`.
+
+    Args:
+        policy: retries, delays, jitter and timeout as declared; the default policy if None.
+        name: shown in Prefect's UI; the function's name if None.
+        reuse: a step that completed is not run again when its job is. Two calls with equal inputs in one job are then one
+            execution; give False where each call must run.
+        options: further options of Prefect's `@task`.
+    """
+    declared = policy or RetryPolicy()
+
+    def decorate(function: Callable[P, R]) -> Step[P, R]:
+        return Step(
+            fn=_noting(function),
+            name=name or getattr(function, "__name__", "step"),
+            persist_result=reuse,
+            cache_policy=StepKey() if reuse else NO_CACHE,
+            retry_condition_fn=may_retry_in_process,
+            **{**declared.task_options(), **options},
+        )
+
+    return decorate
+
+
+def may_retry_in_process(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    """Prefect's question after a failed try that has a retry left: wait here, or leave it to the job decorator?"""
+    error = state.data if isinstance(state.data, BaseException) else None
+    attempt = current_attempt()
+    policy = attempt.policy if attempt else RetryPolicy()
+    if error is None:
+        return True
+    if attempt is not None:
+        attempt.note_failed_step(error, executions=task_run.run_count, step=task.name)
+    if isinstance(error, Snooze) or policy.is_permanent(error):
+        return False
+    if attempt is None or not attempt.can_leave:
+        return True
+    tries = attempt.tries + task_run.run_count
+    wait = policy.base_delay(tries)
+    if wait > policy.hold_slot:
+        return False
+    return not policy.past_deadline(first_start=attempt.first_start, at=datetime.now(UTC))
+
+
+def _noting(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, noting which execution of the step raised; Prefect calls no condition after the last one."""
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+            _refuse_without_key()
+            try:
+                return await function(*args, **kwargs)
+            except Exception as error:
+                _note(error)
+                raise
+
+        return run_async  # type: ignore[return-value]  # ParamSpec cannot say "the same coroutine function"
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return function
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        _refuse_without_key()
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            _note(error)
+            raise
+
+    return run
+
+
+def _note(error: Exception) -> None:
+    attempt, context = current_attempt(), TaskRunContext.get()
+    if attempt is not None and context is not None:
+        attempt.note_failed_step(error, executions=context.task_run.run_count, step=context.task.name)
+
+
+def _refuse_without_key() -> None:
+    said, context = _no_key.get(), TaskRunContext.get()
+    if said is None or context is None:
+        return
+    _no_key.set(None)
+    raise PermanentError(
+        f"step {context.task.name!r} cannot remember that it completed, because its inputs have no stable key ({said}): "
+        "give it values Prefect can hash (paths, numbers, pydantic models), or declare it with reuse=False"
+    )
