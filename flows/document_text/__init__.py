@@ -1,0 +1,1 @@
+"""Text and metadata out of documents, read in disposable child processes."""
