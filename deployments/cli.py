@@ -1,0 +1,72 @@
+"""The `redrive` command: its parts are loaded only when they are called, so that `redrive status` stays quick.
+
+Danger: errors of Redrive become one sentence on standard error and an exit code; anything else is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from redrive.blocks.errors import RedriveError
+from redrive.blocks.settings import settings
+from redrive.deployments.exit_codes import ExitCode, exit_code_of
+
+app = App(
+    name="redrive",
+    help="Background work on Prefect where no job disappears.",
+    version_flags=["--version"],
+    default_parameter=None,
+    exit_on_error=False,
+    print_error=False,
+    result_action="return_value",
+)
+
+# Named as text: this folder may not import infra/, and nobody should wait for Prefect's import to read a help page.
+app.command("redrive.infra.local.cli:up", name="up", help="Start the local stack: databases, Prefect, worker, mail server.")
+app.command("redrive.infra.local.cli:down", name="down", help="Stop the local stack; data stays.")
+app.command("redrive.infra.local.cli:status", name="status", help="What runs and how it is.")
+app.command("redrive.infra.local.cli:env", name="env", help="Exports that point Prefect's own commands at this stack: eval \"$(redrive env)\".")
+app.command("redrive.infra.local.cli:mail", name="mail", help="Read what the local mail server received.")
+app.command("redrive.deployments.commands.enqueue:enqueue_command", name="enqueue", help="Ask for one job.")
+app.command("redrive.deployments.commands.jobs:app", name="jobs", help="List, show and cancel jobs.")
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with one of `ExitCode`."""
+    # `redrive jobs list | head` ends quietly, as other commands do.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        _point_prefect_here()
+        result = app()
+    except (RedriveError, TimeoutError) as error:
+        console.print(f"redrive: {error}", markup=False)
+        sys.exit(exit_code_of(error))
+    except CycloptsError as error:
+        console.print(f"redrive: {error}", markup=False)
+        sys.exit(ExitCode.USAGE)
+    except KeyboardInterrupt:
+        console.print("redrive: interrupted; what was accepted goes on", markup=False)
+        sys.exit(ExitCode.INTERRUPTED)
+    sys.exit(result if isinstance(result, int) else ExitCode.OK)
+
+
+def _point_prefect_here() -> None:
+    """Prefect reads its settings when it is imported; until then the environment is the way to tell it where the API is."""
+    here = settings()
+    os.environ["PREFECT_API_URL"] = here.api_url
+    if auth := here.auth_string():
+        os.environ["PREFECT_API_AUTH_STRING"] = auth
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    # Prefect warns about a server of another version with every command; `redrive check` is the place for that.
+    os.environ.setdefault("PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED", "false")
+
+
+if __name__ == "__main__":
+    main()

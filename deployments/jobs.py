@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter, WorkPoolFilter, WorkQueueFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
@@ -110,9 +110,9 @@ def list_jobs(
         while len(found) < min(limit, SEARCHED):
             page = api().read_flow_runs(
                 flow_run_filter=FlowRunFilter.model_validate(wanted) if wanted else None,
-                flow_filter={"name": {"any_": [job]}} if job else None,  # type: ignore[arg-type]
-                work_queue_filter={"name": {"any_": [queue]}} if queue else None,  # type: ignore[arg-type]
-                work_pool_filter={"name": {"any_": ["jobs"]}},  # type: ignore[arg-type]
+                flow_filter=FlowFilter.model_validate({"name": {"any_": [job]}}) if job else None,
+                work_queue_filter=WorkQueueFilter.model_validate({"name": {"any_": [queue]}}) if queue else None,
+                work_pool_filter=WorkPoolFilter.model_validate({"name": {"any_": ["jobs"]}}),
                 sort=FlowRunSort.EXPECTED_START_TIME_DESC,
                 limit=min(PAGE, limit - len(found)),
                 offset=len(found),
@@ -181,7 +181,7 @@ def _named(runs: list[FlowRun]) -> list[tuple[FlowRun, str]]:
     wanted = sorted({str(run.flow_id) for run in runs})
     names: dict[UUID, str] = {}
     if wanted:
-        flows = api().read_flows(flow_filter={"id": {"any_": wanted}}, limit=PAGE)  # type: ignore[arg-type]
+        flows = api().read_flows(flow_filter=FlowFilter.model_validate({"id": {"any_": wanted}}), limit=PAGE)
         names = {flow.id: flow.name for flow in flows}
     return [(run, names.get(run.flow_id, "unknown")) for run in runs]
 

@@ -1,0 +1,66 @@
+# The two commands a newcomer needs are `make up` and `make test`; both install what they need.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+SHELL  := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help up down test check bench soak constraints wheel system-packages
+
+help:
+	@echo "make up     set up, start the stack, run the four sample jobs, print results and addresses"
+	@echo "make down   stop everything, keep data"
+	@echo "make test   all tests, the same as CI"
+	@echo "make check  lint, types, layers"
+	@echo "make bench  the benchmark tables (JSON in .redrive/bench/)"
+	@echo "make soak   the fault suites at full size"
+
+up: $(BIN)/.installed
+	@$(BIN)/redrive up --samples
+
+down: $(BIN)/.installed
+	@$(BIN)/redrive down
+
+test: $(BIN)/.installed-dev system-packages check
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(BIN)/.installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/python tests/support/types.py
+
+bench: $(BIN)/.installed-dev
+	@$(BIN)/python -m tests.benchmarks
+
+soak: $(BIN)/.installed-dev system-packages
+	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos $(PYTEST_ARGS)
+
+wheel: $(BIN)/.installed-dev
+	@$(BIN)/python -m build --wheel --outdir dist .
+
+# uv installs in seconds what takes pip half a minute; where uv cannot reach an index that pip is set up for, pip does it.
+define install
+	@started=$$(date +%s); echo "installing Redrive$(if $(1), and what its tests need) into $(VENV) ..."; \
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt uv 2>/dev/null || true; \
+	$(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.$(1)' 2>/dev/null || \
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.$(1)'; \
+	echo "installed in $$(( $$(date +%s) - started )) s"; touch $@
+endef
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	$(call install,)
+
+$(BIN)/.installed-dev: pyproject.toml constraints.txt
+	$(call install,[dev])
+	@touch $(BIN)/.installed
+
+# Only tests need these; where Debian's package manager or the right to use it is missing, the tests that need them say so.
+system-packages:
+	@bash tests/support/system_packages.sh
+
+constraints:
+	@rm -rf build/constraints && $(PYTHON) -m venv build/constraints && build/constraints/bin/pip install -q '.[dev]' && \
+	(echo "# Every package Redrive and its tests run with, as tried together. Made with \`make constraints\`."; \
+	 build/constraints/bin/pip freeze --exclude redrive | grep -v '@'; grep -E '^(setuptools|uv)==' constraints.txt) > build/constraints.txt && \
+	mv build/constraints.txt constraints.txt && rm -rf build/constraints

@@ -1,0 +1,69 @@
+"""How commands print: a table for people, JSON for scripts, times and durations in one form.
+
+Danger: JSON goes to standard output alone; anything said to people beside it goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Any of our values as JSON, times in ISO 8601."""
+    out.print(json.dumps(_plain(value), indent=2, default=str, ensure_ascii=False), markup=False, soft_wrap=True)
+
+
+def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[object]], *, none: str) -> None:
+    """A table; `columns` are headings with their justification; `none` is said instead of an empty one."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading, justify in columns.items():
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]  # Rich's Literal of names
+    count = 0
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        count += 1
+    if count:
+        out.print(table)
+    else:
+        out.print(none)
+
+
+def ago(moment: datetime | None, now: datetime | None = None) -> str:
+    """`3 min ago`, `in 40 s`; empty for None."""
+    if moment is None:
+        return ""
+    difference = ((now or datetime.now(UTC)) - moment).total_seconds()
+    return f"in {span(-difference)}" if difference < 0 else f"{span(difference)} ago"
+
+
+def span(seconds: float | timedelta) -> str:
+    """`0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`."""
+    value = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+    for limit, unit, divisor in ((10, "s", 1.0), (90, "s", 1.0), (5400, "min", 60.0), (172800, "h", 3600.0)):
+        if value < limit:
+            return f"{value / divisor:.1f} {unit}" if limit == 10 else f"{value / divisor:.0f} {unit}"  # noqa: PLR2004
+    return f"{value / 86400:.0f} d"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return value
