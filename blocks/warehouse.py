@@ -1,0 +1,106 @@
+"""The warehouse: the PostgreSQL database that sync jobs write to and reports read from, as a Prefect block.
+
+Danger: the URL holds a password; it leaves this file only towards the driver, never in a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import psycopg
+from prefect.blocks.core import Block
+from pydantic import Field, SecretStr
+
+from redrive.blocks.errors import PermanentError, RedriveError
+
+#: Seconds; a database in the same network answers in well under one.
+CONNECT_TIMEOUT = 10
+
+
+class WarehouseUnreachable(RedriveError):
+    """The warehouse cannot be reached."""
+
+
+class Warehouse(Block):
+    """A PostgreSQL database that sync jobs write to and reports read from.
+
+    Example:
+        ```python
+        from redrive.blocks.warehouse import Warehouse
+
+        with Warehouse.load("default").connect() as connection:
+            connection.execute("select 1")
+        ```
+    """
+
+    _block_type_name: ClassVar[str | None] = "Warehouse"
+    _block_type_slug: ClassVar[str | None] = "warehouse"
+    _description: ClassVar[str | None] = "A PostgreSQL database that sync jobs write to and reports read from."
+    _logo_url: ClassVar[Any] = (
+        "https://raw.githubusercontent.com/PrefectHQ/prefect/420d0d6a78bb6df1fc18bcf188fdad43c1d22ea9/assets/block-logos/sql-alchemy.png"
+    )
+    _documentation_url: ClassVar[Any] = "https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS"
+
+    url: SecretStr = Field(
+        title="URL", description="Where the database is and who logs in: `postgresql://user:password@host:5432/database`."
+    )
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False, statement_timeout: float | None = None) -> Iterator[psycopg.Connection]:
+        """A connection with one transaction: committed at the end, rolled back on an error.
+
+        Args:
+            read_only: the transaction may change nothing.
+            statement_timeout: seconds one statement may take.
+
+        Raises:
+            WarehouseUnreachable: no connection; another try may work.
+            PermanentError: the URL, the login or the database name is wrong.
+        """
+        connection = self._opened()
+        with connection:
+            connection.read_only = read_only
+            if statement_timeout:
+                connection.execute(
+                    "select set_config('statement_timeout', %s, true)", [str(round(statement_timeout * 1000))]
+                )
+            yield connection
+
+    def check(self) -> str:
+        """Try the connection and say in a sentence what answered; raises as `connect` does."""
+        with self.connect(read_only=True) as connection:
+            row = connection.execute("select current_database(), current_user, current_setting('server_version')").fetchone()
+        database, user, version = row or ("?", "?", "?")
+        return f"the warehouse answers: database {database} on PostgreSQL {version}, as {user}"
+
+    def _opened(self) -> psycopg.Connection:
+        url = self.url.get_secret_value()
+        scheme, separator, rest = url.partition("://")
+        if scheme.partition("+")[0] not in {"postgresql", "postgres"} or not separator:
+            raise PermanentError("the Warehouse block's URL must begin with postgresql://: correct it in Prefect under Blocks")
+        try:
+            return psycopg.connect(
+                f"postgresql://{rest}", connect_timeout=CONNECT_TIMEOUT, application_name="redrive"
+            )
+        except psycopg.OperationalError as error:
+            said = _reason(error)
+            where = _place(url)
+            if any(word in said for word in ("password authentication failed", "does not exist", "no pg_hba.conf entry")):
+                raise PermanentError(f"the warehouse at {where} refuses the login ({said}): correct the Warehouse block") from error
+            raise WarehouseUnreachable(f"the warehouse at {where} cannot be reached ({said}): check that it runs") from error
+        except psycopg.Error as error:
+            raise PermanentError("the Warehouse block's URL cannot be read: correct it in Prefect under Blocks") from error
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return parts.hostname or "its socket"
+
+
+def _reason(error: psycopg.Error) -> str:
+    """The server's own words, without psycopg's list of attempts."""
+    last = str(error).strip().splitlines()[-1].strip()
+    return last.rpartition("FATAL:")[2].strip() or last

@@ -1,0 +1,1 @@
+"""The table a sync writes to: column types, and the merge."""
