@@ -1,0 +1,1 @@
+"""A report out of its definition: data, figures, charts, and the pages made of them."""
