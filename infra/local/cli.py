@@ -1,0 +1,164 @@
+"""The commands of the local stack: `up`, `down`, `status`, `env`, `mail list`, `mail show`.
+
+Exit codes: see `Exit`. Other programs script against them.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import IntEnum
+from pathlib import Path
+
+from cyclopts import App
+from pydantic import TypeAdapter
+from redrive.blocks.errors import RedriveError
+from redrive.blocks.settings import settings as current
+from redrive.infra.local import maildir, stack
+from redrive.infra.local.prefect_client import client_environment
+from redrive.infra.local.status import StackStatus
+from redrive.infra.local.status import status as ask
+
+
+class Exit(IntEnum):
+    """What the commands' exit codes mean."""
+
+    OK = 0
+    ERROR = 1
+    #: `status`: not everything is healthy.
+    UNHEALTHY = 3
+
+
+app = App(name="redrive", help="The local stack.")
+mail = App(name="mail", help="Read what the local mail server kept.")
+app.command(mail)
+
+
+@app.command
+def up() -> None:
+    """Start the local stack; return when all of it is healthy. Safe to repeat."""
+    stack.up(current(), _say)
+
+
+@app.command
+def down() -> None:
+    """Stop the local stack and keep its data. Safe to repeat."""
+    stack.down(current(), _say)
+
+
+@app.command
+def status(*, json: bool = False) -> int:
+    """Show what runs and works. Exits 3 unless everything is healthy.
+
+    Parameters
+    ----------
+    json
+        Print JSON for other programs.
+    """
+    found = ask(current())
+    _say(found.model_dump_json(indent=2) if json else _table(found))
+    return Exit.OK if found.healthy else Exit.UNHEALTHY
+
+
+@app.command
+def env() -> None:
+    """Print exports that point Prefect's own commands at this stack: `eval "$(redrive env)"`."""
+    exports = {"REDRIVE_HOME": str(current().home), **client_environment(current())}
+    for name, value in exports.items():
+        _say(f"export {name}={shlex.quote(value)}")
+
+
+@mail.command(name="list")
+def mail_list(*, json: bool = False) -> None:
+    """List the kept messages, oldest first.
+
+    Parameters
+    ----------
+    json
+        Print JSON for other programs.
+    """
+    found = maildir.messages(_mail_folder())
+    if json:
+        _say(TypeAdapter(list[maildir.Message]).dump_json(found, indent=2).decode())
+        return
+    for one in found:
+        columns = [one.id, f"{one.date:%Y-%m-%d %H:%M:%S}", ", ".join(one.recipients), one.subject]
+        columns += [f"[{part.name}]" for part in one.attachments]
+        _say(_printable("  ".join(columns)))
+
+
+@mail.command(name="show")
+def mail_show(
+    id: str,  # noqa: A002  (the word on the command line)
+    *,
+    html: Path | None = None,
+    save: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Show one kept message.
+
+    Parameters
+    ----------
+    id
+        Its id, or the first characters of it.
+    html
+        Also write its HTML to this file.
+    save
+        Also write its attachments into this folder.
+    json
+        Print JSON for other programs.
+    """
+    message = maildir.content(_mail_folder(), id)
+    if json:
+        (described,) = (one for one in maildir.messages(_mail_folder()) if one.id.startswith(id))
+        _say(described.model_dump_json(indent=2))
+    else:
+        for name in ("Date", "From", "To", "Subject", "Message-ID"):
+            if message[name]:
+                _say(f"{name}: {_printable(str(message[name]))}")
+        _say("")
+        _say(_printable(maildir.text(message)))
+    if html:
+        html.write_text(maildir.html(message))
+    if save:
+        for file in maildir.save_attachments(message, save):
+            sys.stderr.write(f"saved {file}\n")
+
+
+def _mail_folder() -> Path:
+    return current().home / "mail"
+
+
+def _table(found: StackStatus) -> str:
+    lines = [
+        f"{one.name:<10} {one.state:<10} {f'pid {one.pid}' if one.pid else '':<12} "
+        + (f"since {one.since.astimezone():%Y-%m-%d %H:%M:%S}" if one.since else "")
+        + (f", {one.restarts} restarts" if one.restarts else "")
+        for one in found.components
+    ]
+    places = ["", f"Prefect UI {found.urls['ui']}", f"home       {found.home}"]
+    return "\n".join(line.rstrip() for line in [*lines, *places])
+
+
+def _printable(text: str) -> str:
+    """A message's text without what would steer the terminal."""
+    return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Run a command; an error is one sentence on stderr."""
+    try:
+        result = app(result_action="return_value")
+    except RedriveError as error:
+        sys.stderr.write(f"redrive: {error}\n")
+        sys.exit(Exit.ERROR)
+    sys.exit(result if isinstance(result, int) else Exit.OK)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The table of components, in the order they start; they stop in reverse. A new one is one entry here.
+
+Entries are strings so that each component's process loads its own module only.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from redrive.blocks.settings import Settings
+from redrive.infra.local.component import Component
+
+TABLE = {
+    "postgres": "redrive.infra.local.postgres:Postgres",
+    "valkey": "redrive.infra.local.valkey:Valkey",
+    "mail": "redrive.infra.local.mail:Mail",
+    "prefect": "redrive.infra.local.prefect_server:PrefectServer",
+    "worker": "redrive.infra.local.worker:Worker",
+}
+
+
+def component(name: str, settings: Settings) -> Component:
+    """The component of that name in the table, for one stack."""
+    module, _, kind = TABLE[name].partition(":")
+    made = getattr(import_module(module), kind)(settings)
+    assert isinstance(made, Component)  # noqa: S101  (tells mypy; a wrong table entry is our own mistake)
+    return made
+
+
+def components(settings: Settings) -> list[Component]:
+    return [component(name, settings) for name in TABLE]

@@ -1,0 +1,138 @@
+"""The stack on one machine: start it, stop it.
+
+Danger: whatever state a crash left must be a state `up` can start from. Nothing here trusts a pid file.
+"""
+
+from __future__ import annotations
+
+import time
+
+from redrive.blocks.errors import ComponentFailed, StackError
+from redrive.blocks.settings import Settings
+from redrive.infra.local.component import Component, Say, last_lines
+from redrive.infra.local.components import components
+from redrive.infra.local.folders import make_folders, only_one
+from redrive.infra.local.marks import end_leftovers
+from redrive.infra.local.ports import check_ports
+from redrive.infra.local.record import Record
+from redrive.infra.local.supervisor import UP, Supervisor
+
+#: Seconds between two looks at components that start.
+_LOOK = 0.1
+#: Starts in a row that must fail before `up` stops waiting: one may have met a server that was still stopping.
+_HOPELESS = 3
+
+
+def up(settings: Settings, say: Say) -> None:
+    """Start what does not run; return when all of it is healthy.
+
+    Raises:
+        StackError: or one of its kinds: what is wrong and what to do.
+    """
+    began = time.monotonic()
+    make_folders(settings)
+    with only_one(settings, say):
+        parts = components(settings)
+        external = [part for part in parts if part.is_external]
+        ours = [part for part in parts if not part.is_external]
+        for part in external:
+            _check_external(part, say)
+        with _supervisor(settings, ours, Record.of(settings, [part.name for part in external]), say) as supervisor:
+            _start(ours, supervisor, {part.name for part in external}, say)
+    say(f"{'stack':<10} ready    {time.monotonic() - began:6.1f} s")
+
+
+def down(settings: Settings, say: Say) -> None:
+    """Stop all of it, in reverse order; keep the data. Does nothing when nothing runs."""
+    if not (settings.home / "run").exists():
+        say("nothing runs")
+        return
+    with only_one(settings, say):
+        _stop(settings, say)
+
+
+def _check_external(part: Component, say: Say) -> None:
+    if not part.healthy():
+        raise StackError(
+            f"{part.replaced_by} names a server of yours for {part.name}, and that does not answer: "
+            f"start it, or unset {part.replaced_by} to use the embedded one"
+        )
+    part.settle()
+    say(f"{part.name:<10} external")
+
+
+def _supervisor(settings: Settings, ours: list[Component], record: Record, say: Say) -> Supervisor:
+    """The running supervisor if it fits the settings, else a new one on ground that is swept."""
+    running = Supervisor.find(settings)
+    if running:
+        states = running.all()
+        if Record.find(settings) == record and states.keys() == {part.name for part in ours}:
+            check_ports(settings, [part for part in ours if states[part.name].state not in UP])
+            return running
+        with running:
+            say("the settings have changed: starting over")
+        _stop(settings, say)
+    elif ended := end_leftovers(settings):
+        say(f"ended {ended} processes that a killed supervisor left behind")
+    check_ports(settings, ours)
+    record.write(settings)
+    return Supervisor.begin(settings, ours)
+
+
+def _start(parts: list[Component], supervisor: Supervisor, healthy: set[str], say: Say) -> None:
+    """Start each component as soon as what it needs is healthy; several at a time."""
+    waiting = list(parts)
+    starting: dict[Component, float] = {}
+    while waiting or starting:
+        for part in [part for part in waiting if healthy.issuperset(part.needs)]:
+            waiting.remove(part)
+            starting[part] = time.monotonic()
+            _begin(part, supervisor, say)
+        for part, began in list(starting.items()):
+            if part.healthy():
+                part.settle()
+                del starting[part]
+                healthy.add(part.name)
+                say(f"{part.name:<10} ready    {time.monotonic() - began:6.1f} s")
+            else:
+                _give_up_if_hopeless(part, supervisor, time.monotonic() - began)
+        time.sleep(_LOOK)
+
+
+def _begin(part: Component, supervisor: Supervisor, say: Say) -> None:
+    part.prepare()
+    if supervisor.all()[part.name].state not in UP:
+        part.forget_starts()
+        supervisor.start(part.name)
+    part.meanwhile(say)
+
+
+def _give_up_if_hopeless(part: Component, supervisor: Supervisor, seconds: float) -> None:
+    exited = supervisor.all()[part.name].state not in UP
+    if exited and part.starts >= _HOPELESS:
+        what = "exits again and again"
+    elif seconds > part.start_timeout:
+        what = f"is not healthy after {seconds:.0f} s"
+    else:
+        return
+    raise ComponentFailed(
+        f"{part.name} {what}; its log {part.log} ends with:\n{last_lines(part.log)}", component=part.name, log=part.log
+    )
+
+
+def _stop(settings: Settings, say: Say) -> None:
+    supervisor = Supervisor.find(settings)
+    if supervisor:
+        with supervisor:
+            running = supervisor.all()
+            for part in reversed(components(settings)):
+                if part.name in running:
+                    began = time.monotonic()
+                    supervisor.stop(part.name)
+                    say(f"{part.name:<10} stopped  {time.monotonic() - began:6.1f} s")
+            supervisor.end()
+    left = end_leftovers(settings)
+    if left:
+        say(f"ended {left} processes that were left")
+    elif not supervisor:
+        say("nothing runs")

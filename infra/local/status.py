@@ -1,0 +1,111 @@
+"""What of the stack runs and works, asked anew each time. Never a secret."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel
+from redrive.blocks.settings import Settings
+from redrive.infra.local.component import Component
+from redrive.infra.local.components import components
+from redrive.infra.local.record import Record
+from redrive.infra.local.supervisor import UP, Running, Supervisor
+
+
+class State(StrEnum):
+    """How a component is."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    EXTERNAL = "external"
+    UNHEALTHY = "unhealthy"
+
+
+class ComponentStatus(BaseModel):
+    """One component. `healthy` was asked of the program itself just now."""
+
+    name: str
+    state: State
+    healthy: bool
+    pid: int | None = None
+    since: datetime | None = None
+    restarts: int = 0
+    log: Path | None = None
+
+
+class StackStatus(BaseModel):
+    """The whole stack."""
+
+    home: Path
+    stack: str
+    healthy: bool
+    supervisor_pid: int | None
+    components: list[ComponentStatus]
+    urls: dict[str, str]
+    ports: dict[str, int]
+
+
+def status(settings: Settings) -> StackStatus:
+    """Ask supervisord what runs, and each component whether it works."""
+    supervisor = Supervisor.find(settings)
+    running: dict[str, Running] = {}
+    pid = None
+    if supervisor:
+        with supervisor:
+            running, pid = supervisor.all(), supervisor.pid
+    record = Record.find(settings)
+    external = record.external if record and not supervisor else []
+    parts = components(settings)
+    found = [
+        _component(part, running.get(part.name), external=part.is_external or part.name in external) for part in parts
+    ]
+    return StackStatus(
+        home=settings.home,
+        stack=settings.stack_id,
+        healthy=all(one.healthy for one in found),
+        supervisor_pid=pid,
+        components=found,
+        urls=_urls(settings),
+        ports={part.name: part.port for part in parts if part.port and not part.is_external},
+    )
+
+
+def _component(part: Component, running: Running | None, *, external: bool) -> ComponentStatus:
+    if external:
+        return ComponentStatus(name=part.name, state=State.EXTERNAL, healthy=part.healthy())
+    alive = running is not None and running.state in UP
+    # Only what runs is asked: something else may answer in a stopped component's place.
+    healthy = alive and part.healthy()
+    return ComponentStatus(
+        name=part.name,
+        state=_state(part, running, healthy=healthy),
+        healthy=healthy,
+        pid=running.pid if running and alive else None,
+        since=datetime.fromtimestamp(running.since, UTC) if running and alive else None,
+        restarts=max(0, part.starts - 1),
+        log=part.log if part.log.exists() else None,
+    )
+
+
+def _state(part: Component, running: Running | None, *, healthy: bool) -> State:
+    if healthy:
+        return State.RUNNING
+    if running is None or running.state in {"STOPPED", "STOPPING", "UNKNOWN"}:
+        return State.STOPPED
+    if running.state in {"BACKOFF", "EXITED", "FATAL"}:
+        return State.FAILED
+    return State.STARTING if time.time() - running.since < part.start_timeout else State.UNHEALTHY
+
+
+def _urls(settings: Settings) -> dict[str, str]:
+    return {"ui": _without_password(settings.ui_url), "api": _without_password(settings.api_url)}
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

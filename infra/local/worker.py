@@ -1,0 +1,104 @@
+"""The worker that runs the jobs, and what it needs in Prefect: the work pool, its queues and the deployments."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import socket
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import httpx
+from redrive.blocks.settings import Settings
+from redrive.infra.local.component import Component, Program, Say
+from redrive.infra.local.prefect_client import PATIENCE, api, client_environment
+from redrive.infra.local.record import Record
+
+POOL = "jobs"
+#: Queue and its priority: 1 is served first.
+QUEUES = {"high": 1, "default": 2, "low": 3}
+_REGISTER = "redrive.deployments.register"
+_CONFLICT = 409
+
+
+class Worker(Component):
+    name = "worker"
+    needs = ("postgres", "valkey", "mail", "prefect")
+    start_seconds = 10
+    # Its jobs are told to stop, and it reports them.
+    stop_seconds = 20
+
+    @property
+    def folder(self) -> Path:
+        return Record.read(self.settings).project
+
+    def prepare(self) -> None:
+        with api(self.settings) as client:
+            _ensure(client, "/work_pools/", {"name": POOL, "type": "process", "description": "Jobs of Redrive."})
+            for queue, priority in QUEUES.items():
+                wanted = {"name": queue, "priority": priority}
+                if not _ensure(client, f"/work_pools/{POOL}/queues", wanted):
+                    client.patch(f"/work_pools/{POOL}/queues/{queue}", json={"priority": priority}).raise_for_status()
+
+    def meanwhile(self, say: Say) -> None:
+        """Register the deployments while the worker's interpreter starts."""
+        if importlib.util.find_spec(_REGISTER) is not None:
+            import_module(_REGISTER).register(self.settings, say)
+
+    def program(self) -> Program:
+        # A new name at each start: a run labelled with an old one is known to have lost its worker.
+        name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        _name_file(self.settings).write_text(name)
+        return Program(
+            (
+                sys.executable, "-P", "-m", "prefect", "worker", "start",
+                "--pool", POOL, "--type", "process", "--limit", str(self.settings.slots), "--name", name,
+            ),
+            {**client_environment(self.settings), **_job_environment(self.settings, self.folder)},
+            _TUNING,
+        )  # fmt: skip
+
+    def healthy(self) -> bool:
+        try:
+            name = _name_file(self.settings).read_text()
+            with api(self.settings) as client:
+                wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
+                answer = client.post(f"/work_pools/{POOL}/workers/filter", json=wanted, timeout=PATIENCE)
+                answer.raise_for_status()
+                return any(worker["name"] == name for worker in answer.json())
+        except (FileNotFoundError, httpx.HTTPError):
+            return False
+
+
+#: Prompt pick-up for little idle cost. Given ones of the environment win.
+_TUNING = {
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
+    # Runs submitted before their time would occupy slots and, with the worker killed, be lost.
+    "PREFECT_WORKER_PREFETCH_SECONDS": "0",
+    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+    # Completed steps are not repeated: needs their results.
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+}
+
+
+def _job_environment(settings: Settings, project: Path) -> dict[str, str]:
+    path = [str(project), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        "PYTHONPATH": os.pathsep.join(path),
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(settings.home / "results"),
+    }
+
+
+def _name_file(settings: Settings) -> Path:
+    return settings.home / "run" / "worker.name"
+
+
+def _ensure(client: httpx.Client, path: str, wanted: dict[str, object]) -> bool:
+    """Create what is missing; whether it was."""
+    answer = client.post(path, json=wanted)
+    if answer.status_code == _CONFLICT:
+        return False
+    answer.raise_for_status()
+    return True
