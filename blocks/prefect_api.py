@@ -54,8 +54,10 @@ def reachable() -> Iterator[None]:
         status = error.response.status_code
         if status in {401, 403}:
             raise ApiUnavailable(
-                f"Prefect's API at {url} refused the password: set PREFECT_API_AUTH_STRING, or run `eval \"$(redrive env)\"`"
+                f'Prefect\'s API at {url} refused the password: set PREFECT_API_AUTH_STRING, or run `eval "$(redrive env)"`'
             ) from error
         if status >= 500:  # noqa: PLR2004  (HTTP's own class of server errors)
-            raise ApiUnavailable(f"Prefect's API at {url} answered {status}: see `redrive status` and its log") from error
+            raise ApiUnavailable(
+                f"Prefect's API at {url} answered {status}: see `redrive status` and its log"
+            ) from error
         raise

@@ -71,13 +71,19 @@ class RetryPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_tries: int = Field(3, description="How often a failing step is executed at most, the first time included.")
-    backoff: Delays | Exponential = Field((1.0, 5.0, 10.0), description="Delay before each further try; the last repeats.")
+    backoff: Delays | Exponential = Field(
+        (1.0, 5.0, 10.0), description="Delay before each further try; the last repeats."
+    )
     jitter: float = Field(0.2, description="Each delay is drawn from delay·(1 ± jitter); 0 to 1.")
     timeout: float | None = Field(60, description="How long one try of one step may take.")
     retry_until: float | None = Field(600, description="No try begins later than this after the job's first start.")
     max_crashes: int = Field(2, description="How often a job whose process died is started again.")
-    hold_slot: float = Field(2, description="A wait up to this long happens in the process; a longer one frees the slot.")
-    never_on: tuple[str, ...] = Field((), description="Error class names that are permanent: `ValueError`, `pkg.Error`.")
+    hold_slot: float = Field(
+        2, description="A wait up to this long happens in the process; a longer one frees the slot."
+    )
+    never_on: tuple[str, ...] = Field(
+        (), description="Error class names that are permanent: `ValueError`, `pkg.Error`."
+    )
 
     def __init__(self, **values: Any) -> None:
         try:

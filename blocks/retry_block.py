@@ -33,14 +33,22 @@ class RetryPolicyBlock(Block):
     _documentation_url = "https://docs.prefect.io/v3/how-to-guides/workflows/retries"
 
     max_tries: int | None = Field(None, title="Tries at most", description="The first time included; 1 means no retry.")
-    backoff: list[float] | None = Field(None, title="Delays", description="Seconds before each further try; the last one repeats.")
-    exponential: Exponential | None = Field(None, title="Exponential delays", description="Instead of a list of delays.")
+    backoff: list[float] | None = Field(
+        None, title="Delays", description="Seconds before each further try; the last one repeats."
+    )
+    exponential: Exponential | None = Field(
+        None, title="Exponential delays", description="Instead of a list of delays."
+    )
     jitter: float | None = Field(None, title="Jitter", description="0 (none) to 1 (up to double).")
     timeout: float | None = Field(None, title="Timeout of one try", description="Seconds.")
     retry_until: float | None = Field(None, title="Deadline", description="Seconds after the first start.")
     max_crashes: int | None = Field(None, title="Crashes at most", description="Process deaths that are started again.")
-    hold_slot: float | None = Field(None, title="Hold the slot", description="Waits up to this many seconds stay in the process.")
-    never_on: list[str] | None = Field(None, title="Permanent errors", description="Class names that are never retried.")
+    hold_slot: float | None = Field(
+        None, title="Hold the slot", description="Waits up to this many seconds stay in the process."
+    )
+    never_on: list[str] | None = Field(
+        None, title="Permanent errors", description="Class names that are never retried."
+    )
 
 
 def effective_policy(job: str, declared: RetryPolicy) -> RetryPolicy:
@@ -68,7 +76,9 @@ def _override(job: str) -> dict[str, object]:
         found = {}
     except httpx.HTTPError as error:
         # The job itself can still run by what its code declares; the engine reports an API that stays away.
-        get_logger("redrive.retry").warning("block retry-policy/%s could not be read (%s); the declared policy applies", job, error)
+        get_logger("redrive.retry").warning(
+            "block retry-policy/%s could not be read (%s); the declared policy applies", job, error
+        )
         found = _read[job][1] if job in _read else {}
     _read[job] = (now, found)
     return found

@@ -223,4 +223,8 @@ def _recorded(home: Path) -> dict[str, Any]:
         recorded = json.loads((home / "stack.json").read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
-    return {name: recorded[name] for name in ("host", "prefect_port", "console_port", "metrics_port", "smtp_port") if name in recorded}
+    return {
+        name: recorded[name]
+        for name in ("host", "prefect_port", "console_port", "metrics_port", "smtp_port")
+        if name in recorded
+    }

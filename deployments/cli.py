@@ -28,10 +28,16 @@ app = App(
 )
 
 # Named as text: this folder may not import infra/, and nobody should wait for Prefect's import to read a help page.
-app.command("redrive.infra.local.cli:up", name="up", help="Start the local stack: databases, Prefect, worker, mail server.")
+app.command(
+    "redrive.infra.local.cli:up", name="up", help="Start the local stack: databases, Prefect, worker, mail server."
+)
 app.command("redrive.infra.local.cli:down", name="down", help="Stop the local stack; data stays.")
 app.command("redrive.infra.local.cli:status", name="status", help="What runs and how it is.")
-app.command("redrive.infra.local.cli:env", name="env", help="Exports that point Prefect's own commands at this stack: eval \"$(redrive env)\".")
+app.command(
+    "redrive.infra.local.cli:env",
+    name="env",
+    help='Exports that point Prefect\'s own commands at this stack: eval "$(redrive env)".',
+)
 app.command("redrive.infra.local.cli:mail", name="mail", help="Read what the local mail server received.")
 app.command("redrive.deployments.commands.enqueue:enqueue_command", name="enqueue", help="Ask for one job.")
 app.command("redrive.deployments.commands.jobs:app", name="jobs", help="List, show and cancel jobs.")

@@ -79,7 +79,9 @@ def enqueue(
     Raises:
         UnknownJob, ParameterError: with what would fit. ApiUnavailable: nothing was accepted; ask again with the same key.
     """
-    return enqueue_many(job, [Item(parameters=parameters or {}, key=key)], queue=queue, delay=delay, at=at, tags=tags)[0]
+    return enqueue_many(job, [Item(parameters=parameters or {}, key=key)], queue=queue, delay=delay, at=at, tags=tags)[
+        0
+    ]
 
 
 def enqueue_many(
@@ -153,7 +155,9 @@ def deployment_of(job: str) -> DeploymentResponse:
     except ObjectNotFound:
         # Only now is the catalog needed: a producer may ask for job types whose code it does not have.
         known = job_type(job)
-        raise Conflict(f"job type {known.name!r} is not registered with Prefect yet: run `redrive up` or `prefect deploy --all`") from None
+        raise Conflict(
+            f"job type {known.name!r} is not registered with Prefect yet: run `redrive up` or `prefect deploy --all`"
+        ) from None
     _deployments[job] = (time.monotonic(), found)
     return found
 
@@ -199,7 +203,9 @@ def _create(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any
         )
     ids = [result["flow_run_id"] for result in results]
     if not any("idempotency_key" in body for body in batch):
-        return [{"id": one, "labels": body["labels"], "state": body["state"]} for one, body in zip(ids, batch, strict=True)]
+        return [
+            {"id": one, "labels": body["labels"], "state": body["state"]} for one, body in zip(ids, batch, strict=True)
+        ]
     # The bulk call does not tell new jobs from known ones; the runs themselves do.
     found = api().request("POST", "/flow_runs/filter", json={"flow_runs": {"id": {"any_": ids}}, "limit": BULK_LIMIT})
     runs = {run["id"]: run for run in found.json()}

@@ -5,9 +5,11 @@ Danger: the entrypoint is a string on purpose; whoever enqueues must never load 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from typing import Any, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -41,8 +43,13 @@ class Schedule(BaseModel):
     def _known_zone(self) -> Self:
         if self.timezone not in available_timezones():
             raise ValueError(f"{self.timezone!r} is no IANA time zone; write one like Europe/Berlin or UTC")
-        ZoneInfo(self.timezone)
         return self
+
+    @property
+    def slug(self) -> str:
+        """Its definition's hash: a changed schedule is a new one, an unchanged one keeps the pause somebody gave it."""
+        text = json.dumps([self.cron, self.timezone, self.parameters], sort_keys=True)
+        return f"redrive-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 class JobType(BaseModel):

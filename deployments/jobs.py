@@ -136,12 +136,16 @@ def find_job(reference: str | UUID) -> FlowRun:
             pass
         except ObjectNotFound:
             raise NotFound(f"there is no job {reference}; `redrive jobs list` shows what there is") from None
-        named = api().read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"name": {"any_": [str(reference)]}}), limit=2)
+        named = api().read_flow_runs(
+            flow_run_filter=FlowRunFilter.model_validate({"name": {"any_": [str(reference)]}}), limit=2
+        )
         found = named or _by_prefix(str(reference))
         if not found:
             raise NotFound(f"no job's id or name is {str(reference)!r}; `redrive jobs list` shows what there is")
         if len(found) > 1:
-            raise Conflict(f"{str(reference)!r} names {len(found)} jobs: {', '.join(str(run.id) for run in found)}; give more of the id")
+            raise Conflict(
+                f"{str(reference)!r} names {len(found)} jobs: {', '.join(str(run.id) for run in found)}; give more of the id"
+            )
         return found[0]
 
 
@@ -167,10 +171,16 @@ def cancel_job(reference: str | UUID) -> Job:
     with reachable():
         running = state is not None and state.type in {StateType.RUNNING, StateType.PENDING} and run.infrastructure_pid
         # Only a process has to be asked to stop; what waits has none and would stay Cancelling for minutes.
-        wanted: State[Any] = Cancelling(message="cancelled by an operator") if running else Cancelled(message="cancelled by an operator before it ran")
+        wanted: State[Any] = (
+            Cancelling(message="cancelled by an operator")
+            if running
+            else Cancelled(message="cancelled by an operator before it ran")
+        )
         result = api().set_flow_run_state(run.id, wanted)
         if result.status.value != "ACCEPT":
-            raise Conflict(f"job {run.name} ({run.id}) could not be cancelled: {getattr(result.details, 'reason', result.status.value)}")
+            raise Conflict(
+                f"job {run.name} ({run.id}) could not be cancelled: {getattr(result.details, 'reason', result.status.value)}"
+            )
         run = api().read_flow_run(run.id)
         ((_, name),) = _named([run])
         return Job.of(run, name)

@@ -16,7 +16,9 @@ from prefect.utilities.schema_tools import validate
 from redrive.blocks.errors import ParameterError
 
 
-def checked(job: str, parameters: Mapping[str, Any], schema: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def checked(
+    job: str, parameters: Mapping[str, Any], schema: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
     """The parameters, if they fit.
 
     Args:
@@ -38,7 +40,9 @@ def checked(job: str, parameters: Mapping[str, Any], schema: Mapping[str, Any], 
         where = ".".join(str(part) for part in first.absolute_path)
         if first.validator == "required":
             missing = first.message.partition("'")[2].partition("'")[0]
-            raise ParameterError(f"job type {job!r} needs the parameter {missing!r}: {_describe(known.get(missing, {}))}")
+            raise ParameterError(
+                f"job type {job!r} needs the parameter {missing!r}: {_describe(known.get(missing, {}))}"
+            )
         raise ParameterError(f"job type {job!r}: parameter {where!r} does not fit: {first.message}")
     return dict(parameters)
 

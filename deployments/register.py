@@ -6,7 +6,6 @@ is written over.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +27,7 @@ from redrive.blocks.prefect_api import api, reachable
 from redrive.blocks.settings import Settings
 from redrive.deployments.catalog import catalog
 from redrive.deployments.default_blocks import save_default_blocks
-from redrive.deployments.job_type import QUEUES, JobType, Schedule
+from redrive.deployments.job_type import QUEUES, JobType
 
 Say = Callable[[str], None]
 
@@ -91,7 +90,10 @@ def _queues(client: SyncPrefectClient) -> None:
     for name, priority in QUEUES.items():
         if name not in there:
             client.request(
-                "POST", "/work_pools/{name}/queues", path_params={"name": "jobs"}, json={"name": name, "priority": priority}
+                "POST",
+                "/work_pools/{name}/queues",
+                path_params={"name": "jobs"},
+                json={"name": name, "priority": priority},
             ).raise_for_status()
         elif there[name]["priority"] != priority:
             client.request(
@@ -147,16 +149,10 @@ def _schedules(job: JobType) -> list[DeploymentScheduleCreate]:
             schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
             active=schedule.active,
             parameters=schedule.parameters,
-            slug=_slug(schedule),
+            slug=schedule.slug,
         )
         for schedule in job.schedules
     ]
-
-
-def _slug(schedule: Schedule) -> str:
-    """The definition's hash: a changed schedule is a new one, an unchanged one keeps its pause."""
-    text = json.dumps([schedule.cron, schedule.timezone, schedule.parameters], sort_keys=True)
-    return f"redrive-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _renew_schedules(client: SyncPrefectClient, job: JobType, there: Deployment) -> None:

@@ -109,9 +109,7 @@ def _begin(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
     labels = dict(run.labels)
     key = str(labels.get(KEY) or run.idempotency_key or run.id)
     can_leave = run.deployment_id is not None and run.parent_task_run_id is None
-    attempt = Attempt(
-        id=run.id, key=key, job=job, policy=job.policy, parameters=parameters, can_leave=can_leave
-    )
+    attempt = Attempt(id=run.id, key=key, job=job, policy=job.policy, parameters=parameters, can_leave=can_leave)
     if not can_leave:
         return attempt
     attempt.policy = effective_policy(job.name, job.policy)

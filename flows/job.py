@@ -149,9 +149,7 @@ def _bury(
     attempt: Attempt, error: Exception, decision: Bury, failed_step: str | None, logger: logging.Logger | Any
 ) -> State[Any]:
     try:
-        api().update_flow_run_labels(
-            attempt.id, {TRIES: decision.tries, FIRST_START: attempt.first_start.isoformat()}
-        )
+        api().update_flow_run_labels(attempt.id, {TRIES: decision.tries, FIRST_START: attempt.first_start.isoformat()})
         report_failure(attempt, error, verdict=decision, step=failed_step)
     except Exception:  # the state below is what counts: the keeper finds the job by it, with or without a report
         logger.warning("the failure report could not be written; the log has the traceback", exc_info=True)
@@ -160,9 +158,7 @@ def _bury(
 
 
 def _leave(attempt: Attempt, decision: RetryAt) -> NoReturn:
-    api().update_flow_run_labels(
-        attempt.id, {TRIES: decision.tries, FIRST_START: attempt.first_start.isoformat()}
-    )
+    api().update_flow_run_labels(attempt.id, {TRIES: decision.tries, FIRST_START: attempt.first_start.isoformat()})
     state = propose(
         AwaitingRetry(scheduled_time=decision.at, message=decision.message),
         attempt.id,

@@ -73,7 +73,9 @@ def tell(moment: Moment, attempt: Attempt, *, result: Any = None, error: BaseExc
                 listener(event)
             except Exception:  # a listener may raise anything, and none of it is the job's fault
                 name = getattr(listener, "__qualname__", repr(listener))
-                logging.getLogger("prefect.redrive").exception("listener %s for %s jobs raised; the job goes on", name, moment)
+                logging.getLogger("prefect.redrive").exception(
+                    "listener %s for %s jobs raised; the job goes on", name, moment
+                )
 
 
 def _register(moment: Moment, listener: Listener | None, job: str | None) -> Any:

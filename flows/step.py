@@ -124,7 +124,9 @@ def _noting(function: Callable[P, R]) -> Callable[P, R]:
             _refuse_without_key()
             try:
                 return await function(*args, **kwargs)
-            except Exception as error:
+            except (
+                BaseException
+            ) as error:  # a timeout arrives as a cancellation, and Prefect raises its own error from it
                 _note(error)
                 raise
 
@@ -137,14 +139,14 @@ def _noting(function: Callable[P, R]) -> Callable[P, R]:
         _refuse_without_key()
         try:
             return function(*args, **kwargs)
-        except Exception as error:
+        except BaseException as error:  # as above
             _note(error)
             raise
 
     return run
 
 
-def _note(error: Exception) -> None:
+def _note(error: BaseException) -> None:
     attempt, context = current_attempt(), TaskRunContext.get()
     if attempt is not None and context is not None:
         attempt.note_failed_step(error, executions=context.task_run.run_count, step=context.task.name)

@@ -58,8 +58,12 @@ def enqueue_command(
     accepted = enqueue(job, parameters, key=key, queue=queue, delay=_duration(in_) if in_ else None, at=at)
     said = "accepted" if accepted.new else "was there already (same key)"
     if not as_json:
-        due = f", due in {span(accepted.due - datetime.now(UTC))}" if accepted.due and accepted.due > datetime.now(UTC) else ""
-        out.print(f"{job} job {accepted.name} {said}{due}: {accepted.id}", markup=False)
+        due = (
+            f", due in {span(accepted.due - datetime.now(UTC))}"
+            if accepted.due and accepted.due > datetime.now(UTC)
+            else ""
+        )
+        out.print(f"{job} job {accepted.name} {said}{due}: {accepted.id}", markup=False, soft_wrap=True)
     if not wait:
         if as_json:
             print_json(accepted)
@@ -69,12 +73,24 @@ def enqueue_command(
     state = run.state
     completed = state is not None and state.is_completed()
     if as_json:
-        print_json({"id": run.id, "job": job, "new": accepted.new, "state": state and state.name, "message": state and state.message})
+        print_json(
+            {
+                "id": run.id,
+                "job": job,
+                "new": accepted.new,
+                "state": state and state.name,
+                "message": state and state.message,
+            }
+        )
     else:
         why = f": {state.message}" if state and state.message and not completed else ""
-        out.print(f"{job} job {run.name} ended {state.name if state else 'unknown'} after {span(run.total_run_time)}{why}", markup=False)
+        out.print(
+            f"{job} job {run.name} ended {state.name if state else 'unknown'} after {span(run.total_run_time)}{why}",
+            markup=False,
+            soft_wrap=True,
+        )
         if not completed:
-            out.print(f"see why with `redrive jobs show {run.id}`", markup=False)
+            out.print(f"see why with `redrive jobs show {run.id}`", markup=False, soft_wrap=True)
     return ExitCode.OK if completed else ExitCode.JOB_FAILED
 
 

@@ -41,9 +41,18 @@ def list_command(
         print_json(found)
         return
     print_table(
-        {"ID": "left", "JOB": "left", "NAME": "left", "QUEUE": "left", "STATE": "left", "TRIES": "right", "RAN": "right", "DUE": "left"},
+        {
+            "ID": "left",
+            "JOB": "left",
+            "QUEUE": "left",
+            "STATE": "left",
+            "TRIES": "right",
+            "RAN": "right",
+            "DUE": "left",
+            "NAME": "left",
+        },
         (
-            (str(one.id)[:8], one.job, one.name, one.queue, one.state, one.tries or "", span(one.seconds), ago(one.due))
+            (str(one.id)[:8], one.job, one.queue, one.state, one.tries or "", span(one.seconds), ago(one.due), one.name)
             for one in found
         ),
         none="no jobs",
@@ -62,7 +71,9 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
 
     job, history = show_job(reference)
     if as_json:
-        states = [{"at": one.timestamp, "type": one.type.value, "name": one.name, "message": one.message} for one in history]
+        states = [
+            {"at": one.timestamp, "type": one.type.value, "name": one.name, "message": one.message} for one in history
+        ]
         print_json({"job": job, "history": states})
         return
     out.print(f"[b]{job.job}[/b] job [b]{job.name}[/b] ({job.id})")

@@ -27,17 +27,19 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[object]], *, none: str) -> None:
     """A table; `columns` are headings with their justification; `none` is said instead of an empty one."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading, justify in columns.items():
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]  # Rich's Literal of names
-    count = 0
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-        count += 1
-    if count:
-        out.print(table)
-    else:
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    if not cells:
         out.print(none)
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index, (heading, justify) in enumerate(columns.items()):
+        # The last column gives way on a narrow terminal; an id that is cut off is of no use to anybody.
+        last = index == len(columns) - 1
+        width = None if last else max(len(heading), *(len(row[index]) for row in cells))
+        table.add_column(heading, justify=justify, overflow="ellipsis", no_wrap=True, min_width=width)  # type: ignore[arg-type]  # Rich's Literal of names
+    for row in cells:
+        table.add_row(*row)
+    out.print(table)
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:

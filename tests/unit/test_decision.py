@@ -57,7 +57,9 @@ def test_exact_tries_and_waits(policy: str, error: Exception, waits: list[float]
 def test_waiting_message_says_which_try_and_when_next() -> None:
     decision = after_failure(POLICIES["list"], error=OSError(), tries=2, first_start=START, now=START, draw=0.5)
 
-    assert decision == RetryAt(at=START + timedelta(seconds=5), tries=2, message="try 2 of 3 failed; next at 12:00:05Z (OSError)")
+    assert decision == RetryAt(
+        at=START + timedelta(seconds=5), tries=2, message="try 2 of 3 failed; next at 12:00:05Z (OSError)"
+    )
 
 
 def test_snooze_spends_no_try_and_ignores_the_limit() -> None:
@@ -65,7 +67,9 @@ def test_snooze_spends_no_try_and_ignores_the_limit() -> None:
         POLICIES["once"], error=Snooze(minutes=5, why="bank is closed"), tries=7, first_start=START, now=START, draw=0
     )
 
-    assert decision == RetryAt(at=START + timedelta(minutes=5), tries=7, message="snoozed; next at 12:05:00Z: bank is closed")
+    assert decision == RetryAt(
+        at=START + timedelta(minutes=5), tries=7, message="snoozed; next at 12:05:00Z: bank is closed"
+    )
 
 
 def test_backlog_alone_never_kills_a_job() -> None:

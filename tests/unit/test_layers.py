@@ -35,7 +35,9 @@ def imported(path: Path) -> Iterator[str]:
             yield node.module
 
 
-@pytest.mark.parametrize(("layer", "path"), [pytest.param(*pair, id=str(pair[1].relative_to(ROOT))) for pair in modules()])
+@pytest.mark.parametrize(
+    ("layer", "path"), [pytest.param(*pair, id=str(pair[1].relative_to(ROOT))) for pair in modules()]
+)
 def test_imports_go_one_way(layer: str, path: Path) -> None:
     top = layer.partition("/")[0]
     for name in imported(path):
@@ -43,7 +45,9 @@ def test_imports_go_one_way(layer: str, path: Path) -> None:
         if not name.startswith("redrive."):
             continue
         target = name.split(".")[1]
-        assert target == top or target in ALLOWED[layer], f"{path.relative_to(ROOT)} imports {name}: {layer} may import {sorted(ALLOWED[layer])}"
+        assert target == top or target in ALLOWED[layer], (
+            f"{path.relative_to(ROOT)} imports {name}: {layer} may import {sorted(ALLOWED[layer])}"
+        )
 
 
 def test_every_package_folder_is_in_the_wheel() -> None:
@@ -62,8 +66,12 @@ def test_prefects_private_names_are_touched_in_one_file_a_folder() -> None:
     for _, path in modules():
         if path.name == "prefect_private.py":
             continue
-        private = [n for n in imported(path) if n.startswith("prefect") and any(part.startswith("_") for part in n.split("."))]
-        assert not private, f"{path.relative_to(ROOT)} imports {private}; that belongs into prefect_private.py of its folder"
+        private = [
+            n for n in imported(path) if n.startswith("prefect") and any(part.startswith("_") for part in n.split("."))
+        ]
+        assert not private, (
+            f"{path.relative_to(ROOT)} imports {private}; that belongs into prefect_private.py of its folder"
+        )
 
 
 def test_no_module_hides_a_standard_one() -> None:
@@ -71,4 +79,6 @@ def test_no_module_hides_a_standard_one() -> None:
 
     for _, path in modules():
         if path.name != "__init__.py" and path.parent in {ROOT / "flows", ROOT / "deployments", ROOT / "blocks"}:
-            assert path.stem not in sys.stdlib_module_names, f"{path.relative_to(ROOT)} would hide the standard module {path.stem}"
+            assert path.stem not in sys.stdlib_module_names, (
+                f"{path.relative_to(ROOT)} would hide the standard module {path.stem}"
+            )

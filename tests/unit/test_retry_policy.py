@@ -99,7 +99,9 @@ class _OrderRejected(ValueError):
         (("KeyError",), ValueError("bad"), False),
     ],
 )
-def test_permanent_errors_are_those_named_and_their_kinds(never_on: tuple[object, ...], error: Exception, permanent: bool) -> None:
+def test_permanent_errors_are_those_named_and_their_kinds(
+    never_on: tuple[object, ...], error: Exception, permanent: bool
+) -> None:
     assert RetryPolicy(never_on=never_on).is_permanent(error) is permanent
 
 

@@ -1,0 +1,87 @@
+"""Acts on many dead letters at once, in chunks, stoppable between two of them.
+
+Danger: rows arrive while a bulk act runs; it takes only what was there when it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, select, update
+
+from redrive.deployments.ledger.acts import WHY_LIMIT, close_replaced, record
+from redrive.deployments.ledger.database import Database
+from redrive.deployments.ledger.filters import Filter
+from redrive.deployments.ledger.tables import dead_letters
+from redrive.deployments.ledger.tallies import summed
+from redrive.deployments.ledger.text import storable
+
+#: Rows per transaction: others wait for one at most this long, and a stop is obeyed this soon.
+CHUNK: Final = 500
+
+
+def discard_all(
+    database: Database,
+    asked: Filter,
+    *,
+    who: str,
+    why: str,
+    batch: UUID,
+    at_most: int | None,
+    progress: Callable[[int], bool],
+) -> int:
+    """Discard open rows; `progress` gets the number done after each chunk and says whether to go on."""
+    began, done = datetime.now(UTC), 0
+    asked = asked.model_copy(update={"status": "open"})
+    try:
+        while at_most is None or done < at_most:
+            size = CHUNK if at_most is None else min(CHUNK, at_most - done)
+            changed = database.run(
+                lambda connection, size=size: _discard(
+                    connection, asked, who=who, why=why, batch=batch, size=size, began=began
+                )
+            )
+            done += changed
+            if changed < size or not progress(done):
+                break
+    finally:
+        # Also after an error or a Ctrl-C: what was done was done.
+        if done:
+            database.run(
+                lambda connection: record_batch(connection, "discarded", who=who, why=why, batch=batch, count=done)
+            )
+    return done
+
+
+def record_batch(connection: Connection, what: str, *, who: str, why: str, batch: UUID, count: int) -> None:
+    said = storable(why, limit=WHY_LIMIT)
+    act = {"batch_id": batch, "what": what, "who": who, "why": said, "at": datetime.now(UTC), "count": count}
+    record(connection, [act])
+
+
+def _discard(
+    connection: Connection, asked: Filter, *, who: str, why: str, batch: UUID, size: int, began: datetime
+) -> int:
+    now, said = datetime.now(UTC), storable(why, limit=WHY_LIMIT)
+    which = select(dead_letters.c.id).where(asked.rows(connection), dead_letters.c.buried_at <= began)
+    # The order of the lists, which has indexes; the locks are then taken in the order everybody takes them.
+    oldest = which.order_by(dead_letters.c.last_failure, dead_letters.c.id).limit(size).subquery()
+    locked = select(dead_letters.c.id).where(dead_letters.c.id.in_(select(oldest)), dead_letters.c.status == "open")
+    ids = connection.scalars(locked.order_by(dead_letters.c.run_id).with_for_update()).all()
+    if not ids:
+        return 0
+    values: dict[str, Any] = {"closed_at": now, "closed_by": who, "closed_why": said, "batch_id": batch}
+    rows = connection.execute(
+        update(dead_letters).where(dead_letters.c.id.in_(ids)).values(status="discarded", **values).returning(dead_letters)
+    ).all()
+    act = {"what": "discarded", "who": who, "why": said, "at": now, "batch_id": batch}
+    record(connection, [{**act, "dead_letter_id": row.id, "state_id": row.dead_state_id} for row in rows])
+    with summed(connection) as sums:
+        for row in rows:
+            sums.moved(row, status_before="open")
+            if row.replaces_run_id is not None:
+                close_replaced(connection, sums, row.run_id, status="discarded", who=who, why=why)
+    return len(rows)

@@ -1,0 +1,242 @@
+"""The ledger: every dead letter, what was done to it, and nothing else.
+
+Danger: rows hold secrets as the jobs got them. Show `row.masked()` to people, never the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+from uuid import UUID, uuid4
+
+from redrive.blocks.errors import ParameterError
+from redrive.deployments.ledger import acts, bulk, burial, cursors, filters, grouping, locks, pruning, queries, schema
+from redrive.deployments.ledger import tallies as sums
+from redrive.deployments.ledger.database import Database
+from redrive.deployments.ledger.filters import Filter
+from redrive.deployments.ledger.rows import Act, Buried, DeadLetter, Death, Group, Page, Total
+
+EVERYTHING = Filter()
+
+
+class Ledger:
+    """The ledger in the database of a SQLAlchemy URL. Made once per process; safe to share between threads.
+
+    Every method is one or a few short transactions, and raises `LedgerAway` when the database cannot be reached; calling
+    again after it came back works.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._database.dispose()
+
+    def migrate(self) -> None:
+        """Make or upgrade the tables; safe to call by any number of processes at once."""
+        schema.migrate(self._database)
+
+    # The keeper's side
+
+    def bury(self, death: Death) -> Buried:
+        """Put a death into the ledger: a new row, or the same run's row reopened, or nothing if it is known."""
+        return burial.bury(self._database, [death])[0]
+
+    def bury_all(self, deaths: Iterable[Death]) -> list[Buried]:
+        """`bury` for many, in few transactions; results in the order given."""
+        return burial.bury(self._database, deaths)
+
+    def known(self, state_ids: Iterable[UUID]) -> set[UUID]:
+        """Which of these final states were collected before, also if the row was pruned since."""
+        asked = list(state_ids)
+        found: set[UUID] = set()
+        for start in range(0, len(asked), burial.CHUNK):
+            part = asked[start : start + burial.CHUNK]
+            found |= self._database.run(lambda connection, part=part: burial.known_states(connection, part))
+        return found
+
+    def redriven(self, *, limit: int = 200, cursor: str | None = None) -> Page[DeadLetter]:
+        """Redriven rows whose fate (`row.fate_run_id`) is still to come, oldest first."""
+        return self._database.run(lambda connection: queries.redriven(connection, limit=limit, cursor=cursor))
+
+    def resolve(self, run_id: UUID, *, who: str = burial.KEEPER, why: str = "completed") -> list[DeadLetter]:
+        """A run completed: close its own row and those of the runs it replaced. Empty if there is nothing to close."""
+        return self._database.run(lambda connection: acts.resolve(connection, run_id, who=who, why=why))
+
+    def rescue_lock(self, run_id: UUID, *, wait: float = locks.WAIT) -> AbstractContextManager[None]:
+        """Hold while deciding about a run; over all processes on Postgres, within this one on SQLite."""
+        return locks.rescue_lock(self._database, run_id, wait=wait)
+
+    def cursor(self, name: str) -> str | None:
+        """How far the sweep of that name has come, as it said itself."""
+        return self._database.run(lambda connection: cursors.read_cursor(connection, name))
+
+    def set_cursor(self, name: str, value: str) -> None:
+        self._database.run(lambda connection: cursors.write_cursor(connection, name, value))
+
+    def prune(self, before: datetime) -> int:
+        """Delete resolved and discarded rows that were closed before that time, with their acts; returns how many."""
+        return pruning.prune(self._database, before)
+
+    def recount(self) -> int:
+        """Repair: make the sums anew from the rows; everybody else waits. Returns the number of groups."""
+        return self._database.run(sums.recount)
+
+    # Reading
+
+    def find(
+        self, asked: Filter = EVERYTHING, *, limit: int = 100, cursor: str | None = None, oldest_first: bool = False
+    ) -> Page[DeadLetter]:
+        """A page of rows by last failure, newest first; `page.next` is the cursor of the page after it."""
+        return self._database.run(
+            lambda connection: queries.find(connection, asked, limit=limit, cursor=cursor, oldest_first=oldest_first)
+        )
+
+    def count(self, asked: Filter = EVERYTHING) -> int:
+        return self._database.run(lambda connection: queries.count(connection, asked))
+
+    def get(self, which: UUID | str) -> DeadLetter:
+        """One row by its id or its run's id, or the first 8 or more digits of either.
+
+        Raises:
+            NotFound: none; says which one may be meant.
+            Conflict: several begin so.
+            ParameterError: fewer than 8 digits.
+        """
+        return self._database.run(lambda connection: queries.get(connection, which))
+
+    def history(self, id: UUID) -> list[Act]:  # noqa: A002  (the row's own word)
+        """What was done to a row, oldest first."""
+        return self._database.run(lambda connection: queries.history(connection, id))
+
+    def batches(self, *, limit: int = 50) -> list[Act]:
+        """The bulk acts, newest first."""
+        return self._database.run(lambda connection: queries.batches(connection, limit=limit))
+
+    def groups(self, asked: Filter = EVERYTHING, *, limit: int = 100) -> list[Group]:
+        """The rows by cause: most open ones first. With times or text only the newest 10,000 rows that fit are grouped."""
+        return self._database.run(lambda connection: grouping.find_groups(connection, asked, limit=limit))
+
+    def fingerprint(self, prefix: str) -> str:
+        """The one known fingerprint that begins so.
+
+        Raises:
+            NotFound: none does; says the newest ones.
+            Conflict: several do.
+        """
+        return self._database.run(lambda connection: filters.one_fingerprint(connection, prefix))
+
+    def totals(self) -> list[Total]:
+        """Counts by status, queue, job type and reason, for metrics; costs the same at any number of rows."""
+        return self._database.run(queries.totals)
+
+    def oldest_open(self) -> dict[str, datetime]:
+        """The last failure of the oldest open row, by queue; queues without one are absent."""
+        return self._database.run(queries.oldest_open)
+
+    # Acts of people
+
+    def claim_for_redrive(self, id: UUID, *, who: str, why: str = "", batch: UUID | None = None) -> DeadLetter:  # noqa: A002
+        """Open to redriven: of any number of callers at once exactly one gets the row, and then has to redrive it.
+
+        Raises:
+            Conflict: it is not open; says who did what when.
+            NotFound: it is gone.
+        """
+        person = _person(who)
+        return self._database.run(
+            lambda connection: acts.claim_for_redrive(connection, id, who=person, why=why, batch=batch)
+        )
+
+    def unclaim(self, id: UUID, *, who: str, why: str) -> DeadLetter:  # noqa: A002
+        """Redriven back to open, because the redrive could not be carried out.
+
+        Raises:
+            Conflict: it is not redriven, or a new run is already linked to it.
+            NotFound: it is gone.
+        """
+        return self._database.run(lambda connection: acts.unclaim(connection, id, who=_person(who), why=why))
+
+    def link_replacement(self, run_id: UUID, replaced_by: UUID) -> DeadLetter:
+        """A redriven run goes on as another one, whose fate is from now on its fate.
+
+        Raises:
+            Conflict: it is not redriven.
+            NotFound: there is no row of that run.
+        """
+        return self._database.run(lambda connection: acts.link_replacement(connection, run_id, replaced_by))
+
+    def discard(
+        self,
+        id: UUID,  # noqa: A002
+        *,
+        who: str,
+        why: str = "",
+        batch: UUID | None = None,
+        also_redriven: bool = False,
+    ) -> DeadLetter:
+        """Open to discarded; with `also_redriven` a redriven row too (its run was cancelled by a person).
+
+        Raises:
+            Conflict: it is neither; says who did what when.
+            NotFound: it is gone.
+        """
+        return self._database.run(
+            lambda connection: acts.discard(
+                connection, id, who=_person(who), why=why, batch=batch, also_redriven=also_redriven
+            )
+        )
+
+    def discard_all(
+        self,
+        asked: Filter,
+        *,
+        who: str,
+        why: str = "",
+        batch: UUID | None = None,
+        at_most: int | None = None,
+        progress: Callable[[int], bool] = lambda _done: True,
+    ) -> int:
+        """Discard every open row that fits, oldest first; `progress(done)` says after each 500 whether to go on."""
+        return bulk.discard_all(
+            self._database,
+            asked,
+            who=_person(who),
+            why=why,
+            batch=batch or uuid4(),
+            at_most=at_most,
+            progress=progress,
+        )
+
+    def record_batch(self, what: str, *, who: str, why: str, batch: UUID, count: int) -> None:
+        """Write the sum of a bulk act (a paced redrive) into the history."""
+        self._database.run(
+            lambda connection: bulk.record_batch(connection, what, who=_person(who), why=why, batch=batch, count=count)
+        )
+
+    def reopen(self, id: UUID, *, who: str, why: str = "") -> DeadLetter:  # noqa: A002
+        """Any other status to open again: the discard or the redrive was a mistake.
+
+        Raises:
+            Conflict: it is open.
+            NotFound: it is gone.
+        """
+        return self._database.run(lambda connection: acts.reopen(connection, id, who=_person(who), why=why))
+
+
+def _person(who: str) -> str:
+    if not who.strip():
+        raise ParameterError("say who acts: every act in the ledger has a name to it")
+    return who.strip()[: burial.NAME_LIMIT]

@@ -1,0 +1,197 @@
+"""Job types for tests: each does one thing to the engine and leaves its effects in a folder that the test reads.
+
+A stack finds them through `REDRIVE_JOBS=tests.support.jobs`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from redrive.blocks.errors import PermanentError, Snooze
+from redrive.blocks.retry import RetryPolicy
+from redrive.deployments.job_type import JobType
+from redrive.flows.job import current_job, job, on_failed, on_finished, on_started, step
+
+QUICK = RetryPolicy(max_tries=3, backoff=(0.2, 0.2), jitter=0, timeout=20)
+SPACED = RetryPolicy(max_tries=3, backoff=(1, 5, 10), jitter=0, timeout=20)
+ONCE = RetryPolicy(max_tries=1)
+
+OK = JobType("test-ok", entrypoint="tests.support.jobs.ok", policy=QUICK, description="Succeeds.")
+FAIL = JobType("test-fail", entrypoint="tests.support.jobs.fail", policy=SPACED)
+FAIL_ONCE = JobType("test-fail-once", entrypoint="tests.support.jobs.fail_once", policy=ONCE)
+BODY = JobType("test-body", entrypoint="tests.support.jobs.body", policy=QUICK)
+FLAKY = JobType("test-flaky", entrypoint="tests.support.jobs.flaky", policy=SPACED)
+PERMANENT = JobType("test-permanent", entrypoint="tests.support.jobs.permanent", policy=SPACED)
+NAP = JobType("test-nap", entrypoint="tests.support.jobs.nap", policy=ONCE)
+SLOW = JobType(
+    "test-slow", entrypoint="tests.support.jobs.slow", policy=RetryPolicy(max_tries=2, backoff=(0.2,), timeout=1)
+)
+THREE = JobType("test-three", entrypoint="tests.support.jobs.three", policy=ONCE)
+LONG = JobType("test-long", entrypoint="tests.support.jobs.long", policy=RetryPolicy(max_tries=1, timeout=None))
+DIE = JobType("test-die", entrypoint="tests.support.jobs.die", policy=RetryPolicy(max_tries=1, max_crashes=1))
+UNHASHABLE = JobType("test-unhashable", entrypoint="tests.support.jobs.unhashable", policy=ONCE)
+
+JOBS = [OK, FAIL, FAIL_ONCE, BODY, FLAKY, PERMANENT, NAP, SLOW, THREE, LONG, DIE, UNHASHABLE]
+
+
+def leave(folder: str, name: str) -> int:
+    """Append a line with the time to a file; returns how many lines it has now. One line a call, so effects can be counted."""
+    path = Path(folder) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(f"{datetime.now(UTC).isoformat()} {current_job().id} {current_job().key}\n")
+    return len(path.read_text().splitlines())
+
+
+@on_started
+def _note_started(event: Any) -> None:
+    if folder := event.parameters.get("folder"):
+        leave(folder, f"listener-started-{event.job}")
+
+
+@on_finished
+def _note_finished(event: Any) -> None:
+    if folder := event.parameters.get("folder"):
+        leave(folder, f"listener-finished-{event.job}")
+
+
+@on_failed
+def _note_failed(event: Any) -> None:
+    if folder := event.parameters.get("folder"):
+        leave(folder, f"listener-failed-{event.job}")
+
+
+@on_started(job="test-ok")
+def _raise(event: Any) -> None:
+    raise RuntimeError("a listener that fails harms no job")
+
+
+@step(QUICK)
+def touch(folder: str, name: str) -> int:
+    return leave(folder, name)
+
+
+@job(OK)
+def ok(folder: str, name: str = "ok", seconds: float = 0) -> int:
+    time.sleep(seconds)
+    return touch(folder, name)
+
+
+@step(SPACED)
+def fail_step(folder: str, message: str) -> None:
+    leave(folder, "fail")
+    raise ConnectionError(message)
+
+
+@job(FAIL)
+def fail(folder: str, message: str = "nobody answers") -> None:
+    fail_step(folder, message)
+
+
+@step(ONCE)
+def fail_once_step(folder: str, message: str) -> None:
+    leave(folder, "fail-once")
+    raise ValueError(message)
+
+
+@job(FAIL_ONCE)
+def fail_once(folder: str, message: str, password: str = "") -> None:
+    if not Path(folder, "mended").exists():
+        fail_once_step(folder, message)
+    leave(folder, "mended-runs")
+
+
+@job(BODY)
+def body(folder: str) -> None:
+    leave(folder, "body")
+    raise ConnectionError("the body itself failed")
+
+
+@step(SPACED)
+def flaky_step(folder: str, good_at: int) -> int:
+    count = leave(folder, "flaky")
+    if count < good_at:
+        raise ConnectionError(f"not yet, {count}")
+    return count
+
+
+@job(FLAKY)
+def flaky(folder: str, good_at: int) -> int:
+    touch(folder, "before")
+    return flaky_step(folder, good_at)
+
+
+@step(SPACED)
+def permanent_step(folder: str) -> None:
+    leave(folder, "permanent")
+    raise PermanentError("this address does not exist")
+
+
+@job(PERMANENT)
+def permanent(folder: str) -> None:
+    permanent_step(folder)
+
+
+@job(NAP)
+def nap(folder: str) -> int:
+    count = leave(folder, "nap")
+    if count < 3:
+        raise Snooze(seconds=1, why="the bank is closed")
+    return count
+
+
+@step(SLOW.policy)
+def slow_step(folder: str) -> None:
+    leave(folder, "slow")
+    time.sleep(30)
+
+
+@job(SLOW)
+def slow(folder: str) -> None:
+    slow_step(folder)
+
+
+@step(ONCE)
+def third(folder: str) -> int:
+    count = leave(folder, "step-3")
+    if not Path(folder, "mended").exists():
+        raise ConnectionError("the third step fails until it is mended")
+    return count
+
+
+@job(THREE)
+def three(folder: str) -> int:
+    touch(folder, "step-1")
+    touch(folder, "step-2")
+    return third(folder)
+
+
+@job(LONG)
+def long(folder: str, seconds: float = 600) -> None:
+    leave(folder, "long")
+    time.sleep(seconds)
+
+
+@job(DIE)
+def die(folder: str, times: int = 99) -> int:
+    count = leave(folder, "die")
+    if count <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return count
+
+
+@step(ONCE)
+def unhashable_step(thing: Any) -> None:
+    raise AssertionError("must be refused before it runs")
+
+
+@job(UNHASHABLE)
+def unhashable(folder: str) -> None:
+    import threading
+
+    unhashable_step(threading.Lock())
