@@ -20,7 +20,7 @@ FONT = "Open Sans"
 #: Points up to which each has its own label.
 LABELLED = 16
 #: Colours that print well, keep apart for the colour-blind and carry no meaning of good and bad.
-COLORS = {"cool": "#2f6f9f", "warm": "#d17a22", "strong": "#16324f", "quiet": "#8a97a6", "green": "#4b8b6f"}
+COLORS = {"cool": "#2f6f9f", "warm": "#d17a22", "strong": "#16324f", "quiet": "#8a97a6", "pale": "#9dc1dc", "green": "#4b8b6f"}
 INK, FAINT = "#44515f", "#dfe5ea"
 
 
@@ -76,7 +76,7 @@ _MARKS: dict[str, dict[str, Any]] = {
     "line": {"type": "line", "strokeWidth": 2.4, "point": {"size": 26}},
     "dashed": {"type": "line", "strokeWidth": 1.6, "strokeDash": [4, 3]},
     "bar": {"type": "bar", "cornerRadiusEnd": 1.5},
-    "tick": {"type": "tick", "thickness": 2.2, "bandSize": 22},
+    "tick": {"type": "tick", "opacity": 1, "thickness": 2.2, "bandSize": 22},
     "area": {"type": "area", "opacity": 0.35, "line": True},
 }
 _CONFIG: dict[str, Any] = {
@@ -85,7 +85,7 @@ _CONFIG: dict[str, Any] = {
     "axis": {"labelColor": INK, "labelFontSize": 10, "domainColor": FAINT, "gridColor": FAINT, "tickColor": FAINT},
     "axisX": {"grid": False, "domainColor": "#9aa7b3"},
     "axisY": {"domain": False, "ticks": False, "labelPadding": 6},
-    "legend": {"labelColor": INK, "labelFontSize": 10, "symbolStrokeWidth": 0},
+    "legend": {"labelColor": INK, "labelFontSize": 10, "symbolStrokeWidth": 0, "symbolOpacity": 1},
 }
 
 

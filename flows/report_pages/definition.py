@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from redrive.blocks.errors import PermanentError
 
 Value = str | int | float | bool | None
-Color = Literal["cool", "warm", "strong", "quiet", "green"]
+Color = Literal["cool", "warm", "strong", "quiet", "pale", "green"]
 Take = Literal["sum", "mean", "max", "min", "first", "last", "count"]
 
 

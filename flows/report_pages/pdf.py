@@ -18,7 +18,7 @@ from redrive.flows.report_pages.view import ReportView
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "templates" / "report" / "report.typ"
 #: Pixels of a chart's plot: beside another one, and alone over the whole width.
-HALF, WHOLE = (400, 250), (820, 270)
+HALF, WHOLE = (400, 280), (820, 290)
 
 
 def pdf(view: ReportView) -> bytes:

@@ -10,9 +10,9 @@ from math import isfinite
 
 from redrive.flows.report_pages.definition import Column, Value
 
-#: U+2212, as wide as a plus; and U+202F, a narrow space that does not break.
+#: U+2212, as wide as a plus; and a space that does not break.
 MINUS = "\u2212"
-NARROW = "\u202f"
+SPACE = "\u00a0"
 NONE = "–"
 
 
@@ -21,7 +21,7 @@ def number(value: float, decimals: int = 0, unit: str = "", *, signed: bool = Fa
     rounded = round(value, decimals)
     sign = MINUS if rounded < 0 else "+" if signed and rounded > 0 else ""
     text = f"{sign}{abs(rounded):,.{decimals}f}"
-    return f"{text}{NARROW}{unit}" if unit else text
+    return f"{text}{SPACE}{unit}" if unit else text
 
 
 def moment(value: Value) -> datetime | None:
