@@ -5,4 +5,16 @@ from redrive.deployments.ledger.filters import Filter
 from redrive.deployments.ledger.ledger import Ledger
 from redrive.deployments.ledger.rows import Act, Buried, DeadLetter, Death, Group, Outcome, Page, Total
 
-__all__ = ["Act", "Buried", "DeadLetter", "Death", "Filter", "Group", "Ledger", "LedgerAway", "Outcome", "Page", "Total"]
+__all__ = [
+    "Act",
+    "Buried",
+    "DeadLetter",
+    "Death",
+    "Filter",
+    "Group",
+    "Ledger",
+    "LedgerAway",
+    "Outcome",
+    "Page",
+    "Total",
+]

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 
 from redrive.blocks.errors import Conflict, NotFound
 from redrive.deployments.ledger.rows import DeadLetter
-from redrive.deployments.ledger.tables import acts, dead_letters
+from redrive.deployments.ledger.tables import AnyRow, acts, dead_letters
 from redrive.deployments.ledger.tallies import Tallies, summed
 from redrive.deployments.ledger.text import storable
 
@@ -29,12 +29,12 @@ def record(connection: Connection, done: Sequence[Mapping[str, Any]]) -> None:
         connection.execute(insert(acts), [{**blank, **act} for act in done])
 
 
-def claim_for_redrive(connection: Connection, id: UUID, *, who: str, why: str, batch: UUID | None) -> DeadLetter:  # noqa: A002
+def claim_for_redrive(connection: Connection, row_id: UUID, *, who: str, why: str, batch: UUID | None) -> DeadLetter:
     now = datetime.now(UTC)
     said = storable(why, limit=WHY_LIMIT)
     row = _change(
         connection,
-        and_(dead_letters.c.id == id, dead_letters.c.status == "open"),
+        and_(dead_letters.c.id == row_id, dead_letters.c.status == "open"),
         status="redriven",
         redriven_at=now,
         redriven_by=who,
@@ -43,20 +43,20 @@ def claim_for_redrive(connection: Connection, id: UUID, *, who: str, why: str, b
         batch_id=batch,
     )
     if row is None:
-        raise refused(connection, id, "redriven")
+        raise refused(connection, row_id, "redriven")
     with summed(connection) as sums:
         return _done(connection, sums, row, "open", what="redriven", who=who, why=said, at=now)
 
 
-def unclaim(connection: Connection, id: UUID, *, who: str, why: str) -> DeadLetter:  # noqa: A002
+def unclaim(connection: Connection, row_id: UUID, *, who: str, why: str) -> DeadLetter:
     said = storable(why, limit=WHY_LIMIT)
     # A claim that led to a run which is known must stay: that run may be working.
     waiting = and_(dead_letters.c.status == "redriven", dead_letters.c.replaced_by_run_id.is_(None))
     row = _change(
-        connection, and_(dead_letters.c.id == id, waiting), status="open", redrives=dead_letters.c.redrives - 1
+        connection, and_(dead_letters.c.id == row_id, waiting), status="open", redrives=dead_letters.c.redrives - 1
     )
     if row is None:
-        raise refused(connection, id, "given back")
+        raise refused(connection, row_id, "given back")
     with summed(connection) as sums:
         return _done(connection, sums, row, "redriven", what="unclaimed", who=who, why=said, at=datetime.now(UTC))
 
@@ -80,19 +80,27 @@ def link_replacement(connection: Connection, run_id: UUID, replaced_by: UUID) ->
     )
     why = f"replaced by run {replaced_by}"
     with summed(connection) as sums:
-        return _done(connection, sums, row, "redriven", what="linked", who=row.redriven_by, why=why, at=datetime.now(UTC))
+        return _done(
+            connection, sums, row, "redriven", what="linked", who=row.redriven_by, why=why, at=datetime.now(UTC)
+        )
 
 
 def discard(
-    connection: Connection, id: UUID, *, who: str, why: str, batch: UUID | None, also_redriven: bool  # noqa: A002
+    connection: Connection,
+    row_id: UUID,
+    *,
+    who: str,
+    why: str,
+    batch: UUID | None,
+    also_redriven: bool,
 ) -> DeadLetter:
     before = ("open", "redriven") if also_redriven else ("open",)
     with summed(connection) as sums:
         found = close(
-            connection, sums, dead_letters.c.id == id, before, status="discarded", who=who, why=why, batch=batch
+            connection, sums, dead_letters.c.id == row_id, before, status="discarded", who=who, why=why, batch=batch
         )
         if not found:
-            raise refused(connection, id, "discarded")
+            raise refused(connection, row_id, "discarded")
         close_replaced(connection, sums, found[0].run_id, status="discarded", who=who, why=why)
     return found[0]
 
@@ -105,17 +113,17 @@ def resolve(connection: Connection, run_id: UUID, *, who: str, why: str) -> list
         return own + close_replaced(connection, sums, run_id, status="resolved", who=who, why=why)
 
 
-def reopen(connection: Connection, id: UUID, *, who: str, why: str) -> DeadLetter:  # noqa: A002
+def reopen(connection: Connection, row_id: UUID, *, who: str, why: str) -> DeadLetter:
     said = storable(why, limit=WHY_LIMIT)
-    before = connection.execute(select(dead_letters).where(dead_letters.c.id == id).with_for_update()).one_or_none()
+    before = connection.execute(select(dead_letters).where(dead_letters.c.id == row_id).with_for_update()).one_or_none()
     row = None
     if before is not None:
-        closed = and_(dead_letters.c.id == id, dead_letters.c.status != "open")
+        closed = and_(dead_letters.c.id == row_id, dead_letters.c.status != "open")
         row = _change(
             connection, closed, status="open", closed_at=None, closed_by=None, closed_why=None, replaced_by_run_id=None
         )
     if before is None or row is None:
-        raise refused(connection, id, "reopened")
+        raise refused(connection, row_id, "reopened")
     with summed(connection) as sums:
         return _done(connection, sums, row, before.status, what="reopened", who=who, why=said, at=datetime.now(UTC))
 
@@ -162,14 +170,14 @@ def close(
     return closed
 
 
-def _change(connection: Connection, which: Any, **values: Any) -> Row[Any] | None:
+def _change(connection: Connection, which: Any, **values: Any) -> AnyRow | None:
     return connection.execute(update(dead_letters).where(which).values(**values).returning(dead_letters)).one_or_none()
 
 
 def _done(
     connection: Connection,
     sums: Tallies,
-    row: Row[Any],
+    row: AnyRow,
     status_before: str,
     *,
     what: str,
@@ -184,13 +192,13 @@ def _done(
     return DeadLetter(**row._asdict())
 
 
-def refused(connection: Connection, id: UUID, wanted: str) -> Conflict | NotFound:  # noqa: A002
+def refused(connection: Connection, row_id: UUID, wanted: str) -> Conflict | NotFound:
     """Why a row could not be changed: it is gone, or somebody was first."""
-    row = connection.execute(select(dead_letters).where(dead_letters.c.id == id)).one_or_none()
+    row = connection.execute(select(dead_letters).where(dead_letters.c.id == row_id)).one_or_none()
     if row is None:
-        return NotFound(f"no dead letter {id}: it was pruned or never was; `redrive dead list` shows what there is")
+        return NotFound(f"no dead letter {row_id}: it was pruned or never was; `redrive dead list` shows what there is")
     by, at = (row.redriven_by, row.redriven_at) if row.status == "redriven" else (row.closed_by, row.closed_at)
-    said = f"dead letter {id} cannot be {wanted}: it is {row.status}"
+    said = f"dead letter {row_id} cannot be {wanted}: it is {row.status}"
     if by and row.status != "open":
         said += f" by {by} at {at:%Y-%m-%d %H:%M:%SZ}"
     if row.status == "redriven" and row.replaced_by_run_id:

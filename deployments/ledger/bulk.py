@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -40,9 +41,7 @@ def discard_all(
         while at_most is None or done < at_most:
             size = CHUNK if at_most is None else min(CHUNK, at_most - done)
             changed = database.run(
-                lambda connection, size=size: _discard(
-                    connection, asked, who=who, why=why, batch=batch, size=size, began=began
-                )
+                partial(_discard, asked=asked, who=who, why=why, batch=batch, size=size, began=began)
             )
             done += changed
             if changed < size or not progress(done):
@@ -50,9 +49,7 @@ def discard_all(
     finally:
         # Also after an error or a Ctrl-C: what was done was done.
         if done:
-            database.run(
-                lambda connection: record_batch(connection, "discarded", who=who, why=why, batch=batch, count=done)
-            )
+            database.run(partial(record_batch, what="discarded", who=who, why=why, batch=batch, count=done))
     return done
 
 
@@ -75,7 +72,10 @@ def _discard(
         return 0
     values: dict[str, Any] = {"closed_at": now, "closed_by": who, "closed_why": said, "batch_id": batch}
     rows = connection.execute(
-        update(dead_letters).where(dead_letters.c.id.in_(ids)).values(status="discarded", **values).returning(dead_letters)
+        update(dead_letters)
+        .where(dead_letters.c.id.in_(ids))
+        .values(status="discarded", **values)
+        .returning(dead_letters)
     ).all()
     act = {"what": "discarded", "who": who, "why": said, "at": now, "batch_id": batch}
     record(connection, [{**act, "dead_letter_id": row.id, "state_id": row.dead_state_id} for row in rows])

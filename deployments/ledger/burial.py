@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, select, update
 
 from redrive.deployments.ledger.acts import record
 from redrive.deployments.ledger.database import Database
 from redrive.deployments.ledger.rows import Buried, Death, Outcome
-from redrive.deployments.ledger.tables import collected_states, dead_letters
+from redrive.deployments.ledger.tables import AnyRow, collected_states, dead_letters
 from redrive.deployments.ledger.tallies import Tallies, insert_into
 from redrive.deployments.ledger.text import MESSAGE_LIMIT, TRACEBACK_LIMIT, storable
 
@@ -42,7 +43,7 @@ def bury(database: Database, deaths: Iterable[Death]) -> list[Buried]:
             else:
                 rest.append((place, death))
         together = [death for _, death in chunk.values()]
-        done = database.run(lambda connection, together=together: _bury(connection, together))
+        done = database.run(partial(_bury, deaths=together))
         results.update({place: done[death.run_id] for place, death in chunk.values()})
         waiting = rest
     return [results[place] for place in sorted(results)]
@@ -97,13 +98,15 @@ def known_states(connection: Connection, state_ids: Sequence[UUID]) -> set[UUID]
     return set(connection.scalars(query)) if state_ids else set()
 
 
-def _insert(connection: Connection, deaths: Sequence[Death], now: datetime) -> dict[UUID, Row[Any]]:
+def _insert(connection: Connection, deaths: Sequence[Death], now: datetime) -> dict[UUID, AnyRow]:
     """The rows of runs that never died before."""
     if not deaths:
         return {}
     replaced = _replaced(connection, deaths)
     # A run that another transaction is just burying makes this wait, and is then not inserted.
-    insert = insert_into(connection, dead_letters).on_conflict_do_nothing(index_elements=["run_id"]).returning(dead_letters)
+    insert = (
+        insert_into(connection, dead_letters).on_conflict_do_nothing(index_elements=["run_id"]).returning(dead_letters)
+    )
     values = [
         {
             **_facts(death),
@@ -121,7 +124,7 @@ def _insert(connection: Connection, deaths: Sequence[Death], now: datetime) -> d
     return {row.run_id: row for row in connection.execute(insert, values)}
 
 
-def _die_again(connection: Connection, death: Death, row: Row[Any], now: datetime, sums: Tallies) -> Buried:
+def _die_again(connection: Connection, death: Death, row: AnyRow, now: datetime, sums: Tallies) -> Buried:
     if row.dead_state_id == death.dead_state_id or death.last_failure < row.last_failure:
         # The same death from somebody faster, or an older one that arrives late.
         return _result(Outcome.KNOWN, death, row)
@@ -182,16 +185,20 @@ def _replaced(connection: Connection, deaths: Sequence[Death]) -> dict[UUID, UUI
     return {row.replaced_by_run_id: row.run_id for row in connection.execute(query)}
 
 
-def _locked(connection: Connection, run_ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+def _locked(connection: Connection, run_ids: Sequence[UUID]) -> dict[UUID, AnyRow]:
     if not run_ids:
         return {}
     query = select(dead_letters).where(dead_letters.c.run_id.in_(run_ids)).order_by(dead_letters.c.run_id)
     return {row.run_id: row for row in connection.execute(query.with_for_update())}
 
 
-def _ids(connection: Connection, run_ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
+def _ids(connection: Connection, run_ids: Sequence[UUID]) -> dict[UUID, AnyRow]:
     query = select(dead_letters.c.run_id, dead_letters.c.id, dead_letters.c.fingerprint)
-    return {row.run_id: row for row in connection.execute(query.where(dead_letters.c.run_id.in_(run_ids)))} if run_ids else {}
+    return (
+        {row.run_id: row for row in connection.execute(query.where(dead_letters.c.run_id.in_(run_ids)))}
+        if run_ids
+        else {}
+    )
 
 
 def _collect(connection: Connection, deaths: Sequence[Death], now: datetime) -> None:
@@ -201,7 +208,7 @@ def _collect(connection: Connection, deaths: Sequence[Death], now: datetime) -> 
         connection.execute(insert, [{"state_id": state, "collected_at": now} for state in states])
 
 
-def _result(outcome: Outcome, death: Death, row: Row[Any] | None) -> Buried:
+def _result(outcome: Outcome, death: Death, row: AnyRow | None) -> Buried:
     return Buried(
         outcome=outcome,
         run_id=death.run_id,

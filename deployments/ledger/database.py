@@ -56,7 +56,9 @@ class Database:
         try:
             self.url = make_url(url)
         except SQLAlchemyError:
-            raise SettingsError("the ledger's database URL cannot be read; it looks like postgresql://user@host/name") from None
+            raise SettingsError(
+                "the ledger's database URL cannot be read; it looks like postgresql://user@host/name"
+            ) from None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = self._engine()
         # A lock may be held for as long as an API call takes, while its holder needs a second connection from the pool.
@@ -86,7 +88,10 @@ class Database:
         }
         given = set(self.url.query)
         return create_engine(
-            self.url, connect_args={name: value for name, value in reach.items() if name not in given}, **common, **options
+            self.url,
+            connect_args={name: value for name, value in reach.items() if name not in given},
+            **common,
+            **options,
         )
 
     def run(self, work: Callable[[Connection], Result]) -> Result:
@@ -124,13 +129,17 @@ def explained(error: SQLAlchemyError) -> RedriveError | SQLAlchemyError:
     """The error as an operator needs it; an error that only a programmer can mend stays what it is."""
     if not isinstance(error, DBAPIError):
         # Waiting for a free connection took too long, which happens when the server hangs.
-        return LedgerAway(f"the ledger's database is away: {_first_line(error)}") if "QueuePool" in str(error) else error
+        return (
+            LedgerAway(f"the ledger's database is away: {_first_line(error)}") if "QueuePool" in str(error) else error
+        )
     state = _sqlstate(error)
     said = _first_line(error.orig or error)
     if state == _LOCK_TIMEOUT:
         return Conflict(f"somebody else holds this for too long: {said}")
     if state == _NO_TABLE or "no such table" in said:
-        return RedriveError(f"the ledger has no tables yet ({said}); run its migrations: start the stack, or Ledger.migrate()")
+        return RedriveError(
+            f"the ledger has no tables yet ({said}); run its migrations: start the stack, or Ledger.migrate()"
+        )
     if isinstance(error.orig, sqlite3.OperationalError):
         away = any(sign in said for sign in ("locked", "unable to open", "disk", "readonly"))
     else:

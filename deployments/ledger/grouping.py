@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, case, func, select
+from sqlalchemy import Connection, Select, case, func, select
 
 from redrive.deployments.ledger.filters import Filter
 from redrive.deployments.ledger.rows import Group
-from redrive.deployments.ledger.tables import DIMENSIONS, STATUSES, dead_letters, groups, tallies
+from redrive.deployments.ledger.tables import DIMENSIONS, STATUSES, AnyRow, dead_letters, groups, tallies
 
 #: Rows that a grouping by time or text looks at, newest first: the time of one look stays below a second.
 ROWS_LIMIT: Final = 10_000
@@ -42,14 +42,18 @@ def _of_tallies(connection: Connection, asked: Filter) -> Select[Any]:
     return select(groups).where(groups.c.fingerprint.in_(fitting))
 
 
-def _described(connection: Connection, asked: Filter, rows: Sequence[Row[Any]]) -> list[Group]:
+def _described(connection: Connection, asked: Filter, rows: Sequence[AnyRow]) -> list[Group]:
     """The groups with what their tallies that fit the filter add up to."""
     if not rows:
         return []
-    query = select(tallies).where(
-        tallies.c.fingerprint.in_([row.fingerprint for row in rows]), tallies.c.count > 0, asked.sums(connection, tallies)
+    query = select(
+        tallies.c.fingerprint, tallies.c.job, tallies.c.queue, tallies.c.status, tallies.c.count.label("number")
+    ).where(
+        tallies.c.fingerprint.in_([row.fingerprint for row in rows]),
+        tallies.c.count > 0,
+        asked.sums(connection, tallies),
     )
-    parts: dict[str, list[Row[Any]]] = {}
+    parts: dict[str, list[AnyRow]] = {}
     for part in connection.execute(query):
         parts.setdefault(part.fingerprint, []).append(part)
     described = []
@@ -57,7 +61,7 @@ def _described(connection: Connection, asked: Filter, rows: Sequence[Row[Any]]) 
         of_group = parts.get(row.fingerprint, [])
         by_status = dict.fromkeys(STATUSES, 0)
         for part in of_group:
-            by_status[part.status] += part._mapping["count"]
+            by_status[part.status] += part.number
         described.append(
             Group(
                 fingerprint=row.fingerprint,
@@ -76,7 +80,9 @@ def _described(connection: Connection, asked: Filter, rows: Sequence[Row[Any]]) 
 
 
 def _from_rows(connection: Connection, asked: Filter, *, limit: int) -> list[Group]:
-    columns = [dead_letters.c[name] for name in ("fingerprint", "job", "queue", "status", "first_failure", "last_failure")]
+    columns = [
+        dead_letters.c[name] for name in ("fingerprint", "job", "queue", "status", "first_failure", "last_failure")
+    ]
     newest = (
         select(*columns)
         .where(asked.rows(connection))
@@ -86,16 +92,14 @@ def _from_rows(connection: Connection, asked: Filter, *, limit: int) -> list[Gro
     )
     key = [newest.c.fingerprint, newest.c.job, newest.c.queue]
     counts = [func.sum(case((newest.c.status == status, 1), else_=0)).label(status) for status in STATUSES]
-    query = (
-        select(*key, *counts, func.min(newest.c.first_failure).label("first"), func.max(newest.c.last_failure).label("last"))
-        .group_by(*key)
-    )
-    parts: dict[str, list[Row[Any]]] = {}
+    query = select(
+        *key, *counts, func.min(newest.c.first_failure).label("first"), func.max(newest.c.last_failure).label("last")
+    ).group_by(*key)
+    parts: dict[str, list[AnyRow]] = {}
     for part in connection.execute(query):
         parts.setdefault(part.fingerprint, []).append(part)
     samples = {
-        row.fingerprint: row
-        for row in connection.execute(select(groups).where(groups.c.fingerprint.in_(list(parts))))
+        row.fingerprint: row for row in connection.execute(select(groups).where(groups.c.fingerprint.in_(list(parts))))
     }
     found = []
     for fingerprint, of_group in parts.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Self
 from uuid import UUID, uuid4
@@ -64,7 +65,7 @@ class Ledger:
         found: set[UUID] = set()
         for start in range(0, len(asked), burial.CHUNK):
             part = asked[start : start + burial.CHUNK]
-            found |= self._database.run(lambda connection, part=part: burial.known_states(connection, part))
+            found |= self._database.run(partial(burial.known_states, state_ids=part))
         return found
 
     def redriven(self, *, limit: int = 200, cursor: str | None = None) -> Page[DeadLetter]:
@@ -117,9 +118,9 @@ class Ledger:
         """
         return self._database.run(lambda connection: queries.get(connection, which))
 
-    def history(self, id: UUID) -> list[Act]:  # noqa: A002  (the row's own word)
+    def history(self, row_id: UUID) -> list[Act]:
         """What was done to a row, oldest first."""
-        return self._database.run(lambda connection: queries.history(connection, id))
+        return self._database.run(lambda connection: queries.history(connection, row_id))
 
     def batches(self, *, limit: int = 50) -> list[Act]:
         """The bulk acts, newest first."""
@@ -148,7 +149,7 @@ class Ledger:
 
     # Acts of people
 
-    def claim_for_redrive(self, id: UUID, *, who: str, why: str = "", batch: UUID | None = None) -> DeadLetter:  # noqa: A002
+    def claim_for_redrive(self, row_id: UUID, *, who: str, why: str = "", batch: UUID | None = None) -> DeadLetter:
         """Open to redriven: of any number of callers at once exactly one gets the row, and then has to redrive it.
 
         Raises:
@@ -157,17 +158,17 @@ class Ledger:
         """
         person = _person(who)
         return self._database.run(
-            lambda connection: acts.claim_for_redrive(connection, id, who=person, why=why, batch=batch)
+            lambda connection: acts.claim_for_redrive(connection, row_id, who=person, why=why, batch=batch)
         )
 
-    def unclaim(self, id: UUID, *, who: str, why: str) -> DeadLetter:  # noqa: A002
+    def unclaim(self, row_id: UUID, *, who: str, why: str) -> DeadLetter:
         """Redriven back to open, because the redrive could not be carried out.
 
         Raises:
             Conflict: it is not redriven, or a new run is already linked to it.
             NotFound: it is gone.
         """
-        return self._database.run(lambda connection: acts.unclaim(connection, id, who=_person(who), why=why))
+        return self._database.run(lambda connection: acts.unclaim(connection, row_id, who=_person(who), why=why))
 
     def link_replacement(self, run_id: UUID, replaced_by: UUID) -> DeadLetter:
         """A redriven run goes on as another one, whose fate is from now on its fate.
@@ -180,7 +181,7 @@ class Ledger:
 
     def discard(
         self,
-        id: UUID,  # noqa: A002
+        row_id: UUID,
         *,
         who: str,
         why: str = "",
@@ -195,7 +196,7 @@ class Ledger:
         """
         return self._database.run(
             lambda connection: acts.discard(
-                connection, id, who=_person(who), why=why, batch=batch, also_redriven=also_redriven
+                connection, row_id, who=_person(who), why=why, batch=batch, also_redriven=also_redriven
             )
         )
 
@@ -226,14 +227,14 @@ class Ledger:
             lambda connection: bulk.record_batch(connection, what, who=_person(who), why=why, batch=batch, count=count)
         )
 
-    def reopen(self, id: UUID, *, who: str, why: str = "") -> DeadLetter:  # noqa: A002
+    def reopen(self, row_id: UUID, *, who: str, why: str = "") -> DeadLetter:
         """Any other status to open again: the discard or the redrive was a mistake.
 
         Raises:
             Conflict: it is open.
             NotFound: it is gone.
         """
-        return self._database.run(lambda connection: acts.reopen(connection, id, who=_person(who), why=why))
+        return self._database.run(lambda connection: acts.reopen(connection, row_id, who=_person(who), why=why))
 
 
 def _person(who: str) -> str:

@@ -60,6 +60,4 @@ def _prune(connection: Connection, before: datetime) -> int:
 def _forget(connection: Connection) -> None:
     connection.execute(delete(collected_states).where(collected_states.c.pruned < datetime.now(UTC) - STATES_KEPT))
     # The sums of bulk acts have no row to go with.
-    connection.execute(
-        delete(acts).where(acts.c.dead_letter_id.is_(None), acts.c.at < datetime.now(UTC) - STATES_KEPT)
-    )
+    connection.execute(delete(acts).where(acts.c.dead_letter_id.is_(None), acts.c.at < datetime.now(UTC) - STATES_KEPT))

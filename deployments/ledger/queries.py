@@ -32,7 +32,9 @@ _NEAREST_AMONG: Final = 200
 _UUID_DIGITS: Final = 32
 
 
-def find(connection: Connection, asked: Filter, *, limit: int, cursor: str | None, oldest_first: bool) -> Page[DeadLetter]:
+def find(
+    connection: Connection, asked: Filter, *, limit: int, cursor: str | None, oldest_first: bool
+) -> Page[DeadLetter]:
     return _page(connection, asked.rows(connection), limit=limit, cursor=cursor, oldest_first=oldest_first)
 
 
@@ -44,7 +46,9 @@ def redriven(connection: Connection, *, limit: int, cursor: str | None) -> Page[
     return _page(connection, which, limit=limit, cursor=cursor, oldest_first=True)
 
 
-def _page(connection: Connection, which: Any, *, limit: int, cursor: str | None, oldest_first: bool) -> Page[DeadLetter]:
+def _page(
+    connection: Connection, which: Any, *, limit: int, cursor: str | None, oldest_first: bool
+) -> Page[DeadLetter]:
     if not 1 <= limit <= PAGE_LIMIT:
         raise ParameterError(f"limit={limit}: a page has 1 to {PAGE_LIMIT} rows")
     place = tuple_(dead_letters.c.last_failure, dead_letters.c.id)
@@ -92,7 +96,9 @@ def totals(connection: Connection) -> list[Total]:
 
 
 def oldest_open(connection: Connection) -> dict[str, datetime]:
-    queues = connection.scalars(select(tallies.c.queue).where(tallies.c.status == "open", tallies.c.count > 0).distinct())
+    queues = connection.scalars(
+        select(tallies.c.queue).where(tallies.c.status == "open", tallies.c.count > 0).distinct()
+    )
     found: dict[str, datetime] = {}
     for queue in queues.all():
         # One step into an index each, instead of a MIN over all open rows.
@@ -134,7 +140,9 @@ def get(connection: Connection, which: UUID | str) -> DeadLetter:
 
 
 def _advice(connection: Connection, digits: str) -> str:
-    query = select(dead_letters.c.id, dead_letters.c.run_id).order_by(dead_letters.c.last_failure.desc(), dead_letters.c.id.desc())
+    query = select(dead_letters.c.id, dead_letters.c.run_id).order_by(
+        dead_letters.c.last_failure.desc(), dead_letters.c.id.desc()
+    )
     known: Sequence[Any] = connection.execute(query.limit(_NEAREST_AMONG)).all()
     if not known:
         return "; the ledger is empty"

@@ -29,7 +29,9 @@ class Death(_Value):
     """One final failure of one run, as read from Prefect: what `bury` takes."""
 
     run_id: UUID
-    dead_state_id: UUID = Field(description="Id of the Prefect state that was final: the same death twice has the same.")
+    dead_state_id: UUID = Field(
+        description="Id of the Prefect state that was final: the same death twice has the same."
+    )
     last_failure: AwareDatetime = Field(description="When that state was set.")
     job: str
     queue: str

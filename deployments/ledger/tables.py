@@ -7,7 +7,7 @@ job type or queue must go through `Tallies` in the same transaction.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     JSON,
@@ -17,12 +17,16 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     Text,
     TypeDecorator,
     Uuid,
 )
+
+#: A row of any columns; which ones a query asked for is known where it stands.
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 STATUSES: Final = ("open", "redriven", "resolved", "discarded")
 
@@ -103,12 +107,18 @@ for _name in DIMENSIONS:
     _column = dead_letters.c[_name]
     Index(f"ix_dead_letters_{_name}_time", _column, dead_letters.c.last_failure, dead_letters.c.id)
     Index(
-        f"ix_dead_letters_{_name}_status_time", _column, dead_letters.c.status, dead_letters.c.last_failure, dead_letters.c.id
+        f"ix_dead_letters_{_name}_status_time",
+        _column,
+        dead_letters.c.status,
+        dead_letters.c.last_failure,
+        dead_letters.c.id,
     )
 _CLOSED = dead_letters.c.closed_at.is_not(None)
 Index("ix_dead_letters_closed", dead_letters.c.closed_at, postgresql_where=_CLOSED, sqlite_where=_CLOSED)
 _REPLACED = dead_letters.c.replaced_by_run_id.is_not(None)
-Index("ix_dead_letters_replaced_by", dead_letters.c.replaced_by_run_id, postgresql_where=_REPLACED, sqlite_where=_REPLACED)
+Index(
+    "ix_dead_letters_replaced_by", dead_letters.c.replaced_by_run_id, postgresql_where=_REPLACED, sqlite_where=_REPLACED
+)
 
 _BATCH = dead_letters.c.batch_id.is_not(None)
 Index(

@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, case, delete, func, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from redrive.deployments.ledger.tables import STATUSES, dead_letters, groups, tallies
+from redrive.deployments.ledger.tables import STATUSES, AnyRow, dead_letters, groups, tallies
 from redrive.deployments.ledger.text import SAMPLE_LIMIT
 
 KEY: Final = ("fingerprint", "error_type", "reason", "job", "queue", "status")
@@ -39,20 +39,20 @@ class Tallies:
         self._samples: dict[str, _Sample] = {}
         self._left: dict[str, set[UUID]] = {}
 
-    def added(self, row: Row[Any]) -> None:
+    def added(self, row: AnyRow) -> None:
         """A row as it is now, after an insert or a change."""
         self._counts[_key(row)] += 1
 
-    def removed(self, row: Row[Any]) -> None:
+    def removed(self, row: AnyRow) -> None:
         """A row as it was, before a change or a deletion."""
         self._counts[_key(row)] -= 1
 
-    def moved(self, row: Row[Any], *, status_before: str) -> None:
+    def moved(self, row: AnyRow, *, status_before: str) -> None:
         """A row that changed nothing but its status."""
         self._counts[_key(row)] += 1
         self._counts[(*_key(row)[:-1], status_before)] -= 1
 
-    def died(self, row: Row[Any]) -> None:
+    def died(self, row: AnyRow) -> None:
         """A row of a new death: its group's newest, unless a later one is known."""
         seen = self._samples.get(row.fingerprint)
         first = min(row.first_failure, seen.first_seen) if seen else row.first_failure
@@ -96,7 +96,8 @@ class Tallies:
                 for name in ("last_seen", "sample_id", "error_type", "message")
             }
             first = case(
-                (insert.excluded.first_seen < groups.c.first_seen, insert.excluded.first_seen), else_=groups.c.first_seen
+                (insert.excluded.first_seen < groups.c.first_seen, insert.excluded.first_seen),
+                else_=groups.c.first_seen,
             )
             connection.execute(
                 insert.on_conflict_do_update(
@@ -112,7 +113,9 @@ class Tallies:
 def _replace_sample(connection: Connection, fingerprint: str, gone: set[UUID]) -> None:
     """Another sample for a group that lost its own; without rows there is no group."""
     # Locks the group even if its sample stays, so that nobody adds a row to a group that is about to be deleted.
-    group = connection.execute(select(groups).where(groups.c.fingerprint == fingerprint).with_for_update()).one_or_none()
+    group = connection.execute(
+        select(groups).where(groups.c.fingerprint == fingerprint).with_for_update()
+    ).one_or_none()
     if group is None or group.sample_id not in gone:
         return
     newest = connection.execute(
@@ -165,7 +168,11 @@ def recount(connection: Connection) -> int:
         order_by=(dead_letters.c.last_failure.desc(), dead_letters.c.id.desc()),
     )
     ranked = select(
-        dead_letters.c.fingerprint, dead_letters.c.id, dead_letters.c.error_type, dead_letters.c.message, newest.label("rank")
+        dead_letters.c.fingerprint,
+        dead_letters.c.id,
+        dead_letters.c.error_type,
+        dead_letters.c.message,
+        newest.label("rank"),
     ).subquery()
     summed = (
         select(
@@ -188,13 +195,13 @@ def recount(connection: Connection) -> int:
     return made.rowcount
 
 
-def subtract(rows: Iterable[Row[Any]], into: Tallies) -> None:
+def subtract(rows: Iterable[AnyRow], into: Tallies) -> None:
     for row in rows:
         into.removed(row)
         into.left(row.fingerprint, row.id)
 
 
-def _key(row: Row[Any]) -> tuple[str, ...]:
+def _key(row: AnyRow) -> tuple[str, ...]:
     return tuple(getattr(row, name) for name in KEY)
 
 

