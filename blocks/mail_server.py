@@ -23,7 +23,7 @@ LATER_FROM = 400
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class MailServerUnreachable(RedriveError):
+class MailServerUnreachable(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/errors.py)
     """The mail server cannot be reached."""
 
 
@@ -62,7 +62,9 @@ class MailServer(Block):
     @model_validator(mode="after")
     def _no_open_password(self) -> Self:
         if self.password and self.tls == "none" and self.host not in _THIS_MACHINE:
-            raise ValueError("a password must not travel unencrypted: set tls to starttls or tls, or remove the password")
+            raise ValueError(
+                "a password must not travel unencrypted: set tls to starttls or tls, or remove the password"
+            )
         return self
 
     @property
@@ -117,14 +119,19 @@ class MailServer(Block):
                 raise PermanentError(f"{said}: correct user and password of the Mail Server block") from error
             raise MailServerUnreachable(f"{said}: it asks to come back later") from error
         except smtplib.SMTPNotSupportedError as error:
-            raise PermanentError(f"the mail server {self.place} offers no {self.tls} or login ({error}): correct the Mail Server block") from error
+            raise PermanentError(
+                f"the mail server {self.place} offers no {self.tls} or login ({error}): correct the Mail Server block"
+            ) from error
         except ssl.SSLCertVerificationError as error:
             raise PermanentError(
-                f"the certificate of the mail server {self.place} is not trusted ({error.verify_message}): correct the host's name or give ca_file"
+                f"the certificate of the mail server {self.place} is not trusted ({error.verify_message}): correct the"
+                " host's name or give ca_file"
             ) from error
         except (smtplib.SMTPException, OSError) as error:
             said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise MailServerUnreachable(f"the mail server {self.place} cannot be reached ({said}): check that it runs") from error
+            raise MailServerUnreachable(
+                f"the mail server {self.place} cannot be reached ({said}): check that it runs"
+            ) from error
         return session
 
 

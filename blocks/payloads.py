@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Payload(BaseModel):
@@ -109,8 +109,8 @@ class ReportResult(JobResult):
     report: str
     title: str
     rows: int = 0
-    files: dict[str, str] = {}
-    latest: dict[str, str] = {}
+    files: dict[str, str] = Field(default_factory=dict)
+    latest: dict[str, str] = Field(default_factory=dict)
 
     @property
     def outputs(self) -> list[str]:

@@ -20,7 +20,7 @@ from redrive.blocks.errors import PermanentError, RedriveError
 CONNECT_TIMEOUT = 10
 
 
-class WarehouseUnreachable(RedriveError):
+class WarehouseUnreachable(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/errors.py)
     """The warehouse cannot be reached."""
 
 
@@ -42,14 +42,19 @@ class Warehouse(Block):
     _logo_url: ClassVar[Any] = (
         "https://raw.githubusercontent.com/PrefectHQ/prefect/420d0d6a78bb6df1fc18bcf188fdad43c1d22ea9/assets/block-logos/sql-alchemy.png"
     )
-    _documentation_url: ClassVar[Any] = "https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS"
+    _documentation_url: ClassVar[Any] = (
+        "https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS"
+    )
 
     url: SecretStr = Field(
-        title="URL", description="Where the database is and who logs in: `postgresql://user:password@host:5432/database`."
+        title="URL",
+        description="Where the database is and who logs in: `postgresql://user:password@host:5432/database`.",
     )
 
     @contextmanager
-    def connect(self, *, read_only: bool = False, statement_timeout: float | None = None) -> Iterator[psycopg.Connection]:
+    def connect(
+        self, *, read_only: bool = False, statement_timeout: float | None = None
+    ) -> Iterator[psycopg.Connection]:
         """A connection with one transaction: committed at the end, rolled back on an error.
 
         Args:
@@ -72,7 +77,9 @@ class Warehouse(Block):
     def check(self) -> str:
         """Try the connection and say in a sentence what answered; raises as `connect` does."""
         with self.connect(read_only=True) as connection:
-            row = connection.execute("select current_database(), current_user, current_setting('server_version')").fetchone()
+            row = connection.execute(
+                "select current_database(), current_user, current_setting('server_version')"
+            ).fetchone()
         database, user, version = row or ("?", "?", "?")
         return f"the warehouse answers: database {database} on PostgreSQL {version}, as {user}"
 
@@ -80,19 +87,27 @@ class Warehouse(Block):
         url = self.url.get_secret_value()
         scheme, separator, rest = url.partition("://")
         if scheme.partition("+")[0] not in {"postgresql", "postgres"} or not separator:
-            raise PermanentError("the Warehouse block's URL must begin with postgresql://: correct it in Prefect under Blocks")
-        try:
-            return psycopg.connect(
-                f"postgresql://{rest}", connect_timeout=CONNECT_TIMEOUT, application_name="redrive"
+            raise PermanentError(
+                "the Warehouse block's URL must begin with postgresql://: correct it in Prefect under Blocks"
             )
+        try:
+            return psycopg.connect(f"postgresql://{rest}", connect_timeout=CONNECT_TIMEOUT, application_name="redrive")
         except psycopg.OperationalError as error:
             said = _reason(error)
             where = _place(url)
-            if any(word in said for word in ("password authentication failed", "does not exist", "no pg_hba.conf entry")):
-                raise PermanentError(f"the warehouse at {where} refuses the login ({said}): correct the Warehouse block") from error
-            raise WarehouseUnreachable(f"the warehouse at {where} cannot be reached ({said}): check that it runs") from error
+            if any(
+                word in said for word in ("password authentication failed", "does not exist", "no pg_hba.conf entry")
+            ):
+                raise PermanentError(
+                    f"the warehouse at {where} refuses the login ({said}): correct the Warehouse block"
+                ) from error
+            raise WarehouseUnreachable(
+                f"the warehouse at {where} cannot be reached ({said}): check that it runs"
+            ) from error
         except psycopg.Error as error:
-            raise PermanentError("the Warehouse block's URL cannot be read: correct it in Prefect under Blocks") from error
+            raise PermanentError(
+                "the Warehouse block's URL cannot be read: correct it in Prefect under Blocks"
+            ) from error
 
 
 def _place(url: str) -> str:

@@ -134,7 +134,9 @@ def listed(source: Path, pattern: str) -> list[FileRef]:
     except FileNotFoundError as error:
         raise PermanentError(f"{source} does not exist: check the parameter source") from error
     except OSError as error:
-        raise PermanentError(f"{source} cannot be read ({error.strerror}): check its permissions for the worker's user") from error
+        raise PermanentError(
+            f"{source} cannot be read ({error.strerror}): check its permissions for the worker's user"
+        ) from error
     except ValueError as error:
         raise PermanentError(f"the pattern {pattern!r} cannot work ({error}): give one like *.pdf") from error
     if not files:
@@ -151,10 +153,14 @@ def checksum_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
             if path.stat().st_size > SIZE_LIMIT:
-                raise PermanentError(f"{path.name} is larger than {SIZE_LIMIT // 1024**2} MB: take it out of the folder")
+                raise PermanentError(
+                    f"{path.name} is larger than {SIZE_LIMIT // 1024**2} MB: take it out of the folder"
+                )
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise PermanentError(f"{path.name} cannot be read ({error.strerror}): check that it is there and its permissions") from error
+        raise PermanentError(
+            f"{path.name} cannot be read ({error.strerror}): check that it is there and its permissions"
+        ) from error
 
 
 def safe_name(name: str) -> str:

@@ -42,13 +42,15 @@ class Store:
                 f"there is no storage block {full}: make one in Prefect under Blocks, or run `redrive up` for the default ones"
             ) from error
         if not isinstance(block, WritableFileSystem):
-            raise PermanentError(f"block {full} stores no files: name a storage block, like local-file-system/documents")
+            raise PermanentError(
+                f"block {full} stores no files: name a storage block, like local-file-system/documents"
+            )
         return cls(block, full)
 
     def read(self, path: str) -> bytes | None:
         """Content of a file; None if it is not there."""
         try:
-            return cast(bytes, _done(self._block.read_path(path)))
+            return cast("bytes", _done(self._block.read_path(path)))
         except Exception:  # noqa: BLE001  (no common error says "not there", and a store that is away refuses the write that follows)
             return None
 
@@ -75,13 +77,17 @@ def content_of(reference: str) -> tuple[str, bytes]:
         store = Store.load(store_name)
         content = store.read(path)
         if content is None:
-            raise PermanentError(f"there is no file {path} in {store.name}: check the name, or run the job that makes it first")
+            raise PermanentError(
+                f"there is no file {path} in {store.name}: check the name, or run the job that makes it first"
+            )
         return Path(path).name, content
     place = settings().place(reference)
     try:
         return place.name, place.read_bytes()
     except OSError as error:
-        raise PermanentError(f"{place} cannot be read ({error.strerror}): check the path and its permissions") from error
+        raise PermanentError(
+            f"{place} cannot be read ({error.strerror}): check the path and its permissions"
+        ) from error
 
 
 def _done(value: Any) -> Any:

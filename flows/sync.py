@@ -40,7 +40,8 @@ def sync(
         source_table: Table to read, if the source is an SQLite file.
         warehouse: Name of the Warehouse block.
     """
-    return transfer(source, table, key, cursor, kind, source_table, warehouse)
+    result: SyncResult = transfer(source, table, key, cursor, kind, source_table, warehouse)
+    return result
 
 
 @step(SYNC.policy)

@@ -33,7 +33,7 @@ _AT_FAULT = {
 }
 
 
-class ReadingStopped(RedriveError):
+class ReadingStopped(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/errors.py)
     """A document could not be read this time."""
 
 
@@ -68,7 +68,9 @@ def _run(arguments: list[str], private: Path, name: str, wall_limit: float) -> N
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ReadingStopped(f"{name} was not read within {wall_limit:g} s; if that repeats, take it out of the folder") from None
+        raise ReadingStopped(
+            f"{name} was not read within {wall_limit:g} s; if that repeats, take it out of the folder"
+        ) from None
     if done.returncode == 0:
         return
     said = done.stderr.decode(errors="replace").strip()

@@ -42,6 +42,9 @@ RATIO_MATTERS_FROM = 10 * 1024 * 1024
 #: A workbook of 1,000 sheets with drawings has some 4,000 entries.
 ENTRIES_LIMIT = 10_000
 
+#: Bytes; below that, zeros tell nothing.
+TWO_CHARACTERS = 4
+
 _OFFICE_PART = {DOCX: "word/", XLSX: "xl/"}
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -61,7 +64,9 @@ def format_of(path: Path) -> str:
     mime = BY_ENDING.get(path.suffix.lower())
     if mime is None:
         known = ", ".join(sorted({ending.lstrip(".") for ending in BY_ENDING}))
-        raise PermanentError(f"{path.name} is of no format Redrive reads ({known}): move it out of the folder or give a pattern")
+        raise PermanentError(
+            f"{path.name} is of no format Redrive reads ({known}): move it out of the folder or give a pattern"
+        )
     with path.open("rb") as file:
         head = file.read(1024)
     if not head:
@@ -85,7 +90,9 @@ def check_archive(path: Path, *, part: str) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise PermanentError(f"{path.name} is corrupt ({error}): have it sent again") from None
     if len(entries) > ENTRIES_LIMIT:
-        raise PermanentError(f"{path.name} holds {len(entries):,} parts, more than the {ENTRIES_LIMIT:,} a document can have")
+        raise PermanentError(
+            f"{path.name} holds {len(entries):,} parts, more than the {ENTRIES_LIMIT:,} a document can have"
+        )
     unpacked = sum(entry.file_size for entry in entries)
     packed = max(1, sum(entry.compress_size for entry in entries))
     if unpacked > UNPACKED_LIMIT or (unpacked > RATIO_MATTERS_FROM and unpacked / packed > RATIO_LIMIT):
@@ -95,7 +102,9 @@ def check_archive(path: Path, *, part: str) -> None:
     for entry in entries:
         name = PurePath(entry.filename.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts:
-            raise PermanentError(f"{path.name} has a part named {entry.filename!r}, which points outside of it: it was not opened")
+            raise PermanentError(
+                f"{path.name} has a part named {entry.filename!r}, which points outside of it: it was not opened"
+            )
     if not any(entry.filename.startswith(part) for entry in entries):
         raise PermanentError(f"{path.name} is an archive without {part}, so not what its name says: have it sent again")
 
@@ -106,7 +115,7 @@ def decoded(content: bytes) -> str:
         if content.startswith(bom):
             return content.decode(encoding, errors="replace")
     sample = content[:4096]
-    if len(sample) >= 4:
+    if len(sample) >= TWO_CHARACTERS:
         for offset, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
             zeros = sample[offset::2].count(0)
             if zeros > 0.4 * len(sample[offset::2]) and sample[1 - offset :: 2].count(0) < zeros / 4:

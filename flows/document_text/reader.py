@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     except MemoryError:
         sys.stderr.write(f"needs more than {MEMORY_LIMIT // 1024**2:,} MB of memory")
         return UNREADABLE
-    except Exception as error:  # a parser may raise anything on hostile input, and all of it means the same
+    except Exception as error:  # noqa: BLE001  (a parser may raise anything on hostile input, and all of it means the same)
         sys.stderr.write(" ".join(str(error).split())[:400] or type(error).__name__)
         return UNREADABLE
     (folder / "found.json").write_text(json.dumps(found))
@@ -91,9 +91,7 @@ def _has_bom(content: bytes) -> bool:
 def _extracted(content: bytes, mime: str) -> tuple[str, dict[str, Any]]:
     import kreuzberg  # noqa: PLC0415  (loaded under the limits, and only for what needs it)
 
-    result = kreuzberg.extract_bytes_sync(
-        content, mime, config=kreuzberg.ExtractionConfig(disable_ocr=True, use_cache=False)
-    )
+    result = kreuzberg.extract_bytes_sync(content, mime, config=_config())
     about: dict[str, Any] = dict(result.metadata)
     authors = about.get("authors") or about.get("author") or []
     return result.content, {
@@ -107,7 +105,9 @@ def _extracted(content: bytes, mime: str) -> tuple[str, dict[str, Any]]:
 
 def _mail(content: bytes, folder: Path) -> tuple[str, dict[str, Any]]:
     message = email.message_from_bytes(content, policy=email.policy.default)
-    if not isinstance(message, EmailMessage) or not (message.get("From") or message.get("Subject") or message.get("Date")):
+    if not isinstance(message, EmailMessage) or not (
+        message.get("From") or message.get("Subject") or message.get("Date")
+    ):
         raise ValueError("it has no From, Subject or Date, so it is no mail")
     attachments = []
     parts = [part for part in message.walk() if not part.is_multipart() and _is_attachment(part)]
@@ -117,9 +117,15 @@ def _mail(content: bytes, folder: Path) -> tuple[str, dict[str, Any]]:
         (folder / f"attachment-{number}").write_bytes(body)
         name = part.get_filename() or f"attachment-{number}"
         attachments.append({"number": number, "name": name, "mime": part.get_content_type(), "size": len(body)})
-    lines = [f"{name}: {_line(message.get(name))}" for name in ("Subject", "From", "To", "Cc", "Date") if message.get(name)]
+    lines = [
+        f"{name}: {_line(message.get(name))}" for name in ("Subject", "From", "To", "Cc", "Date") if message.get(name)
+    ]
     lines += ["", _mail_body(message)]
-    lines += ["", "Attachments:", *(f"- {a['name']} ({a['mime']}, {a['size']:,} bytes)" for a in attachments)] if attachments else []
+    lines += (
+        ["", "Attachments:", *(f"- {a['name']} ({a['mime']}, {a['size']:,} bytes)" for a in attachments)]
+        if attachments
+        else []
+    )
     sender = [_line(message.get("From"))] if message.get("From") else []
     return "\n".join(lines), {
         "title": _line(message.get("Subject")),
@@ -173,11 +179,16 @@ def _language(text: str) -> str | None:
         return None
     import kreuzberg  # noqa: PLC0415  (as above)
 
-    config = kreuzberg.ExtractionConfig(
-        disable_ocr=True, use_cache=False, language_detection=kreuzberg.LanguageDetectionConfig(enabled=True)
-    )
+    config = _config(language_detection=kreuzberg.LanguageDetectionConfig(enabled=True))
     detected = kreuzberg.extract_bytes_sync(text[:20_000].encode(), formats.TXT, config=config).detected_languages
     return detected[0] if detected else None
+
+
+def _config(**options: Any) -> Any:
+    import kreuzberg  # noqa: PLC0415  (as above)
+
+    # Its stubs lack `disable_ocr`, which keeps an image in a document from starting an OCR model.
+    return kreuzberg.ExtractionConfig(disable_ocr=True, use_cache=False, **options)  # type: ignore[call-arg]
 
 
 if __name__ == "__main__":

@@ -10,12 +10,14 @@ import smtplib
 from email.message import EmailMessage
 from email.utils import getaddresses
 
+from pydantic import Field
+
 from redrive.blocks.errors import PermanentError, RedriveError
 from redrive.blocks.mail_server import PERMANENT_FROM, MailServer, MailServerUnreachable
 from redrive.blocks.payloads import Payload
 
 
-class DeliveryPostponed(RedriveError):
+class DeliveryPostponed(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/errors.py)
     """The mail server asks to come back later."""
 
 
@@ -23,7 +25,7 @@ class Delivery(Payload):
     """What the server took, and whom it refused, with its words."""
 
     accepted: tuple[str, ...]
-    refused: dict[str, str] = {}
+    refused: dict[str, str] = Field(default_factory=dict)
 
 
 def hand_over(mail: EmailMessage, recipients: tuple[str, ...], server: MailServer) -> Delivery:
@@ -46,7 +48,9 @@ def hand_over(mail: EmailMessage, recipients: tuple[str, ...], server: MailServe
             raise PermanentError(f"{said}: correct what it names") from error
         raise DeliveryPostponed(f"{said}: it asks to come back later") from error
     except smtplib.SMTPNotSupportedError as error:
-        raise PermanentError(f"the mail server {server.place} cannot take these addresses ({error}): write them in ASCII") from error
+        raise PermanentError(
+            f"the mail server {server.place} cannot take these addresses ({error}): write them in ASCII"
+        ) from error
     except (smtplib.SMTPException, OSError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise MailServerUnreachable(f"the mail server {server.place} broke off ({said}): check its log") from error

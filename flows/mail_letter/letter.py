@@ -75,9 +75,13 @@ def written(
         first, _, text = texts.get_template(f"{name}.txt.j2").render(values).partition("\n")
         html = pages.get_template(f"{name}.html.j2").render({**values, "subject": subject or first})
     except TemplateNotFound as error:
-        raise PermanentError(f"there is no mail template {error.name} in {folder}: give the name of one that is there") from error
+        raise PermanentError(
+            f"there is no mail template {error.name} in {folder}: give the name of one that is there"
+        ) from error
     except TemplateError as error:
-        raise PermanentError(f"the mail template {name} cannot be filled in ({error}): give it in values or data") from error
+        raise PermanentError(
+            f"the mail template {name} cannot be filled in ({error}): give it in values or data"
+        ) from error
     return Letter(
         sender=addresses([sender])[0],
         recipients=tuple(to),
@@ -127,7 +131,9 @@ def one_line(text: str, what: str) -> str:
         PermanentError: it holds a line break or another control character.
     """
     if any(ord(c) < ord(" ") or c in "\x7f\u2028\u2029\x85" for c in text):
-        raise PermanentError(f"the {what} {text!r} holds a control character, which could forge mail headers: remove it")
+        raise PermanentError(
+            f"the {what} {text!r} holds a control character, which could forge mail headers: remove it"
+        )
     return text
 
 
@@ -165,6 +171,9 @@ def message(letter: Letter, files: list[tuple[str, bytes]]) -> EmailMessage:
 
 def _environment(folder: Path, *, escape: bool) -> SandboxedEnvironment:
     return SandboxedEnvironment(
-        loader=FileSystemLoader(folder), autoescape=escape, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(folder),
+        autoescape=escape,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-

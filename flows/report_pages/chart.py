@@ -20,7 +20,14 @@ FONT = "Open Sans"
 #: Points up to which each has its own label.
 LABELLED = 16
 #: Colours that print well, keep apart for the colour-blind and carry no meaning of good and bad.
-COLORS = {"cool": "#2f6f9f", "warm": "#d17a22", "strong": "#16324f", "quiet": "#8a97a6", "pale": "#9dc1dc", "green": "#4b8b6f"}
+COLORS = {
+    "cool": "#2f6f9f",
+    "warm": "#d17a22",
+    "strong": "#16324f",
+    "quiet": "#8a97a6",
+    "pale": "#9dc1dc",
+    "green": "#4b8b6f",
+}
 INK, FAINT = "#44515f", "#dfe5ea"
 
 
@@ -38,7 +45,13 @@ def specification(chart: Chart, view: ReportView, *, width: int, height: int) ->
     drawn = {series.column: view.values(series.column) for series in chart.series}
     rows = [{"x": x, **{name: points[n] for name, points in drawn.items()}} for n, x in enumerate(x_values)]
     axis: dict[str, Any] = {"title": None, "labelAngle": 0, "labelOverlap": True, "ticks": False, "labelPadding": 6}
-    x = {"field": "x", "type": "nominal", "sort": None, "axis": axis, "scale": {"paddingInner": 0.35, "paddingOuter": 0.2}}
+    x = {
+        "field": "x",
+        "type": "nominal",
+        "sort": None,
+        "axis": axis,
+        "scale": {"paddingInner": 0.35, "paddingOuter": 0.2},
+    }
     if not labelled:
         x = {"field": "x", "type": "temporal", "axis": {**axis, "format": "%b %Y"}}
     return {
@@ -57,7 +70,11 @@ def specification(chart: Chart, view: ReportView, *, width: int, height: int) ->
 
 def _layer(series: Series, chart: Chart) -> dict[str, Any]:
     colors = {"domain": [s.name for s in chart.series], "range": [COLORS[s.color] for s in chart.series]}
-    legend = {"title": None, "orient": "top", "symbolType": "square", "symbolSize": 90, "offset": 6} if len(chart.series) > 1 else None
+    legend = (
+        {"title": None, "orient": "top", "symbolType": "square", "symbolSize": 90, "offset": 6}
+        if len(chart.series) > 1
+        else None
+    )
     return {
         "mark": _MARKS[series.kind],
         "encoding": {

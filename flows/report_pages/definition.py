@@ -50,7 +50,9 @@ class Figure(Part):
     decimals: int = Field(0, ge=0, le=6)
     unit: str = ""
     at: str | None = Field(None, description="Column that says where the highest or lowest value was, shown beneath.")
-    compare: str | None = Field(None, description="Column to take the same way; the difference in percent is shown beneath.")
+    compare: str | None = Field(
+        None, description="Column to take the same way; the difference in percent is shown beneath."
+    )
     note: str = Field("", description="Text beneath, if there is neither at nor compare.")
 
 
@@ -108,11 +110,17 @@ class ReportDefinition(Part):
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise PermanentError(f"the report definition {path} cannot be read ({error.strerror}): check the path") from error
+            raise PermanentError(
+                f"the report definition {path} cannot be read ({error.strerror}): check the path"
+            ) from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise PermanentError(f"the report definition {path} is no proper YAML: {' '.join(str(error).split())}") from error
+            raise PermanentError(
+                f"the report definition {path} is no proper YAML: {' '.join(str(error).split())}"
+            ) from error
         if not isinstance(content, dict):
-            raise PermanentError(f"the report definition {path} is empty or a list: it needs name, title, query, columns and source")
+            raise PermanentError(
+                f"the report definition {path} is empty or a list: it needs name, title, query, columns and source"
+            )
         try:
             return cls(**content)
         except ValidationError as error:

@@ -19,7 +19,9 @@ TEMPLATES = Path(__file__).resolve().parent.parent / "templates" / "report"
 
 def page(view: ReportView) -> str:
     """The report as HTML."""
-    pages = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    pages = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
     return pages.get_template("report.html.j2").render(
         view=view,
         numbers=[view.is_number(column) for column in view.columns],

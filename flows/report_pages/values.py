@@ -37,7 +37,7 @@ def day(value: date) -> str:
     return f"{value.day} {value:%B %Y}"
 
 
-def shown(value: Value, column: Column, *, short: bool = False) -> str:
+def shown(value: Value, column: Column, *, short: bool = False) -> str:  # noqa: PLR0911  (one per kind of value)
     """A cell's text; `short` for axes."""
     when = moment(value) if column.format in {"date", "month", "time"} else None
     if when is not None:

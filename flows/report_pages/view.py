@@ -75,7 +75,9 @@ class ReportView(Payload):
         """Whether a column is set to the right."""
         if column.format not in {"auto", "number", "percent"}:
             return False
-        return all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in self.values(column.name))
+        return all(
+            v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in self.values(column.name)
+        )
 
 
 def collect(definition: ReportDefinition, warehouse: Warehouse, parameters: dict[str, Any], at: datetime) -> ReportView:
@@ -93,7 +95,9 @@ def collect(definition: ReportDefinition, warehouse: Warehouse, parameters: dict
             raise PermanentError(
                 f"the query of report {definition.name} has no column {name!r}; it has {', '.join(frame.columns)}"
             )
-    first = {name: shown(value, Column(name=name, format="auto")).replace(",", "") for name, value in _row(frame, 0).items()}
+    first = {
+        name: shown(value, Column(name=name, format="auto")).replace(",", "") for name, value in _row(frame, 0).items()
+    }
     view = ReportView(
         name=definition.name,
         title=Template(definition.title).safe_substitute(first),
@@ -115,21 +119,27 @@ def _answer(definition: ReportDefinition, warehouse: Warehouse, parameters: dict
     try:
         with warehouse.connect(read_only=True, statement_timeout=QUERY_LIMIT) as connection:
             # Prepared, because the protocol for that takes one statement only: nothing can follow the SELECT.
-            cursor = connection.execute(definition.query, parameters or None, prepare=True)  # type: ignore[arg-type]  # a query read from a file is no literal
+            cursor = connection.execute(definition.query, parameters or None, prepare=True)
             if cursor.description is None:
                 raise PermanentError(f"the query of report {definition.name} answers no rows: it must be one SELECT")
             names = [column.name for column in cursor.description]
             rows = cursor.fetchmany(ROWS_LIMIT + 1)
     except psycopg.errors.QueryCanceled as error:
-        raise PermanentError(f"the query of report {definition.name} takes more than {QUERY_LIMIT} s: make it lighter") from error
+        raise PermanentError(
+            f"the query of report {definition.name} takes more than {QUERY_LIMIT} s: make it lighter"
+        ) from error
     except (psycopg.errors.ReadOnlySqlTransaction, psycopg.ProgrammingError, psycopg.errors.DataError) as error:
         said = error.diag.message_primary or " ".join(str(error).split())
         hint = "; run the sync that makes it first" if isinstance(error, psycopg.errors.UndefinedTable) else ""
         raise PermanentError(f"the query of report {definition.name} cannot run: {said}{hint}") from error
     if not rows:
-        raise PermanentError(f"the query of report {definition.name} found nothing for {parameters or 'its tables'}: check them")
+        raise PermanentError(
+            f"the query of report {definition.name} found nothing for {parameters or 'its tables'}: check them"
+        )
     if len(rows) > ROWS_LIMIT:
-        raise PermanentError(f"the query of report {definition.name} gives more than {ROWS_LIMIT:,} rows: summarise them")
+        raise PermanentError(
+            f"the query of report {definition.name} gives more than {ROWS_LIMIT:,} rows: summarise them"
+        )
     return pd.DataFrame([[_json(value) for value in row] for row in rows], columns=names, dtype=object)
 
 
@@ -153,7 +163,9 @@ def _numbers(frame: pd.DataFrame, name: str) -> pd.Series[float]:
     try:
         return frame[name].astype(float)
     except (TypeError, ValueError) as error:
-        raise PermanentError(f"column {name!r} is to be summed up, but holds {error.args[0]}: it must be numbers") from error
+        raise PermanentError(
+            f"column {name!r} is to be summed up, but holds {error.args[0]}: it must be numbers"
+        ) from error
 
 
 def _taken(frame: pd.DataFrame, name: str, take: str) -> float | None:

@@ -27,19 +27,35 @@ def workbook(view: ReportView) -> bytes:
     book = xlsxwriter.Workbook(
         content, {"strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True, "in_memory": True}
     )
-    book.set_properties({"title": view.title, "comments": f"Source: {view.source}", "created": view.as_of.replace(tzinfo=None)})
+    book.set_properties(
+        {"title": view.title, "comments": f"Source: {view.source}", "created": view.as_of.replace(tzinfo=None)}
+    )
     font = {"font_name": "Calibri", "font_size": 11}
     sheet = book.add_worksheet("Report")
     sheet.hide_gridlines(2)
     sheet.write_string(0, 0, view.title, book.add_format({**font, "bold": True, "font_size": 16, "font_color": INK}))
     sheet.write_string(1, 0, view.subtitle, book.add_format({**font, "font_color": SOFT}))
-    heading = {**font, "bold": True, "font_color": INK, "bottom": 2, "bottom_color": INK, "text_wrap": True, "valign": "bottom"}
+    heading = {
+        **font,
+        "bold": True,
+        "font_color": INK,
+        "bottom": 2,
+        "bottom_color": INK,
+        "text_wrap": True,
+        "valign": "bottom",
+    }
     cells = view.cells()
     for place, column in enumerate(view.columns):
         right = {"align": "right"} if view.is_number(column) else {}
         label = f"{column.heading} ({column.unit})" if column.unit else column.heading
         sheet.write_string(HEADING_ROW, place, label, book.add_format({**heading, **right}))
-        look = {**font, "num_format": number_format(column), "bottom": 1, "bottom_color": RULE, "align": "right" if right else "left"}
+        look = {
+            **font,
+            "num_format": number_format(column),
+            "bottom": 1,
+            "bottom_color": RULE,
+            "align": "right" if right else "left",
+        }
         style = book.add_format(look)
         for number, value in enumerate(view.values(column.name)):
             _write(sheet, HEADING_ROW + 1 + number, place, value, column, style)
@@ -106,9 +122,22 @@ def _write_total(sheet: Any, view: ReportView, place: int, column: Column, style
 def _about(book: Any, view: ReportView, font: dict[str, Any]) -> None:
     sheet = book.add_worksheet("About")
     sheet.hide_gridlines(2)
-    bold, plain = book.add_format({**font, "bold": True, "font_color": INK, "valign": "top"}), book.add_format({**font, "text_wrap": True})
-    lines = [("Report", view.title), ("Source", view.source), ("Generated", f"{day(view.as_of)}, {view.as_of:%H:%M} UTC")]
-    lines += [(figure.label, " ".join(filter(None, (f"{figure.value} {figure.unit}".strip(), figure.note and f"({figure.note})")))) for figure in view.figures]
+    bold, plain = (
+        book.add_format({**font, "bold": True, "font_color": INK, "valign": "top"}),
+        book.add_format({**font, "text_wrap": True}),
+    )
+    lines = [
+        ("Report", view.title),
+        ("Source", view.source),
+        ("Generated", f"{day(view.as_of)}, {view.as_of:%H:%M} UTC"),
+    ]
+    lines += [
+        (
+            figure.label,
+            " ".join(filter(None, (f"{figure.value} {figure.unit}".strip(), figure.note and f"({figure.note})"))),
+        )
+        for figure in view.figures
+    ]
     lines += [("Note", note) for note in view.notes]
     for number, (label, text) in enumerate(lines):
         sheet.write_string(number, 0, label, bold)

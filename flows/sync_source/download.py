@@ -23,7 +23,7 @@ SIZE_LIMIT = 2 * 1024**3
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
-class SourceUnreachable(RedriveError):
+class SourceUnreachable(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/errors.py)
     """A source cannot be reached."""
 
 
@@ -54,13 +54,17 @@ def _fetch(url: str, path: Path, shown: str) -> str:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
             raise SourceUnreachable(f"{shown} answers {status} {answer.reason_phrase}: its server has a problem")
         if status != HTTPStatus.OK:
-            raise PermanentError(f"{shown} answers {status} {answer.reason_phrase}: correct the parameter source or its access")
+            raise PermanentError(
+                f"{shown} answers {status} {answer.reason_phrase}: correct the parameter source or its access"
+            )
         with path.open("wb") as file:
             for piece in answer.iter_bytes():
                 file.write(piece)
                 if file.tell() > SIZE_LIMIT:
-                    raise PermanentError(f"{shown} sends more than {SIZE_LIMIT // 1024**3} GB: synchronise it from a file")
-        return answer.headers.get("content-type", "")
+                    raise PermanentError(
+                        f"{shown} sends more than {SIZE_LIMIT // 1024**3} GB: synchronise it from a file"
+                    )
+        return str(answer.headers.get("content-type", ""))
 
 
 def _without_secrets(url: str) -> str:

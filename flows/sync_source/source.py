@@ -110,7 +110,9 @@ class JsonSource(Source):
             lists = [value for value in content.values() if isinstance(value, list)]
             content = lists[0] if len(lists) == 1 else content
         if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-            raise PermanentError(f"{self.label} is no list of JSON objects: a sync needs [{{...}}, ...] or one list in an object")
+            raise PermanentError(
+                f"{self.label} is no list of JSON objects: a sync needs [{{...}}, ...] or one list in an object"
+            )
         return _text(pd.DataFrame.from_records(content, coerce_float=False).astype(object))
 
 
@@ -122,12 +124,12 @@ class SqliteSource(Source):
     @property
     def columns(self) -> list[str]:
         with self._open() as database:
-            cursor = database.execute(f"select * from {self._quoted} limit 0")
+            cursor = database.execute(f"select * from {self._quoted} limit 0")  # noqa: S608  (quoted)
             return [name for name, *_ in cursor.description]
 
     def chunks(self) -> Iterator[pd.DataFrame]:
         with self._open() as database:
-            cursor = database.execute(f"select * from {self._quoted}")
+            cursor = database.execute(f"select * from {self._quoted}")  # noqa: S608  (quoted)
             names = [name for name, *_ in cursor.description]
             while rows := cursor.fetchmany(CHUNK_ROWS):
                 yield _text(pd.DataFrame(rows, columns=names, dtype=object))
@@ -144,7 +146,9 @@ class SqliteSource(Source):
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):
                 raise
-            raise PermanentError(f"{self.label} cannot be read ({error}): check the file and the table's name") from error
+            raise PermanentError(
+                f"{self.label} cannot be read ({error}): check the file and the table's name"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise PermanentError(f"{self.label} cannot be read ({error}): check that it is an SQLite file") from error
 
@@ -165,7 +169,9 @@ def opened(source: str, *, kind: Kind = "auto", source_table: str | None = None)
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        raise PermanentError(f"the source {path} cannot be read ({error.strerror}): check the path and its permissions") from error
+        raise PermanentError(
+            f"the source {path} cannot be read ({error.strerror}): check the path and its permissions"
+        ) from error
     if kind == "auto":
         kind = "sqlite" if head == b"SQLite format 3\x00" else "json" if path.suffix == ".json" else "csv"
     yield _of(path, kind, path.name, source_table)
@@ -190,9 +196,13 @@ def _check(source: Source) -> None:
         raise PermanentError(f"{source.label} has no columns: check that it is the file you mean")
     for name in names:
         if not name.strip() or "\x00" in name:
-            raise PermanentError(f"{source.label} has a column without a name, the {names.index(name) + 1}. one: name it")
+            raise PermanentError(
+                f"{source.label} has a column without a name, the {names.index(name) + 1}. one: name it"
+            )
         if len(name.encode()) > NAME_BYTES_LIMIT:
-            raise PermanentError(f"{source.label}: column {name[:30]!r}… is longer than {NAME_BYTES_LIMIT} bytes: give it a shorter name")
+            raise PermanentError(
+                f"{source.label}: column {name[:30]!r}… is longer than {NAME_BYTES_LIMIT} bytes: give it a shorter name"
+            )
         if names.count(name) > 1:
             raise PermanentError(f"{source.label} has {names.count(name)} columns named {name!r}: rename all but one")
 

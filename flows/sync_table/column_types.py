@@ -102,7 +102,9 @@ def unfit_example(values: pd.Series[str], existing: str) -> str | None:
         return None
     present = values.dropna()
     present = present[~present.isin(MISSING)].astype(str)
-    patterns = "|".join(f"(?:{_PATTERNS[kind].replace(chr(92) + '1', '[-/]')})" for kind in _TAKES[known] if kind in _PATTERNS)
+    patterns = "|".join(
+        f"(?:{_PATTERNS[kind].replace(chr(92) + '1', '[-/]')})" for kind in _TAKES[known] if kind in _PATTERNS
+    )
     wrong = present[~present.str.fullmatch(patterns)]
     return None if wrong.empty else str(wrong.iloc[0])
 

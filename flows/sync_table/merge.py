@@ -60,16 +60,24 @@ def merge(
         wanted = _types(source, columns, target.columns())
         added = target.make(columns, wanted, key)
         types = target.columns()
-        read = _copy(connection, source, columns, types, since=target.highest(cursor) if cursor else None, cursor=cursor)
+        read = _copy(
+            connection, source, columns, types, since=target.highest(cursor) if cursor else None, cursor=cursor
+        )
         _check_keys(connection, source, key)
         inserted, updated = target.upsert(columns, key)
         highest = target.highest(cursor) if cursor else None
     except psycopg.errors.DataError as error:
-        raise PermanentError(f"{source.label} has a value that table {table} cannot take ({_said(error)}): correct it") from error
+        raise PermanentError(
+            f"{source.label} has a value that table {table} cannot take ({_said(error)}): correct it"
+        ) from error
     except psycopg.errors.IntegrityError as error:
-        raise PermanentError(f"table {table} refuses a row of {source.label} ({_said(error)}): correct one of them") from error
+        raise PermanentError(
+            f"table {table} refuses a row of {source.label} ({_said(error)}): correct one of them"
+        ) from error
     except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.InvalidSchemaName) as error:
-        raise PermanentError(f"table {table} cannot be written ({_said(error)}): check its name, columns and permissions") from error
+        raise PermanentError(
+            f"table {table} cannot be written ({_said(error)}): check its name, columns and permissions"
+        ) from error
     return Merged(read=read, inserted=inserted, updated=updated, columns_added=added, cursor=highest)
 
 
@@ -96,7 +104,7 @@ class Target:
     def make(self, columns: Sequence[str], types: dict[str, str], key: Sequence[str]) -> tuple[str, ...]:
         """Make the table, or add the columns it lacks; says which were added to an existing one."""
         existing = self.columns()
-        definitions = {name: sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(types[name])) for name in columns}  # type: ignore[arg-type]  # one of our own type names
+        definitions = {name: sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(types[name])) for name in columns}
         if not existing:
             keys = sql.SQL(", ").join(map(sql.Identifier, key))
             body = sql.SQL(", ").join(definitions.values())
@@ -104,7 +112,9 @@ class Target:
             return ()
         added = [name for name in columns if name not in existing]
         if missing := [name for name in key if name not in existing]:
-            raise PermanentError(f"table {self._label} has no key column {missing[0]!r}: give the key it was made with, or another table")
+            raise PermanentError(
+                f"table {self._label} has no key column {missing[0]!r}: give the key it was made with, or another table"
+            )
         for name in added:
             self._connection.execute(sql.SQL("alter table {} add column {}").format(self.name, definitions[name]))
         return tuple(added)
@@ -124,9 +134,11 @@ class Target:
             pairs = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others]
             ours = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in others)
             theirs = sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(name)) for name in others)
-            action = sql.SQL("update set {} where ({}) is distinct from ({})").format(sql.SQL(", ").join(pairs), ours, theirs)
+            action = sql.SQL("update set {} where ({}) is distinct from ({})").format(
+                sql.SQL(", ").join(pairs), ours, theirs
+            )
         else:
-            action = sql.SQL("nothing")
+            action = sql.Composed([sql.SQL("nothing")])
         # xmax is 0 in a row version that no update made (a system column, stable since PostgreSQL 9.5).
         statement = sql.SQL(
             "with done as (insert into {} as t ({}) select {} from {} on conflict ({}) do {} returning (t.xmax = 0) as inserted)"
@@ -176,7 +188,7 @@ def _copy(
     cursor: str | None,
 ) -> int:
     """COPY into the temporary table; how many rows are left after the cursor's cut."""
-    definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(types[name])) for name in columns]  # type: ignore[arg-type]  # the database's own names
+    definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(types[name])) for name in columns]
     connection.execute(
         sql.SQL("create temporary table {} ({}) on commit drop").format(INCOMING, sql.SQL(", ").join(definitions))
     )
@@ -189,7 +201,9 @@ def _copy(
     if cursor and since is not None:
         # Equal values stay in: more rows of the same moment may have come since.
         connection.execute(
-            sql.SQL("delete from {} where {} < %s::{}").format(INCOMING, sql.Identifier(cursor), sql.SQL(types[cursor])),  # type: ignore[arg-type]  # as above
+            sql.SQL("delete from {} where {} < %s::{}").format(
+                INCOMING, sql.Identifier(cursor), sql.SQL(types[cursor])
+            ),
             [since],
         )
     row = connection.execute(sql.SQL("select count(*) from {}").format(INCOMING)).fetchone()
@@ -201,7 +215,9 @@ def _check_keys(connection: psycopg.Connection, source: Source, key: Sequence[st
     absent = sql.SQL(" or ").join(sql.SQL("{} is null").format(sql.Identifier(name)) for name in key)
     row = connection.execute(sql.SQL("select count(*) from {} where {}").format(INCOMING, absent)).fetchone()
     if row and row[0]:
-        raise PermanentError(f"{row[0]:,} rows of {source.label} have no value in the key ({', '.join(key)}): complete or remove them")
+        raise PermanentError(
+            f"{row[0]:,} rows of {source.label} have no value in the key ({', '.join(key)}): complete or remove them"
+        )
     found = connection.execute(
         sql.SQL("select {}, count(*) from {} group by {} having count(*) > 1 order by count(*) desc limit {}").format(
             keys, INCOMING, keys, EXAMPLES
@@ -209,7 +225,9 @@ def _check_keys(connection: psycopg.Connection, source: Source, key: Sequence[st
     ).fetchall()
     if found:
         named = "; ".join(f"{', '.join(map(str, values))} ({count} times)" for *values, count in found)
-        raise PermanentError(f"the key ({', '.join(key)}) does not identify one row of {source.label}: {named}; add a column to the key")
+        raise PermanentError(
+            f"the key ({', '.join(key)}) does not identify one row of {source.label}: {named}; add a column to the key"
+        )
 
 
 def _said(error: psycopg.Error) -> str:
