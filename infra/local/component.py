@@ -96,7 +96,8 @@ class Component(ABC):
         with self._starts.open("ab") as starts:
             starts.write(b".")
 
-    def forget_starts(self) -> None:
+    def forget(self) -> None:
+        """Forget what is known of earlier starts. Called before `redrive up` starts it."""
         self._starts.unlink(missing_ok=True)
 
     @property

@@ -45,6 +45,11 @@ class Postgres(Component):
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT
     stop_seconds = 30
 
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        # Named after the account that starts the stack: asked before this process becomes another one.
+        self._sockets = settings.socket_folder
+
     @property
     def is_external(self) -> bool:
         return self.settings.database_url is not None
@@ -55,8 +60,8 @@ class Postgres(Component):
 
     def program(self) -> Program:
         make_data(self.settings)
-        clear_stale(self.settings)
-        sockets = str(self.settings.socket_folder).replace('"', '""')
+        clear_stale(data_folder(self.settings), self._sockets)
+        sockets = str(self._sockets).replace('"', '""')
         tuning = _TUNING | {"dynamic_shared_memory_type": "posix" if os.access("/dev/shm", os.W_OK) else "mmap"}  # noqa: S108
         options = [f"--{name}={value}" for name, value in tuning.items()]
         return Program((

@@ -76,9 +76,9 @@ def make_data(settings: Settings) -> None:
     made.rename(data)
 
 
-def clear_stale(settings: Settings) -> None:
+def clear_stale(data: Path, sockets: Path) -> None:
     """Remove a killed server's lock files when another program has its number by now, or it could never start again."""
-    for lock in (data_folder(settings) / "postmaster.pid", settings.socket_folder / ".s.PGSQL.5432.lock"):
+    for lock in (data / "postmaster.pid", sockets / ".s.PGSQL.5432.lock"):
         try:
             pid = int(lock.read_text().split("\n", 1)[0])
             other = psutil.Process(abs(pid))

@@ -102,7 +102,7 @@ def _start(parts: list[Component], supervisor: Supervisor, healthy: set[str], sa
 def _begin(part: Component, supervisor: Supervisor, say: Say) -> None:
     part.prepare()
     if supervisor.all()[part.name].state not in UP:
-        part.forget_starts()
+        part.forget()
         supervisor.start(part.name)
     part.meanwhile(say)
 

@@ -42,6 +42,11 @@ class Worker(Component):
                 if not _ensure(client, f"/work_pools/{POOL}/queues", wanted):
                     client.patch(f"/work_pools/{POOL}/queues/{queue}", json={"priority": priority}).raise_for_status()
 
+    def forget(self) -> None:
+        super().forget()
+        # The server calls a worker online for a while after its end.
+        _name_file(self.settings).unlink(missing_ok=True)
+
     def meanwhile(self, say: Say) -> None:
         """Register the deployments while the worker's interpreter starts."""
         if importlib.util.find_spec(_REGISTER) is not None:

@@ -1,0 +1,115 @@
+"""The sample work of `make up`: real inputs, four jobs, and what came out of them.
+
+Danger: sample files that a person changed or removed stay so; they are copied only where the folder is missing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import FlowRun
+
+from redrive.blocks.errors import RedriveError
+from redrive.blocks.settings import Settings
+from redrive.deployments.enqueue import enqueue, wait_for
+
+Say = Callable[[str], None]
+
+#: Seconds a sample job may take from its trigger to its end, starts of new interpreters on a busy machine included.
+PATIENCE = 180.0
+
+
+class SampleFailed(RedriveError):
+    """A sample job did not complete."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one sample job ended."""
+
+    job: str
+    id: UUID
+    state: str
+    seconds: float
+    summary: str
+    outputs: tuple[str, ...]
+
+    @property
+    def completed(self) -> bool:
+        return self.state == "Completed"
+
+
+def copy_samples(settings: Settings) -> None:
+    """Put the sample inputs into REDRIVE_HOME, once."""
+    if settings.samples.exists():
+        return
+    with as_file(files("redrive.flows") / "samples") as ours:
+        # Copied beside and renamed, so that a copy that was cut off is never taken for a whole one.
+        partial = settings.samples.with_name("samples.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(ours, partial, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+        partial.rename(settings.samples)
+
+
+def run_samples(settings: Settings, say: Say) -> list[Outcome]:
+    """Run documents beside sync, report and mail, one after another; says each job's outcome as it comes.
+
+    Raises:
+        SampleFailed: after all of them, if one did not complete.
+    """
+    copy_samples(settings)
+    began = time.monotonic()
+    beside = enqueue("documents")
+    outcomes: list[Outcome] = []
+    for job in ("sync", "reports", "mail"):
+        say(f"  {job:<10} waiting for a free slot and running ...")
+        outcomes.append(_ended(job, enqueue(job).id, settings, say))
+    outcomes.append(_ended("documents", beside.id, settings, say))
+    say(f"four sample jobs {time.monotonic() - began:.1f} s")
+    if failed := [one for one in outcomes if not one.completed]:
+        raise SampleFailed(
+            f"{len(failed)} of {len(outcomes)} sample jobs did not complete: "
+            + ", ".join(f"{one.job} ({one.state}; see `redrive jobs show {one.id}`)" for one in failed)
+        )
+    return outcomes
+
+
+def _ended(job: str, run_id: UUID, settings: Settings, say: Say) -> Outcome:
+    run = wait_for(run_id, timeout=PATIENCE)
+    outcome = _outcome(job, run, settings)
+    say(f"  {outcome.job:<10} {outcome.state:<10} {outcome.seconds:5.1f} s  {outcome.summary}")
+    for output in outcome.outputs:
+        say(f"  {'':<10} {'':<10} {'':>7}  {output}")
+    return outcome
+
+
+def _outcome(job: str, run: FlowRun, settings: Settings) -> Outcome:
+    state = run.state
+    seconds = run.total_run_time.total_seconds()
+    if state is None or not state.is_completed():
+        name, message = (state.name or "unknown", state.message or "") if state else ("unknown", "")
+        return Outcome(job, run.id, name, seconds, message, ())
+    result: Any = state.result(raise_on_failure=False)
+    return Outcome(
+        job,
+        run.id,
+        state.name or "Completed",
+        seconds,
+        result.summary(),
+        tuple(_shown(output, settings) for output in result.outputs),
+    )
+
+
+def _shown(output: str, settings: Settings) -> str:
+    """A path from where the person stands, if it lies below."""
+    try:
+        return str(Path(output).relative_to(Path.cwd()))
+    except ValueError:
+        return output

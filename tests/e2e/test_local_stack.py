@@ -1,0 +1,248 @@
+"""The local stack as a person uses it: up, status, down, and the settings that change it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from redrive.infra.local.prefect_client import api
+from tests.support.stack import LocalStack
+
+pytestmark = pytest.mark.stack
+
+COMPONENTS = ["postgres", "valkey", "mail", "prefect", "worker"]
+
+
+def test_status_of_a_running_stack_names_every_component_as_healthy(stack: LocalStack):
+    told = stack.status()
+
+    assert told["healthy"]
+    assert [one["name"] for one in told["components"]] == COMPONENTS
+    assert {one["state"] for one in told["components"]} == {"running"}
+    assert all(one["pid"] and one["since"] and Path(one["log"]).exists() for one in told["components"])
+
+
+def test_up_on_a_running_stack_restarts_nothing(stack: LocalStack):
+    before = [one["pid"] for one in stack.status()["components"]]
+
+    stack.start()
+
+    assert [one["pid"] for one in stack.status()["components"]] == before
+
+
+def test_each_database_is_there_and_listens_on_no_network(stack: LocalStack):
+    for url in (stack.settings.ledger_url(), stack.settings.synced_url()):
+        with psycopg.connect(url.replace("+psycopg", "")) as connection:
+            assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+
+
+def test_crash_safety_of_postgres_stays_on(stack: LocalStack):
+    with psycopg.connect(stack.settings.ledger_url().replace("+psycopg", "")) as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            assert connection.execute(f"SHOW {setting}").fetchone() == ("on",)
+
+
+def test_valkey_answers_on_its_socket(stack: LocalStack):
+    with redis.Redis.from_url(stack.settings.valkey_url()) as client:
+        assert client.ping()
+
+
+def test_prefect_refuses_those_without_the_password(stack: LocalStack):
+    url = stack.settings.api_url
+
+    assert httpx.get(f"{url}/admin/version", trust_env=False).status_code == 401
+    with api(stack.settings) as client:
+        assert client.get("/admin/version").status_code == 200
+
+
+def test_work_pool_has_its_queues_by_priority(stack: LocalStack):
+    with api(stack.settings) as client:
+        queues = client.post("/work_pools/jobs/queues/filter", json={}).json()
+
+    assert {queue["name"]: queue["priority"] for queue in queues} == {"high": 1, "default": 2, "low": 3}
+
+
+def test_no_secret_is_in_arguments_files_or_status(stack: LocalStack):
+    secret = (stack.settings.auth_string() or "").partition(":")[2]
+    assert len(secret) > 20
+
+    assert stat.S_IMODE(stack.settings.auth_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(stack.settings.auth_file.parent.stat().st_mode) == 0o700
+    assert not [one for one in stack.processes() if secret in " ".join(one.cmdline())]
+    assert secret not in stack.command("status", "--json").stdout
+    readable = [*(stack.home / "logs").iterdir(), stack.home / "run" / "supervisord.conf", stack.settings.stack_file]
+    assert not [file for file in readable if secret in file.read_text(errors="replace")]
+
+
+def test_env_points_prefects_own_commands_at_the_stack(stack: LocalStack):
+    exports = stack.command("env").stdout
+    elsewhere = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+
+    pools = subprocess.run(
+        ["/bin/sh", "-c", f'eval "$1"; exec {shlex.quote(sys.executable)} -m prefect work-pool ls', "sh", exports],
+        env=elsewhere,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "jobs" in pools.stdout
+
+
+def test_later_commands_find_the_ports_without_the_environment(stack: LocalStack):
+    told = stack.command("status", "--json", REDRIVE_PREFECT_PORT="", REDRIVE_SMTP_PORT="")
+
+    assert told.returncode == 0
+
+
+def test_down_leaves_no_process_and_can_be_repeated(own_stack: LocalStack):
+    own_stack.start()
+
+    own_stack.command("down")
+    own_stack.command("down")
+
+    assert not own_stack.processes()
+    told = own_stack.command("status", "--json", check=False)
+    assert told.returncode == 3
+    assert {one["state"] for one in own_stack.status()["components"]} == {"stopped"}
+
+
+def test_data_survives_down_and_up(own_stack: LocalStack):
+    own_stack.start()
+    with api(own_stack.settings) as client:
+        client.post("/variables/", json={"name": "kept", "value": "yes"}).raise_for_status()
+    with redis.Redis.from_url(own_stack.settings.valkey_url()) as valkey:
+        valkey.set("kept", "yes")
+    password = own_stack.settings.auth_string()
+
+    own_stack.command("down")
+    own_stack.start()
+
+    with api(own_stack.settings) as client:
+        assert client.get("/variables/name/kept").json()["value"] == "yes"
+    with redis.Redis.from_url(own_stack.settings.valkey_url()) as valkey:
+        assert valkey.get("kept") == b"yes"
+    assert own_stack.settings.auth_string() == password
+
+
+def test_a_long_home_with_spaces_and_percent_signs_works(tmp_path: Path):
+    folder = tmp_path / "a folder; 100 % of it's \"quoted\"" / ("long" * 20)
+    folder.mkdir(parents=True)
+    stack = LocalStack(folder / ".redrive")
+    try:
+        stack.start()
+
+        assert len(str(stack.home)) > 90
+        assert stack.status()["healthy"]
+    finally:
+        stack.stop()
+
+
+def test_two_stacks_live_side_by_side(stack: LocalStack, own_stack: LocalStack):
+    own_stack.start()
+    assert stack.status()["healthy"]
+    assert own_stack.status()["healthy"]
+
+    own_stack.command("down")
+
+    assert stack.status()["healthy"]
+
+
+def test_a_taken_port_is_named_with_its_owner_and_setting_and_nothing_starts(own_stack: LocalStack):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", own_stack.settings.smtp_port))
+        taken.listen()
+
+        failed = own_stack.command("up", check=False)
+
+    assert failed.returncode == 1
+    assert str(own_stack.settings.smtp_port) in failed.stderr
+    assert f"process {os.getpid()} " in failed.stderr
+    assert "REDRIVE_SMTP_PORT" in failed.stderr
+    assert len(failed.stderr.splitlines()) == 1
+    assert not own_stack.processes()
+
+
+def test_up_waits_for_another_up(own_stack: LocalStack):
+    first = own_stack.begin("up")
+    second = own_stack.begin("up")
+
+    told = [one.communicate(timeout=200) for one in (first, second)]
+
+    assert [first.returncode, second.returncode] == [0, 0]
+    assert [("waiting for it" in out) for out, _ in told].count(True) == 1
+
+
+def test_a_home_that_cannot_be_made_is_one_clear_sentence(tmp_path: Path):
+    (tmp_path / "file").touch()
+    stack = LocalStack(tmp_path / "file" / ".redrive", project=tmp_path)
+
+    failed = stack.command("up", check=False)
+
+    assert failed.returncode == 1
+    assert "REDRIVE_HOME" in failed.stderr
+    assert len(failed.stderr.splitlines()) == 1
+
+
+def test_servers_of_ones_own_replace_the_embedded_ones(stack: LocalStack, tmp_path: Path):
+    given = stack.settings
+    auth = given.auth_string() or ""
+    other = LocalStack(
+        tmp_path / ".redrive",
+        database_url=f"postgresql://postgres@/redrive?host={given.socket_folder}",
+        redis_url=given.valkey_url(),
+        smtp_url=given.mail_url(),
+    )
+    other.env |= {"PREFECT_API_URL": given.api_url, "PREFECT_API_AUTH_STRING": auth}
+    try:
+        other.start()
+
+        states = {one["name"]: one["state"] for one in other.status()["components"]}
+        assert states == dict.fromkeys(["postgres", "valkey", "mail", "prefect"], "external") | {"worker": "running"}
+        assert other.status()["healthy"]
+    finally:
+        other.stop()
+    assert stack.status()["healthy"]
+
+
+def test_an_unreachable_server_of_ones_own_is_named_before_anything_starts(tmp_path: Path):
+    stack = LocalStack(tmp_path / ".redrive", redis_url="redis://127.0.0.1:1/0")
+
+    failed = stack.command("up", check=False)
+
+    assert failed.returncode == 1
+    assert "REDRIVE_REDIS_URL" in failed.stderr
+    assert not stack.processes()
+
+
+def test_changed_settings_start_the_stack_over(own_stack: LocalStack):
+    own_stack.start()
+    before = own_stack.component("worker")["pid"]
+
+    own_stack.command("up", REDRIVE_SLOTS="2")
+
+    assert own_stack.component("worker")["pid"] != before
+    assert "--limit 2" in " ".join(next(one for one in own_stack.processes() if "worker" in one.cmdline()).cmdline())
+
+
+def test_an_interrupted_up_can_be_done_again(own_stack: LocalStack):
+    first = own_stack.begin("up")
+    assert first.stdout is not None
+    first.stdout.readline()  # one component is ready
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+
+    own_stack.start()
+
+    assert own_stack.status()["healthy"]

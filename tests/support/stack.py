@@ -1,0 +1,120 @@
+"""A stack of one's own for tests: a temporary REDRIVE_HOME, free ports, real processes, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from redrive.blocks.settings import Settings
+from redrive.infra.local.marks import end_leftovers, leftovers
+
+#: Seconds a command of the stack may take on a busy machine.
+PATIENCE = 240
+
+
+class LocalStack:
+    """One local stack, driven by its command line as a person would."""
+
+    def __init__(self, home: Path, project: Path | None = None, **settings: object) -> None:
+        self.home = home
+        self.project = project or home.parent
+        given = {"home": home, **free_ports("prefect_port", "console_port", "metrics_port", "smtp_port"), **settings}
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith(("REDRIVE_", "PREFECT_"))}
+        self.env |= {f"REDRIVE_{name.upper()}": str(value) for name, value in given.items()}
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.load(self.env)
+
+    def start(self) -> str:
+        """`redrive up`; what it printed."""
+        return self.command("up").stdout
+
+    def stop(self) -> None:
+        """`redrive down`, however the stack fares."""
+        self.command("down", check=False)
+        end_leftovers(self.settings)
+
+    def status(self) -> dict[str, Any]:
+        """`redrive status --json`."""
+        told: dict[str, Any] = json.loads(self.command("status", "--json", check=False).stdout)
+        return told
+
+    def component(self, name: str) -> dict[str, Any]:
+        """What the status says of one component."""
+        (found,) = (one for one in self.status()["components"] if one["name"] == name)
+        return dict(found)
+
+    def command(self, *arguments: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the stack; `more` is added to its environment."""
+        done = self.begin(*arguments, **more)
+        out, err = done.communicate(timeout=PATIENCE)
+        assert not check or done.returncode == 0, f"redrive {' '.join(arguments)}: exit {done.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(arguments, done.returncode, out, err)
+
+    def begin(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        """Start a command of the stack and do not wait."""
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "redrive.infra.local.cli", *arguments],
+            cwd=self.project,
+            env=self.env | more,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """Every live process of the stack."""
+        return leftovers(self.settings)
+
+    def kill(self, name: str) -> int:
+        """`kill -9` a component or the supervisor; its process id."""
+        pid = self.status()["supervisor_pid"] if name == "supervisor" else self.component(name)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        return int(pid)
+
+
+def free_ports(*names: str) -> dict[str, int]:
+    """A free port for each name, all different."""
+    with ExitStack() as held:
+        sockets = {name: held.enter_context(socket.socket()) for name in names}
+        for one in sockets.values():
+            one.bind(("127.0.0.1", 0))
+        return {name: one.getsockname()[1] for name, one in sockets.items()}
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
+    """A running stack for the whole session. Tests that stop or break parts of it bring a stack of their own."""
+    folder = Path(tempfile.mkdtemp(prefix="redrive-test-"))
+    stack = LocalStack(folder / ".redrive")
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path) -> Iterator[LocalStack]:
+    """A stack for one test, not started yet."""
+    stack = LocalStack(tmp_path / ".redrive")
+    try:
+        yield stack
+    finally:
+        stack.stop()
+        assert not stack.processes()
