@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from math import isnan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +29,8 @@ Kind = Literal["auto", "csv", "sqlite", "json"]
 CHUNK_ROWS = 50_000
 #: PostgreSQL cuts longer names off silently.
 NAME_BYTES_LIMIT = 63
+
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 class Source(ABC):
@@ -67,12 +71,13 @@ class CsvSource(Source):
             )
             with reader:
                 for chunk in reader:
-                    yield _text(chunk)
+                    texts = chunk.astype(object)
+                    yield texts.where(texts.notna(), None)
 
     @property
     def _delimiter(self) -> str:
         with self.path.open(encoding="utf-8-sig", errors="replace") as file:
-            first = file.readline()
+            first = _QUOTED.sub("", file.readline())
         return max(",;\t|", key=first.count)
 
     @contextmanager
@@ -113,7 +118,8 @@ class JsonSource(Source):
             raise PermanentError(
                 f"{self.label} is no list of JSON objects: a sync needs [{{...}}, ...] or one list in an object"
             )
-        return _text(pd.DataFrame.from_records(content, coerce_float=False).astype(object))
+        names = list(dict.fromkeys(str(name) for row in content for name in row))
+        return _frame(names, ([row.get(name) for name in names] for row in content))
 
 
 class SqliteSource(Source):
@@ -132,7 +138,7 @@ class SqliteSource(Source):
             cursor = database.execute(f"select * from {self._quoted}")  # noqa: S608  (quoted)
             names = [name for name, *_ in cursor.description]
             while rows := cursor.fetchmany(CHUNK_ROWS):
-                yield _text(pd.DataFrame(rows, columns=names, dtype=object))
+                yield _frame(names, rows)
 
     @property
     def _quoted(self) -> str:
@@ -207,13 +213,14 @@ def _check(source: Source) -> None:
             raise PermanentError(f"{source.label} has {names.count(name)} columns named {name!r}: rename all but one")
 
 
-def _text(frame: pd.DataFrame) -> pd.DataFrame:
-    frame.columns = [str(name) for name in frame.columns]
-    return frame.astype(object).map(_value)
+def _frame(columns: list[str], rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
+    """Rows as text; each column an object, or pandas would turn None into NaN and whole numbers into floats."""
+    texts = [[_value(value) for value in row] for row in rows]
+    return pd.DataFrame(texts, columns=columns, dtype=object)
 
 
 def _value(value: Any) -> str | None:
-    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124  (only NaN differs from itself)
+    if value is None or (isinstance(value, float) and isnan(value)):
         return None
     if isinstance(value, str):
         return value.replace("\x00", "")

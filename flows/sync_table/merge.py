@@ -206,8 +206,8 @@ def _copy(
             ),
             [since],
         )
-    row = connection.execute(sql.SQL("select count(*) from {}").format(INCOMING)).fetchone()
-    return int(row[0]) if row else 0
+    counted = connection.execute(sql.SQL("select count(*) from {}").format(INCOMING)).fetchone()
+    return int(counted[0]) if counted else 0
 
 
 def _check_keys(connection: psycopg.Connection, source: Source, key: Sequence[str]) -> None:
