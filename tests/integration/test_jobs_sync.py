@@ -16,7 +16,7 @@ from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401
 
 
 @pytest.fixture
-def warehouse(postgres_server: PostgresServer) -> Warehouse:
+def warehouse(postgres_server: PostgresServer) -> Warehouse:  # noqa: F811  (the fixture)
     return Warehouse(url=SecretStr(postgres_server.database()))
 
 
@@ -90,7 +90,9 @@ def test_key_that_does_not_work_is_named_and_nothing_is_written(
 
 def test_type_that_no_longer_fits_is_named_with_its_value(warehouse: Warehouse, tmp_path: Path):
     synced(warehouse, tmp_path, "id,count\n1,5\n")
-    with pytest.raises(PermanentError, match="column 'count' of stock.csv holds '5.5', but the table has it as bigint"):
+    with pytest.raises(
+        PermanentError, match=r"column 'count' of stock\.csv holds '5\.5', but the table has it as bigint"
+    ):
         synced(warehouse, tmp_path, "id,count\n1,6\n2,5.5\n")
     assert table(warehouse, "select count from stock") == [(5,)]
 
@@ -131,7 +133,7 @@ def test_warehouse_that_is_away_may_be_tried_again(tmp_path: Path):
     assert "hidden" not in str(error.value)
 
 
-def test_database_that_does_not_exist_is_a_permanent_error(postgres_server: PostgresServer):
+def test_database_that_does_not_exist_is_a_permanent_error(postgres_server: PostgresServer):  # noqa: F811  (the fixture)
     url = f"postgresql://postgres@/nowhere?host={postgres_server.folder}"
     with pytest.raises(PermanentError, match='database "nowhere" does not exist'):
         Warehouse(url=SecretStr(url)).check()

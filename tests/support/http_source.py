@@ -13,7 +13,7 @@ def answering(status: int, content: bytes, mime: str) -> Iterator[str]:
     """Address of a server that answers every GET with this."""
 
     class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802  (the name the server looks for)
+        def do_GET(self) -> None:
             self.send_response(status)
             self.send_header("Content-Type", mime)
             self.end_headers()

@@ -92,7 +92,7 @@ def test_child_gets_no_secret_and_leaves_nothing_behind(monkeypatch: pytest.Monk
 
     def spy(command: list[str], **options: Any) -> Any:
         seen.update(options)
-        return run(command, **options)  # noqa: PLW1510  (check is among the options)
+        return run(command, **options)
 
     monkeypatch.setattr(child.subprocess, "run", spy)
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:secret")
@@ -120,12 +120,20 @@ def test_way_a_child_dies_tells_whose_fault_it_was(
     run = subprocess.run
 
     def hostile(command: list[str], **options: Any) -> Any:
-        return run([sys.executable, "-c", script, *command[command.index(reader.__name__) + 1 :]], **options)  # noqa: PLW1510
+        return run([sys.executable, "-c", script, *command[command.index(reader.__name__) + 1 :]], **options)
 
     monkeypatch.setattr(child.subprocess, "run", hostile)
     (tmp_path / "x.txt").write_text("x")
     with pytest.raises(error):
         read(tmp_path / "x.txt")
+
+
+CHILD = "from redrive.flows.document_text.reader import confine; import os, time; confine(); os.write(1, b'up'); time.sleep(600)"
+PARENT = f"""
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", {CHILD!r}])
+time.sleep(600)
+"""
 
 
 def test_child_dies_with_its_parent(tmp_path: Path):
@@ -134,10 +142,7 @@ def test_child_dies_with_its_parent(tmp_path: Path):
         [
             sys.executable,
             "-c",
-            "import subprocess, sys, time\n"
-            "subprocess.Popen([sys.executable, '-c', 'from redrive.flows.document_text.reader import confine; import time, os;"
-            'confine(); os.write(1, b"up"); time.sleep(600)\'])\n'
-            "time.sleep(600)",
+            PARENT,
         ],
         stdout=write_end,
     )

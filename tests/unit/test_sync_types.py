@@ -57,7 +57,7 @@ def test_type_widens_over_chunks():
         ("text", "jsonb", True),
     ],
 )
-def test_fit_into_an_existing_column(found: str, existing: str, expected: bool):  # noqa: FBT001  (a table of cases)
+def test_fit_into_an_existing_column(found: str, existing: str, expected: bool):
     assert fits(found, existing) is expected  # type: ignore[arg-type]
 
 

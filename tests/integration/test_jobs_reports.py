@@ -1,0 +1,154 @@
+"""Reports over a real PostgreSQL, looked at in every format."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pypdfium2
+import pytest
+from pydantic import SecretStr
+
+from redrive.blocks.errors import PermanentError
+from redrive.blocks.warehouse import Warehouse
+from redrive.flows.report_pages.definition import ReportDefinition
+from redrive.flows.report_pages.page import page
+from redrive.flows.report_pages.pdf import pdf
+from redrive.flows.report_pages.view import ReportView, collect
+from redrive.flows.report_pages.workbook import workbook
+from redrive.flows.sync_source.source import opened
+from redrive.flows.sync_table.merge import merge
+from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401  (a fixture)
+
+SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples"
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def warehouse(postgres_server: PostgresServer) -> Warehouse:  # noqa: F811  (the fixture)
+    block = Warehouse(url=SecretStr(postgres_server.database()))
+    with opened(str(SAMPLES / "data" / "seattle-weather.csv")) as source, block.connect() as connection:
+        merge(connection, source, table="seattle_weather", key=["date"])
+    return block
+
+
+def report(query: str, columns: list[dict[str, Any]], **more: Any) -> ReportDefinition:
+    return ReportDefinition(name="test", title="Test", source="us", query=query, columns=columns, **more)  # type: ignore[arg-type]
+
+
+def seen(warehouse: Warehouse, definition: ReportDefinition, **parameters: Any) -> ReportView:
+    return collect(definition, warehouse, parameters, NOON)
+
+
+def sample(warehouse: Warehouse, **parameters: Any) -> ReportView:
+    return seen(warehouse, ReportDefinition.load(SAMPLES / "reports" / "seattle-weather.yaml"), **parameters)
+
+
+def text_of(content: bytes) -> tuple[int, str]:
+    with pypdfium2.PdfDocument(content) as document:
+        pages = len(document)
+        texts = []
+        for number in range(pages):
+            sheet = document[number]
+            words = sheet.get_textpage()
+            texts.append(words.get_text_bounded())
+            words.close()
+            sheet.close()
+    return pages, "\n".join(texts)
+
+
+def test_sample_report_has_the_years_figures(warehouse: Warehouse):
+    view = sample(warehouse)
+    assert view.title == "Seattle weather 2015"
+    assert [(f.label, f.value, f.unit, f.note) for f in view.figures] == [
+        ("Rain in the year", "1,139", "mm", "+4\u00a0% against 1,096\u00a0mm"),
+        ("Warmest month", "28.1", "°C", "July 2015"),
+        ("Coldest month", "3.5", "°C", "November 2015"),
+        ("Wettest month", "285", "mm", "December 2015"),
+    ]
+    assert len(view.rows) == 12
+
+
+def test_parameter_chooses_another_year(warehouse: Warehouse):
+    assert sample(warehouse, year=2013).title == "Seattle weather 2013"
+
+
+def test_first_year_has_nothing_to_be_compared_with(warehouse: Warehouse):
+    view = sample(warehouse, year=2012)
+    assert view.subtitle.endswith("compared with no earlier year")
+    assert view.figures[0].note == ""
+    assert text_of(pdf(view))[0] == 1
+
+
+def test_pdf_is_one_page_with_title_figures_and_source(warehouse: Warehouse):
+    pages, text = text_of(pdf(sample(warehouse)))
+    assert pages == 1
+    for words in ("Seattle weather 2015", "December 2015", "Source: NOAA", "Page 1 of 1", "Jan", "1,139.2"):
+        assert words in text
+
+
+def test_long_table_goes_on_with_its_heading_repeated(warehouse: Warehouse):
+    view = seen(
+        warehouse,
+        report(
+            "select date, temp_max from seattle_weather where date < '2012-06-01'",
+            [{"name": "date", "format": "date"}, {"name": "temp_max", "label": "Highest"}],
+        ),
+    )
+    pages, text = text_of(pdf(view))
+    assert pages > 2
+    assert text.count("Highest") == pages
+
+
+def test_pdf_of_equal_content_is_equal(warehouse: Warehouse):
+    view = sample(warehouse)
+    assert pdf(view) == pdf(view)
+
+
+def test_html_stands_alone_and_escapes_what_it_shows(warehouse: Warehouse):
+    view = seen(warehouse, report("select '<script>alert(1)</script>' as word", [{"name": "word"}]))
+    html = page(view)
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert page(sample(warehouse)).count("<svg") == 2
+    assert "http://" not in page(sample(warehouse)).replace("http://www.w3.org", "")
+
+
+def test_workbook_has_real_dates_numbers_and_total(warehouse: Warehouse):
+    book = openpyxl.load_workbook(io.BytesIO(workbook(sample(warehouse))))
+    sheet = book["Report"]
+    assert sheet["A1"].value == "Seattle weather 2015"
+    assert sheet["A5"].value == datetime(2015, 1, 1)
+    assert sheet["A5"].number_format == "mmmm yyyy"
+    assert sheet["D5"].value == pytest.approx(93.0)
+    assert sheet["D5"].number_format == "#,##0.0"
+    assert sheet["D17"].value == "=SUBTOTAL(109,D5:D16)"
+    assert sheet.freeze_panes == "B5"
+
+
+def test_text_that_looks_like_a_formula_stays_text(warehouse: Warehouse):
+    view = seen(warehouse, report("""select '=HYPERLINK("http://evil","x")' as word""", [{"name": "word"}]))
+    cell = openpyxl.load_workbook(io.BytesIO(workbook(view)))["Report"]["A5"]
+    assert (cell.value, cell.data_type) == ('=HYPERLINK("http://evil","x")', "s")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("select * from nothing_here", r'relation "nothing_here" does not exist; run the sync that makes it first'),
+        ("select 1 as x; drop table seattle_weather", "cannot insert multiple commands"),
+        ("with gone as (delete from seattle_weather returning 1) select 1 as x", "read-only transaction"),
+        ("select 1 as y", "has no column 'x'; it has y"),
+        ("select 1 as x where false", "found nothing"),
+        ("select 'one' as x", "it must be numbers"),
+        ("selekt 1", "must be one SELECT"),
+    ],
+)
+def test_query_that_cannot_work_is_a_permanent_error(warehouse: Warehouse, query: str, said: str):
+    with pytest.raises((PermanentError, ValueError), match=said):
+        seen(warehouse, report(query, [{"name": "x", "total": "sum"}]))
+    with warehouse.connect() as connection:
+        assert connection.execute("select count(*) from seattle_weather").fetchone() == (1461,)
