@@ -17,14 +17,14 @@ DEPTH_LIMIT = 50
 #: A text longer than this many characters is cut before it is shown: it bounds the time a reader waits.
 TEXT_LIMIT = 1_000_000
 
-_SECRET_WORDS = (
+_NAMING_WORDS = (
     r"pass(?:word|wd|phrase|code)?|pwd|secrets?|tokens?|api[_-]?keys?|apikeys?|access[_-]?keys?|private[_-]?keys?|signing[_-]?keys?"
     r"|encryption[_-]?keys?|auth|authorization|credentials?|creds|cookies?|set[_-]?cookie|session[_-]?ids?|dsn|bearer|jwt|otp|pin|cvv|cvc"
     r"|connection[_-]?strings?|sas[_-]?url|webhook[_-]?url"
 )
 # A secret word must be a word of the name: `smtp_password`, `accessToken` and `X-Api-Key` are, `compass` and `author` are not.
 _NAME = re.compile(
-    rf"(?:^|[_\-.\s])(?:{_SECRET_WORDS})(?:$|[_\-.\s]\d*$|\d+$|[_-](?:value|hash|raw|plain|header|id)$)", re.IGNORECASE
+    rf"(?:^|[_\-.\s])(?:{_NAMING_WORDS})(?:$|[_\-.\s]\d*$|\d+$|[_-](?:value|hash|raw|plain|header|id)$)", re.IGNORECASE
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -34,7 +34,7 @@ _HARMLESS = re.compile(
 )
 
 _KEYED = re.compile(
-    rf"""(?P<name>(?<![A-Za-z0-9])(?:[A-Za-z0-9]{{1,40}}[_-]){{0,6}}(?:{_SECRET_WORDS}))(?P<close>\\?["']?\]?)
+    rf"""(?P<name>(?<![A-Za-z0-9])(?:[A-Za-z0-9]{{1,40}}[_-]){{0,6}}(?:{_NAMING_WORDS}))(?P<close>\\?["']?\]?)
     (?P<gap>[ \t]{{0,4}}(?:=|:|=>)[ \t]{{0,4}}(?:SecretStr\()?)
     (?P<value>\\?[bru]?"(?:[^"\\\n]|\\.){{0,8000}}"?|\\?[bru]?'(?:[^'\\\n]|\\.){{0,8000}}'?|[^\s,;&)\]}}'"]{{1,8000}})""",
     re.VERBOSE | re.IGNORECASE,

@@ -6,6 +6,7 @@ Danger: too little taken out makes a group per job, too much merges two causes; 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 #: Characters of a message that are looked at: bounds the time, and no cause needs more.
@@ -21,7 +22,10 @@ _PROSE_WORDS = 4
 
 _MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}"
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}"
-_FILE_KINDS = "pdf|csv|tsv|xlsx?|docx?|pptx?|odt|json|jsonl|xml|txt|md|html?|eml|png|jpe?g|gif|tiff?|svg|zip|gz|tar|parquet|log|tmp|bak|typ|sqlite|db"
+_FILE_KINDS = (
+    "pdf|csv|tsv|xlsx?|docx?|pptx?|odt|json|jsonl|xml|txt|md|html?|eml|png|jpe?g|gif|tiff?|svg"
+    "|zip|gz|tar|parquet|log|tmp|bak|typ|sqlite|db"
+)
 _SCHEMA_WORD = (
     "column|columns|table|relation|constraint|attribute|module|field|function|argument|parameter|type|class|schema|database|index|"
     "role|host|template|keyword|option|variable|command|extension|operator|sequence|view|import name|missing key|named argument"
@@ -32,21 +36,28 @@ _TOKEN = re.compile(
     rf"""
       (?P<dropped> \[parameters:[^\n]* | input_value=[^\n]*?(?=,\ input_type|\]|$) )
     | (?P<url> \b[a-z][a-z0-9+.-]{{1,20}}://[^\s'"<>\])}}]{{1,2000}} )
-    | (?P<code> \[(?:Errno|WinError)\ -?\d+\] | \b(?:ORA|PLS|SQLSTATE|HTTP(?:/[\d.]{{1,3}})?|status(?:[ _]code)?|exit(?:ed)?(?:\ with)?(?:\ code|\ status)?
-        |signal|errno|error\ code)[\ :=]{{0,2}}-?\d{{1,5}}\b | \bORA-\d{{5}}\b | \bSQLSTATE[\[\ :=]{{0,2}}[0-9A-Z]{{5}}\b | \(\d{{3}},(?=\ b?['"]) | '\d{{3}}\ [A-Z][A-Za-z' ]{{1,40}}' )
-    | (?P<word> \b(?:utf|latin|iso|base|sha|md|int|uint|float|complex|ipv|x|cp|oauth|http|tlsv?|sslv?|s|ec|python|urllib)-?(?:\d{{1,4}})(?:[._-]\d{{1,3}})?\b
-        (?<!\bs\d\d)(?<!\bx\d\d) )
+    | (?P<code> \[(?:Errno|WinError)\ -?\d+\] | \b(?:ORA|PLS|SQLSTATE|HTTP(?:/[\d.]{{1,3}})?|status(?:[ _]code)?
+        |exit(?:ed)?(?:\ with)?(?:\ code|\ status)?
+        |signal|errno|error\ code)[\ :=]{{0,2}}-?\d{{1,5}}\b
+        | \bORA-\d{{5}}\b | \bSQLSTATE[\[\ :=]{{0,2}}[0-9A-Z]{{5}}\b
+        | \(\d{{3}},(?=\ b?['"]) | '\d{{3}}\ [A-Z][A-Za-z' ]{{1,40}}' )
+    | (?P<word> (?<![\w-])(?:x509|s3|(?:utf|latin|iso|base|sha|md|int|uint|float|complex|ipv|cp|oauth|http|tlsv?|sslv?|python|urllib)
+        -?\d{{1,4}}(?:[._-]\d{{1,3}})?)(?![\w-]) )
     | (?P<key> =\([^()\n]{{1,300}}\) )
-    | (?P<quoted> (?<!\w)(?:[bru]{{0,2}})(?:'(?:[^'\n]|(?<=\w)'(?=\w)){{0,500}}'(?!\w) | "[^"\n]{{0,500}}"(?!\w) | `[^`\n]{{0,500}}`) | “[^”\n]{{0,500}}” | «[^»\n]{{0,500}}» )
+    | (?P<quoted> (?<!\w)(?:[bru]{{0,2}})(?:'(?:[^'\n]|(?<=\w)'(?=\w)){{0,500}}'(?!\w) | "[^"\n]{{0,500}}"(?!\w)
+        | `[^`\n]{{0,500}}`)
+        | “[^”\n]{{0,500}}” | «[^»\n]{{0,500}}» )
     | (?P<email> [\w.+-]{{1,64}}@[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{0,8}} )
     | (?P<date> \b(?:{_DAY},?\ )?(?:\d{{1,2}}[\ -]{_MONTH}[\ -]\d{{2,4}}|{_MONTH}\ {{1,2}}\d{{1,2}}(?:,?\ \d{{4}})?)
         (?:,?[\ T]\d{{1,2}}:\d{{2}}(?::\d{{2}})?)?(?:\ (?:\d{{4}}|GMT|UTC|[+-]\d{{4}})\b)?
         | \b\d{{4}}-\d{{2}}-\d{{2}}(?:[T\ ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:[.,]\d{{1,9}})?)?(?:\ ?(?:Z|UTC|[+-]\d{{2}}:?\d{{2}}))?)? )
     | (?P<ip> \[?(?<![\w:])(?:[0-9a-f]{{0,4}}:){{2,7}}(?:[0-9a-f]{{1,4}}|(?<=::))(?:%\w{{1,15}})?(?!\w|:[0-9a-f])\]?(?::\d{{1,5}})? )
-    | (?P<path> (?<![\w<])(?:[A-Z]:[\\/]|\.{{0,2}}/|~/|\\\\)[^\s'"<>:;,()\[\]]{{1,1000}} | (?<![\w.@/\\-])[\w.@-]{{1,200}}(?:[\\/][\w.@-]{{1,200}}){{1,40}}\.[a-z]\w{{0,7}}\b
+    | (?P<path> (?<![\w<])(?:[A-Z]:[\\/]|\.{{0,2}}/|~/|\\\\)[^\s'"<>:;,()\[\]]{{1,1000}}
+        | (?<![\w.@/\\-])[\w.@-]{{1,200}}(?:[\\/][\w.@-]{{1,200}}){{1,40}}\.[a-z]\w{{0,7}}\b
         | (?<![\w.@-])[\w.@-]{{1,200}}\.(?:{_FILE_KINDS})\b )
     | (?P<blob> (?<![\w/+])[\w+-][\w/+-]{{19,2000}}={{0,2}}(?![\w/+-]|[.,:]\d) )
-    | (?P<mixed> (?<![\w-])[-+]?[\w-]*\d[\w-]*(?:[.,:+/][\w-]*\d[\w-]*)*(?:\ ?(?:%|ms|µs|us|ns|s|sec|secs|seconds?|m|min|mins|minutes?|h|hrs?|hours?|days?
+    | (?P<mixed> (?<![\w-])[-+]?[\w-]*\d[\w-]*(?:[.,:+/][\w-]*\d[\w-]*)*
+        (?:\ ?(?:%|ms|µs|us|ns|s|sec|secs|seconds?|m|min|mins|minutes?|h|hrs?|hours?|days?
         |milliseconds?|microseconds?|bytes?|[kmgt]i?b)(?!\w))? )
     | (?P<hex> \b[a-f]{{8,}}\b )
     """,
@@ -89,7 +100,7 @@ def _cut(message: str) -> str:
     return message[:MESSAGE_LIMIT].rpartition(" ")[0] or message[:MESSAGE_LIMIT]
 
 
-def _replace(found: re.Match[str], text: str) -> str:
+def _replace(found: re.Match[str], text: str) -> str:  # noqa: PLR0911  (one line per kind of token)
     token = found.group()
     match found.lastgroup:
         case "dropped":
@@ -157,6 +168,6 @@ def _is_random(token: str) -> bool:
     if re.fullmatch(r"[a-fA-F]{8,}", token):
         return True
     letters = [letter.isupper() for letter in token if letter.isalpha()]
-    changes = sum(one != other for one, other in zip(letters, letters[1:], strict=False))
+    changes = sum(one != other for one, other in pairwise(letters))
     # CamelCase and SMTPServerDisconnected change at most once in three letters; random case changes once in two.
     return len(letters) >= 16 and changes * 3 > len(letters)  # noqa: PLR2004

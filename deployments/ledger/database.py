@@ -166,3 +166,5 @@ def _sqlite_connected(connection: sqlite3.Connection, _record: object) -> None:
     # readers who both want to write do not end in "database is locked".
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
+    # A power cut may undo the last transactions, which a sweep repeats; it cannot break the file.
+    connection.execute("PRAGMA synchronous=NORMAL")

@@ -127,7 +127,9 @@ class Ledger:
         return self._database.run(lambda connection: queries.batches(connection, limit=limit))
 
     def groups(self, asked: Filter = EVERYTHING, *, limit: int = 100) -> list[Group]:
-        """The rows by cause: most open ones first. With times or text only the newest 10,000 rows that fit are grouped."""
+        """The rows by cause, most open ones first. A filter with times, text or a batch groups the newest 1,000 rows that fit
+        (`group.partial` says if there are more); every other filter counts all.
+        """
         return self._database.run(lambda connection: grouping.find_groups(connection, asked, limit=limit))
 
     def fingerprint(self, prefix: str) -> str:

@@ -163,6 +163,9 @@ class Group(_Value):
     queues: tuple[str, ...]
     first_seen: datetime
     last_seen: datetime
+    partial: bool = Field(
+        default=False, description="Counted among the newest rows only, because so many fit a filter by time or text."
+    )
 
     @property
     def open(self) -> int:

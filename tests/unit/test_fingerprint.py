@@ -12,6 +12,7 @@ import uuid
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from redrive.blocks.fingerprint import fingerprint
 from redrive.blocks.message_pattern import MESSAGE_LIMIT, PATTERN_LIMIT, normalise
 
@@ -116,10 +117,14 @@ APART = [
     ("cannot open '/x/a.pdf'", "cannot open '/x/a.docx'"),
     ("name 'total' is not defined", "name 'sum' is not defined"),
     ("No module named 'numpy'", "No module named 'pandas'"),
-    ("violates unique constraint \"a_key\"\nDETAIL:  Key (a)=(1) already exists.", "violates unique constraint \"b_key\"\nDETAIL:  Key (b)=(1) already exists."),
+    (
+        'violates unique constraint "a_key"\nDETAIL:  Key (a)=(1) already exists.',
+        'violates unique constraint "b_key"\nDETAIL:  Key (b)=(1) already exists.',
+    ),
     ("'utf-8' codec can't decode byte 0x9f", "'ascii' codec can't decode byte 0x9f"),
     ("HTTPSConnectionPool(host='api.one.com', port=443): Max retries", "HTTPSConnectionPool(host='api.two.com', port=443): Max retries"),
     ("SQLSTATE 42P01", "SQLSTATE 23505"),
+    ("md5 differs", "sha256 differs"),
 ]  # fmt: skip
 
 TOGETHER = [
@@ -138,6 +143,7 @@ TOGETHER = [
     ("invalid literal for int() with base 10: 'abc'", "invalid literal for int() with base 10: ''"),
     ("object at 0x7f00aa is", "object at 0x7fffbb12 is"),
     ("value -1,234.50 is", "value 7 is"),
+    ("shelf s3a is empty", "shelf x5 is empty"),
     ("x\n[SQL: select]\n[parameters: {'a': 'it', 'b': 2}]", "x\n[SQL: select]\n[parameters: {'a': 'that long'}]"),
     ("to\n  not a string [type=t, input_value='abc', input_type=str]", "to\n  not a string [type=t, input_value=None, input_type=str]"),
     ("key aXcDeFgHiJkLmNoPqRsZ bad", "key aBcDeFgHiJkLmNoPqRsT bad"),

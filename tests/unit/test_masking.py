@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from redrive.blocks.masking import MASK, is_secret_name, mask, mask_text
 
 SECRET = "hunter2XYZ"

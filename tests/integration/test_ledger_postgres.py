@@ -1,0 +1,310 @@
+# ruff: noqa: F811  (a fixture is imported, and asked for by an argument of its name)
+"""The ledger on PostgreSQL: many processes at once, a server that goes away, and indexes that are really used."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import event
+
+from redrive.blocks.errors import Conflict
+from redrive.deployments.ledger import Filter, Ledger, LedgerAway, Outcome
+from redrive.deployments.ledger.schema import VERSION_TABLE
+from redrive.deployments.ledger.tables import metadata
+from tests.support.deaths import START, a_death, varied
+from tests.support.full_ledger import fill
+from tests.support.ledger_sums import act_at_random, assert_sums_are_right
+from tests.support.postgres import PostgresServer, postgres_server, postgres_url, running_server  # noqa: F401
+
+MANY = 100_000
+
+
+@pytest.fixture
+def ledger(postgres_server: PostgresServer) -> Iterator[Ledger]:
+    with Ledger(postgres_server.database()) as ledger:
+        ledger.migrate()
+        yield ledger
+
+
+@pytest.fixture(scope="module")
+def full_ledger(postgres_server: PostgresServer) -> Iterator[Ledger]:
+    """100,000 rows, most of them closed, as after months."""
+    with Ledger(postgres_server.database()) as ledger:
+        fill(ledger, rows=MANY)
+        yield ledger
+
+
+def test_migrations_make_the_tables_that_the_code_knows(ledger: Ledger):
+    with ledger._database.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": VERSION_TABLE,
+                # Made only where the database offers trigrams, so the code's tables do not have it.
+                "include_object": lambda _object, name, *_: name != "ix_dead_letters_message",
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_two_processes_may_migrate_at_once(postgres_server: PostgresServer):
+    url = postgres_server.database()
+    code = f"from redrive.deployments.ledger import Ledger; Ledger({url!r}).migrate()"
+
+    processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
+
+    for process in processes:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    with Ledger(url) as ledger:
+        assert ledger.count() == 0
+
+
+def test_twenty_reports_of_one_death_at_once_make_one_row(ledger: Ledger):
+    death, start = a_death(), threading.Barrier(20)
+
+    def report(_number: int) -> Outcome:
+        start.wait()
+        with Ledger(ledger._database.url.render_as_string(hide_password=False)) as own:
+            return own.bury(death).outcome
+
+    with ThreadPoolExecutor(20) as pool:
+        outcomes = list(pool.map(report, range(20)))
+
+    assert sorted(outcomes) == [Outcome.KNOWN] * 19 + [Outcome.NEW]
+    assert ledger.count() == 1
+    assert_sums_are_right(ledger)
+
+
+def test_twenty_different_deaths_of_one_run_at_once_make_one_row_of_the_last(ledger: Ledger):
+    run = uuid4()
+    deaths = [a_death(run_id=run, after=n, message=f"cause {'abcde'[n % 5]}") for n in range(20)]
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(ledger.bury, random.Random(3).sample(deaths, 20)))
+
+    assert ledger.get(run).last_failure == START + timedelta(seconds=19)
+    assert ledger.known(death.dead_state_id for death in deaths) == {death.dead_state_id for death in deaths}
+    assert_sums_are_right(ledger)
+
+
+def test_of_two_operators_one_redrives_and_the_other_is_told(ledger: Ledger):
+    row_id, start = ledger.bury(a_death()).id, threading.Barrier(2)
+    assert row_id
+
+    def claim(who: str) -> str:
+        start.wait()
+        try:
+            return ledger.claim_for_redrive(row_id, who=who).redriven_by or ""
+        except Conflict as refused:
+            return str(refused)
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = sorted(pool.map(claim, ["ann", "bob"]), key=len)
+
+    assert one in {"ann", "bob"}
+    assert f"redriven by {one} at" in other
+    assert [act.what for act in ledger.history(row_id)] == ["buried", "redriven"]
+
+
+def test_sums_equal_a_recount_after_many_acts_at_once(ledger: Ledger):
+    def act(seed: int) -> None:
+        draw = random.Random(seed)
+        for _ in range(60):
+            act_at_random(ledger, draw)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(act, range(6)))
+
+    assert_sums_are_right(ledger)
+
+
+def test_bulk_burials_in_opposite_order_do_not_disturb_each_other(ledger: Ledger):
+    deaths = varied(1000)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(ledger.bury_all, [deaths, deaths[::-1], deaths, deaths[::-1]])
+
+    assert sum(one.outcome is Outcome.NEW for results in found for one in results) == 1000
+    assert ledger.count() == 1000
+    assert_sums_are_right(ledger)
+
+
+def test_rescue_lock_holds_over_connections_and_is_freed_by_an_error(ledger: Ledger):
+    run = uuid4()
+    other = Ledger(ledger._database.url.render_as_string(hide_password=False))
+
+    def decide() -> None:
+        with ledger.rescue_lock(run):
+            with pytest.raises(Conflict, match="too long"), other.rescue_lock(run, wait=0.05):
+                pass
+            with other.rescue_lock(uuid4(), wait=0.05):
+                pass
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        decide()
+    with other.rescue_lock(run, wait=0.05):
+        pass
+    other.close()
+
+
+def test_more_rescue_locks_than_the_pool_has_connections_leave_the_ledger_usable(ledger: Ledger):
+    entered = threading.Barrier(16)
+
+    def hold(_number: int) -> int:
+        with ledger.rescue_lock(uuid4()):
+            entered.wait(60)
+            return ledger.count()
+
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(hold, range(16))) == [0] * 16
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+def test_ledger_works_again_after_its_server_was_away(how: str):
+    with running_server() as server, Ledger(server.database()) as ledger:
+        ledger.migrate()
+        death = a_death()
+        ledger.bury(death)
+        server.stop(how)
+
+        with pytest.raises(LedgerAway, match="the ledger's database is away: "):
+            ledger.count()
+        with pytest.raises(LedgerAway), ledger.rescue_lock(uuid4()):
+            pass
+
+        server.start()
+        assert ledger.bury(death).outcome is Outcome.KNOWN
+        assert ledger.bury(a_death()).outcome is Outcome.NEW
+
+
+def test_server_that_stops_within_a_rescue_decision_is_one_clear_error():
+    with running_server() as server, Ledger(server.database()) as ledger:
+        ledger.migrate()
+
+        def decide() -> None:
+            with ledger.rescue_lock(uuid4()):
+                server.stop("immediate")
+
+        with pytest.raises(LedgerAway):
+            decide()
+        server.start()
+
+
+def test_wrong_host_and_missing_database_are_one_clear_error(postgres_server: PostgresServer):
+    for url in (
+        "postgresql+psycopg://postgres:hunter2@127.0.0.1:1/x",
+        f"postgresql+psycopg://postgres@/missing?host={postgres_server.folder}",
+    ):
+        with Ledger(url) as ledger, pytest.raises(LedgerAway) as refused:
+            ledger.count()
+        assert "hunter2" not in str(refused.value)
+
+
+ASKED: dict[str, Filter] = {
+    "newest": Filter(),
+    "open": Filter(status="open"),
+    "job": Filter(job="job-a"),
+    "open of a job": Filter(status="open", job="job-a"),
+    "open of a queue": Filter(status="open", queue="low"),
+    "error type": Filter(error_type="lib.ErrorB"),
+    "open with a reason": Filter(status="open", reason="crash"),
+    "a day": Filter(since=START + timedelta(hours=1), until=START + timedelta(hours=2)),
+    "none of that status": Filter(status="redriven"),
+    "rare text": Filter(text="thing 77777 "),
+    "common text": Filter(text="refused"),
+    "bulk act": Filter(batch=uuid4()),
+    "no such job": Filter(job="nobody", status="open"),
+}
+
+
+def _plans(ledger: Ledger, ask: Any) -> list[str]:
+    """EXPLAIN of every query on `dead_letters` that `ask` makes."""
+    plans: list[str] = []
+
+    def explain(connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: Any) -> None:
+        if "dead_letters" in statement and statement.startswith("SELECT"):
+            with connection.connection.cursor() as own:
+                own.execute("EXPLAIN " + statement, parameters)
+                plans.append("\n".join(line for (line,) in own.fetchall()))
+
+    engine = ledger._database.engine
+    event.listen(engine, "before_cursor_execute", explain)
+    try:
+        ask()
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
+    return plans
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_lists_of_a_large_ledger_use_an_index(full_ledger: Ledger, name: str):
+    asked = ASKED[name]
+    page = full_ledger.find(asked, limit=50)
+
+    plans = _plans(full_ledger, lambda: full_ledger.find(asked, limit=50, cursor=page.next))
+    plans += _plans(full_ledger, lambda: full_ledger.find(asked, limit=50, oldest_first=True))
+
+    assert len(plans) == 2
+    for plan in plans:
+        assert "Seq Scan" not in plan, plan
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_groups_of_a_large_ledger_use_sums_or_an_index(full_ledger: Ledger, name: str):
+    for plan in _plans(full_ledger, lambda: full_ledger.groups(ASKED[name])):
+        assert "Seq Scan on dead_letters " not in plan, plan
+
+
+def test_one_cause_of_a_large_ledger_is_listed_by_index(full_ledger: Ledger):
+    whole = full_ledger.groups()[3].fingerprint
+
+    for asked in (Filter(fingerprint=whole), Filter(fingerprint=whole[:9], status="open")):
+        (plan,) = [
+            plan
+            for plan in _plans(full_ledger, lambda asked=asked: full_ledger.find(asked, limit=50))
+            if "dead_letters" in plan
+        ]
+        assert "Seq Scan on dead_letters " not in plan, plan
+
+
+def test_counts_of_a_large_ledger_do_not_read_its_rows(full_ledger: Ledger):
+    def ask() -> None:
+        full_ledger.count()
+        full_ledger.count(Filter(status="open", job="job-a"))
+        full_ledger.totals()
+        full_ledger.groups()
+        full_ledger.groups(Filter(status="open", queue="high"))
+
+    assert _plans(full_ledger, ask) == []
+    assert full_ledger.count() == MANY
+
+
+def test_single_rows_and_the_oldest_of_a_large_ledger_are_found_by_index(full_ledger: Ledger):
+    row = full_ledger.find(limit=1).rows[0]
+
+    plans = _plans(
+        full_ledger,
+        lambda: (
+            full_ledger.get(str(row.run_id)[:8]),
+            full_ledger.get(row.id),
+            full_ledger.oldest_open(),
+            full_ledger.redriven(),
+        ),
+    )
+
+    assert len(plans) >= 4
+    for plan in plans:
+        assert "Seq Scan" not in plan, plan

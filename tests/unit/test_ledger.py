@@ -1,0 +1,321 @@
+"""Burying and reading: one row per dead job, whatever is reported how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from redrive.blocks.errors import Conflict, NotFound, ParameterError, RedriveError
+from redrive.deployments.ledger import DeadLetter, Filter, Ledger, Outcome
+from tests.support.deaths import START, a_death, an_id, varied
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        ledger.migrate()
+        yield ledger
+
+
+def test_death_is_a_row_with_all_it_said(ledger: Ledger):
+    death = a_death(
+        tags=("a", "b"), traceback="Traceback", step="send", tries=3, crashes=1, worker="w-1", run_name="happy-owl",
+        deployment_id=uuid4(), flow_id=uuid4(), flow_name="mail", first_failure=START - timedelta(seconds=6), reason="tries",
+    )  # fmt: skip
+
+    buried = ledger.bury(death)
+
+    row = ledger.get(death.run_id)
+    assert buried.outcome is Outcome.NEW
+    assert row.id == buried.id
+    for name in set(type(death).model_fields) - {"replaces_run_id"}:
+        assert getattr(row, name) == getattr(death, name), name
+    assert (row.status, row.deaths, row.redrives) == ("open", 1, 0)
+    assert row.fingerprint == death.fingerprint() == buried.fingerprint
+
+
+def test_same_death_twice_is_known(ledger: Ledger):
+    death = a_death()
+    first = ledger.bury(death)
+
+    again = ledger.bury(death)
+
+    assert again.outcome is Outcome.KNOWN
+    assert again.id == first.id
+    assert ledger.count() == 1
+    assert [act.what for act in ledger.history(ledger.get(death.run_id).id)] == ["buried"]
+
+
+def test_newer_death_of_a_run_reopens_its_row_with_its_history(ledger: Ledger):
+    death = a_death()
+    row_id = ledger.bury(death).id
+    assert row_id
+    ledger.claim_for_redrive(row_id, who="ann", why="fixed")
+
+    again = ledger.bury(a_death(run_id=death.run_id, after=9, message="another thing", tries=2))
+
+    row = ledger.get(row_id)
+    assert again.outcome is Outcome.REOPENED
+    assert (row.status, row.deaths, row.redrives, row.message, row.tries) == ("open", 2, 1, "another thing", 2)
+    assert row.first_failure == START
+    assert [(act.what, act.who) for act in ledger.history(row_id)] == [
+        ("buried", "keeper"),
+        ("redriven", "ann"),
+        ("reopened", "keeper"),
+    ]
+
+
+def test_late_report_of_an_older_death_changes_nothing_and_is_known_from_then_on(ledger: Ledger):
+    old, new = a_death(after=1), a_death(after=5, message="newest")
+    old = old.model_copy(update={"run_id": new.run_id})
+    ledger.bury(new)
+
+    assert ledger.bury(old).outcome is Outcome.KNOWN
+    assert ledger.get(new.run_id).message == "newest"
+    assert ledger.known([old.dead_state_id]) == {old.dead_state_id}
+
+
+def test_results_of_many_come_in_the_order_given_and_the_last_death_counts(ledger: Ledger):
+    run = an_id()
+    deaths = [
+        a_death(run_id=run, after=9, message="last"),
+        a_death(after=2),
+        a_death(run_id=run, after=1, message="first"),
+    ]
+
+    results = ledger.bury_all([*deaths, deaths[1]])
+
+    assert [one.dead_state_id for one in results] == [
+        *(death.dead_state_id for death in deaths),
+        deaths[1].dead_state_id,
+    ]
+    assert [one.outcome for one in results] == [Outcome.REOPENED, Outcome.NEW, Outcome.NEW, Outcome.KNOWN]
+    assert ledger.get(run).message == "last"
+    assert ledger.count() == 2
+
+
+def test_more_deaths_than_fit_one_transaction_are_all_buried(ledger: Ledger):
+    deaths = varied(1203)
+
+    assert {one.outcome for one in ledger.bury_all(deaths)} == {Outcome.NEW}
+    assert ledger.count() == 1203
+    assert ledger.known(death.dead_state_id for death in deaths) == {death.dead_state_id for death in deaths}
+
+
+def test_text_that_a_database_refuses_is_stored_readably(ledger: Ledger):
+    death = a_death(
+        message="a\x00b\ud800c", parameters={"x": "\x00", "n": float("nan"), "s": "\ud800"}, error_type="E\x00"
+    )
+
+    ledger.bury(death)
+
+    row = ledger.get(death.run_id)
+    assert row.message == "a\N{REPLACEMENT CHARACTER}b?c"
+    assert row.parameters == {"x": "\x00", "n": None, "s": "?"}
+
+
+def test_huge_texts_are_cut_in_the_middle(ledger: Ledger):
+    death = a_death(message="m" * 10**6, traceback="head" + "t" * 10**6 + "the end")
+
+    ledger.bury(death)
+
+    row = ledger.get(death.run_id)
+    assert len(row.message) < 21_000
+    assert row.traceback is not None
+    assert row.traceback.startswith("head")
+    assert row.traceback.endswith("the end")
+
+
+def test_row_is_stored_raw_and_masked_for_people(ledger: Ledger):
+    death = a_death(message="login failed with password='hunter2'", traceback="x = {'token': 'hunter2'}")
+    ledger.bury(death)
+
+    row = ledger.get(death.run_id)
+
+    assert row.parameters["password"] == "hunter2"
+    assert "hunter2" not in row.masked().model_dump_json()
+    assert "hunter2" not in ledger.groups()[0].masked().model_dump_json()
+
+
+def test_pages_hold_every_row_once_in_order(ledger: Ledger):
+    deaths = [a_death(after=number // 3) for number in range(25)]
+    ledger.bury_all(deaths)
+
+    seen, cursor = [], None
+    while True:
+        page = ledger.find(limit=4, cursor=cursor)
+        seen += page.rows
+        cursor = page.next
+        if cursor is None:
+            break
+
+    assert {row.run_id for row in seen} == {death.run_id for death in deaths}
+    assert len(seen) == 25
+    assert seen == sorted(seen, key=lambda row: (row.last_failure, row.id), reverse=True)
+    assert list(ledger.find(oldest_first=True).rows) == seen[::-1]
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "", "bnVsbA", "W10"])
+def test_wrong_cursor_is_refused(ledger: Ledger, cursor: str):
+    with pytest.raises(ParameterError, match="no page"):
+        ledger.find(cursor=cursor)
+
+
+FILTERS = [
+    Filter(),
+    Filter(status="open"),
+    Filter(status="redriven"),
+    Filter(job="job-a"),
+    Filter(queue="low", status="open"),
+    Filter(error_type="lib.ErrorB"),
+    Filter(reason="crash"),
+    Filter(job="job-a", queue="high"),
+    Filter(since=START + timedelta(seconds=30)),
+    Filter(until=START + timedelta(seconds=30), job="job-b"),
+    Filter(text="REFUSED"),
+    Filter(text="100%_nothing"),
+    Filter(fingerprint="a"),
+    Filter(fingerprint="ABC"),
+    Filter(job="nobody"),
+    Filter(batch=uuid4()),
+]
+
+
+@pytest.mark.parametrize("asked", FILTERS, ids=lambda asked: ",".join(sorted(asked.model_fields_set)) or "none")
+def test_find_count_and_groups_agree_with_a_plain_search(ledger: Ledger, asked: Filter):
+    ledger.bury_all(varied(120))
+    for row in ledger.find(limit=30).rows:
+        ledger.claim_for_redrive(row.id, who="ann")
+    everything = ledger.find(limit=1000).rows
+
+    def fits(row: DeadLetter) -> bool:
+        return (
+            all(getattr(asked, name) in {None, getattr(row, name)} for name in ("status", "job", "queue", "error_type", "reason"))
+            and row.fingerprint.startswith(asked.fingerprint or "")
+            and (asked.since is None or row.last_failure >= asked.since)
+            and (asked.until is None or row.last_failure < asked.until)
+            and (asked.text or "").lower() in row.message.lower()
+            and asked.batch is None
+        )  # fmt: skip
+
+    expected = [row for row in everything if fits(row)]
+    groups = ledger.groups(asked)
+    assert list(ledger.find(asked, limit=1000).rows) == expected
+    assert ledger.count(asked) == len(expected)
+    assert {group.fingerprint: group.count for group in groups} == {
+        one: sum(row.fingerprint == one for row in expected) for one in {row.fingerprint for row in expected}
+    }
+    for group in groups:
+        members = [row for row in expected if row.fingerprint == group.fingerprint]
+        assert group.open == sum(row.status == "open" for row in members)
+        assert group.jobs == tuple(sorted({row.job for row in members}))
+        assert group.queues == tuple(sorted({row.queue for row in members}))
+
+
+def test_groups_come_with_most_open_ones_first_and_the_newest_message(ledger: Ledger):
+    ledger.bury_all([a_death(after=n, message=f"disk {n} is full") for n in range(3)])
+    ledger.bury(a_death(after=50, message="no network"))
+
+    many, one = ledger.groups()
+
+    assert (many.count, many.open, many.message, many.first_seen) == (3, 3, "disk 2 is full", START)
+    assert many.last_seen == START + timedelta(seconds=2)
+    assert one.sample_id == ledger.find(Filter(text="network")).rows[0].id
+    assert len(ledger.groups(limit=1)) == 1
+
+
+def test_row_is_found_by_either_id_or_its_first_digits(ledger: Ledger):
+    death = a_death()
+    row_id = ledger.bury(death).id
+
+    for asked in (row_id, death.run_id, str(row_id)[:8], str(death.run_id)[:10], death.run_id.hex.upper()):
+        assert ledger.get(asked).id == row_id
+
+
+def test_id_that_is_not_there_names_the_nearest(ledger: Ledger):
+    row_id = str(ledger.bury(a_death()).id)
+    wrong = ("0" if row_id[0] != "0" else "1") + row_id[1:]
+
+    with pytest.raises(NotFound, match=f"did you mean {row_id}"):
+        ledger.get(wrong)
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"), [("abc", ParameterError), ("not-an-id", NotFound), ("", NotFound), ("f" * 33, NotFound)]
+)
+def test_what_is_no_id_is_refused(ledger: Ledger, asked: str, error: type[RedriveError]):
+    with pytest.raises(error):
+        ledger.get(asked)
+
+
+def test_prefix_of_two_rows_is_a_conflict(ledger: Ledger):
+    one = an_id()
+    other = type(one)(int=one.int ^ 1)
+    ledger.bury_all([a_death(run_id=one), a_death(run_id=other)])
+
+    with pytest.raises(Conflict, match="more digits"):
+        ledger.get(str(one)[:12])
+
+
+def test_fingerprint_prefix_finds_the_one_cause_or_says_why_not(ledger: Ledger):
+    with pytest.raises(NotFound, match="empty"):
+        ledger.fingerprint("abc")
+    ledger.bury_all(varied(60))
+    known = ledger.groups()[0].fingerprint
+
+    assert ledger.fingerprint(known[:11]) == known
+    with pytest.raises(NotFound, match=r"newest causes are [0-9a-f]{12}"):
+        ledger.fingerprint("0123456789ab")
+    with pytest.raises(ParameterError, match="no fingerprint"):
+        ledger.fingerprint("xyz")
+
+
+def test_totals_and_oldest_count_only_what_is_there(ledger: Ledger):
+    ledger.bury_all([a_death(after=n, queue=queue) for n, queue in enumerate(["high", "low", "high"])])
+    closed = ledger.find(oldest_first=True).rows[0]
+    ledger.discard(closed.id, who="ann")
+
+    assert {(t.status, t.queue, t.count) for t in ledger.totals()} == {
+        ("discarded", "high", 1),
+        ("open", "high", 1),
+        ("open", "low", 1),
+    }
+    assert ledger.oldest_open() == {"high": START + timedelta(seconds=2), "low": START + timedelta(seconds=1)}
+
+
+def test_cursor_of_a_sweep_is_kept(ledger: Ledger):
+    assert ledger.cursor("finished") is None
+
+    ledger.set_cursor("finished", "a")
+    ledger.set_cursor("finished", "b")
+
+    assert ledger.cursor("finished") == "b"
+
+
+def test_ledger_without_tables_says_what_to_do(tmp_path: Path):
+    with Ledger(f"sqlite:///{tmp_path}/new.db") as ledger, pytest.raises(RedriveError, match="no tables yet"):
+        ledger.count()
+
+
+def test_migrating_twice_changes_nothing(ledger: Ledger):
+    ledger.bury(a_death())
+
+    ledger.migrate()
+
+    assert ledger.count() == 1
+
+
+@pytest.mark.parametrize("given", [{"status": "lost"}, {"fingerprint": "xyz"}, {"colour": "red"}])
+def test_filter_that_makes_no_sense_is_refused(given: dict[str, str]):
+    with pytest.raises(ParameterError):
+        Filter(**given)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001])
+def test_page_size_has_bounds(ledger: Ledger, limit: int):
+    with pytest.raises(ParameterError, match="1 to 1000"):
+        ledger.find(limit=limit)
