@@ -8,7 +8,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar, Literal, Self
 
 from prefect.blocks.core import Block
@@ -104,15 +104,18 @@ class MailServer(Block):
             context = ssl.create_default_context()
             if self.ca_file:
                 context.load_verify_locations(self.ca_file)
-            session = (
-                smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout, context=context)
-                if self.tls == "tls"
-                else smtplib.SMTP(self.host, self.port, timeout=self.timeout)
-            )
-            if self.tls == "starttls":
-                session.starttls(context=context)
-            if self.user:
-                session.login(self.user, self.password.get_secret_value() if self.password else "")
+            with ExitStack() as half_open:
+                session = (
+                    smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout, context=context)
+                    if self.tls == "tls"
+                    else smtplib.SMTP(self.host, self.port, timeout=self.timeout)
+                )
+                half_open.callback(session.close)
+                if self.tls == "starttls":
+                    session.starttls(context=context)
+                if self.user:
+                    session.login(self.user, self.password.get_secret_value() if self.password else "")
+                half_open.pop_all()
         except smtplib.SMTPResponseException as error:
             said = f"the mail server {self.place} refuses the session ({error.smtp_code} {_text(error.smtp_error)})"
             if error.smtp_code >= PERMANENT_FROM:

@@ -121,7 +121,7 @@ def test_workbook_has_real_dates_numbers_and_total(warehouse: Warehouse):
     book = openpyxl.load_workbook(io.BytesIO(workbook(sample(warehouse))))
     sheet = book["Report"]
     assert sheet["A1"].value == "Seattle weather 2015"
-    assert sheet["A5"].value == datetime(2015, 1, 1)
+    assert sheet["A5"].value == datetime.fromisoformat("2015-01-01")
     assert sheet["A5"].number_format == "mmmm yyyy"
     assert sheet["D5"].value == pytest.approx(93.0)
     assert sheet["D5"].number_format == "#,##0.0"

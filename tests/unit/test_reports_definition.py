@@ -24,7 +24,7 @@ def test_sample_definition_fits():
         ("- 1\n", "is empty or a list"),
         ("a: [", "is no proper YAML"),
         (BARE, "query: Field required"),
-        (BARE + "query: delete from x\n", "must be one SELECT"),
+        (f"{BARE}query: truncate x\n", "must be one SELECT"),
         (BARE + "query: select 1\nfigurs: []\n", "figurs: Extra inputs are not permitted"),
         (BARE.replace("name: a", "name: A b") + "query: select 1\n", "name: String should match"),
     ],

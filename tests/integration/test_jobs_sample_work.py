@@ -1,0 +1,133 @@
+"""The four sample jobs as Prefect flows, with real blocks, PostgreSQL, files and SMTP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.filesystems import LocalFileSystem
+from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+from pydantic import SecretStr
+
+from redrive.blocks.errors import PermanentError
+from redrive.blocks.mail_server import MailServer
+from redrive.blocks.warehouse import Warehouse
+from redrive.flows import documents as documents_module
+from redrive.flows.documents import documents
+from redrive.flows.mail import mail
+from redrive.flows.reports import reports
+from redrive.flows.sync import sync
+from tests.support.mail_sink import Sink, mail_sink
+from tests.support.postgres import running_postgres
+
+SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples"
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("outputs")
+    with (
+        temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}),
+        prefect_test_harness(),
+        running_postgres() as url,
+    ):
+        Warehouse(url=SecretStr(url)).save("default", overwrite=True)
+        for name in ("documents", "reports"):
+            LocalFileSystem(basepath=str(folder / name)).save(name, overwrite=True)
+        yield folder
+
+
+@pytest.fixture
+def sink(outputs: Path) -> Iterator[Sink]:
+    with mail_sink() as server:
+        block = MailServer(host="127.0.0.1", port=server.port, tls="none", sender="Redrive <redrive@example.com>")
+        block.save("default", overwrite=True)
+        yield server
+
+
+def test_inbox_is_stored_by_content_and_a_second_run_changes_nothing(outputs: Path):
+    first = documents(source=str(SAMPLES / "inbox"))
+    assert {Path(record.name).suffix for record in first.documents} == {
+        ".pdf", ".docx", ".xlsx", ".html", ".eml", ".csv", ".txt"
+    }  # fmt: skip
+    for record in first.documents:
+        folder = outputs / "documents" / record.checksum
+        assert json.loads((folder / "document.json").read_text())["checksum"] == record.checksum
+        assert len((folder / "text.txt").read_text()) == record.characters
+    before = {path: path.stat().st_mtime_ns for path in (outputs / "documents").rglob("*")}
+    second = documents(source=str(SAMPLES / "inbox"))
+    assert all(record.stored_before for record in second.documents)
+    assert {path: path.stat().st_mtime_ns for path in (outputs / "documents").rglob("*")} == before
+
+
+def test_corrupt_file_is_named_and_the_good_ones_are_stored(outputs: Path, tmp_path: Path):
+    shutil.copy(SAMPLES / "inbox" / "iowa-electricity.csv", tmp_path / "good.csv")
+    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    (tmp_path / "torn.docx").write_bytes((SAMPLES / "inbox" / "officer-example.docx").read_bytes()[:5000])
+    with pytest.raises(PermanentError) as failed:
+        documents(source=str(tmp_path))
+    assert "2 of 3 files could not be read, the others are stored" in str(failed.value)
+    assert "bad.pdf" in str(failed.value)
+    assert "torn.docx" in str(failed.value)
+    checksum = documents_module.checksum_of(tmp_path / "good.csv")
+    assert (outputs / "documents" / checksum / "document.json").exists()
+
+
+def test_attachment_is_stored_under_a_safe_name(outputs: Path, tmp_path: Path):
+    mail_text = (
+        (SAMPLES / "inbox" / "mail-with-attachment.eml").read_text().replace("dingusfish.gif", "../../../escaped.gif")
+    )
+    (tmp_path / "hostile.eml").write_text(mail_text)
+    (record,) = documents(source=str(tmp_path / "hostile.eml")).documents
+    (attachment,) = record.attachments
+    assert attachment.name == "../../../escaped.gif"
+    assert Path(attachment.path) == outputs / "documents" / record.checksum / "attachments" / "001-escaped.gif"
+
+
+def test_storage_block_that_is_not_there_is_named(outputs: Path):
+    with pytest.raises(PermanentError, match="there is no storage block local-file-system/nowhere"):
+        documents(source=str(SAMPLES / "inbox" / "iowa-electricity.csv"), store="nowhere")
+
+
+def test_weather_is_synchronised_reported_and_mailed(outputs: Path, sink: Sink):
+    synced = sync(source=str(SAMPLES / "data" / "seattle-weather.csv"))
+    assert "inserted" in synced.summary()
+    assert sync(source=str(SAMPLES / "data" / "seattle-weather.csv")).unchanged == 1461
+
+    reported = reports(definition=str(SAMPLES / "reports" / "seattle-weather.yaml"))
+    assert {Path(path).suffix for path in reported.outputs} == {".pdf", ".html", ".xlsx"}
+    assert all(Path(path).stat().st_size > 5000 for path in reported.outputs)
+
+    mailed = mail()
+    assert mailed.summary() == "'Seattle weather 2015' to Board <board@example.com> with seattle-weather.pdf"
+    (received,) = sink.received
+    (attached,) = received.mail.iter_attachments()
+    assert attached.get_content() == Path(reported.files["pdf"]).read_bytes()
+    assert received.mail["Message-ID"] == mailed.message_id
+
+
+def test_recipient_refused_for_a_moment_gets_the_same_mail_alone(outputs: Path, sink: Sink):
+    sink.refusals = {"b@x.org": ["450 greylisted"]}
+    mailed = mail(to=["a@x.org", "B <b@x.org>"], template="report", data=None, values=VALUES, attachments=[])
+    assert [one.recipients for one in sink.received] == [["a@x.org"], ["b@x.org"]]
+    assert {str(one.mail["Message-ID"]) for one in sink.received} == {mailed.message_id}
+    assert {str(one.mail["To"]) for one in sink.received} == {"a@x.org, B <b@x.org>"}
+
+
+def test_recipient_refused_for_good_fails_the_job_and_is_named(outputs: Path, sink: Sink):
+    sink.refusals = {"b@x.org": ["550 no such user", "550 no such user"]}
+    with pytest.raises(PermanentError, match=r"refuses b@x\.org \(550 no such user\): correct the address"):
+        mail(to=["a@x.org", "b@x.org"], data=None, values=VALUES, attachments=[])
+    assert [one.recipients for one in sink.received] == [["a@x.org"]]
+
+
+def test_mail_waits_for_the_report_that_is_not_there_by_saying_so(outputs: Path, sink: Sink):
+    with pytest.raises(PermanentError, match=r"no file nothing/latest/x\.json in local-file-system/reports"):
+        mail(data="reports:nothing/latest/x.json")
+
+
+VALUES = {"title": "T", "subtitle": "S", "figures": [], "source": "us"}
