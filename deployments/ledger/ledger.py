@@ -5,7 +5,7 @@ Danger: rows hold secrets as the jobs got them. Show `row.masked()` to people, n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
@@ -117,6 +117,10 @@ class Ledger:
             ParameterError: fewer than 8 digits.
         """
         return self._database.run(lambda connection: queries.get(connection, which))
+
+    def unsettled(self, run_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the runs whose dead letter is open or redriven: what still needs them must not be deleted."""
+        return self._database.run(lambda connection: queries.unsettled(connection, run_ids))
 
     def history(self, row_id: UUID) -> list[Act]:
         """What was done to a row, oldest first."""

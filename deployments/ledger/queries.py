@@ -149,3 +149,11 @@ def _advice(connection: Connection, digits: str) -> str:
     by_start = {str(one)[:ID_PREFIX]: str(one) for row in known for one in (row.run_id, row.id)}
     near = difflib.get_close_matches(digits[:ID_PREFIX], by_start, n=1, cutoff=0.7)
     return f"; did you mean {by_start[near[0]]}?" if near else f"; the newest is {known[0].id}"
+
+
+def unsettled(connection: Connection, run_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the runs that an open or redriven row still needs, as its own run or as its replacement."""
+    needed = dead_letters.c.status.in_(("open", "redriven"))
+    own = select(dead_letters.c.run_id).where(dead_letters.c.run_id.in_(run_ids), needed)
+    replacing = select(dead_letters.c.replaced_by_run_id).where(dead_letters.c.replaced_by_run_id.in_(run_ids), needed)
+    return set(connection.execute(own).scalars()) | set(connection.execute(replacing).scalars())

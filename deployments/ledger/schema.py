@@ -5,6 +5,7 @@ Danger: runs at every start of the keeper, so two may run at once: the lock is t
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,9 @@ VERSION_TABLE: Final = "ledger_version"
 
 #: "redrive" in telephone digits; any number does as long as nothing else in this database locks it.
 _MIGRATION_LOCK: Final = 7337483
+
+#: Alembic keeps the running migration in a global of its module.
+_ONE_THREAD: Final = threading.Lock()
 
 
 def migrate(database: Database) -> None:
@@ -36,4 +40,5 @@ def _migrate(connection: Connection) -> None:
     # A percent sign in a path would be an interpolation to alembic.
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _ONE_THREAD:
+        command.upgrade(config, "head")

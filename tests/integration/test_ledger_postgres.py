@@ -71,6 +71,14 @@ def test_two_processes_may_migrate_at_once(postgres_server: PostgresServer):
         assert ledger.count() == 0
 
 
+def test_threads_may_migrate_at_once(postgres_server: PostgresServer):
+    with Ledger(postgres_server.database()) as ledger, ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(ledger.migrate) for _ in range(4)]:
+            done.result()
+
+        assert ledger.count() == 0
+
+
 def test_twenty_reports_of_one_death_at_once_make_one_row(ledger: Ledger):
     death, start = a_death(), threading.Barrier(20)
 

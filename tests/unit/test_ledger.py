@@ -228,6 +228,18 @@ def test_groups_come_with_most_open_ones_first_and_the_newest_message(ledger: Le
     assert len(ledger.groups(limit=1)) == 1
 
 
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_sample_of_a_group_is_the_newest_death_in_whatever_order_they_are_reported(
+    ledger: Ledger, order: tuple[int, int]
+):
+    for after in order:
+        ledger.bury(a_death(after=after, message=f"disk {after} is full"))
+
+    (group,) = ledger.groups()
+    assert (group.message, group.last_seen) == ("disk 2 is full", START + timedelta(seconds=2))
+    assert group.first_seen == START + timedelta(seconds=1)
+
+
 def test_row_is_found_by_either_id_or_its_first_digits(ledger: Ledger):
     death = a_death()
     row_id = ledger.bury(death).id

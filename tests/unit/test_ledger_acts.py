@@ -271,6 +271,25 @@ def test_row_that_dies_of_another_cause_changes_its_group(ledger: Ledger):
     assert_sums_are_right(ledger)
 
 
+def test_group_keeps_no_sample_that_died_of_another_cause_since(ledger: Ledger):
+    older, newer = a_death(after=1, message="cause a"), a_death(after=2, message="cause a")
+    ledger.bury_all([older, newer])
+
+    ledger.bury(a_death(run_id=newer.run_id, after=9, message="cause b"))
+
+    (group,) = [group for group in ledger.groups() if group.message == "cause a"]
+    assert group.sample_id == ledger.get(older.run_id).id
+
+
+def test_group_whose_last_row_died_of_another_cause_is_gone(ledger: Ledger):
+    death = a_death(message="cause a")
+    ledger.bury(death)
+
+    ledger.bury(a_death(run_id=death.run_id, after=9, message="cause b"))
+
+    assert [group.message for group in ledger.groups()] == ["cause b"]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_sums_equal_a_recount_after_any_acts(ledger: Ledger, seed: int):
     draw = random.Random(seed)
