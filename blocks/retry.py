@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from redrive.blocks.errors import PermanentError, PolicyError
 
@@ -100,17 +100,23 @@ class RetryPolicy(BaseModel):
             values = {**values, "never_on": tuple(e.__qualname__ if isinstance(e, type) else e for e in given)}
         return values
 
+    @field_validator("backoff")
+    @classmethod
+    def _delays_can_work(cls, value: tuple[float, ...] | Exponential) -> tuple[float, ...] | Exponential:
+        if isinstance(value, Exponential):
+            return value
+        if not value:
+            raise ValueError("backoff=[] cannot work: give at least one delay, 0 for none")
+        if wrong := [delay for delay in value if not 0 <= delay < float("inf")]:
+            raise ValueError(f"backoff has the delay {wrong[0]:g}: delays are seconds, 0 or more")
+        return value
+
     @model_validator(mode="after")
     def _can_work(self) -> Self:
         if not 1 <= self.max_tries <= MAX_TRIES_LIMIT:
             raise ValueError(
                 f"max_tries={self.max_tries} cannot work: give 1 (no retry) to {MAX_TRIES_LIMIT}, the first try included"
             )
-        if isinstance(self.backoff, tuple):
-            if not self.backoff:
-                raise ValueError("backoff=[] cannot work: give at least one delay, 0 for none")
-            if wrong := [d for d in self.backoff if not 0 <= d < float("inf")]:
-                raise ValueError(f"backoff has the delay {wrong[0]:g}: delays are seconds, 0 or more")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter={self.jitter:g} cannot work: give 0 (none) to 1 (up to double)")
         for name in ("timeout", "retry_until"):

@@ -11,7 +11,7 @@ import httpx
 from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
-from pydantic import Field
+from pydantic import Field, HttpUrl
 
 from redrive.blocks.errors import PolicyError
 from redrive.blocks.prefect_api import api
@@ -28,9 +28,12 @@ class RetryPolicyBlock(Block):
 
     _block_type_name = "Retry Policy"
     _block_type_slug = "retry-policy"
-    _description = "How often, how fast and how long the failing jobs of one job type are tried again. Name it like the job type; running jobs pick it up at their next start."
-    _logo_url = "https://raw.githubusercontent.com/tabler/tabler-icons/main/icons/outline/refresh.svg"
-    _documentation_url = "https://docs.prefect.io/v3/how-to-guides/workflows/retries"
+    _description = (
+        "How often, how fast and how long the failing jobs of one job type are tried again. "
+        "Name it like the job type; jobs pick it up at their next start."
+    )
+    _logo_url = HttpUrl("https://raw.githubusercontent.com/tabler/tabler-icons/main/icons/outline/refresh.svg")
+    _documentation_url = HttpUrl("https://docs.prefect.io/v3/how-to-guides/workflows/retries")
 
     max_tries: int | None = Field(None, title="Tries at most", description="The first time included; 1 means no retry.")
     backoff: list[float] | None = Field(

@@ -29,7 +29,8 @@ SOCKET_FOLDER_LIMIT = 107 - 20
 #: Set by the supervisor on what it starts; not settings of a person.
 INTERNAL = frozenset({"REDRIVE_COMPONENT", "REDRIVE_STACK"})
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+#: Names of this machine.
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 
 
 class Settings(BaseModel):
@@ -77,7 +78,7 @@ class Settings(BaseModel):
         for name in given:
             if name not in ours:
                 raise SettingsError(f"unknown setting {PREFIX}{name.upper()}{_nearest(name, ours)}")
-        home = Path(given.pop("home", None) or _default_home()).expanduser().absolute()
+        home = Path(given.pop("home", "") or _default_home()).expanduser().absolute()
         values: dict[str, Any] = {**_recorded(home), **given, "home": home}
         if auth := environ.get("PREFECT_API_AUTH_STRING"):
             values["api_auth"] = auth
@@ -95,7 +96,7 @@ class Settings(BaseModel):
     def is_own_api(self, url: str) -> bool:
         """Whether a Prefect API URL is this stack's own server (as `eval "$(redrive env)"` sets it)."""
         parts = urlsplit(url)
-        return parts.port == self.prefect_port and (parts.hostname or "") in _LOOPBACK | {self.host}
+        return parts.port == self.prefect_port and (parts.hostname or "") in LOOPBACK | {self.host}
 
     # Where things are
 
@@ -221,7 +222,7 @@ def _default_home() -> Path:
 def _recorded(home: Path) -> dict[str, Any]:
     try:
         recorded = json.loads((home / "stack.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, json.JSONDecodeError):  # none yet, or none we may read: `redrive up` says what is wrong with the folder
         return {}
     return {
         name: recorded[name]

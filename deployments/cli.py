@@ -40,7 +40,12 @@ app.command(
 )
 app.command("redrive.infra.local.cli:mail", name="mail", help="Read what the local mail server received.")
 app.command("redrive.deployments.commands.enqueue:enqueue_command", name="enqueue", help="Ask for one job.")
-app.command("redrive.deployments.commands.jobs:app", name="jobs", help="List, show and cancel jobs.")
+app.command("redrive.deployments.commands.jobs:app", name="jobs", help="List, show, retry and cancel jobs.")
+
+app.command(
+    "redrive.deployments.commands.dead:app", name="dead", help="Dead letters: see them, run them again, discard them."
+)
+app.command("redrive.deployments.commands.queues:app", name="queues", help="List, pause and resume the queues.")
 
 
 def main() -> NoReturn:

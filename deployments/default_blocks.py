@@ -7,31 +7,58 @@ from __future__ import annotations
 
 import hashlib
 import json
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from prefect.blocks.core import Block
 from prefect.filesystems import LocalFileSystem
 from pydantic import SecretStr
 
+from redrive.blocks.errors import SettingsError
 from redrive.blocks.mail_server import MailServer
 from redrive.blocks.retry_block import RetryPolicyBlock
-from redrive.blocks.settings import Settings
+from redrive.blocks.settings import LOOPBACK, Settings
 from redrive.blocks.warehouse import Warehouse
 
 
 def save_default_blocks(settings: Settings) -> list[str]:
     """Register the block types and save the documents that the built-in job types name; returns `type/name` of each."""
     for kind in (Warehouse, MailServer, RetryPolicyBlock, LocalFileSystem):
-        kind.register_type_and_schema()  # type: ignore[unused-coroutine]  # Prefect's stubs see only the async half
+        kind.register_type_and_schema()
     written = _Written(settings)
     documents: list[tuple[str, Block]] = [
         ("documents", LocalFileSystem(basepath=str(settings.outputs / "documents"))),
         ("reports", LocalFileSystem(basepath=str(settings.outputs / "reports"))),
         ("default", Warehouse(url=SecretStr(settings.synced_url()))),
-        ("default", MailServer.from_url(settings.mail_url(), sender=settings.mail_from)),
+        ("default", mail_server(settings.mail_url(), sender=settings.mail_from)),
     ]
     saved = [written.save(name, block) for name, block in documents]
     written.keep()
     return saved
+
+
+def mail_server(url: str, *, sender: str) -> MailServer:
+    """The block for a `smtp://` or `smtps://` URL.
+
+    Encryption: `smtps` is TLS from the start; `smtp` is STARTTLS, except on this machine; `?tls=none|starttls|tls` decides.
+
+    Raises:
+        SettingsError: it is no such URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise SettingsError("REDRIVE_SMTP_URL must look like smtp://user:password@host:587 or smtps://host")
+    default = "tls" if parts.scheme == "smtps" else "none" if parts.hostname in LOOPBACK else "starttls"
+    tls = parse_qs(parts.query).get("tls", [default])[0]
+    if tls not in {"none", "starttls", "tls"}:
+        raise SettingsError(f"REDRIVE_SMTP_URL: tls={tls} is unknown; give none, starttls or tls")
+    return MailServer(
+        host=parts.hostname,
+        port=parts.port or {"tls": 465, "starttls": 587}.get(tls, 25),
+        tls=tls,
+        user=unquote(parts.username) if parts.username else None,
+        password=SecretStr(unquote(parts.password)) if parts.password else None,
+        sender=sender,
+    )
 
 
 class _Written:
@@ -54,7 +81,7 @@ class _Written:
         if there not in {None, wanted, self._hashes.get(slug)}:
             return slug
         if there != wanted:
-            block.save(name, overwrite=True)  # type: ignore[unused-coroutine]
+            block.save(name, overwrite=True)
         self._hashes[slug] = wanted
         return slug
 

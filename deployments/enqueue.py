@@ -52,10 +52,11 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One job of `enqueue_many`."""
+    """One job of `enqueue_many`. `labels` go onto its run, for whoever asks for it to find it by."""
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     key: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def enqueue(
@@ -181,7 +182,7 @@ def _body(
         "parameters": parameters,
         "state": {"type": "SCHEDULED", "name": "Scheduled", "state_details": details},
         "tags": list(tags),
-        "labels": {ASKED: uuid4().hex, **({KEY: item.key} if item.key else {})},
+        "labels": {ASKED: uuid4().hex, **({KEY: item.key} if item.key else {}), **item.labels},
     }
     if item.key:
         body["idempotency_key"] = item.key

@@ -1,4 +1,4 @@
-"""Jobs that exist: listing, showing and cancelling them.
+"""Jobs that exist: listing, showing, cancelling them, and trying now what waits for its next try.
 
 Danger: a job is a Prefect flow run; everything here asks the API, nothing is kept.
 """
@@ -14,13 +14,13 @@ from prefect.client.schemas.filters import FlowFilter, FlowRunFilter, WorkPoolFi
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Cancelling
+from prefect.states import AwaitingRetry, Cancelled, Cancelling, Scheduled
 
 from redrive.blocks.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.masking import mask
 from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.job_type import QUEUES
-from redrive.deployments.run_labels import CRASHES, TRIES
+from redrive.deployments.run_labels import CRASHES, DEAD_LETTER, TRIES
 
 #: Prefect's own limit of runs a call.
 PAGE = 200
@@ -181,6 +181,30 @@ def cancel_job(reference: str | UUID) -> Job:
             raise Conflict(
                 f"job {run.name} ({run.id}) could not be cancelled: {getattr(result.details, 'reason', result.status.value)}"
             )
+        run = api().read_flow_run(run.id)
+        ((_, name),) = _named([run])
+        return Job.of(run, name)
+
+
+def retry_now(reference: str | UUID, *, who: str) -> Job:
+    """Start a job's next try now instead of when its backoff is over; the tries it spent stay spent.
+
+    Raises:
+        NotFound. Conflict: it does not wait; a dead one is for `redrive dead redrive`.
+    """
+    run = find_job(reference)
+    state = run.state
+    if state is None or not state.is_scheduled():
+        said = state.name if state else "unknown"
+        hint = f"; run it again with `redrive dead redrive {run.id}`" if said == DEAD_LETTER else ""
+        raise Conflict(f"job {run.name} ({run.id}) does not wait for a try, it is {said}{hint}")
+    with reachable():
+        kind = AwaitingRetry if state.name == "AwaitingRetry" else Scheduled
+        message = f"next try now, asked for by {who}"
+        soon: State[Any] = kind(scheduled_time=datetime.now(UTC), message=message)
+        result = api().set_flow_run_state(run.id, soon)
+        if result.status.value != "ACCEPT":
+            raise Conflict(f"job {run.name} ({run.id}) could not be started now: {result.status.value}")
         run = api().read_flow_run(run.id)
         ((_, name),) = _named([run])
         return Job.of(run, name)

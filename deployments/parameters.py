@@ -47,7 +47,7 @@ def checked(
     return dict(parameters)
 
 
-def parsed(job: str, pairs: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
+def parsed(pairs: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters from `k=v` texts: JSON where the schema wants something other than text, else the text itself."""
     known = schema.get("properties", {})
     return {name: _value(text, known.get(name, {})) for name, text in pairs.items()}

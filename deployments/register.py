@@ -85,21 +85,23 @@ def _job_template() -> dict[str, Any]:
 
 
 def _queues(client: SyncPrefectClient) -> None:
-    answer = client.request("POST", "/work_pools/{name}/queues/filter", path_params={"name": "jobs"}, json={})
+    answer = client.request(
+        "POST", "/work_pools/{work_pool_name}/queues/filter", path_params={"work_pool_name": "jobs"}, json={}
+    )
     there = {queue["name"]: queue for queue in answer.raise_for_status().json()}
     for name, priority in QUEUES.items():
         if name not in there:
             client.request(
                 "POST",
-                "/work_pools/{name}/queues",
-                path_params={"name": "jobs"},
+                "/work_pools/{work_pool_name}/queues",
+                path_params={"work_pool_name": "jobs"},
                 json={"name": name, "priority": priority},
             ).raise_for_status()
         elif there[name]["priority"] != priority:
             client.request(
                 "PATCH",
-                "/work_pools/{name}/queues/{queue}",
-                path_params={"name": "jobs", "queue": name},
+                "/work_pools/{work_pool_name}/queues/{name}",
+                path_params={"work_pool_name": "jobs", "name": name},
                 json={"priority": priority},
             ).raise_for_status()
 

@@ -14,6 +14,8 @@ from prefect.client.schemas.objects import State, StateType
 TRIES = "redrive.tries"
 CRASHES = "redrive.crashes"
 FIRST_START = "redrive.first_start"
+#: First failed try since tries were counted afresh.
+FIRST_FAILURE = "redrive.first_failure"
 #: When tries were last counted afresh.
 REDRIVEN_AT = "redrive.redriven_at"
 #: The idempotency key, as given.
@@ -24,6 +26,15 @@ ASKED = "redrive.asked"
 REPLACES = "redrive.replaces"
 
 DEAD_LETTER = "DeadLetter"
+
+
+#: Set by Prefect: the worker that took the run.
+WORKER = "prefect.worker.name"
+
+
+def fresh_count(now: datetime) -> dict[str, Any]:
+    """The labels of a job that is redriven: nothing was tried yet."""
+    return {TRIES: 0, CRASHES: 0, FIRST_START: "", FIRST_FAILURE: "", REDRIVEN_AT: now.isoformat()}
 
 
 def moment(value: Any) -> datetime | None:

@@ -21,7 +21,18 @@ from redrive.blocks.prefect_api import api
 from redrive.blocks.retry import RetryPolicy
 from redrive.blocks.retry_block import effective_policy
 from redrive.deployments.job_type import JobType
-from redrive.deployments.run_labels import CRASHES, FIRST_START, KEY, REDRIVEN_AT, TRIES, died_since, moment
+from redrive.deployments.run_labels import (
+    CRASHES,
+    FIRST_FAILURE,
+    FIRST_START,
+    KEY,
+    REDRIVEN_AT,
+    TRIES,
+    died_since,
+    fresh_count,
+    moment,
+)
+from redrive.flows.decision import Decision
 
 
 @dataclass
@@ -41,10 +52,18 @@ class Attempt:
     tries: int = 0
     crashes: int = 0
     first_start: datetime = field(default_factory=lambda: datetime.now(UTC))
+    first_failure: datetime | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
-    #: False for a job called as a plain function or as a subflow: nobody would start it again, so waits stay in process.
+    #: False for a job called as a plain function or inside another flow: nobody would start it again, so it just raises.
     can_leave: bool = True
     _failed_steps: list[tuple[BaseException, int, str]] = field(default_factory=list)
+
+    def counted(self, decision: Decision, now: datetime) -> dict[str, Any]:
+        """The labels that carry what was decided at `now` to the next attempt, or to whoever reads a dead letter."""
+        labels: dict[str, Any] = {TRIES: decision.tries, FIRST_START: self.first_start.isoformat()}
+        if decision.tries > self.tries:
+            labels[FIRST_FAILURE] = (self.first_failure or now).isoformat()
+        return labels
 
     @property
     def number(self) -> int:
@@ -108,7 +127,8 @@ def attempt_of(job: JobType) -> Iterator[Attempt | None]:
 def _begin(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
     labels = dict(run.labels)
     key = str(labels.get(KEY) or run.idempotency_key or run.id)
-    can_leave = run.deployment_id is not None and run.parent_task_run_id is None
+    # A flow called inside another one has a run but no deployment: nobody would start it again.
+    can_leave = run.deployment_id is not None
     attempt = Attempt(id=run.id, key=key, job=job, policy=job.policy, parameters=parameters, can_leave=can_leave)
     if not can_leave:
         return attempt
@@ -117,11 +137,11 @@ def _begin(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
         return attempt
     if died_since(api().read_flow_run_states(run.id), moment(labels.get(REDRIVEN_AT))):
         # Somebody pressed Retry in Prefect's UI: that is a redrive, and counts afresh.
-        now = datetime.now(UTC).isoformat()
-        api().update_flow_run_labels(run.id, {TRIES: 0, CRASHES: 0, FIRST_START: now, REDRIVEN_AT: now})
+        api().update_flow_run_labels(run.id, fresh_count(datetime.now(UTC)))
         return attempt
     attempt.tries = int(labels.get(TRIES) or 0)
     attempt.crashes = int(labels.get(CRASHES) or 0)
+    attempt.first_failure = moment(labels.get(FIRST_FAILURE))
     attempt.first_start = moment(labels.get(FIRST_START)) or run.start_time or attempt.first_start
     return attempt
 

@@ -16,19 +16,20 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import Pause
 from prefect.logging import get_run_logger
-from prefect.states import AwaitingRetry, State
+from prefect.states import AwaitingRetry
 
 from redrive.blocks.errors import Snooze
 from redrive.blocks.prefect_api import api
 from redrive.deployments.catalog import catalog
 from redrive.deployments.job_type import JobType
-from redrive.deployments.run_labels import DEAD_LETTER, FIRST_START, TRIES
+from redrive.deployments.run_labels import DEAD_LETTER
+from redrive.deployments.run_state import forget_process
 from redrive.flows.attempt import Attempt, attempt_of, current_job
 from redrive.flows.decision import Bury, RetryAt, after_failure
 from redrive.flows.failure_report import report_failure
@@ -77,7 +78,7 @@ def _body(job_type: JobType, function: Callable[P, R]) -> Callable[P, R]:
             while True:
                 try:
                     result = function(*args, **kwargs)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001  (whatever a job raises is decided by its policy)
                     wait = _after(attempt, error)
                     if isinstance(wait, State):
                         return wait
@@ -99,7 +100,7 @@ def _async_body(job_type: JobType, function: Callable[P, Any]) -> Callable[P, An
             while True:
                 try:
                     result = await function(*args, **kwargs)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001  (whatever a job raises is decided by its policy)
                     wait = _after(attempt, error)
                     if isinstance(wait, State):
                         return wait
@@ -142,14 +143,14 @@ def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
     if failed_step is None and seconds <= attempt.policy.hold_slot and not isinstance(error, Snooze):
         attempt.tries = decision.tries
         return seconds
-    _leave(attempt, decision)
+    raise _left(attempt, decision)
 
 
 def _bury(
     attempt: Attempt, error: Exception, decision: Bury, failed_step: str | None, logger: logging.Logger | Any
 ) -> State[Any]:
     try:
-        api().update_flow_run_labels(attempt.id, {TRIES: decision.tries, FIRST_START: attempt.first_start.isoformat()})
+        api().update_flow_run_labels(attempt.id, attempt.counted(decision, datetime.now(UTC)))
         report_failure(attempt, error, verdict=decision, step=failed_step)
     except Exception:  # the state below is what counts: the keeper finds the job by it, with or without a report
         logger.warning("the failure report could not be written; the log has the traceback", exc_info=True)
@@ -157,12 +158,12 @@ def _bury(
     return State(type=StateType.FAILED, name=DEAD_LETTER, message=decision.message, data=error)
 
 
-def _leave(attempt: Attempt, decision: RetryAt) -> NoReturn:
-    api().update_flow_run_labels(attempt.id, {TRIES: decision.tries, FIRST_START: attempt.first_start.isoformat()})
+def _left(attempt: Attempt, decision: RetryAt) -> Pause:
+    """Make the run wait; the signal that takes its process out of the way."""
+    api().update_flow_run_labels(attempt.id, attempt.counted(decision, datetime.now(UTC)))
     state = propose(
         AwaitingRetry(scheduled_time=decision.at, message=decision.message),
         attempt.id,
     )
-    # A run that waits has no process; with the old pid still on it, cancelling would hang until that pid answers.
-    api().request("PATCH", "/flow_runs/{id}", path_params={"id": attempt.id}, json={"infrastructure_pid": None})
-    raise Pause(state=state)
+    forget_process(attempt.id)
+    return Pause(state=state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from prefect.states import State
+from prefect.client.schemas.objects import State
 from prefect.utilities.engine import propose_state_sync
 
 from redrive.blocks.prefect_api import api

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import Task
 from prefect.cache_policies import DEFAULT, NO_CACHE, CachePolicy
@@ -38,7 +38,7 @@ class StepKey(CachePolicy):
         _no_key.set(None)
         try:
             return DEFAULT.compute_key(task_ctx=task_ctx, inputs=inputs, flow_parameters=flow_parameters, **kwargs)
-        except Exception as error:  # Prefect raises what the serializers raise, which is anything
+        except Exception as error:  # noqa: BLE001  (Prefect raises what the serializers raise, which is anything)
             _no_key.set(f"{type(error).__name__}: {error}".splitlines()[0])
             return None
 
@@ -132,7 +132,7 @@ def _noting(function: Callable[P, R]) -> Callable[P, R]:
 
         return run_async  # type: ignore[return-value]  # ParamSpec cannot say "the same coroutine function"
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return function
+        return cast("Callable[P, R]", function)
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:

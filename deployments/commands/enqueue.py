@@ -48,13 +48,13 @@ def enqueue_command(
         timeout: With --wait: give up after this many seconds; the job goes on.
         as_json: Print JSON.
     """
-    from redrive.blocks.prefect_api import reachable  # noqa: PLC0415  (Prefect's import, when it is needed)
-    from redrive.deployments.enqueue import deployment_of, enqueue, wait_for  # noqa: PLC0415
-    from redrive.deployments.parameters import parsed  # noqa: PLC0415
+    from redrive.blocks.prefect_api import reachable
+    from redrive.deployments.enqueue import deployment_of, enqueue, wait_for
+    from redrive.deployments.parameters import parsed
 
     with reachable():
         schema = deployment_of(job).parameter_openapi_schema or {}
-    parameters = {**_json_parameters(params_json), **parsed(job, dict(_pair(text) for text in param or ()), schema)}
+    parameters = {**json_parameters(params_json), **parsed(dict(_pair(text) for text in param or ()), schema)}
     accepted = enqueue(job, parameters, key=key, queue=queue, delay=_duration(in_) if in_ else None, at=at)
     said = "accepted" if accepted.new else "was there already (same key)"
     if not as_json:
@@ -101,7 +101,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def _json_parameters(text: str | None) -> dict[str, Any]:
+def json_parameters(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:

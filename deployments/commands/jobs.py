@@ -1,19 +1,21 @@
-"""`redrive jobs list|show|cancel`: the jobs there are.
+"""`redrive jobs list|show|retry|cancel`: the jobs there are.
 
 Danger: parameters are shown masked; the real ones are in Prefect.
 """
 
 from __future__ import annotations
 
+import getpass
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from redrive.blocks.settings import settings
 from redrive.deployments.commands.output import ago, out, print_json, print_table, span
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 
-app = App(name="jobs", help="List, show and cancel jobs.")
+app = App(name="jobs", help="List, show, retry and cancel jobs.")
 
 
 @app.command(name="list")
@@ -34,7 +36,7 @@ def list_command(
         limit: At most this many.
         as_json: Print JSON.
     """
-    from redrive.deployments.jobs import list_jobs  # noqa: PLC0415  (Prefect's import, when it is needed)
+    from redrive.deployments.jobs import list_jobs
 
     found = list_jobs(state=state, job=job, queue=queue, limit=limit)
     if as_json:
@@ -67,7 +69,7 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
         reference: Its id, the first 8 characters of it, or its name.
         as_json: Print JSON.
     """
-    from redrive.deployments.jobs import show_job  # noqa: PLC0415
+    from redrive.deployments.jobs import show_job
 
     job, history = show_job(reference)
     if as_json:
@@ -106,7 +108,7 @@ def cancel_command(reference: str, *, as_json: Json = False) -> None:
         reference: Its id, the first 8 characters of it, or its name.
         as_json: Print JSON.
     """
-    from redrive.deployments.jobs import cancel_job  # noqa: PLC0415
+    from redrive.deployments.jobs import cancel_job
 
     job = cancel_job(reference)
     if as_json:
@@ -114,3 +116,35 @@ def cancel_command(reference: str, *, as_json: Json = False) -> None:
         return
     what = "is being stopped" if job.state == "Cancelling" else "is cancelled"
     out.print(f"{job.job} job {job.name} ({job.id}) {what}", markup=False)
+
+
+@app.command(name="retry")
+def retry_command(reference: str, *, who: str | None = None, why: str = "", as_json: Json = False) -> None:
+    """Try a job now: one that waits for its next try at once, a dead one as a redrive.
+
+    Args:
+        reference: Its id, the first 8 characters of it, or its name.
+        who: Person, if not the one logged in.
+        why: Reason, kept in the history of a dead letter.
+        as_json: Print JSON.
+    """
+    from redrive.deployments.jobs import find_job, retry_now
+    from redrive.deployments.ledger import Ledger
+    from redrive.deployments.redrive import redrive
+
+    person = who or getpass.getuser()
+    run = find_job(reference)
+    if run.state is not None and run.state.is_failed():
+        with Ledger(settings().ledger_url()) as ledger:
+            ledger.migrate()
+            redriven = redrive(ledger, run.id, who=person, why=why)
+        if as_json:
+            print_json(redriven)
+        else:
+            out.print(f"{redriven.job} job {run.name} ({run.id}) runs again", markup=False, soft_wrap=True)
+        return
+    job = retry_now(run.id, who=person)
+    if as_json:
+        print_json(job)
+    else:
+        out.print(f"{job.job} job {job.name} ({job.id}) has its next try now", markup=False, soft_wrap=True)

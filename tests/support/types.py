@@ -22,7 +22,9 @@ def main() -> int:
             link.symlink_to(ROOT / folder)
     os.environ["MYPYPATH"] = str(links.parent)
     packages = [argument for package in settings["package-dir"] for argument in ("-p", package)]
-    out, err, code = api.run(["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache"), *packages])
+    out, err, code = api.run(
+        ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache"), *packages]
+    )
     sys.stdout.write(out)
     sys.stderr.write(err)
     return code

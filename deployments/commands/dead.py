@@ -1,0 +1,414 @@
+"""`redrive dead list|groups|show|redrive|discard`: the dead letters, and what an operator does with them.
+
+Danger: everything shown is masked; the ledger and Prefect have the real values.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from redrive.blocks.errors import ParameterError
+from redrive.blocks.settings import settings
+from redrive.deployments.commands.output import ago, err, out, print_json, print_table
+from redrive.deployments.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from redrive.deployments.ledger import Filter, Ledger
+
+app = App(name="dead", help="Dead letters: see them, understand them, run them again or discard them.")
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
+Ids = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
+
+
+@app.command(name="list")
+def list_command(
+    *,
+    fingerprint: str | None = None,
+    job: str | None = None,
+    queue: str | None = None,
+    status: str = "open",
+    reason: str | None = None,
+    text: str | None = None,
+    limit: int = 50,
+    as_json: Json = False,
+) -> None:
+    """List dead letters, the latest first.
+
+    Args:
+        fingerprint: Cause, or its first digits (see `redrive dead groups`).
+        job: Name of the job type.
+        queue: high, default or low.
+        status: open, redriven, resolved, discarded or all.
+        reason: tries, permanent, deadline, crash, unstartable or cancelled.
+        text: Part of the message.
+        limit: At most this many.
+        as_json: Print JSON.
+    """
+    asked = _filter(fingerprint=fingerprint, job=job, queue=queue, status=status, reason=reason, text=text)
+    with _ledger() as ledger:
+        rows = [row.masked() for row in ledger.find(asked, limit=limit).rows]
+        total = ledger.count(asked)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        {
+            "ID": "left",
+            "JOB": "left",
+            "CAUSE": "left",
+            "STATUS": "left",
+            "FAILED": "left",
+            "REASON": "left",
+            "ERROR": "left",
+        },
+        (
+            (
+                str(row.id)[:8],
+                row.job,
+                row.fingerprint,
+                row.status,
+                ago(row.last_failure),
+                row.reason,
+                _error(row.error_type, row.message),
+            )
+            for row in rows
+        ),
+        none="no dead letters" if status == "all" else f"no {status} dead letters",
+    )
+    if total > len(rows):
+        out.print(
+            f"{len(rows)} of {total}; --limit shows more, `redrive dead groups` shows them by cause", soft_wrap=True
+        )
+
+
+@app.command(name="groups")
+def groups_command(
+    *,
+    fingerprint: str | None = None,
+    job: str | None = None,
+    queue: str | None = None,
+    status: str = "open",
+    limit: int = 50,
+    as_json: Json = False,
+) -> None:
+    """List dead letters by cause.
+
+    Args:
+        fingerprint: Cause, or its first digits.
+        job: Name of the job type.
+        queue: high, default or low.
+        status: open, redriven, resolved, discarded or all.
+        limit: At most this many causes.
+        as_json: Print JSON.
+    """
+    asked = _filter(fingerprint=fingerprint, job=job, queue=queue, status=status)
+    with _ledger() as ledger:
+        groups = [group.masked() for group in ledger.groups(asked, limit=limit)]
+    if as_json:
+        print_json(groups)
+        return
+    print_table(
+        {"CAUSE": "left", "COUNT": "right", "JOBS": "left", "FIRST": "left", "LAST": "left", "ERROR": "left"},
+        (
+            (
+                one.fingerprint,
+                one.count,
+                ", ".join(one.jobs),
+                ago(one.first_seen),
+                ago(one.last_seen),
+                _error(one.error_type, one.message),
+            )
+            for one in groups
+        ),
+        none="no dead letters" if status == "all" else f"no {status} dead letters",
+    )
+
+
+@app.command(name="show")
+def show_command(which: str, *, as_json: Json = False) -> None:
+    """Show one dead letter: why it failed, what it was asked to do, what was done about it.
+
+    Args:
+        which: Its id or its run's, or the first 8 characters of one.
+        as_json: Print JSON.
+    """
+    with _ledger() as ledger:
+        row = ledger.get(which).masked()
+        history = [act.masked() for act in ledger.history(row.id)]
+    if as_json:
+        print_json({"dead_letter": row, "history": history})
+        return
+    out.print(f"[b]{row.job}[/b] job [b]{row.run_name}[/b] is a dead letter: {row.status}")
+    for label, value in (
+        ("id", row.id),
+        ("run", f"{row.run_id}  {settings().ui_url}/runs/flow-run/{row.run_id}"),
+        ("cause", row.fingerprint),
+        ("error", f"{row.error_type}: {row.message}"),
+        ("in step", row.step),
+        ("reason", row.reason),
+        ("tries", row.tries or None),
+        ("crashes", row.crashes or None),
+        ("queue", row.queue),
+        ("worker", row.worker),
+        ("first failed", f"{row.first_failure:%Y-%m-%d %H:%M:%SZ} ({ago(row.first_failure)})"),
+        ("last failed", f"{row.last_failure:%Y-%m-%d %H:%M:%SZ} ({ago(row.last_failure)})"),
+        ("replaced by", row.replaced_by_run_id),
+        ("replaces", row.replaces_run_id),
+        ("parameters", json.dumps(row.parameters, ensure_ascii=False, default=str)),
+    ):
+        if value is not None:
+            out.print(f"  {label:<13} {value}", markup=False, soft_wrap=True)
+    if row.traceback:
+        out.print("traceback")
+        out.print("  " + row.traceback.rstrip().replace("\n", "\n  "), markup=False, soft_wrap=True)
+    out.print("history")
+    for act in history:
+        out.print(
+            f"  {act.at:%Y-%m-%d %H:%M:%SZ}  {act.what:<10} {act.who}{f': {act.why}' if act.why else ''}",
+            markup=False,
+            soft_wrap=True,
+        )
+    if row.status == "open":
+        out.print(
+            f"run it again with `redrive dead redrive {str(row.id)[:8]}`, or give it up with `redrive dead discard {str(row.id)[:8]}`"
+        )
+
+
+@app.command(name="redrive")
+def redrive_command(
+    ids: Ids = None,
+    *,
+    fingerprint: str | None = None,
+    job: str | None = None,
+    queue: str | None = None,
+    reason: str | None = None,
+    text: str | None = None,
+    rate: str | None = None,
+    limit: int | None = None,
+    params_json: str | None = None,
+    why: str = "",
+    who: str | None = None,
+    dry_run: Flag = False,
+    as_json: Json = False,
+) -> int:
+    """Run dead letters again: those named, or all open ones that a filter finds.
+
+    Args:
+        ids: Ids of dead letters or their runs, or the first 8 characters of each.
+        fingerprint: Cause, or its first digits.
+        job: Name of the job type.
+        queue: high, default or low.
+        reason: tries, permanent, deadline, crash, unstartable or cancelled.
+        text: Part of the message.
+        rate: How fast, as 20/s or 100/m.
+        limit: At most this many.
+        params_json: Parameters to change, as one JSON object: a new run replaces the old one (one dead letter only).
+        why: Reason, kept in the history.
+        who: Person, if not the one logged in.
+        dry_run: Only say what would be run.
+        as_json: Print JSON.
+    """
+    person = who or getpass.getuser()
+    if ids:
+        if any((fingerprint, job, queue, reason, text)):
+            raise ParameterError("give ids or a filter, not both")
+        return _redrive_named(ids, person, why, params_json, dry_run=dry_run, as_json=as_json)
+    if params_json is not None:
+        raise ParameterError("--params-json edits one dead letter: name its id")
+    if not any((fingerprint, job, queue, reason, text)):
+        raise ParameterError("say which: ids, or a filter such as --fingerprint, --job, --queue, --reason or --text")
+    asked = _filter(fingerprint=fingerprint, job=job, queue=queue, reason=reason, text=text)
+    return _redrive_filtered(asked, person, why, rate=_rate(rate), limit=limit, dry_run=dry_run, as_json=as_json)
+
+
+@app.command(name="discard")
+def discard_command(
+    ids: Ids = None,
+    *,
+    fingerprint: str | None = None,
+    job: str | None = None,
+    queue: str | None = None,
+    reason: str | None = None,
+    text: str | None = None,
+    limit: int | None = None,
+    why: str = "",
+    who: str | None = None,
+    dry_run: Flag = False,
+    as_json: Json = False,
+) -> int:
+    """Give dead letters up: those named, or all open ones that a filter finds. They stay visible until retention removes them.
+
+    Args:
+        ids: Ids of dead letters or their runs, or the first 8 characters of each.
+        fingerprint: Cause, or its first digits.
+        job: Name of the job type.
+        queue: high, default or low.
+        reason: tries, permanent, deadline, crash, unstartable or cancelled.
+        text: Part of the message.
+        limit: At most this many.
+        why: Reason, kept in the history.
+        who: Person, if not the one logged in.
+        dry_run: Only say what would be discarded.
+        as_json: Print JSON.
+    """
+    person = who or getpass.getuser()
+    with _ledger() as ledger:
+        if ids:
+            rows = [ledger.get(one) for one in ids]
+            if not dry_run:
+                rows = [ledger.discard(row.id, who=person, why=why) for row in rows]
+            count = len(rows)
+        else:
+            if not any((fingerprint, job, queue, reason, text)):
+                raise ParameterError(
+                    "say which: ids, or a filter such as --fingerprint, --job, --queue, --reason or --text"
+                )
+            asked = _filter(fingerprint=fingerprint, job=job, queue=queue, reason=reason, text=text)
+            count = ledger.count(asked)
+            if limit is not None:
+                count = min(count, limit)
+            if not dry_run:
+                with _progress("discarding", count) as moved:
+                    count = ledger.discard_all(
+                        asked, who=person, why=why, at_most=limit, progress=lambda done: moved(done, count)
+                    )
+    if as_json:
+        print_json({"discarded": 0 if dry_run else count, "would_discard": count if dry_run else None})
+    else:
+        out.print(f"{'would discard' if dry_run else 'discarded'} {count} dead letters")
+    return ExitCode.OK
+
+
+def _redrive_named(
+    ids: list[str], person: str, why: str, params_json: str | None, *, dry_run: bool, as_json: bool
+) -> int:
+    from redrive.deployments.redrive import redrive
+
+    edits = _edits(params_json)
+    if edits is not None and len(ids) > 1:
+        raise ParameterError("--params-json edits one dead letter: name one id")
+    done = []
+    with _ledger() as ledger:
+        rows = [ledger.get(one) for one in ids]
+        for row in rows:
+            parameters = None if edits is None else {**row.parameters, **edits}
+            if dry_run:
+                done.append(row.masked())
+                continue
+            result = redrive(ledger, row.id, who=person, why=why, parameters=parameters)
+            done.append(result)  # type: ignore[arg-type]  # one kind or the other, never both
+            if not as_json:
+                what = (
+                    f"runs again with edited parameters as {result.run_id}"
+                    if result.edited
+                    else f"runs again: {result.run_id}"
+                )
+                out.print(f"{row.job} job {row.run_name} {what}", markup=False, soft_wrap=True)
+    if as_json:
+        print_json(done)
+    elif dry_run:
+        out.print(f"would run {len(done)} dead letters again")
+    return ExitCode.OK
+
+
+def _redrive_filtered(
+    asked: Filter, person: str, why: str, *, rate: float | None, limit: int | None, dry_run: bool, as_json: bool
+) -> int:
+    from redrive.deployments.redrive import redrive_all
+
+    with _ledger() as ledger:
+        matched = ledger.count(asked)
+        if dry_run:
+            if as_json:
+                print_json({"would_redrive": matched if limit is None else min(matched, limit)})
+            else:
+                out.print(f"would run {matched if limit is None else min(matched, limit)} dead letters again")
+            return ExitCode.OK
+        with _progress("redriving", matched if limit is None else min(matched, limit)) as moved:
+            batch = redrive_all(ledger, asked, who=person, why=why, rate=rate, at_most=limit, progress=moved)
+    if as_json:
+        print_json(batch)
+    else:
+        stopped = (
+            f"; stopped there, {batch.matched - batch.redriven - len(batch.failed)} stay open" if batch.stopped else ""
+        )
+        out.print(
+            f"{batch.redriven} of {batch.matched} dead letters run again (batch {str(batch.id)[:8]}){stopped}",
+            soft_wrap=True,
+        )
+        for row_id, said in batch.failed:
+            err.print(f"redrive: {row_id} stays: {said}", markup=False, soft_wrap=True)
+    return ExitCode.INTERRUPTED if batch.stopped else ExitCode.OK
+
+
+@contextmanager
+def _ledger() -> Iterator[Ledger]:
+    from redrive.deployments.ledger import Ledger
+
+    with Ledger(settings().ledger_url()) as ledger:
+        ledger.migrate()
+        yield ledger
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[int, int], bool]]:
+    """A bar on standard error; the function it gives moves it, and says False after Ctrl-C, so that the act ends cleanly."""
+    import signal
+
+    interrupted = False
+
+    def stop(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+
+    before = signal.signal(signal.SIGINT, stop)
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=err, transient=True) as bar:
+            task = bar.add_task(what, total=total)
+
+            def moved(done: int, _of: int) -> bool:
+                bar.update(task, completed=done)
+                return not interrupted
+
+            yield moved
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _filter(**conditions: Any) -> Filter:
+    from redrive.deployments.ledger import Filter
+
+    conditions.setdefault("status", "open")
+    if conditions["status"] == "all":
+        conditions["status"] = None
+    return Filter(**conditions)
+
+
+def _edits(text: str | None) -> dict[str, Any] | None:
+    from redrive.deployments.commands.enqueue import json_parameters
+
+    return None if text is None else json_parameters(text)
+
+
+def _rate(text: str | None) -> float | None:
+    if text is None:
+        return None
+    number, _, unit = text.partition("/")
+    try:
+        return float(number) / {"s": 1, "": 1, "m": 60, "min": 60, "h": 3600}[unit]
+    except (ValueError, KeyError):
+        raise ParameterError(f"--rate {text!r} is no pace; write 20/s, 100/m or 1000/h") from None
+
+
+def _error(kind: str, message: str) -> str:
+    return f"{kind}: {' '.join(message.split())}"

@@ -1,0 +1,85 @@
+"""The queues of work pool `jobs`: what waits in them, and pausing and resuming them.
+
+Danger: a paused queue takes jobs but starts none; they wait, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from redrive.blocks.errors import Conflict, NotFound
+from redrive.blocks.prefect_api import api, reachable
+
+POOL = "jobs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueState:
+    """One queue now. `waiting`: due and not started; `scheduled`: not yet due; `retrying`: waiting for a next try."""
+
+    name: str
+    priority: int
+    paused: bool
+    limit: int | None
+    waiting: int
+    scheduled: int
+    retrying: int
+    running: int
+
+
+def list_queues() -> list[QueueState]:
+    """All queues, the first served first."""
+    with reachable():
+        return [_state(queue) for queue in sorted(_queues(), key=lambda queue: int(queue["priority"]))]
+
+
+def pause_queue(name: str, *, paused: bool) -> QueueState:
+    """Pause or resume a queue.
+
+    Raises:
+        NotFound: there is no such queue. Conflict: it is so already.
+    """
+    with reachable():
+        queues = {queue["name"]: queue for queue in _queues()}
+        if name not in queues:
+            raise NotFound(f"there is no queue {name!r}; the queues are {', '.join(sorted(queues))}")
+        if bool(queues[name]["is_paused"]) is paused:
+            raise Conflict(f"queue {name!r} is {'paused' if paused else 'running'} already")
+        path = {"work_pool_name": POOL, "name": name}
+        api().request(
+            "PATCH", "/work_pools/{work_pool_name}/queues/{name}", path_params=path, json={"is_paused": paused}
+        )
+        return _state({**queues[name], "is_paused": paused})
+
+
+def _queues() -> list[dict[str, Any]]:
+    path = {"work_pool_name": POOL}
+    answer = api().request("POST", "/work_pools/{work_pool_name}/queues/filter", path_params=path, json={})
+    found: list[dict[str, Any]] = answer.json()
+    # Prefect gives every pool a queue named `default`, which is also one of ours.
+    return found
+
+
+def _state(queue: dict[str, Any]) -> QueueState:
+    now = datetime.now(UTC).isoformat()
+    scheduled = {"type": {"any_": ["SCHEDULED"]}}
+    due = {"next_scheduled_start_time": {"before_": now}}
+    later = {"next_scheduled_start_time": {"after_": now}}
+    retrying = {"state": {"name": {"any_": ["AwaitingRetry"]}}}
+    return QueueState(
+        name=queue["name"],
+        priority=int(queue["priority"]),
+        paused=bool(queue["is_paused"]),
+        limit=queue["concurrency_limit"],
+        waiting=_count(queue["id"], {"state": scheduled, **due}),
+        scheduled=_count(queue["id"], {"state": scheduled, **later}) - _count(queue["id"], {**retrying, **later}),
+        retrying=_count(queue["id"], retrying),
+        running=_count(queue["id"], {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}),
+    )
+
+
+def _count(queue_id: str, runs: dict[str, Any]) -> int:
+    body = {"flow_runs": runs, "work_pool_queues": {"id": {"any_": [queue_id]}}}
+    return int(api().request("POST", "/flow_runs/count", json=body).json())

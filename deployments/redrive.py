@@ -1,0 +1,193 @@
+"""Redriving: a dead job runs again, as the same run or as a new one with edited parameters; alone or many at a pace.
+
+Danger: a row is claimed before its run is touched, so two operators never start one job twice; whoever claims it must start
+it or give it back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
+
+from redrive.blocks.errors import Conflict, ParameterError, RedriveError
+from redrive.blocks.prefect_api import api, reachable
+from redrive.deployments.enqueue import Item, deployment_of, enqueue_many
+from redrive.deployments.ledger import DeadLetter, Filter, Ledger
+from redrive.deployments.parameters import checked
+from redrive.deployments.run_labels import KEY, REPLACES, fresh_count
+from redrive.deployments.run_state import start_again
+
+#: Dead letters one command redrives at most, if not told otherwise: a filter that was meant narrower harms no more.
+CAP = 1000
+#: Rows that are read at once while many are redriven.
+PAGE = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redriven:
+    """A dead letter that runs again: `run_id` is its own run, or the new one with `edited` parameters."""
+
+    id: UUID
+    job: str
+    run_id: UUID
+    edited: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What a bulk redrive did. `failed` are (row, why) that stay open; `stopped` if it was told to before the end."""
+
+    id: UUID
+    matched: int
+    redriven: int
+    failed: tuple[tuple[UUID, str], ...]
+    stopped: bool
+
+
+def redrive(
+    ledger: Ledger,
+    which: UUID | str,
+    *,
+    who: str,
+    why: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    batch: UUID | None = None,
+) -> Redriven:
+    """Run one dead letter again.
+
+    Args:
+        which: id of the row or of its run, or the beginning of one.
+        who: the person. why: kept in the history.
+        parameters: edited ones, checked before anything happens: then a new run replaces the old one.
+
+    Raises:
+        NotFound: no such row. Conflict: somebody else was quicker, or its job type is gone.
+        ParameterError: the edited parameters do not fit. ApiUnavailable, LedgerAway.
+    """
+    row = ledger.get(which)
+    with reachable():
+        if parameters is not None:
+            deployment = deployment_of(row.job)
+            checked(row.job, parameters, deployment.parameter_openapi_schema or {}, deployment.parameters or {})
+        claimed = ledger.claim_for_redrive(row.id, who=who, why=why, batch=batch)
+        try:
+            run = _run(row.run_id)
+            if run is None or parameters is not None:
+                return _replace(ledger, claimed, row.parameters if parameters is None else parameters, who=who)
+            return _again(claimed, run, who=who, why=why)
+        except (RedriveError, httpx.HTTPError, ObjectNotFound) as error:
+            ledger.unclaim(row.id, who=who, why=f"could not be started: {error}")
+            raise
+
+
+def redrive_all(
+    ledger: Ledger,
+    asked: Filter,
+    *,
+    who: str,
+    why: str = "",
+    rate: float | None = None,
+    at_most: int | None = None,
+    progress: Callable[[int, int], bool] = lambda _done, _of: True,
+) -> Batch:
+    """Run every open dead letter again that fits, the oldest first.
+
+    Args:
+        asked: which ones; its status is open.
+        rate: jobs a second at most; None for as fast as Prefect takes them.
+        at_most: how many; None for all, but no more than `CAP`.
+        progress: called with (done, matched) after each; stops when it returns False.
+
+    Raises:
+        ParameterError: nothing fits, or more than the cap; nothing was done then.
+    """
+    if rate is not None and not rate > 0:
+        raise ParameterError(f"a rate of {rate:g}/s never gets anywhere; give more than 0")
+    matched = ledger.count(asked)
+    if matched == 0:
+        raise ParameterError("no open dead letter fits; `redrive dead groups` shows what there is")
+    if at_most is None and matched > CAP:
+        raise ParameterError(
+            f"{matched} dead letters fit, more than the {CAP} one command redrives: narrow the filter, or say how many with --limit"
+        )
+    wanted = min(matched, at_most or CAP)
+    batch, done, failed, stopped = uuid4(), 0, [], False
+    for row in _paced(_rows(ledger, asked, wanted), rate):
+        try:
+            redrive(ledger, row.id, who=who, why=why, batch=batch)
+            done += 1
+        except Conflict as error:
+            # Somebody acted on this one row; the others are not concerned.
+            failed.append((row.id, str(error)))
+        if not progress(done + len(failed), wanted):
+            stopped = done + len(failed) < wanted
+            break
+    ledger.record_batch("redriven", who=who, why=why, batch=batch, count=done)
+    return Batch(id=batch, matched=matched, redriven=done, failed=tuple(failed), stopped=stopped)
+
+
+def _again(row: DeadLetter, run: FlowRun, *, who: str, why: str) -> Redriven:
+    """The same run again: what its steps completed is not repeated."""
+    state = run.state
+    if state is not None and not (state.is_failed() or state.is_crashed()):
+        raise Conflict(f"job {run.name} ({run.id}) is {state.name}, not dead; its row follows by itself")
+    try:
+        api().read_deployment(run.deployment_id)  # type: ignore[arg-type]  # collected jobs have one
+    except ObjectNotFound:
+        raise Conflict(
+            f"job {run.name} ({run.id}): its deployment of {row.job!r} is gone, so no worker could run it; "
+            f"register the job type again (`redrive up`) and redrive with --params-json, or discard it"
+        ) from None
+    api().update_flow_run_labels(run.id, fresh_count(datetime.now(UTC)))
+    said = f"redriven by {who}" + (f": {why}" if why else "")
+    start_again(run.id, at=datetime.now(UTC), message=said, retrying=False)
+    return Redriven(id=row.id, job=row.job, run_id=run.id, edited=False)
+
+
+def _replace(ledger: Ledger, row: DeadLetter, parameters: Mapping[str, Any], *, who: str) -> Redriven:
+    """A new run instead of the old one, which carries its key on: effects that happened do not happen twice."""
+    run = _run(row.run_id)
+    key = str((run.labels.get(KEY) if run else None) or row.run_id)
+    labels = {REPLACES: str(row.run_id), KEY: key, "redrive.redriven_by": who}
+    # The row and how often it was redriven name this very request: asked twice, it makes one run.
+    item = Item(parameters=parameters, key=f"redrive:{row.id}:{row.redrives}", labels=labels)
+    queue = row.queue if row.queue in {"high", "default", "low"} else None
+    (accepted,) = enqueue_many(row.job, [item], queue=queue)  # type: ignore[arg-type]  # checked in the line above
+    ledger.link_replacement(row.run_id, accepted.id)
+    return Redriven(id=row.id, job=row.job, run_id=accepted.id, edited=True)
+
+
+def _run(run_id: UUID) -> FlowRun | None:
+    try:
+        return api().read_flow_run(run_id)
+    except ObjectNotFound:
+        return None
+
+
+def _rows(ledger: Ledger, asked: Filter, wanted: int) -> Iterator[DeadLetter]:
+    cursor: str | None = None
+    while wanted > 0:
+        page = ledger.find(asked, limit=min(PAGE, wanted), cursor=cursor, oldest_first=True)
+        yield from page.rows
+        wanted -= len(page.rows)
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+def _paced(rows: Iterator[DeadLetter], rate: float | None) -> Iterator[DeadLetter]:
+    due = time.monotonic()
+    for row in rows:
+        if rate is not None:
+            time.sleep(max(0.0, due - time.monotonic()))
+            # A slow API must not be made up for by a burst.
+            due = max(due, time.monotonic() - 1 / rate) + 1 / rate
+        yield row

@@ -1,0 +1,41 @@
+"""Changing a run's state from outside, the way that keeps it startable.
+
+Danger: leaving a final state without force makes Prefect mark the run for any worker ("reschedule"); with force it would stay
+marked for the process that had it, and no worker would ever take it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import State
+from prefect.states import AwaitingRetry, Scheduled
+
+from redrive.blocks.errors import Conflict
+from redrive.blocks.prefect_api import api
+
+
+def set_state(run_id: UUID, state: State[Any], *, force: bool) -> bool:
+    """Set a run's state; whether the server took it."""
+    return api().set_flow_run_state(run_id, state, force=force).status.value == "ACCEPT"
+
+
+def forget_process(run_id: UUID) -> None:
+    """A run that waits has no process; with the old pid still on it, cancelling would hang until that pid answers."""
+    api().request("PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json={"infrastructure_pid": None})
+
+
+def start_again(run_id: UUID, *, at: datetime, message: str, retrying: bool) -> None:
+    """Make a run that ended wait for a start at `at`, as AwaitingRetry or, after a redrive, as Scheduled.
+
+    Raises:
+        Conflict: the server refuses, for instance because the run completed in the meantime.
+    """
+    state: State[Any] = (AwaitingRetry if retrying else Scheduled)(scheduled_time=at, message=message)
+    forget_process(run_id)
+    answer = api().set_flow_run_state(run_id, state, force=False)
+    if answer.status.value != "ACCEPT":
+        why = getattr(answer.details, "reason", None) or answer.status.value
+        raise Conflict(f"run {run_id} cannot be started again: {why}")

@@ -1,0 +1,161 @@
+"""Collecting: every job that failed for good gets its row in the ledger.
+
+A tail over finished runs by their end, with an overlap, remembered in the ledger itself: what happened while the keeper or
+the ledger was away is found when it is back, and nothing is counted twice.
+
+Danger: the cursor moves only after every page was buried.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from redrive.blocks.prefect_api import api
+from redrive.deployments.ledger import Buried, Death, Ledger, Outcome
+from redrive.deployments.run_labels import FIRST_FAILURE, moment
+from redrive.flows.failure_report import MARK
+from redrive.flows.keeper.runs import Run, pages
+
+CURSOR = "collected"
+#: A run's end is written by its transaction and seen when that commits: so far back a quick look reaches.
+OVERLAP = timedelta(seconds=10)
+#: And so far a thorough one, for commits that hung.
+WIDE_OVERLAP = timedelta(minutes=10)
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+
+#: Prefect cancels a waiting run whose deployment is gone; nobody asked for that, so it is a dead letter.
+_LOST_DEPLOYMENT = re.compile(r"deployment.*(no longer exists|not found|deleted|missing)", re.IGNORECASE)
+#: How Prefect words an exception in the state of a run that failed before our code could: `…: ValueError: bad`.
+_IN_MESSAGE = re.compile(
+    r"(?P<type>[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Timeout)\w*)[:(]\s*(?P<said>.*)", re.DOTALL
+)
+
+#: Log lines of a run that are read for its traceback when it left no report, and how far below ERROR none are.
+LOG_LINES = 10
+ERROR = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why:
+    """What is known of a failure."""
+
+    error_type: str
+    message: str
+    reason: str
+    traceback: str | None = None
+    step: str | None = None
+
+
+class Collector:
+    """Brings final failures from Prefect into the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def sweep(self, *, wide: bool = False) -> list[Buried]:
+        """Bury what failed since the last sweep; returns what was new or reopened."""
+        cursor = moment(self._ledger.cursor(CURSOR)) or BEGINNING
+        since = max(BEGINNING, cursor - (WIDE_OVERLAP if wide else OVERLAP))
+        newest, buried = cursor, []
+        for page in pages(types=["FAILED", "CANCELLED"], ended_after=since):
+            dead = [run for run in page if run.state_type == "FAILED" or _LOST_DEPLOYMENT.search(run.message)]
+            buried += self._bury(dead)
+            newest = max([newest, *(run.end_time for run in page if run.end_time)])
+        if newest > cursor:
+            self._ledger.set_cursor(CURSOR, newest.isoformat())
+        return buried
+
+    def _bury(self, dead: Sequence[Run]) -> list[Buried]:
+        known = self._ledger.known(run.state_id for run in dead)
+        new = [run for run in dead if run.state_id not in known]
+        if not new:
+            return []
+        reports = _reports([run.id for run in new])
+        deaths = [death(run, reports.get(run.id) or _without_report(run)) for run in new]
+        return [one for one in self._ledger.bury_all(deaths) if one.outcome is not Outcome.KNOWN]
+
+
+def death(run: Run, why: Why) -> Death:
+    """What the ledger is told of a run that ended badly."""
+    return Death(
+        run_id=run.id,
+        dead_state_id=run.state_id,
+        last_failure=run.since,
+        first_failure=moment(run.labels.get(FIRST_FAILURE)),
+        job=run.job,
+        queue=run.queue,
+        error_type=why.error_type,
+        message=why.message,
+        reason=why.reason,
+        traceback=why.traceback,
+        step=why.step,
+        parameters=run.parameters,
+        tags=run.tags,
+        tries=run.tries,
+        crashes=run.crashes,
+        deployment_id=run.deployment_id,
+        flow_id=run.flow_id,
+        flow_name=run.job,
+        run_name=run.name,
+        worker=run.worker,
+    )
+
+
+def _reports(run_ids: Sequence[UUID]) -> dict[UUID, Why]:
+    """The newest failure report of each run that left one."""
+    body = {
+        "artifacts": {"flow_run_id": {"any_": [str(one) for one in run_ids]}, "type": {"any_": ["markdown"]}},
+        "sort": "CREATED_DESC",
+        "limit": 200,
+    }
+    found: dict[UUID, Why] = {}
+    for artifact in api().request("POST", "/artifacts/filter", json=body).json():
+        report: Mapping[str, str] = artifact.get("metadata_") or {}
+        run_id = UUID(artifact["flow_run_id"])
+        if report.get("kind") == MARK and run_id not in found:
+            found[run_id] = Why(
+                error_type=report["error_type"],
+                message=report["message"],
+                reason=report["reason"],
+                traceback=report["traceback"],
+                step=report["step"] or None,
+            )
+    return found
+
+
+def _without_report(run: Run) -> Why:
+    """From the run's last state and its log: it crashed too often, or failed before our code could say why."""
+    if crash := re.search(
+        r"dead letter: crashed \d+ times, \d+ are allowed \((?P<cause>.*)\)$", run.message, re.DOTALL
+    ):
+        return Why(error_type="Crashed", message=crash["cause"], reason="crash")
+    if run.state_type == "CANCELLED":
+        return Why(error_type="DeploymentMissing", message=run.message, reason="cancelled")
+    traceback = _logged_traceback(run.id)
+    if said := _IN_MESSAGE.search(run.message):
+        return Why(
+            error_type=said["type"], message=said["said"] or run.message, reason="unstartable", traceback=traceback
+        )
+    return Why(
+        error_type=run.state_name,
+        message=run.message or "failed without a message",
+        reason="unstartable",
+        traceback=traceback,
+    )
+
+
+def _logged_traceback(run_id: UUID) -> str | None:
+    body: dict[str, Any] = {
+        "logs": {"flow_run_id": {"any_": [str(run_id)]}, "level": {"ge_": ERROR}},
+        "sort": "TIMESTAMP_DESC",
+        "limit": LOG_LINES,
+    }
+    for line in api().request("POST", "/logs/filter", json=body).json():
+        if "Traceback (most recent call last)" in line["message"]:
+            return str(line["message"])
+    return None

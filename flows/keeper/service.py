@@ -1,0 +1,137 @@
+"""The keeper as a process: `python -m redrive.flows.keeper.service`.
+
+Several keepers at once do no harm: rows are unique by death, rescues are decided under a lock.
+
+Danger: whatever goes wrong in one sweep is logged and the next one comes; the keeper itself must never end for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from redrive.blocks.errors import ApiUnavailable, RedriveError
+from redrive.blocks.prefect_api import reachable
+from redrive.blocks.settings import Settings, settings
+from redrive.deployments.ledger import Ledger
+from redrive.flows.keeper.collecting import Collector
+from redrive.flows.keeper.resolving import Resolver
+from redrive.flows.rescue import Rescuer
+
+log = logging.getLogger("redrive.keeper")
+
+#: Seconds between sweeps. Collecting is what people wait for; the others look at more and may be slower.
+COLLECT = 1.5
+RESOLVE = 3.0
+WIDE_COLLECT = 60.0
+UNSTRAND = 20.0
+#: A rescue sweep looks this often within one lease, and at most every so many seconds.
+LOOKS_PER_LEASE = 15
+RESCUE = 5.0
+
+#: Touched after each round that worked; `redrive status` reads its age.
+ALIVE_FILE = "keeper.alive"
+
+
+@dataclass
+class Duty:
+    """One thing done again and again; `last` is a monotonic clock."""
+
+    name: str
+    every: float
+    do: Callable[[], Iterable[object]]
+    last: float = field(default=float("-inf"))
+    failing: bool = False
+
+
+class Keeper:
+    """Collects, resolves and rescues until told to stop."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._settings = settings
+        self._rescuer = Rescuer(settings, ledger)
+        collector, resolver = Collector(ledger), Resolver(ledger)
+        rescue_every = min(RESCUE, settings.retry_after / LOOKS_PER_LEASE)
+        self._duties = [
+            Duty("collect", COLLECT, collector.sweep),
+            Duty("collect widely", WIDE_COLLECT, lambda: collector.sweep(wide=True)),
+            Duty("rescue", rescue_every, lambda: self._rescuer.sweep(now=time.monotonic())),
+            Duty("resolve", RESOLVE, resolver.sweep),
+            Duty("unstrand", UNSTRAND, self._rescuer.unstrand),
+        ]
+
+    def run(self, stop: threading.Event) -> None:
+        """Do every duty when its time has come, until `stop` is set."""
+        while not stop.is_set():
+            for duty in self._duties:
+                if time.monotonic() - duty.last >= duty.every:
+                    self._attend(duty)
+            due = min(duty.last + duty.every for duty in self._duties)
+            stop.wait(max(0.05, due - time.monotonic()))
+
+    def _attend(self, duty: Duty) -> None:
+        try:
+            with reachable():
+                for done in duty.do():
+                    log.info("%s: %s", duty.name, done)
+        except RedriveError as error:
+            # Prefect or the ledger is away: nothing is lost, the sweep finds it all when they are back.
+            if not duty.failing:
+                log.warning("%s has to wait: %s", duty.name, error)
+            duty.failing = True
+            if duty.name == "rescue" or isinstance(error, ApiUnavailable):
+                self._rescuer.missed()
+        except Exception:
+            # A bug in one duty, or an answer nobody foresaw, must not stop the others.
+            log.exception("%s failed; it is tried again in %g s", duty.name, duty.every)
+            duty.failing = True
+        else:
+            if duty.failing:
+                log.info("%s works again", duty.name)
+            duty.failing = False
+            _touch(self._settings.home / "run" / ALIVE_FILE)
+        duty.last = time.monotonic()
+
+
+def main() -> None:
+    """Run the keeper of this stack until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    here = settings()
+    with Ledger(here.ledger_url()) as ledger:
+        _when_there(ledger, stop)
+        log.info("keeping %s; a silent worker keeps its jobs for %g s", here.api_url, here.retry_after)
+        Keeper(here, ledger).run(stop)
+
+
+def _when_there(ledger: Ledger, stop: threading.Event) -> None:
+    """Migrate the ledger as soon as its database answers."""
+    said = False
+    while not stop.is_set():
+        try:
+            ledger.migrate()
+        except RedriveError as error:
+            if not said:
+                log.warning("waiting for the ledger: %s", error)
+            said = True
+            stop.wait(1)
+        else:
+            return
+
+
+def _touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(datetime.now(UTC).isoformat())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Rescue: jobs whose process died, or whose worker is lost, are taken back and started again, or buried by the crash budget.
+
+Danger: `set_state` has no compare-and-set. Each decision is taken under the ledger's lock of that run and after reading its
+state again: a late crash report must not destroy a retry that waits, and two keepers must not count one crash twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from prefect.client.schemas.objects import State, StateType
+from prefect.states import Cancelled, Crashed
+
+from redrive.blocks.prefect_api import api
+from redrive.blocks.retry import RetryPolicy
+from redrive.blocks.retry_block import effective_policy
+from redrive.blocks.settings import Settings
+from redrive.deployments.catalog import catalog
+from redrive.deployments.ledger import Ledger
+from redrive.deployments.run_labels import CRASHES, DEAD_LETTER
+from redrive.deployments.run_state import set_state, start_again
+from redrive.flows.decision import Bury, after_crash
+from redrive.flows.keeper.lease import Silence
+from redrive.flows.keeper.processes import JobProcesses, fate_of_worker
+from redrive.flows.keeper.runs import OPS, Run, by_id, pages
+
+#: A process that reported its own crash may still be on its way out.
+LAST_BREATH = timedelta(seconds=1)
+#: Two looks further apart than this part of a lease say nothing about silence.
+LONGEST_GAP = 0.5
+
+#: A job whose policy nobody here knows is not started again: it may not bear that.
+UNKNOWN = RetryPolicy(max_tries=1, max_crashes=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescued:
+    """What a rescue did: `again` if the job starts again, else it was buried or its cancellation finished."""
+
+    run_id: UUID
+    job: str
+    cause: str
+    again: bool
+    message: str
+
+
+class Rescuer:
+    """Finds lost jobs and decides what becomes of them."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._workers = Silence()
+        self._stuck = Silence()
+
+    def sweep(self, *, now: float) -> list[Rescued]:
+        """Look at everything that is under way; `now` is a monotonic clock in seconds."""
+        lease = self._settings.retry_after
+        under_way = [run for page in pages(types=["RUNNING", "PENDING", "CANCELLING"]) for run in page]
+        # A worker that Prefect no longer knows gives no sign at all, which is silence too.
+        signs: dict[str, object] = {run.worker: None for run in under_way if run.worker}
+        self._workers.look(signs | _heartbeats(), now=now, longest_gap=lease * LONGEST_GAP)
+        self._stuck.look({str(run.id): run.state_id for run in under_way}, now=now, longest_gap=lease * LONGEST_GAP)
+        processes = JobProcesses.look(self._settings) if under_way else JobProcesses({})
+        lost = [(run, cause) for run in under_way if (cause := self._lost(run, processes))]
+        crashed = [
+            (run, f"{run.worker or 'its process'}: {run.message or 'crashed'}")
+            for page in pages(types=["CRASHED"])
+            for run in page
+            if datetime.now(UTC) - run.since > LAST_BREATH
+        ]
+        return [done for run, cause in [*lost, *crashed] if (done := self._take_back(run, cause))]
+
+    def missed(self) -> None:
+        """The API did not answer."""
+        self._workers.missed()
+        self._stuck.missed()
+
+    def unstrand(self) -> list[UUID]:
+        """Free waiting retries that no worker would ever take, because Prefect left them marked for a process that is gone."""
+        freed = []
+        for page in pages(types=["SCHEDULED"], names=["AwaitingRetry", "Retrying"]):
+            for run in page:
+                if run.retry_type == "in_process":
+                    path = {"id": run.id}
+                    policy = {"empirical_policy": {"retry_type": "reschedule"}}
+                    api().request("PATCH", "/flow_runs/{id}", path_params=path, json=policy)
+                    freed.append(run.id)
+        return freed
+
+    def _lost(self, run: Run, processes: JobProcesses) -> str | None:
+        """Why a job's process is known to be gone, or its worker's lease to be over; None while neither is."""
+        lease = self._settings.retry_after
+        if run.worker is None:
+            # Taken by a worker that died before it could sign: nothing was started yet.
+            silent = self._stuck.of(str(run.id))
+            return (
+                f"no worker signed for it in {silent:.0f} s"
+                if run.state_type == "PENDING" and silent >= lease
+                else None
+            )
+        fate = fate_of_worker(self._settings, run.worker)
+        silent = self._workers.of(run.worker)
+        if fate == "elsewhere":
+            return f"worker {run.worker} is silent for {silent:.0f} s" if silent >= lease else None
+        if run.id in processes.pids:
+            if run.state_type == "CANCELLING" and fate == "gone":
+                # Nobody else is left to stop it; the next sweep finds it gone.
+                processes.kill(run.id)
+            return None
+        if fate == "gone":
+            return f"worker {run.worker} was killed, and so was the job's process"
+        return f"worker {run.worker} is silent for {silent:.0f} s" if silent >= lease else None
+
+    def _take_back(self, run: Run, cause: str) -> Rescued | None:
+        with self._ledger.rescue_lock(run.id):
+            now = by_id([run.id]).get(run.id)
+            if now is None or now.state_id != run.state_id:
+                return None
+            if run.state_type == "CANCELLING":
+                set_state(run.id, Cancelled(message=f"cancelled by an operator; {cause}"), force=True)
+                return Rescued(
+                    run_id=run.id, job=run.job, cause=cause, again=False, message="its cancellation is finished"
+                )
+            if run.id in JobProcesses.look(self._settings).pids:
+                # Crashed by its own word, but its process lives: it could still act.
+                return None
+            if run.state_type == "PENDING" and run.worker is None:
+                set_state(run.id, Crashed(message=f"taken back: {cause}"), force=True)
+                start_again(run.id, at=datetime.now(UTC), message=f"starts again: {cause}", retrying=True)
+                return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
+            return self._after_crash(run, cause)
+
+    def _after_crash(self, run: Run, cause: str) -> Rescued:
+        crashes = run.crashes + 1
+        decision = after_crash(_policy(run.job), crashes=crashes, cause=cause, now=datetime.now(UTC))
+        if run.state_type != "CRASHED":
+            set_state(run.id, Crashed(message=f"rescued: {cause}"), force=True)
+        api().update_flow_run_labels(run.id, {CRASHES: crashes})
+        if isinstance(decision, Bury):
+            set_state(run.id, State(type=StateType.FAILED, name=DEAD_LETTER, message=decision.message), force=True)
+        else:
+            start_again(run.id, at=decision.at, message=decision.message, retrying=True)
+        again = not isinstance(decision, Bury)
+        return Rescued(run_id=run.id, job=run.job, cause=cause, again=again, message=decision.message)
+
+
+def _policy(job: str) -> RetryPolicy:
+    known = catalog().get(job)
+    return effective_policy(job, known.policy) if known else UNKNOWN
+
+
+def _heartbeats() -> dict[str, object]:
+    """The last heartbeat of every worker of every pool that runs jobs."""
+    pools = api().request("POST", "/work_pools/filter", json={}).json()
+    found: dict[str, object] = {}
+    for pool in pools:
+        if pool["name"] != OPS:
+            path = {"work_pool_name": pool["name"]}
+            answer = api().request("POST", "/work_pools/{work_pool_name}/workers/filter", path_params=path, json={})
+            found |= {worker["name"]: worker.get("last_heartbeat_time") for worker in answer.json()}
+    return found
