@@ -11,6 +11,7 @@
     │   ├── NoSpace                  the disk under REDRIVE_HOME is full
     │   └── ComponentFailed          a component did not become healthy
     ├── ApiUnavailable               Prefect's API cannot be reached
+    ├── LedgerAway                   the ledger's database cannot be reached
     ├── NotFound                     no job or dead letter of that id
     ├── Conflict                     somebody else acted first, or the state forbids it
     └── PermanentError               raised by a job: trying again cannot help
@@ -78,6 +79,10 @@ class ComponentFailed(StackError):  # noqa: N818
 
 class ApiUnavailable(RedriveError):  # noqa: N818
     """Prefect's API cannot be reached."""
+
+
+class LedgerAway(RedriveError):  # noqa: N818
+    """The ledger's database cannot be reached."""
 
 
 class NotFound(RedriveError):  # noqa: N818

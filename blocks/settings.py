@@ -222,7 +222,10 @@ def _default_home() -> Path:
 def _recorded(home: Path) -> dict[str, Any]:
     try:
         recorded = json.loads((home / "stack.json").read_text())
-    except (OSError, json.JSONDecodeError):  # none yet, or none we may read: `redrive up` says what is wrong with the folder
+    except (
+        OSError,
+        json.JSONDecodeError,
+    ):  # none yet, or none we may read: `redrive up` says what is wrong with the folder
         return {}
     return {
         name: recorded[name]

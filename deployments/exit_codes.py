@@ -11,6 +11,7 @@ from redrive.blocks.errors import (
     ApiUnavailable,
     CatalogError,
     Conflict,
+    LedgerAway,
     NotFound,
     ParameterError,
     PolicyError,
@@ -49,7 +50,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
         ((UnknownJob, ParameterError, PolicyError, SettingsError, CatalogError), ExitCode.USAGE),
         (NotFound, ExitCode.NOT_FOUND),
         (Conflict, ExitCode.CONFLICT),
-        (ApiUnavailable, ExitCode.UNAVAILABLE),
+        ((ApiUnavailable, LedgerAway), ExitCode.UNAVAILABLE),
         (TimeoutError, ExitCode.TIMED_OUT),
         (KeyboardInterrupt, ExitCode.INTERRUPTED),
     )

@@ -5,11 +5,15 @@ Danger: it is read by people, so secrets are masked before it is written.
 
 from __future__ import annotations
 
+import json
+import re
 import traceback
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import prefect
 from prefect.client.schemas.actions import ArtifactCreate
 
 from redrive.blocks.masking import mask_text
@@ -21,6 +25,8 @@ from redrive.flows.decision import Bury
 ARTIFACT_TYPE = "markdown"
 #: Marks our artifact among others of the run.
 MARK = "redrive.failure"
+#: Keeps a `-->` in a message from ending the comment; JSON reads it back.
+GREATER = "\\u003e"
 #: Characters of a traceback that are kept, from its end, where the cause stands.
 TRACEBACK_LIMIT = 20_000
 MESSAGE_LIMIT = 4_000
@@ -38,23 +44,36 @@ class FailureReport:
     reason: str
     tries: int
 
-    def metadata(self) -> dict[str, str]:
-        return {
-            "kind": MARK,
-            "error_type": self.error_type,
-            "message": self.message,
-            "traceback": self.traceback,
-            "step": self.step or "",
-            "reason": self.reason,
-            "tries": str(self.tries),
-        }
+    def as_comment(self) -> str:
+        """The report for programs: in Markdown a comment is not shown. Prefect cuts an artifact's metadata at 500 characters."""
+        text = json.dumps({**asdict(self), "run_id": str(self.run_id)})
+        return f"<!-- {MARK} {text.replace('>', GREATER)} -->"
+
+    @classmethod
+    def from_markdown(cls, text: str) -> FailureReport | None:
+        """The report in an artifact's text; None if there is none or it was written by another version."""
+        found = re.search(rf"<!-- {re.escape(MARK)} (\{{.*\}}) -->", text)
+        try:
+            values = json.loads(found[1]) if found else None
+            return cls(**{**values, "run_id": UUID(values["run_id"])}) if values else None
+        except (json.JSONDecodeError, TypeError, KeyError, ValueError):
+            return None
 
     def markdown(self, said: str) -> str:
         where = f"In step **{self.step}**." if self.step else "In the job's own code, outside of its steps."
         return (
             f"## {said}\n\n**{self.error_type}**: {self.message}\n\n{where}\n\n```text\n{self.traceback}\n```\n\n"
-            f"See it with `redrive dead show {self.run_id}`; when the cause is mended, `redrive dead redrive {self.run_id}`."
+            f"See it with `redrive dead show {self.run_id}`; when the cause is mended, `redrive dead redrive {self.run_id}`.\n\n"
+            f"{self.as_comment()}"
         )
+
+
+#: Where the frames come from that are the same for every failure: Prefect's engine, and the two decorators.
+ENGINE = (
+    str(Path(prefect.__file__).parent),
+    str(Path(__file__).with_name("step.py")),
+    str(Path(__file__).with_name("job.py")),
+)
 
 
 def report_failure(attempt: Attempt, error: BaseException, *, verdict: Bury, step: str | None) -> None:
@@ -73,7 +92,6 @@ def report_failure(attempt: Attempt, error: BaseException, *, verdict: Bury, ste
             type=ARTIFACT_TYPE,
             description=verdict.message,
             data=report.markdown(verdict.message),
-            metadata_=report.metadata(),
             flow_run_id=attempt.id,
         )
     )
@@ -94,7 +112,7 @@ def _drop_engine_frames(one: traceback.TracebackException | None) -> None:
         if part is None or id(part) in seen:
             continue
         seen.add(id(part))
-        kept = [f for f in part.stack if "/prefect/" not in f.filename and "/redrive/flows/step" not in f.filename]
+        kept = [frame for frame in part.stack if not frame.filename.startswith(ENGINE)]
         if kept:
             part.stack[:] = kept
         todo += [part.__cause__, part.__context__]

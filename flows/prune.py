@@ -68,7 +68,9 @@ def prune_runs(before: datetime) -> int:
             doomed = [str(run) for run in page if run not in spared]
             kept += len(spared)
             if doomed:
-                api().request("POST", "/flow_runs/bulk_delete", json={"flow_runs": {"id": {"any_": doomed}}, "limit": PAGE})  # type: ignore[arg-type]  # a route newer than Prefect's own list of them
+                api().request(
+                    "POST", "/flow_runs/bulk_delete", json={"flow_runs": {"id": {"any_": doomed}}, "limit": PAGE}
+                )  # type: ignore[arg-type]  # a route newer than Prefect's own list of them
                 deleted += len(doomed)
     return deleted
 

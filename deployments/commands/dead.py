@@ -60,14 +60,15 @@ def list_command(
     if as_json:
         print_json(rows)
         return
+    # On a narrow terminal the error is what people read; what the filter fixed needs no column.
+    mixed = status == "all"
     print_table(
         {
             "ID": "left",
             "JOB": "left",
             "CAUSE": "left",
-            "STATUS": "left",
+            **({"STATUS": "left"} if mixed else {}),
             "FAILED": "left",
-            "REASON": "left",
             "ERROR": "left",
         },
         (
@@ -75,14 +76,13 @@ def list_command(
                 str(row.id)[:8],
                 row.job,
                 row.fingerprint,
-                row.status,
+                *((row.status,) if mixed else ()),
                 ago(row.last_failure),
-                row.reason,
                 _error(row.error_type, row.message),
             )
             for row in rows
         ),
-        none="no dead letters" if status == "all" else f"no {status} dead letters",
+        none="no dead letters" if mixed else f"no {status} dead letters",
     )
     if total > len(rows):
         out.print(

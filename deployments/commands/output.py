@@ -6,6 +6,7 @@ Danger: JSON goes to standard output alone; anything said to people beside it go
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,16 @@ from pydantic import BaseModel
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-out = Console(highlight=False)
+#: Columns where standard output is no terminal: a pipe has no edge, but a table needs one.
+PIPE_WIDTH = 200
+
+#: Blanks between two columns, and the fewest characters the last one shows.
+GAP = 3
+MINIMUM = 16
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 
@@ -31,14 +40,15 @@ def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[object]], *,
     if not cells:
         out.print(none)
         return
+    widths = [max(len(heading), *(len(row[index]) for row in cells)) for index, heading in enumerate(columns)]
+    # The last column gives way on a narrow terminal; an id that is cut off is of no use to anybody.
+    room = max(MINIMUM, out.width - sum(widths[:-1]) - GAP * (len(widths) - 1))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for index, (heading, justify) in enumerate(columns.items()):
-        # The last column gives way on a narrow terminal; an id that is cut off is of no use to anybody.
-        last = index == len(columns) - 1
-        width = None if last else max(len(heading), *(len(row[index]) for row in cells))
-        table.add_column(heading, justify=justify, overflow="ellipsis", no_wrap=True, min_width=width)  # type: ignore[arg-type]  # Rich's Literal of names
+    for heading, justify in columns.items():
+        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # Rich's Literal of names
     for row in cells:
-        table.add_row(*row)
+        last = row[-1] if len(row[-1]) <= room else row[-1][: room - 1] + "…"
+        table.add_row(*(Text(cell) for cell in row[:-1]), Text(last))
     out.print(table)
 
 

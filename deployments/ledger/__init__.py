@@ -1,6 +1,5 @@
 """The dead-letter ledger: `Ledger`, the values it takes and gives, and the filter people ask with."""
 
-from redrive.deployments.ledger.database import LedgerAway
 from redrive.deployments.ledger.filters import Filter
 from redrive.deployments.ledger.ledger import Ledger
 from redrive.deployments.ledger.rows import Act, Buried, DeadLetter, Death, Group, Outcome, Page, Total
@@ -13,7 +12,6 @@ __all__ = [
     "Filter",
     "Group",
     "Ledger",
-    "LedgerAway",
     "Outcome",
     "Page",
     "Total",

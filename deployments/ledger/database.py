@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from redrive.blocks.errors import Conflict, RedriveError, SettingsError
+from redrive.blocks.errors import Conflict, LedgerAway, RedriveError, SettingsError
 from redrive.deployments.ledger.text import jsonable
 
 Result = TypeVar("Result")
@@ -43,10 +43,6 @@ _NO_TABLE: Final = "42P01"
 #: SQLSTATE classes that say the server, its disk or the way to it is the trouble: connection, invalid authorisation,
 #: no such database, insufficient resources, operator intervention (a stop or start), system error.
 _AWAY: Final = frozenset({"08", "28", "3D", "53", "57", "58"})
-
-
-class LedgerAway(RedriveError):  # noqa: N818  (reads as what happened, like the tree in blocks/errors.py)
-    """The ledger's database is away."""
 
 
 class Database:

@@ -9,7 +9,7 @@ Danger: the cursor moves only after every page was buried.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from uuid import UUID
 from redrive.blocks.prefect_api import api
 from redrive.deployments.ledger import Buried, Death, Ledger, Outcome
 from redrive.deployments.run_labels import FIRST_FAILURE, moment
-from redrive.flows.failure_report import MARK
+from redrive.flows.failure_report import FailureReport
 from redrive.flows.keeper.runs import Run, pages
 
 CURSOR = "collected"
@@ -115,15 +115,14 @@ def _reports(run_ids: Sequence[UUID]) -> dict[UUID, Why]:
     }
     found: dict[UUID, Why] = {}
     for artifact in api().request("POST", "/artifacts/filter", json=body).json():
-        report: Mapping[str, str] = artifact.get("metadata_") or {}
-        run_id = UUID(artifact["flow_run_id"])
-        if report.get("kind") == MARK and run_id not in found:
-            found[run_id] = Why(
-                error_type=report["error_type"],
-                message=report["message"],
-                reason=report["reason"],
-                traceback=report["traceback"],
-                step=report["step"] or None,
+        report = FailureReport.from_markdown(str(artifact.get("data") or ""))
+        if report is not None and report.run_id not in found:
+            found[report.run_id] = Why(
+                error_type=report.error_type,
+                message=report.message,
+                reason=report.reason,
+                traceback=report.traceback,
+                step=report.step,
             )
     return found
 

@@ -18,8 +18,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event
 
-from redrive.blocks.errors import Conflict
-from redrive.deployments.ledger import Filter, Ledger, LedgerAway, Outcome
+from redrive.blocks.errors import Conflict, LedgerAway
+from redrive.deployments.ledger import Filter, Ledger, Outcome
 from redrive.deployments.ledger.schema import VERSION_TABLE
 from redrive.deployments.ledger.tables import metadata
 from tests.support.deaths import START, a_death, varied
