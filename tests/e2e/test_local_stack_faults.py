@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -155,7 +156,5 @@ def _ledger(stack: LocalStack) -> str:
 
 
 def _kill(process: psutil.Process) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):  # it may end with its parent
         process.kill()
-    except psutil.NoSuchProcess:
-        pass  # it ended with its parent
