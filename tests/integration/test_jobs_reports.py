@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from redrive.blocks.errors import PermanentError
 from redrive.blocks.warehouse import Warehouse
+from redrive.flows.report_pages.chart import specification
 from redrive.flows.report_pages.definition import ReportDefinition
 from redrive.flows.report_pages.page import page
 from redrive.flows.report_pages.pdf import pdf
@@ -88,6 +89,21 @@ def test_pdf_is_one_page_with_title_figures_and_source(warehouse: Warehouse):
     assert pages == 1
     for words in ("Seattle weather 2015", "December 2015", "Source: NOAA", "Page 1 of 1", "Jan", "1,139.2"):
         assert words in text
+
+
+def test_few_points_are_labelled_each_and_many_get_a_time_axis(warehouse: Warehouse):
+    few = sample(warehouse)
+    assert specification(few.charts[0], few, width=400, height=200)["encoding"]["x"]["type"] == "nominal"
+    many = seen(
+        warehouse,
+        report(
+            "select date, temp_max from seattle_weather limit 90",
+            [{"name": "date", "format": "date"}, {"name": "temp_max"}],
+            charts=[{"title": "T", "x": "date", "series": [{"column": "temp_max"}]}],
+        ),
+    )
+    assert specification(many.charts[0], many, width=400, height=200)["encoding"]["x"]["type"] == "temporal"
+    assert text_of(pdf(many))[0] >= 2
 
 
 def test_long_table_goes_on_with_its_heading_repeated(warehouse: Warehouse):
