@@ -10,7 +10,7 @@ import hashlib
 import mailbox
 import re
 from datetime import UTC, datetime
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -47,7 +47,9 @@ class Message(BaseModel):
 def open_maildir(folder: Path) -> mailbox.Maildir:
     """The Maildir in `folder`; made if there is none."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return mailbox.Maildir(folder, create=True)
+    for part in ("tmp", "new", "cur"):  # the library makes these only together with the folder
+        (folder / part).mkdir(mode=0o700, exist_ok=True)
+    return mailbox.Maildir(folder)
 
 
 def messages(folder: Path) -> list[Message]:
@@ -146,9 +148,14 @@ def _date(message: EmailMessage) -> datetime:
 
 def _body(message: EmailMessage, kind: str) -> str:
     part = message.get_body((kind,))
-    return str(part.get_content()) if part else ""
+    if part is None:
+        return ""
+    try:
+        return str(part.get_content())
+    except LookupError:  # a character set nobody knows
+        return _bytes(part).decode(errors="replace")
 
 
-def _bytes(part: EmailMessage) -> bytes:
+def _bytes(part: MIMEPart) -> bytes:
     found = part.get_payload(decode=True)
     return found if isinstance(found, bytes) else part.as_bytes()

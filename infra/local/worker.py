@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from redrive.blocks.errors import ApiUnavailable
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component, Program, Say
 from redrive.infra.local.folders import temporary_folder
@@ -38,6 +39,14 @@ class Worker(Component):
         return Record.read(self.settings).project
 
     def prepare(self) -> None:
+        try:
+            self._make_queues()
+        except httpx.HTTPError as error:
+            raise ApiUnavailable(
+                f"Prefect at {self.settings.api_url} refused to make work pool {POOL}: {error}"
+            ) from None
+
+    def _make_queues(self) -> None:
         with api(self.settings) as client:
             _ensure(client, "/work_pools/", {"name": POOL, "type": "process", "description": "Jobs of Redrive."})
             for queue, priority in QUEUES.items():
