@@ -56,6 +56,14 @@ BUILT_IN = (
         queue="high",
     ),
     JobType(
+        "dead-letter-review",
+        entrypoint="redrive.flows.dead_letters.dead_letter_review",
+        description="Open dead letters by cause; run it yourself and it asks what to do with them.",
+        policy=RetryPolicy(max_tries=3, backoff=(2, 30), timeout=3600, retry_until=None),
+        pool="ops",
+        schedules=(Schedule(cron="0 * * * *", timezone="UTC", parameters={"ask": False}),),
+    ),
+    JobType(
         "prune",
         entrypoint="redrive.flows.prune.prune",
         description="Housekeeping: finished runs and closed dead letters older than the retention are deleted.",

@@ -46,7 +46,7 @@ class StepKey(CachePolicy):
 class Step(Task[P, R]):
     """A task made by `step`."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]  # Prefect's overloads, without return_state
         return Task.__call__(self._in_this_attempt(), *args, **kwargs)
 
     def submit(self, *args: Any, **kwargs: Any) -> Any:

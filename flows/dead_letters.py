@@ -1,0 +1,193 @@
+"""The review of dead letters: what is broken, grouped by cause, published to Prefect's UI; on demand it asks for a decision.
+
+Danger: a suspended flow ends its process and begins anew when it is resumed; what must not happen twice stands in a step.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from prefect.logging import get_run_logger
+from prefect.states import Cancelled
+from pydantic import BaseModel, Field
+
+from redrive.blocks.errors import ParameterError, PermanentError
+from redrive.blocks.prefect_api import api
+from redrive.blocks.settings import settings
+from redrive.deployments.catalog import job_type
+from redrive.deployments.ledger import Filter, Group, Ledger
+from redrive.deployments.redrive import redrive_all
+from redrive.deployments.run_state import set_state
+from redrive.flows.job import job, step
+
+REVIEW = job_type("dead-letter-review")
+
+#: Causes in the table; more than this no person reads at once.
+SHOWN = 50
+#: Seconds an unanswered question stays open; the next review asks again.
+PATIENCE = 24 * 3600
+#: Dead letters that one decision redrives or discards at most.
+CAP = 10_000
+#: Characters of a sample message in the table.
+MESSAGE_WIDTH = 160
+
+
+class Act(StrEnum):
+    """What to do with dead letters."""
+
+    redrive = "redrive"
+    discard = "discard"
+    leave = "leave"
+
+
+class Decision(RunInput):
+    """What shall become of these dead letters?"""
+
+    who: str = Field(title="Who decides", description="Your name; it is kept in the history.", min_length=1)
+    act: Act = Field(Act.leave, title="Do what", description="Run them again, give them up, or leave them.")
+    fingerprint: str = Field(
+        "", title="Cause", description="Fingerprint from the table, or its first digits; empty for all."
+    )
+    job: str = Field("", title="Job type", description="Only of this job type; empty for all.")
+    pace: float = Field(5, gt=0, title="Pace", description="Jobs a second when they are run again.")
+    why: str = Field("", title="Why", description="Reason; it is kept in the history.")
+
+
+class Reviewed(BaseModel):
+    """What a review found and did."""
+
+    open: int
+    causes: int
+    act: Act = Act.leave
+    concerned: int = 0
+    who: str = ""
+
+    def summary(self) -> str:
+        found = f"{self.open} open dead letters of {self.causes} causes"
+        return found if self.act is Act.leave else f"{found}; {self.who} decided: {self.act} {self.concerned}"
+
+
+@job(REVIEW)
+def dead_letter_review(ask: bool = True) -> Reviewed:  # noqa: FBT001, FBT002  (a checkbox in Prefect's form)
+    """Show the open dead letters by cause and, if asked to, wait for a person's decision and carry it out.
+
+    Args:
+        ask: Suspend for a decision, which you give by resuming this run in Prefect's UI; scheduled reviews only report.
+    """
+    reviewed = publish()
+    if not ask or reviewed.open == 0:
+        get_run_logger().info(reviewed.summary())
+        return reviewed
+    withdraw_older()
+    # Typed as "or a coroutine": it is one only inside a running loop.
+    decision: Any = suspend_flow_run(
+        wait_for_input=Decision.with_initial_data(description=_question(reviewed)),
+        timeout=PATIENCE,
+        key="decision",
+    )
+    done = carry_out(decision.act, decision.fingerprint, decision.job, decision.pace, decision.who, decision.why)
+    reviewed = reviewed.model_copy(update={"act": Act(decision.act), "concerned": done, "who": decision.who})
+    get_run_logger().info(reviewed.summary())
+    return reviewed
+
+
+@step(REVIEW.policy)
+def publish() -> Reviewed:
+    """Publish the table and the summary as artifacts."""
+    with Ledger(settings().ledger_url()) as ledger:
+        ledger.migrate()
+        groups = [group.masked() for group in ledger.groups(Filter(status="open"), limit=SHOWN)]
+        total = ledger.count(Filter(status="open"))
+        samples = {group.fingerprint: ledger.get(group.sample_id).run_id for group in groups}
+    rows = [_row(group, str(samples[group.fingerprint])) for group in groups]
+    create_table_artifact(
+        key="dead-letters",
+        table=rows,
+        description=f"{total} open dead letters by cause, {datetime.now(UTC):%Y-%m-%d %H:%M}Z",
+    )
+    create_markdown_artifact(
+        key="dead-letter-summary", markdown=_summary(groups, total), description="Open dead letters"
+    )
+    return Reviewed(open=total, causes=len(groups))
+
+
+@step(REVIEW.policy, reuse=False)
+def withdraw_older() -> int:
+    """Cancel reviews that still wait for an answer, so that at most one question is open; returns how many."""
+    context = FlowRunContext.get()
+    me = context.flow_run.id if context and context.flow_run else None
+    waiting = api().read_flow_runs(
+        flow_filter=FlowFilter.model_validate({"name": {"any_": [REVIEW.name]}}),
+        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": ["PAUSED"]}}}),
+    )
+    others: list[FlowRun] = [run for run in waiting if run.id != me]
+    for run in others:
+        set_state(run.id, Cancelled(message="a newer review asks instead"), force=True)
+    return len(others)
+
+
+@step(REVIEW.policy)
+def carry_out(act: str, fingerprint: str, job: str, pace: float, who: str, why: str) -> int:
+    """Do what was decided; returns how many dead letters it concerned."""
+    if act == Act.leave:
+        return 0
+    asked = Filter(status="open", fingerprint=fingerprint.strip() or None, job=job.strip() or None)
+    logger = get_run_logger()
+    with Ledger(settings().ledger_url()) as ledger:
+        if act == Act.discard:
+            return ledger.discard_all(asked, who=who, why=why, at_most=CAP)
+        try:
+            batch = redrive_all(ledger, asked, who=who, why=why, rate=pace, at_most=CAP)
+        except ParameterError as error:
+            raise PermanentError(f"{who}'s decision could not be carried out: {error}") from error
+    for row, said in batch.failed:
+        logger.warning("dead letter %s stays: %s", row, said)
+    return batch.redriven
+
+
+def _row(group: Group, run_id: str) -> dict[str, Any]:
+    message = " ".join(group.message.split())
+    return {
+        "cause": group.fingerprint,
+        "count": group.open,
+        "error": group.error_type,
+        "message": message if len(message) <= MESSAGE_WIDTH else message[: MESSAGE_WIDTH - 1] + "…",
+        "job types": ", ".join(group.jobs),
+        "first seen": f"{group.first_seen:%Y-%m-%d %H:%M}Z",
+        "last seen": f"{group.last_seen:%Y-%m-%d %H:%M}Z",
+        "sample": f"[open run]({settings().ui_url}/runs/flow-run/{run_id})",
+    }
+
+
+def _summary(groups: list[Group], total: int) -> str:
+    if not groups:
+        return "## No open dead letters\n\nEvery accepted job completed, waits, runs, or was settled by a person."
+    lines = [f"## {total} open dead letters, {len(groups)} causes\n"]
+    for group in groups[:10]:
+        since = datetime.now(UTC) - group.first_seen
+        lines.append(
+            f"- **{group.open} × {group.error_type}** in {', '.join(group.jobs)}, for {_days(since)}: "
+            f"{' '.join(group.message.split())[:MESSAGE_WIDTH]}  \n  `redrive dead redrive --fingerprint {group.fingerprint} --rate 5/s`"
+        )
+    lines.append("\nTo decide here, run the deployment *dead-letter-review* and resume it with the form.")
+    return "\n".join(lines)
+
+
+def _question(reviewed: Reviewed) -> str:
+    return (
+        f"**{reviewed.open} open dead letters of {reviewed.causes} causes.** The table *dead-letters* among this run's artifacts "
+        "shows them. Choose what to do with one cause, one job type, or all of them."
+    )
+
+
+def _days(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    return f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} h" if hours >= 1 else f"{hours * 60:.0f} min"  # noqa: PLR2004
