@@ -11,14 +11,18 @@ from typing import Any
 
 import vl_convert
 
-from redrive.flows.report_pages.definition import Chart, Series
-from redrive.flows.report_pages.values import shown
+from redrive.flows.report_pages.definition import Chart, Series, Value
+from redrive.flows.report_pages.values import moment, shown
 from redrive.flows.report_pages.view import ReportView
 
 FONTS = Path(__file__).resolve().parent.parent / "templates" / "fonts"
 FONT = "Open Sans"
 #: Points up to which each has its own label.
 LABELLED = 16
+#: Labels of a time axis.
+TIME_LABELS = 8
+#: Days up to which a time axis names days, and up to which it names months.
+DAYS_LABELLED, MONTHS_LABELLED = 400, 5 * 366
 #: Colours that print well, keep apart for the colour-blind and carry no meaning of good and bad.
 COLORS = {
     "cool": "#2f6f9f",
@@ -53,7 +57,8 @@ def specification(chart: Chart, view: ReportView, *, width: int, height: int) ->
         "scale": {"paddingInner": 0.35, "paddingOuter": 0.2},
     }
     if not labelled:
-        x = {"field": "x", "type": "temporal", "axis": {**axis, "format": "%b %Y"}}
+        axis |= {"format": _time_format(values), "tickCount": TIME_LABELS, "labelFlush": False}
+        x = {"field": "x", "type": "temporal", "axis": axis}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": width,
@@ -63,12 +68,19 @@ def specification(chart: Chart, view: ReportView, *, width: int, height: int) ->
         "background": None,
         "data": {"values": rows},
         "encoding": {"x": x},
-        "layer": [_layer(series, chart) for series in chart.series],
+        "layer": [_layer(series, chart, dots=labelled) for series in chart.series],
         "config": _CONFIG,
     }
 
 
-def _layer(series: Series, chart: Chart) -> dict[str, Any]:
+def _time_format(values: list[Value]) -> str:
+    """How a time axis is labelled: days within a year or so, months within some years, else years."""
+    times = [when for value in values if (when := moment(value)) is not None]
+    days = (max(times) - min(times)).days if times else 0
+    return "%-d %b" if days <= DAYS_LABELLED else "%b %Y" if days <= MONTHS_LABELLED else "%Y"
+
+
+def _layer(series: Series, chart: Chart, *, dots: bool) -> dict[str, Any]:
     colors = {"domain": [s.name for s in chart.series], "range": [COLORS[s.color] for s in chart.series]}
     legend = (
         {"title": None, "orient": "top", "symbolType": "square", "symbolSize": 90, "offset": 6}
@@ -76,7 +88,7 @@ def _layer(series: Series, chart: Chart) -> dict[str, Any]:
         else None
     )
     return {
-        "mark": _MARKS[series.kind],
+        "mark": {**_MARKS[series.kind], **({"point": {"size": 26}} if dots and series.kind == "line" else {})},
         "encoding": {
             "y": {
                 "field": series.column,
@@ -90,7 +102,7 @@ def _layer(series: Series, chart: Chart) -> dict[str, Any]:
 
 
 _MARKS: dict[str, dict[str, Any]] = {
-    "line": {"type": "line", "strokeWidth": 2.4, "point": {"size": 26}},
+    "line": {"type": "line", "strokeWidth": 2.4},
     "dashed": {"type": "line", "strokeWidth": 1.6, "strokeDash": [4, 3]},
     "bar": {"type": "bar", "cornerRadiusEnd": 1.5},
     "tick": {"type": "tick", "opacity": 1, "thickness": 2.2, "bandSize": 22},
