@@ -38,7 +38,6 @@ class PrefectServer(Component):
             # Address and port are in the environment.
             (sys.executable, "-P", "-m", "prefect", "server", "start"),
             {**client_environment(self.settings), **_server(self.settings)},
-            _TUNING,
         )
 
     def healthy(self) -> bool:
@@ -48,14 +47,6 @@ class PrefectServer(Component):
                 return all(client.get(path, timeout=PATIENCE).is_success for path in ("/health", "/ready"))
         except httpx.HTTPError:
             return False
-
-
-#: An idle server should idle; none of these delays a job. Given ones of the environment win.
-_TUNING = {
-    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "15",
-    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "15",
-    "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "15",
-}
 
 
 def _server(settings: Settings) -> dict[str, str]:

@@ -61,9 +61,8 @@ class Worker(Component):
             import_module(_REGISTER).register(self.settings, say)
 
     def program(self) -> Program:
-        temporary_folder(self.settings).mkdir(
-            mode=0o700, exist_ok=True
-        )  # long idle ones get cleaned away by the system
+        # Made by `up`; systems clean old temporary folders away.
+        temporary_folder(self.settings).mkdir(mode=0o700, exist_ok=True)
         # A new name at each start: a run labelled with an old one is known to have lost its worker.
         name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         _name_file(self.settings).write_text(f"{os.getpid()} {name}")
