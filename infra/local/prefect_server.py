@@ -8,7 +8,8 @@ import sys
 import httpx
 
 from redrive.blocks.settings import Settings
-from redrive.infra.local.component import Component, Program
+from redrive.infra.local import registration
+from redrive.infra.local.component import Component, Program, Say
 from redrive.infra.local.prefect_client import PATIENCE, api, client_environment
 
 
@@ -32,6 +33,9 @@ class PrefectServer(Component):
         self.settings.auth_file.parent.mkdir(mode=0o700, exist_ok=True)
         self.settings.auth_file.touch(mode=0o600)
         self.settings.auth_file.write_text(wanted + "\n")
+
+    def meanwhile(self, say: Say) -> None:  # noqa: ARG002  (nothing to tell)
+        registration.load(self.settings)
 
     def program(self) -> Program:
         return Program(

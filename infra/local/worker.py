@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import secrets
 import socket
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import httpx
@@ -15,6 +13,7 @@ import psutil
 
 from redrive.blocks.errors import ApiUnavailable
 from redrive.blocks.settings import Settings
+from redrive.infra.local import registration
 from redrive.infra.local.component import Component, Program, Say
 from redrive.infra.local.folders import temporary_folder
 from redrive.infra.local.prefect_client import PATIENCE, api, client_environment
@@ -23,7 +22,6 @@ from redrive.infra.local.record import Record
 POOL = "jobs"
 #: Queue and its priority: 1 is served first.
 QUEUES = {"high": 1, "default": 2, "low": 3}
-_REGISTER = "redrive.deployments.register"
 _CONFLICT = 409
 
 
@@ -56,9 +54,7 @@ class Worker(Component):
 
     def meanwhile(self, say: Say) -> None:
         """Register the deployments while the worker's interpreter starts."""
-        if importlib.util.find_spec(_REGISTER) is not None:
-            sys.path.insert(0, str(self.folder))  # job types of the project's own
-            import_module(_REGISTER).register(self.settings, say)
+        registration.register(self.settings, say)
 
     def program(self) -> Program:
         # Made by `up`; systems clean old temporary folders away.

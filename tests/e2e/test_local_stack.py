@@ -17,12 +17,13 @@ import psycopg
 import pytest
 import redis
 
+from redrive.infra.local.components import TABLE
 from redrive.infra.local.prefect_client import api
 from tests.support.stack import LocalStack
 
 pytestmark = pytest.mark.stack
 
-COMPONENTS = ["postgres", "valkey", "mail", "prefect", "worker"]
+COMPONENTS = list(TABLE)
 
 
 def test_status_of_a_running_stack_names_every_component_as_healthy(stack: LocalStack):
@@ -225,7 +226,8 @@ def test_servers_of_ones_own_replace_the_embedded_ones(stack: LocalStack, tmp_pa
         other.start()
 
         states = {one["name"]: one["state"] for one in other.status()["components"]}
-        assert states == dict.fromkeys(["postgres", "valkey", "mail", "prefect"], "external") | {"worker": "running"}
+        replaced = ["postgres", "valkey", "mail", "prefect"]
+        assert states == dict.fromkeys(TABLE, "running") | dict.fromkeys(replaced, "external")
         assert other.status()["healthy"]
     finally:
         other.stop()

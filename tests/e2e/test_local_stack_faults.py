@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import redis
 
+from redrive.infra.local.components import TABLE
 from redrive.infra.local.prefect_client import api
 from tests.support.stack import LocalStack
 from tests.support.waiting import wait_until
@@ -25,7 +26,7 @@ def running(own_stack: LocalStack) -> LocalStack:
     return own_stack
 
 
-@pytest.mark.parametrize("name", ["postgres", "valkey", "mail", "prefect", "worker"])
+@pytest.mark.parametrize("name", list(TABLE))
 def test_a_killed_component_comes_back_by_itself(running: LocalStack, name: str):
     pid = running.kill(name)
 
@@ -35,7 +36,7 @@ def test_a_killed_component_comes_back_by_itself(running: LocalStack, name: str)
     assert back["restarts"] >= 1
 
 
-@pytest.mark.parametrize("name", ["postgres", "valkey", "mail", "prefect", "worker"])
+@pytest.mark.parametrize("name", list(TABLE))
 def test_up_after_a_killed_component_works_at_once(running: LocalStack, name: str):
     running.kill(name)
 
