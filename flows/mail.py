@@ -6,6 +6,7 @@ asked for again, in a step of their own.
 
 import json
 from datetime import UTC, datetime
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def mail(
     waiting = letter.recipients
     while waiting:
         delivery = deliver(letter, waiting, server)
-        waiting = tuple(recipient for recipient in waiting if any(refused in recipient for refused in delivery.refused))
+        waiting = tuple(recipient for recipient in waiting if parseaddr(recipient)[1] in delivery.refused)
     return MailResult(
         message_id=letter.message_id,
         subject=letter.subject,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import site
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,9 @@ from redrive.flows.document_text import reader
 
 #: Seconds one document may take; a 1,000-page PDF takes about 2.
 WALL_LIMIT = 90
+
+#: What an interpreter needs to find the same packages as ours.
+_IMPORTS = ("PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
 
 #: Signals by which the kernel or the C library ends a process that broke its limits or its memory: the document's fault.
 _AT_FAULT = {
@@ -55,10 +59,11 @@ def extracted(path: Path, mime: str, *, wall_limit: float = WALL_LIMIT) -> Itera
 def _run(arguments: list[str], private: Path, name: str, wall_limit: float) -> None:
     # Only what an interpreter needs: the job's environment holds secrets, and the document is hostile.
     environment = {"TMPDIR": str(private), "HOME": str(private), "LANG": "C.UTF-8", "RAYON_NUM_THREADS": "1"}
-    environment |= {key: os.environ[key] for key in ("PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH") if key in os.environ}
+    environment["PYTHONUSERBASE"] = site.getuserbase()
+    environment |= {key: os.environ[key] for key in _IMPORTS if key in os.environ}
     try:
         done = subprocess.run(
-            [sys.executable, "-s", "-P", "-m", reader.__name__, *arguments],
+            [sys.executable, "-P", "-m", reader.__name__, *arguments],
             env=environment,
             cwd=private,
             stdin=subprocess.DEVNULL,

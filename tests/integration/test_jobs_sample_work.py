@@ -118,6 +118,19 @@ def test_recipient_refused_for_a_moment_gets_the_same_mail_alone(outputs: Path, 
     assert {str(one.mail["To"]) for one in sink.received} == {"a@x.org, B <b@x.org>"}
 
 
+def test_only_the_refused_of_two_alike_addresses_is_asked_again(outputs: Path, sink: Sink):
+    sink.refusals = {"a@x.org": ["450 greylisted"]}
+    mail(to=["aa@x.org", "a@x.org"], data=None, values=VALUES, attachments=[])
+    assert [one.recipients for one in sink.received] == [["aa@x.org"], ["a@x.org"]]
+
+
+def test_document_without_text_is_stored_and_flagged(outputs: Path, tmp_path: Path):
+    (tmp_path / "scan.txt").write_text("  \n")
+    result = documents(source=str(tmp_path))
+    assert result.documents[0].empty
+    assert result.summary().endswith("; no text in scan.txt")
+
+
 def test_recipient_refused_for_good_fails_the_job_and_is_named(outputs: Path, sink: Sink):
     sink.refusals = {"b@x.org": ["550 no such user", "550 no such user"]}
     with pytest.raises(PermanentError, match=r"refuses b@x\.org \(550 no such user\): correct the address"):
