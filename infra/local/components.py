@@ -15,6 +15,9 @@ TABLE = {
     "valkey": "redrive.infra.local.valkey:Valkey",
     "mail": "redrive.infra.local.mail:Mail",
     "prefect": "redrive.infra.local.prefect_server:PrefectServer",
+    "ops-worker": "redrive.infra.local.worker:OpsWorker",
+    "keeper": "redrive.infra.local.keeper:Keeper",
+    # Last, as registering the deployments happens while it starts; and jobs are the first thing to stop.
     "worker": "redrive.infra.local.worker:Worker",
 }
 

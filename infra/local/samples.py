@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 PATIENCE = 180.0
 
 
-class SampleFailed(RedriveError):
+class SampleFailed(RedriveError):  # noqa: N818  (reads as what happened)
     """A sample job did not complete."""
 
 
@@ -70,8 +70,8 @@ def run_samples(settings: Settings, say: Say) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for job in ("sync", "reports", "mail"):
         say(f"  {job:<10} waiting for a free slot and running ...")
-        outcomes.append(_ended(job, enqueue(job).id, settings, say))
-    outcomes.append(_ended("documents", beside.id, settings, say))
+        outcomes.append(_ended(job, enqueue(job).id, say))
+    outcomes.append(_ended("documents", beside.id, say))
     say(f"four sample jobs {time.monotonic() - began:.1f} s")
     if failed := [one for one in outcomes if not one.completed]:
         raise SampleFailed(
@@ -81,16 +81,16 @@ def run_samples(settings: Settings, say: Say) -> list[Outcome]:
     return outcomes
 
 
-def _ended(job: str, run_id: UUID, settings: Settings, say: Say) -> Outcome:
+def _ended(job: str, run_id: UUID, say: Say) -> Outcome:
     run = wait_for(run_id, timeout=PATIENCE)
-    outcome = _outcome(job, run, settings)
+    outcome = _outcome(job, run)
     say(f"  {outcome.job:<10} {outcome.state:<10} {outcome.seconds:5.1f} s  {outcome.summary}")
     for output in outcome.outputs:
         say(f"  {'':<10} {'':<10} {'':>7}  {output}")
     return outcome
 
 
-def _outcome(job: str, run: FlowRun, settings: Settings) -> Outcome:
+def _outcome(job: str, run: FlowRun) -> Outcome:
     state = run.state
     seconds = run.total_run_time.total_seconds()
     if state is None or not state.is_completed():
@@ -103,11 +103,11 @@ def _outcome(job: str, run: FlowRun, settings: Settings) -> Outcome:
         state.name or "Completed",
         seconds,
         result.summary(),
-        tuple(_shown(output, settings) for output in result.outputs),
+        tuple(_shown(output) for output in result.outputs),
     )
 
 
-def _shown(output: str, settings: Settings) -> str:
+def _shown(output: str) -> str:
     """A path from where the person stands, if it lies below."""
     try:
         return str(Path(output).relative_to(Path.cwd()))

@@ -1,4 +1,4 @@
-"""The worker that runs the jobs, and what it needs in Prefect: the work pool, its queues and the deployments."""
+"""The workers that run the jobs and the housekeeping, and what they need in Prefect: work pools, queues and deployments."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import secrets
 import socket
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import psutil
 
 from redrive.blocks.errors import ApiUnavailable
 from redrive.blocks.settings import Settings
+from redrive.flows.keeper.processes import note_worker
 from redrive.infra.local import registration
 from redrive.infra.local.component import Component, Program, Say
 from redrive.infra.local.folders import temporary_folder
 from redrive.infra.local.prefect_client import PATIENCE, api, client_environment
+from redrive.infra.local.project import import_path
 from redrive.infra.local.record import Record
 
-POOL = "jobs"
 #: Queue and its priority: 1 is served first.
 QUEUES = {"high": 1, "default": 2, "low": 3}
 _CONFLICT = 409
@@ -27,6 +29,7 @@ _CONFLICT = 409
 
 class Worker(Component):
     name = "worker"
+    pool: ClassVar[str] = "jobs"
     needs = ("postgres", "valkey", "mail", "prefect")
     start_seconds = 10
     # Its jobs are told to stop, and it reports them.
@@ -41,16 +44,23 @@ class Worker(Component):
             self._make_queues()
         except httpx.HTTPError as error:
             raise ApiUnavailable(
-                f"Prefect at {self.settings.api_url} refused to make work pool {POOL}: {error}"
+                f"Prefect at {self.settings.api_url} refused to make work pool {self.pool}: {error}"
             ) from None
 
     def _make_queues(self) -> None:
         with api(self.settings) as client:
-            _ensure(client, "/work_pools/", {"name": POOL, "type": "process", "description": "Jobs of Redrive."})
+            _ensure(client, "/work_pools/", {"name": self.pool, "type": "process"})
             for queue, priority in QUEUES.items():
                 wanted = {"name": queue, "priority": priority}
-                if not _ensure(client, f"/work_pools/{POOL}/queues", wanted):
-                    client.patch(f"/work_pools/{POOL}/queues/{queue}", json={"priority": priority}).raise_for_status()
+                if not _ensure(client, f"/work_pools/{self.pool}/queues", wanted):
+                    client.patch(
+                        f"/work_pools/{self.pool}/queues/{queue}", json={"priority": priority}
+                    ).raise_for_status()
+
+    @property
+    def slots(self) -> int:
+        """How many jobs it runs at once."""
+        return self.settings.slots
 
     def meanwhile(self, say: Say) -> None:
         """Register the deployments while the worker's interpreter starts."""
@@ -61,11 +71,12 @@ class Worker(Component):
         temporary_folder(self.settings).mkdir(mode=0o700, exist_ok=True)
         # A new name at each start: a run labelled with an old one is known to have lost its worker.
         name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        _name_file(self.settings).write_text(f"{os.getpid()} {name}")
+        self._name_file.write_text(f"{os.getpid()} {name}")
+        note_worker(self.settings, name)
         return Program(
             (
                 sys.executable, "-P", "-m", "prefect", "worker", "start",
-                "--pool", POOL, "--type", "process", "--limit", str(self.settings.slots), "--name", name,
+                "--pool", self.pool, "--type", "process", "--limit", str(self.slots), "--name", name,
             ),
             {**client_environment(self.settings), **_job_environment(self.settings, self.folder)},
             _TUNING,
@@ -73,17 +84,43 @@ class Worker(Component):
 
     def healthy(self) -> bool:
         try:
-            pid, name = _name_file(self.settings).read_text().split()
+            pid, name = self._name_file.read_text().split()
             if not psutil.pid_exists(int(pid)):
                 return False  # the server calls a worker online for a minute after its end
             with api(self.settings) as client:
                 wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
-                answer = client.post(f"/work_pools/{POOL}/workers/filter", json=wanted, timeout=PATIENCE)
+                answer = client.post(f"/work_pools/{self.pool}/workers/filter", json=wanted, timeout=PATIENCE)
                 answer.raise_for_status()
                 return any(worker["name"] == name for worker in answer.json())
         except (FileNotFoundError, ValueError, httpx.HTTPError):
             return False
 
+    @property
+    def _name_file(self) -> Path:
+        """Holds the process id and the name of the latest worker."""
+        return self.settings.home / "run" / f"{self.name}.name"
+
+
+class OpsWorker(Worker):
+    """Runs the housekeeping: reviews of dead letters, pruning."""
+
+    name = "ops-worker"
+    pool = "ops"
+
+    @property
+    def slots(self) -> int:
+        return OPS_SLOTS
+
+    def _make_queues(self) -> None:
+        with api(self.settings) as client:
+            _ensure(client, "/work_pools/", {"name": self.pool, "type": "process"})
+
+    def meanwhile(self, say: Say) -> None:
+        """The worker of the jobs registers everything."""
+
+
+#: A review and a pruning may run side by side.
+OPS_SLOTS = 2
 
 #: Prompt pick-up for little idle cost. Given ones of the environment win.
 _TUNING = {
@@ -97,17 +134,11 @@ _TUNING = {
 
 
 def _job_environment(settings: Settings, project: Path) -> dict[str, str]:
-    path = [str(project), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         "TMPDIR": str(temporary_folder(settings)),
-        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONPATH": import_path(project),
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(settings.home / "results"),
     }
-
-
-def _name_file(settings: Settings) -> Path:
-    """Holds the process id and the name of the latest worker."""
-    return settings.home / "run" / "worker.name"
 
 
 def _ensure(client: httpx.Client, path: str, wanted: dict[str, object]) -> bool:

@@ -68,7 +68,7 @@ class LocalStack:
     def begin(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
         """Start a command of the stack and do not wait."""
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "redrive.infra.local.cli", *arguments],
+            [sys.executable, "-P", "-m", "redrive.deployments.cli", *arguments],
             cwd=self.project,
             env=self.env | more,
             text=True,
