@@ -9,7 +9,6 @@ import difflib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -141,7 +140,8 @@ class Settings(BaseModel):
         inside = self.home / "run"
         if len(os.fsencode(inside)) <= SOCKET_FOLDER_LIMIT:
             return inside
-        return Path(tempfile.gettempdir()) / f"redrive-{os.getuid()}-{self.stack_id}"
+        # Not the TMPDIR of whoever asks: all must find the same folder.
+        return Path("/tmp") / f"redrive-{os.getuid()}-{self.stack_id}"  # noqa: S108  (0700, and `up` checks whose it is)
 
     @property
     def samples(self) -> Path:

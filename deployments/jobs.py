@@ -19,6 +19,7 @@ from prefect.states import AwaitingRetry, Cancelled, Cancelling, Scheduled
 from redrive.blocks.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.masking import mask
 from redrive.blocks.prefect_api import api, reachable
+from redrive.deployments.failure_report import reports_of
 from redrive.deployments.job_type import QUEUES
 from redrive.deployments.run_labels import CRASHES, DEAD_LETTER, TRIES
 
@@ -62,9 +63,11 @@ class Job:
     key: str | None
     worker: str | None
     parameters: dict[str, Any]
+    #: Why it is dead, as the job itself said.
+    error: str | None = None
 
     @classmethod
-    def of(cls, run: FlowRun, job: str) -> Job:
+    def of(cls, run: FlowRun, job: str, error: str | None = None) -> Job:
         """Of a flow run; secrets in its parameters are masked."""
         state = run.state
         due = state.state_details.scheduled_time if state and state.is_scheduled() else run.expected_start_time
@@ -84,6 +87,7 @@ class Job:
             key=run.idempotency_key,
             worker=str(run.labels.get("prefect.worker.name") or "") or None,
             parameters=mask(run.parameters),
+            error=error,
         )
 
 
@@ -155,7 +159,11 @@ def show_job(reference: str | UUID) -> tuple[Job, list[State[Any]]]:
     with reachable():
         ((_, name),) = _named([run])
         history = api().read_flow_run_states(run.id)
-        return Job.of(run, name), sorted(history, key=lambda state: state.timestamp or datetime.min.replace(tzinfo=UTC))
+        report = reports_of([run.id]).get(run.id) if run.state is not None and run.state.is_failed() else None
+        error = f"{report.error_type}: {report.message}" if report else None
+        return Job.of(run, name, error), sorted(
+            history, key=lambda state: state.timestamp or datetime.min.replace(tzinfo=UTC)
+        )
 
 
 def cancel_job(reference: str | UUID) -> Job:

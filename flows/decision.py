@@ -10,7 +10,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from redrive.blocks.errors import Snooze
+from redrive.blocks.masking import mask_text
 from redrive.blocks.retry import RetryPolicy
+
+#: Characters of a permanent error that a state message carries.
+SENTENCE = 500
 
 Reason = Literal["tries", "permanent", "deadline", "crash"]
 
@@ -52,7 +56,10 @@ def after_failure(
         why = f": {error.why}" if error.why else ""
         return RetryAt(at=at, tries=tries, message=f"snoozed; next at {clock(at)}{why}")
     if policy.is_permanent(error):
-        return Bury(reason="permanent", tries=tries, message=f"dead letter: permanent error, not tried again ({name})")
+        # What is permanent is for a person to mend, so the sentence itself belongs where that person looks first.
+        said = " ".join(mask_text(str(error)).split())[:SENTENCE]
+        message = f"dead letter: permanent error, not tried again ({name})" + (f": {said}" if said else "")
+        return Bury(reason="permanent", tries=tries, message=message)
     if tries >= policy.max_tries:
         return Bury(
             reason="tries", tries=tries, message=f"dead letter: {tries} of {policy.max_tries} tries failed ({name})"

@@ -35,6 +35,7 @@ from redrive.flows.decision import Bury, RetryAt, after_failure
 from redrive.flows.failure_report import report_failure
 from redrive.flows.listeners import on_failed, on_finished, on_started, tell
 from redrive.flows.prefect_private import propose
+from redrive.flows.signature import speak_for
 from redrive.flows.step import step
 
 __all__ = ["current_job", "job", "on_failed", "on_finished", "on_started", "step"]
@@ -53,6 +54,7 @@ def job(job_type: JobType, **options: Any) -> Callable[[Callable[P, R]], Flow[P,
 
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
         run = _async_body(job_type, function) if inspect.iscoroutinefunction(function) else _body(job_type, function)
+        speak_for(run, function)
         return Flow(
             fn=run,
             **{

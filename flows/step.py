@@ -22,6 +22,7 @@ from prefect.context import TaskRunContext
 from redrive.blocks.errors import PermanentError, Snooze
 from redrive.blocks.retry import RetryPolicy
 from redrive.flows.attempt import current_attempt
+from redrive.flows.signature import speak_for
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,8 +84,10 @@ def step(
     declared = policy or RetryPolicy()
 
     def decorate(function: Callable[P, R]) -> Step[P, R]:
+        run = _noting(function)
+        speak_for(run, function)
         return Step(
-            fn=_noting(function),
+            fn=run,
             name=name or getattr(function, "__name__", "step"),
             persist_result=reuse,
             cache_policy=StepKey() if reuse else NO_CACHE,

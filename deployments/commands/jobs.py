@@ -81,6 +81,7 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
     out.print(f"[b]{job.job}[/b] job [b]{job.name}[/b] ({job.id})")
     for label, value in (
         ("state", f"{job.state}{f': {job.message}' if job.message else ''}"),
+        ("error", job.error),
         ("queue", job.queue),
         ("key", job.key),
         ("due", ago(job.due)),

@@ -16,9 +16,9 @@ from typing import Any
 from uuid import UUID
 
 from redrive.blocks.prefect_api import api
+from redrive.deployments.failure_report import FailureReport, reports_of
 from redrive.deployments.ledger import Buried, Death, Ledger, Outcome
 from redrive.deployments.run_labels import FIRST_FAILURE, moment
-from redrive.flows.failure_report import FailureReport
 from redrive.flows.keeper.runs import Run, pages
 
 CURSOR = "collected"
@@ -75,8 +75,8 @@ class Collector:
         new = [run for run in dead if run.state_id not in known]
         if not new:
             return []
-        reports = _reports([run.id for run in new])
-        deaths = [death(run, reports.get(run.id) or _without_report(run)) for run in new]
+        reports = reports_of([run.id for run in new])
+        deaths = [death(run, _reported(reports[run.id]) if run.id in reports else _without_report(run)) for run in new]
         return [one for one in self._ledger.bury_all(deaths) if one.outcome is not Outcome.KNOWN]
 
 
@@ -106,25 +106,14 @@ def death(run: Run, why: Why) -> Death:
     )
 
 
-def _reports(run_ids: Sequence[UUID]) -> dict[UUID, Why]:
-    """The newest failure report of each run that left one."""
-    body = {
-        "artifacts": {"flow_run_id": {"any_": [str(one) for one in run_ids]}, "type": {"any_": ["markdown"]}},
-        "sort": "CREATED_DESC",
-        "limit": 200,
-    }
-    found: dict[UUID, Why] = {}
-    for artifact in api().request("POST", "/artifacts/filter", json=body).json():
-        report = FailureReport.from_markdown(str(artifact.get("data") or ""))
-        if report is not None and report.run_id not in found:
-            found[report.run_id] = Why(
-                error_type=report.error_type,
-                message=report.message,
-                reason=report.reason,
-                traceback=report.traceback,
-                step=report.step,
-            )
-    return found
+def _reported(report: FailureReport) -> Why:
+    return Why(
+        error_type=report.error_type,
+        message=report.message,
+        reason=report.reason,
+        traceback=report.traceback,
+        step=report.step,
+    )
 
 
 def _without_report(run: Run) -> Why:

@@ -5,12 +5,14 @@ Exit codes: see `Exit`. Other programs script against them.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from enum import IntEnum
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from pydantic import TypeAdapter
 
 from redrive.blocks.errors import RedriveError
@@ -36,9 +38,47 @@ app.command(mail)
 
 
 @app.command
-def up() -> None:
-    """Start the local stack; return when all of it is healthy. Safe to repeat."""
+def up(*, samples: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Start the local stack; return when all of it is healthy. Safe to repeat.
+
+    Parameters
+    ----------
+    samples
+        Then run the four sample jobs on the sample inputs and show what came out.
+    """
     stack.up(current(), _say)
+    if samples:
+        _run_samples()
+    _say(_welcome())
+
+
+def _run_samples() -> None:
+    settings = current()
+    os.environ.update(client_environment(settings))
+    os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"] = str(settings.home / "results")
+    from redrive.infra.local.samples import run_samples  # noqa: PLC0415  (Prefect's import, when it is needed)
+
+    run_samples(_say)
+
+
+def _welcome() -> str:
+    settings = current()
+    lines = ["", f"Prefect UI  {settings.ui_url}"]
+    if not settings.external_api_url and settings.auth_string():
+        lines.append(f"            log in with the text in {_near(settings.auth_file)}")
+    lines += [
+        'commands    redrive jobs list, redrive dead groups, redrive mail list, redrive status; eval "$(redrive env)" for prefect\'s own',
+        f"data        {_near(settings.home)}",
+    ]
+    return "\n".join(lines)
+
+
+def _near(path: Path) -> str:
+    """A path from where the person stands, if it lies below."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 @app.command

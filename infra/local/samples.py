@@ -1,15 +1,13 @@
 """The sample work of `make up`: real inputs, four jobs, and what came out of them.
 
-Danger: sample files that a person changed or removed stay so; they are copied only where the folder is missing.
+Danger: the report needs what sync wrote, and the mail what the report made, so they run one after another.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,7 +15,6 @@ from uuid import UUID
 from prefect.client.schemas.objects import FlowRun
 
 from redrive.blocks.errors import RedriveError
-from redrive.blocks.settings import Settings
 from redrive.deployments.enqueue import enqueue, wait_for
 
 Say = Callable[[str], None]
@@ -46,25 +43,12 @@ class Outcome:
         return self.state == "Completed"
 
 
-def copy_samples(settings: Settings) -> None:
-    """Put the sample inputs into REDRIVE_HOME, once."""
-    if settings.samples.exists():
-        return
-    with as_file(files("redrive.flows") / "samples") as ours:
-        # Copied beside and renamed, so that a copy that was cut off is never taken for a whole one.
-        partial = settings.samples.with_name("samples.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(ours, partial, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
-        partial.rename(settings.samples)
-
-
-def run_samples(settings: Settings, say: Say) -> list[Outcome]:
+def run_samples(say: Say) -> list[Outcome]:
     """Run documents beside sync, report and mail, one after another; says each job's outcome as it comes.
 
     Raises:
         SampleFailed: after all of them, if one did not complete.
     """
-    copy_samples(settings)
     began = time.monotonic()
     beside = enqueue("documents")
     outcomes: list[Outcome] = []

@@ -15,6 +15,7 @@ from redrive.infra.local.folders import clear_temporary, make_folders, only_one
 from redrive.infra.local.marks import end_leftovers
 from redrive.infra.local.ports import check_ports
 from redrive.infra.local.record import Record
+from redrive.infra.local.sample_files import copy_samples
 from redrive.infra.local.supervisor import UP, Supervisor
 
 #: Seconds between two looks at components that start.
@@ -31,6 +32,7 @@ def up(settings: Settings, say: Say) -> None:
     """
     began = time.monotonic()
     make_folders(settings)
+    copy_samples(settings)
     with only_one(settings, say):
         parts = components(settings)
         external = [part for part in parts if part.is_external]

@@ -87,7 +87,8 @@ def test_permanent_error_is_tried_once(job_stack: JobStack) -> None:
     end = wait_for(enqueue("test-permanent", {"folder": str(folder)}).id, timeout=PATIENCE)
 
     assert end.state is not None
-    assert end.state.message == "dead letter: permanent error, not tried again (PermanentError)"
+    said = "dead letter: permanent error, not tried again (PermanentError): this address does not exist"
+    assert end.state.message == said
     assert len(effects(folder, "permanent")) == 1
 
 

@@ -38,11 +38,11 @@ def run(policy: RetryPolicy, error: Exception, took: float = 0) -> tuple[list[fl
     [
         ("list", OSError("down"), [1, 5], "dead letter: 3 of 3 tries failed (OSError)"),
         ("list", TimeoutError("slow"), [1, 5], "dead letter: 3 of 3 tries failed (TimeoutError)"),
-        ("list", PermanentError("no"), [], "dead letter: permanent error, not tried again (PermanentError)"),
+        ("list", PermanentError("no"), [], "dead letter: permanent error, not tried again (PermanentError): no"),
         ("exponential", OSError("down"), [2, 6, 10], "dead letter: 4 of 4 tries failed (OSError)"),
         ("once", OSError("down"), [], "dead letter: 1 of 1 tries failed (OSError)"),
         ("deadline", OSError("down"), [10], "dead letter: deadline passed, 2 of 9 tries failed in 15 s (OSError)"),
-        ("choosy", ValueError("bad"), [], "dead letter: permanent error, not tried again (ValueError)"),
+        ("choosy", ValueError("bad"), [], "dead letter: permanent error, not tried again (ValueError): bad"),
         ("choosy", OSError("down"), [1, 5], "dead letter: 3 of 3 tries failed (OSError)"),
     ],
 )

@@ -1,0 +1,75 @@
+"""The report a dead job leaves on its run: error, traceback and tries, for the operator in Prefect's UI and for the keeper.
+
+Danger: it travels as a comment in the Markdown of an artifact; programs of another version must be able to read it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from redrive.blocks.prefect_api import api
+
+#: Type of the artifact: Prefect's UI renders it on the run's page.
+ARTIFACT_TYPE = "markdown"
+#: Marks our artifact among others of the run.
+MARK = "redrive.failure"
+#: Keeps a `-->` in a message from ending the comment; JSON reads it back.
+GREATER = "\\u003e"
+#: Characters of a traceback that are kept, from its end, where the cause stands.
+TRACEBACK_LIMIT = 20_000
+MESSAGE_LIMIT = 4_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureReport:
+    """What is known of one final failure."""
+
+    run_id: UUID
+    error_type: str
+    message: str
+    traceback: str
+    step: str | None
+    reason: str
+    tries: int
+
+    def as_comment(self) -> str:
+        """The report for programs: in Markdown a comment is not shown. Prefect cuts an artifact's metadata at 500 characters."""
+        text = json.dumps({**asdict(self), "run_id": str(self.run_id)})
+        return f"<!-- {MARK} {text.replace('>', GREATER)} -->"
+
+    @classmethod
+    def from_markdown(cls, text: str) -> FailureReport | None:
+        """The report in an artifact's text; None if there is none or it was written by another version."""
+        found = re.search(rf"<!-- {re.escape(MARK)} (\{{.*\}}) -->", text)
+        try:
+            values = json.loads(found[1]) if found else None
+            return cls(**{**values, "run_id": UUID(values["run_id"])}) if values else None
+        except (json.JSONDecodeError, TypeError, KeyError, ValueError):
+            return None
+
+    def markdown(self, said: str) -> str:
+        where = f"In step **{self.step}**." if self.step else "In the job's own code, outside of its steps."
+        return (
+            f"## {said}\n\n**{self.error_type}**: {self.message}\n\n{where}\n\n```text\n{self.traceback}\n```\n\n"
+            f"See it with `redrive dead show {self.run_id}`; when the cause is mended, `redrive dead redrive {self.run_id}`.\n\n"
+            f"{self.as_comment()}"
+        )
+
+
+def reports_of(run_ids: Sequence[UUID]) -> dict[UUID, FailureReport]:
+    """The newest failure report of each run that left one; at most 200 runs."""
+    body = {
+        "artifacts": {"flow_run_id": {"any_": [str(one) for one in run_ids]}, "type": {"any_": [ARTIFACT_TYPE]}},
+        "sort": "CREATED_DESC",
+        "limit": 200,
+    }
+    found: dict[UUID, FailureReport] = {}
+    for artifact in api().request("POST", "/artifacts/filter", json=body).json():
+        report = FailureReport.from_markdown(str(artifact.get("data") or ""))
+        if report is not None:
+            found.setdefault(report.run_id, report)
+    return found
