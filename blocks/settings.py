@@ -117,7 +117,7 @@ class Settings(BaseModel):
             return None
         try:
             return self.auth_file.read_text().strip() or None
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     @property

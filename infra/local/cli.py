@@ -1,6 +1,6 @@
 """The commands of the local stack: `up`, `down`, `status`, `env`, `mail list`, `mail show`.
 
-Exit codes: see `Exit`. Other programs script against them.
+Exit codes: see `redrive.deployments.exit_codes`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,20 +16,11 @@ from pydantic import TypeAdapter
 
 from redrive.blocks.errors import RedriveError
 from redrive.blocks.settings import settings as current
+from redrive.deployments.exit_codes import ExitCode, exit_code_of
 from redrive.infra.local import maildir, stack
 from redrive.infra.local.prefect_client import client_environment
 from redrive.infra.local.status import StackStatus
 from redrive.infra.local.status import status as ask
-
-
-class Exit(IntEnum):
-    """What the commands' exit codes mean."""
-
-    OK = 0
-    ERROR = 1
-    #: `status`: not everything is healthy.
-    UNHEALTHY = 3
-
 
 app = App(name="redrive", help="The local stack.")
 mail = App(name="mail", help="Read what the local mail server kept.")
@@ -98,7 +88,7 @@ def status(*, json: bool = False) -> int:
     """
     found = ask(current())
     _say(found.model_dump_json(indent=2) if json else _table(found))
-    return Exit.OK if found.healthy else Exit.UNHEALTHY
+    return ExitCode.OK if found.healthy else ExitCode.UNHEALTHY
 
 
 @app.command
@@ -197,8 +187,8 @@ def main() -> None:
         result = app(result_action="return_value")
     except RedriveError as error:
         sys.stderr.write(f"redrive: {error}\n")
-        sys.exit(Exit.ERROR)
-    sys.exit(result if isinstance(result, int) else Exit.OK)
+        sys.exit(exit_code_of(error))
+    sys.exit(result if isinstance(result, int) else ExitCode.OK)
 
 
 if __name__ == "__main__":

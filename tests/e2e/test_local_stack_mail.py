@@ -48,7 +48,7 @@ def test_sent_mail_is_listed_and_shown(stack: LocalStack, tmp_path: Path):
 def test_unknown_message_is_one_clear_sentence(stack: LocalStack):
     failed = stack.command("mail", "show", "zzz", check=False)
 
-    assert failed.returncode == 1
+    assert failed.returncode == 4
     assert "redrive mail list" in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
 
