@@ -14,6 +14,8 @@ from prefect.client.schemas.objects import State, StateType
 TRIES = "redrive.tries"
 CRASHES = "redrive.crashes"
 FIRST_START = "redrive.first_start"
+#: The Crashed state that `CRASHES` counted last: a rescue that was cut off must not count it again.
+CRASH_COUNTED = "redrive.crash_counted"
 #: First failed try since tries were counted afresh.
 FIRST_FAILURE = "redrive.first_failure"
 #: When tries were last counted afresh.

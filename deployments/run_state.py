@@ -15,6 +15,7 @@ from prefect.states import AwaitingRetry, Scheduled
 
 from redrive.blocks.errors import Conflict
 from redrive.blocks.prefect_api import api
+from redrive.deployments.run_labels import WORKER
 
 
 def set_state(run_id: UUID, state: State[Any], *, force: bool) -> bool:
@@ -23,8 +24,13 @@ def set_state(run_id: UUID, state: State[Any], *, force: bool) -> bool:
 
 
 def forget_process(run_id: UUID) -> None:
-    """A run that waits has no process; with the old pid still on it, cancelling would hang until that pid answers."""
+    """Before a run waits: nobody has it. Once it waits, a worker may take it and write its own name and pid.
+
+    With the old pid still on it, cancelling would hang until that pid answers; with the old worker still on it, the keeper
+    would call it lost in the moment between Pending and the next worker's signature.
+    """
     api().request("PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json={"infrastructure_pid": None})
+    api().update_flow_run_labels(run_id, {WORKER: ""})
 
 
 def start_again(run_id: UUID, *, at: datetime, message: str, retrying: bool) -> None:

@@ -163,9 +163,9 @@ def _bury(
 def _left(attempt: Attempt, decision: RetryAt) -> Pause:
     """Make the run wait; the signal that takes its process out of the way."""
     api().update_flow_run_labels(attempt.id, attempt.counted(decision, datetime.now(UTC)))
+    forget_process(attempt.id)
     state = propose(
         AwaitingRetry(scheduled_time=decision.at, message=decision.message),
         attempt.id,
     )
-    forget_process(attempt.id)
     return Pause(state=state)

@@ -6,25 +6,30 @@ state again: a late crash report must not destroy a retry that waits, and two ke
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed
 
+from redrive.blocks.errors import Conflict
 from redrive.blocks.prefect_api import api
 from redrive.blocks.retry import RetryPolicy
 from redrive.blocks.retry_block import effective_policy
 from redrive.blocks.settings import Settings
 from redrive.deployments.catalog import catalog
 from redrive.deployments.ledger import Ledger
-from redrive.deployments.run_labels import CRASHES, DEAD_LETTER
+from redrive.deployments.run_labels import CRASH_COUNTED, CRASHES, DEAD_LETTER
 from redrive.deployments.run_state import set_state, start_again
 from redrive.flows.decision import Bury, after_crash
 from redrive.flows.keeper.lease import Silence
 from redrive.flows.keeper.processes import JobProcesses, fate_of_worker
 from redrive.flows.keeper.runs import OPS, Run, by_id, pages
+
+log = logging.getLogger("redrive.keeper")
 
 #: A process that reported its own crash may still be on its way out.
 LAST_BREATH = timedelta(seconds=1)
@@ -54,6 +59,7 @@ class Rescuer:
         self._ledger = ledger
         self._workers = Silence()
         self._stuck = Silence()
+        self._orphans = Silence()
 
     def sweep(self, *, now: float) -> list[Rescued]:
         """Look at everything that is under way; `now` is a monotonic clock in seconds."""
@@ -64,6 +70,8 @@ class Rescuer:
         self._workers.look(signs | _heartbeats(), now=now, longest_gap=lease * LONGEST_GAP)
         self._stuck.look({str(run.id): run.state_id for run in under_way}, now=now, longest_gap=lease * LONGEST_GAP)
         processes = JobProcesses.look(self._settings) if under_way else JobProcesses({})
+        orphans = {str(run.id): run.state_id for run in under_way if run.id not in processes.pids}
+        self._orphans.look(orphans, now=now, longest_gap=lease * LONGEST_GAP)
         lost = [(run, cause) for run in under_way if (cause := self._lost(run, processes))]
         crashed = [
             (run, f"{run.worker or 'its process'}: {run.message or 'crashed'}")
@@ -71,12 +79,13 @@ class Rescuer:
             for run in page
             if datetime.now(UTC) - run.since > LAST_BREATH
         ]
-        return [done for run, cause in [*lost, *crashed] if (done := self._take_back(run, cause))]
+        return [done for run, cause in [*lost, *crashed] if (done := self._try_to_take_back(run, cause))]
 
     def missed(self) -> None:
         """The API did not answer."""
         self._workers.missed()
         self._stuck.missed()
+        self._orphans.missed()
 
     def unstrand(self) -> list[UUID]:
         """Free waiting retries that no worker would ever take, because Prefect left them marked for a process that is gone."""
@@ -94,13 +103,11 @@ class Rescuer:
         """Why a job's process is known to be gone, or its worker's lease to be over; None while neither is."""
         lease = self._settings.retry_after
         if run.worker is None:
-            # Taken by a worker that died before it could sign: nothing was started yet.
+            # Taken by a worker that died before it could sign, or about to wait when its process died. A run that was
+            # never signed and is running was started without a worker, by hand: not ours to judge.
             silent = self._stuck.of(str(run.id))
-            return (
-                f"no worker signed for it in {silent:.0f} s"
-                if run.state_type == "PENDING" and silent >= lease
-                else None
-            )
+            ours = run.state_type == "PENDING" or (run.is_unsigned and run.id not in processes.pids)
+            return f"no worker signed for it in {silent:.0f} s" if ours and silent >= lease else None
         fate = fate_of_worker(self._settings, run.worker)
         silent = self._workers.of(run.worker)
         if fate == "elsewhere":
@@ -112,7 +119,19 @@ class Rescuer:
             return None
         if fate == "gone":
             return f"worker {run.worker} was killed, and so was the job's process"
+        orphaned = self._orphans.of(str(run.id))
+        if orphaned >= lease:
+            # Its end could not be reported, for instance because the API was away just then.
+            return f"its process is gone for {orphaned:.0f} s, and worker {run.worker} did not report how it ended"
         return f"worker {run.worker} is silent for {silent:.0f} s" if silent >= lease else None
+
+    def _try_to_take_back(self, run: Run, cause: str) -> Rescued | None:
+        try:
+            return self._take_back(run, cause)
+        except (Conflict, ObjectNotFound) as error:
+            # One job that somebody else decides about, or that was deleted just now, must not keep the others waiting.
+            log.warning("job %s is left for the next look: %s", run.id, error)
+            return None
 
     def _take_back(self, run: Run, cause: str) -> Rescued | None:
         with self._ledger.rescue_lock(run.id):
@@ -131,14 +150,17 @@ class Rescuer:
                 set_state(run.id, Crashed(message=f"taken back: {cause}"), force=True)
                 start_again(run.id, at=datetime.now(UTC), message=f"starts again: {cause}", retrying=True)
                 return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
-            return self._after_crash(run, cause)
+            return self._after_crash(now, cause)
 
     def _after_crash(self, run: Run, cause: str) -> Rescued:
-        crashes = run.crashes + 1
+        counted = run.labels.get(CRASH_COUNTED) == str(run.state_id)
+        crashes = run.crashes if counted else run.crashes + 1
         decision = after_crash(_policy(run.job), crashes=crashes, cause=cause, now=datetime.now(UTC))
+        crashed = run.state_id
         if run.state_type != "CRASHED":
             set_state(run.id, Crashed(message=f"rescued: {cause}"), force=True)
-        api().update_flow_run_labels(run.id, {CRASHES: crashes})
+            crashed = by_id([run.id])[run.id].state_id
+        api().update_flow_run_labels(run.id, {CRASHES: crashes, CRASH_COUNTED: str(crashed)})
         if isinstance(decision, Bury):
             set_state(run.id, State(type=StateType.FAILED, name=DEAD_LETTER, message=decision.message), force=True)
         else:

@@ -1,5 +1,8 @@
 """The lease: how long a worker may be silent before its jobs are taken back, counted only while the API itself answered.
 
+After an outage nobody is silent yet: a worker that found the API away waits longer and longer before it asks again, in the
+end about as long as the outage was. So that much time passes before silence counts again.
+
 Danger: silence is measured by this keeper's own clock between two looks that both succeeded; a keeper that was just started
 knows of no silence yet, so a rescue may come late, never early.
 """
@@ -7,6 +10,10 @@ knows of no silence yet, so a rescue may come late, never early.
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+#: Seconds after which a worker of Prefect's is back from any outage, or ended: it doubles its heartbeat of 30 s three times at
+#: most (`critical_service_loop`, with a jitter of 0.3).
+LONGEST_BACKOFF = 8 * 30 * 1.3
 
 
 class Silence:
@@ -16,6 +23,8 @@ class Silence:
         self._heard: dict[str, object] = {}
         self._silent: dict[str, float] = {}
         self._looked: float | None = None
+        self._missed = False
+        self._counts_from = float("-inf")
 
     def look(self, signs: Mapping[str, object], *, now: float, longest_gap: float) -> None:
         """A successful look at the API.
@@ -26,8 +35,11 @@ class Silence:
             longest_gap: two looks further apart than this say nothing: the keeper itself was stopped or cut off.
         """
         elapsed = 0.0 if self._looked is None else now - self._looked
-        counted = elapsed if elapsed <= longest_gap else 0.0
+        if self._missed or elapsed > longest_gap:
+            self._counts_from = max(self._counts_from, now + min(elapsed, LONGEST_BACKOFF))
+        counted = elapsed if now >= self._counts_from else 0.0
         self._looked = now
+        self._missed = False
         for name, sign in signs.items():
             same = name in self._heard and self._heard[name] == sign
             self._silent[name] = self._silent.get(name, 0.0) + counted if same else 0.0
@@ -35,8 +47,8 @@ class Silence:
         self._silent = {name: self._silent[name] for name in signs}
 
     def missed(self) -> None:
-        """The API did not answer: the time until the next look does not count."""
-        self._looked = None
+        """The API did not answer: the time until the next look does not count, nor as much again."""
+        self._missed = True
 
     def of(self, name: str) -> float:
         """Seconds; 0 for one that was never looked at."""

@@ -49,6 +49,11 @@ class Run:
         return str(self.labels.get(WORKER) or "") or None
 
     @property
+    def is_unsigned(self) -> bool:
+        """Whether its last worker's name was taken off it because it was to wait, and no other has signed since."""
+        return self.labels.get(WORKER) == ""
+
+    @property
     def tries(self) -> int:
         return int(self.labels.get(TRIES) or 0)
 
