@@ -14,7 +14,7 @@ from typing import Any
 
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import Deployment
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
@@ -126,23 +126,24 @@ def _deployment(client: SyncPrefectClient, job: JobType, flow: Flow[..., Any]) -
         there: Deployment | None = client.read_deployment_by_name(job.deployment)  # type: ignore[assignment]
     except ObjectNotFound:
         there = None
-    client.create_deployment(
-        flow_id,
-        job.name,
-        version=flow.version,
-        schedules=_schedules(job) if there is None else None,
-        parameters=job.parameters,
-        description=job.description or flow.description,
-        work_pool_name=job.pool,
-        work_queue_name=job.queue if job.pool == "jobs" else "default",
-        tags=list(job.tags),
-        entrypoint=job.entrypoint,
-        path=".",
-        parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
-        enforce_parameter_schema=True,
-    )
-    if there is not None:
-        _renew_schedules(client, job, there)
+    fields: dict[str, Any] = {
+        "version": flow.version,
+        "parameters": job.parameters,
+        "description": job.description or flow.description,
+        "work_pool_name": job.pool,
+        "work_queue_name": job.queue if job.pool == "jobs" else "default",
+        "tags": list(job.tags),
+        "entrypoint": job.entrypoint,
+        "path": ".",
+        "parameter_openapi_schema": parameter_schema(flow).model_dump_for_openapi(),
+        "enforce_parameter_schema": True,
+    }
+    if there is None:
+        client.create_deployment(flow_id, job.name, schedules=_schedules(job), **fields)
+        return
+    # Creating it again would take all its schedules away first, and with them the pause somebody gave one.
+    client.update_deployment(there.id, DeploymentUpdate(**fields))
+    _renew_schedules(client, job, there)
 
 
 def _schedules(job: JobType) -> list[DeploymentScheduleCreate]:

@@ -1,0 +1,60 @@
+"""Registering the catalog again and again: what a person changed in Prefect stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.filesystems import LocalFileSystem
+
+from redrive.blocks.prefect_api import api
+from redrive.blocks.settings import settings
+from redrive.deployments.register import register
+from tests.support.job_stack import JobStack
+
+
+def schedules(job: str) -> list[Any]:
+    return list(api().read_deployment_by_name(f"{job}/{job}").schedules)
+
+
+def test_schedules_survive_and_a_pause_stays(job_stack: JobStack) -> None:
+    (before,) = schedules("reports")
+    deployment = api().read_deployment_by_name("reports/reports")
+    api().update_deployment_schedule(deployment.id, before.id, active=False)
+
+    register(settings())
+    register(settings())
+
+    (after,) = schedules("reports")
+    assert (after.id, after.active) == (before.id, False)
+    assert (after.schedule.cron, after.schedule.timezone) == ("0 7 * * *", "Europe/London")
+    assert len(schedules("sync")) == 1
+
+
+def test_schedule_of_a_persons_own_stays(job_stack: JobStack) -> None:
+    deployment = api().read_deployment_by_name("mail/mail")
+    own = {"schedule": {"cron": "0 8 * * 1", "timezone": "UTC"}, "active": True}
+    api().request("POST", "/deployments/{id}/schedules", path_params={"id": deployment.id}, json=[own])
+
+    register(settings())
+
+    assert [one.schedule.cron for one in schedules("mail")] == ["0 8 * * 1"]
+
+
+def test_block_that_a_person_edited_stays(job_stack: JobStack) -> None:
+    block = api().read_block_document_by_name("documents", "local-file-system")
+    elsewhere = str(job_stack.folder("elsewhere"))
+    api().request(
+        "PATCH", "/block_documents/{id}", path_params={"id": block.id}, json={"data": {"basepath": elsewhere}}
+    )
+
+    register(settings())
+
+    assert api().read_block_document_by_name("documents", "local-file-system").data["basepath"] == elsewhere
+
+
+def test_block_types_have_what_prefects_ui_shows(job_stack: JobStack) -> None:
+    for slug in ("warehouse", "mail-server", "retry-policy"):
+        kind = api().read_block_type_by_slug(slug)
+        assert kind.description, slug
+        assert kind.logo_url, slug
+    assert LocalFileSystem.get_block_type_slug() == "local-file-system"
