@@ -35,6 +35,11 @@ _IN_MESSAGE = re.compile(
     r"(?P<type>[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Timeout)\w*)[:(]\s*(?P<said>.*)", re.DOTALL
 )
 
+#: How Prefect says that a process ended by an exception of Python, as a missing module or wrong parameters do, not by a signal.
+_RAISED = re.compile(r"status code:? 1\b")
+#: The last line of a traceback: `package.SomeError: what it said`.
+_LAST_LINE = re.compile(r"^(?:[\w.]+\.)?(?P<type>[A-Z]\w*)(?:: (?P<said>.*))?$")
+
 #: Log lines of a run that are read for its traceback when it left no report, and how far below ERROR none are.
 LOG_LINES = 10
 ERROR = 40
@@ -121,7 +126,7 @@ def _without_report(run: Run) -> Why:
     if crash := re.search(
         r"dead letter: crashed \d+ times, \d+ are allowed \((?P<cause>.*)\)$", run.message, re.DOTALL
     ):
-        return Why(error_type="Crashed", message=crash["cause"], reason="crash")
+        return _unstartable(run, crash["cause"]) or Why(error_type="Crashed", message=crash["cause"], reason="crash")
     if run.state_type == "CANCELLED":
         return Why(error_type="DeploymentMissing", message=run.message, reason="cancelled")
     traceback = _logged_traceback(run.id)
@@ -135,6 +140,15 @@ def _without_report(run: Run) -> Why:
         reason="unstartable",
         traceback=traceback,
     )
+
+
+def _unstartable(run: Run, cause: str) -> Why | None:
+    """The exception that ended the job's process before our code could start, if it was one: that is the cause people can mend."""
+    traceback = _logged_traceback(run.id) if _RAISED.search(cause) else None
+    last = _LAST_LINE.match(traceback.rstrip().splitlines()[-1]) if traceback else None
+    if last is None:
+        return None
+    return Why(error_type=last["type"], message=last["said"] or cause, reason="unstartable", traceback=traceback)
 
 
 def _logged_traceback(run_id: UUID) -> str | None:
