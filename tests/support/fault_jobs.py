@@ -1,0 +1,141 @@
+"""Job types for the fault suite: what each becomes is certain, whatever is killed meanwhile.
+
+Every execution writes a journal that survives kill -9 (one short line a write, appended), every step an effect that carries
+the job's key. Of two executions of one job at once, the second says so: the kernel frees a file lock only when its holder
+is gone. A stack finds the types through `REDRIVE_JOBS=tests.support.fault_jobs`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from redrive.blocks.retry import RetryPolicy
+from redrive.deployments.job_type import JobType
+from redrive.flows.job import current_job, job, step
+
+#: More deaths than any fault causes: these jobs must complete.
+HARDY = 50
+
+PATIENT = RetryPolicy(max_tries=3, backoff=(3,), jitter=0, timeout=None, retry_until=None, max_crashes=HARDY)
+
+STEPS = JobType("fault-steps", entrypoint="tests.support.fault_jobs.steps", policy=PATIENT)
+FLAKY = JobType("fault-flaky", entrypoint="tests.support.fault_jobs.flaky", policy=PATIENT)
+HOPELESS = JobType(
+    "fault-hopeless",
+    entrypoint="tests.support.fault_jobs.hopeless",
+    policy=RetryPolicy(max_tries=2, backoff=(0.1,), jitter=0, timeout=None, retry_until=None, max_crashes=HARDY),
+)
+POISON = JobType(
+    "fault-poison",
+    entrypoint="tests.support.fault_jobs.poison",
+    policy=RetryPolicy(max_tries=1, timeout=None, retry_until=None, max_crashes=1),
+)
+HELD = JobType("fault-held", entrypoint="tests.support.fault_jobs.held", policy=PATIENT)
+
+JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD]
+
+#: The steps of `fault-steps`, in order.
+STAGES = ("reserve", "charge", "confirm")
+
+
+def note(folder: str, what: str) -> None:
+    """Add a line to the journal: what, run, key, pid."""
+    me = current_job()
+    line = f"{what} {me.id} {me.key} {os.getpid()}\n".encode()
+    file = os.open(Path(folder) / "journal", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(file, line)
+    finally:
+        os.close(file)
+
+
+def bring_about(folder: str, what: str) -> None:
+    """An effect that happens once per job, as an upsert by key would: done again, it changes nothing."""
+    try:
+        (Path(folder) / f"effect.{current_job().key}.{what}").touch(exist_ok=False)
+    except FileExistsError:
+        note(folder, f"again:{what}")
+    else:
+        note(folder, f"effect:{what}")
+
+
+@contextmanager
+def alone(folder: str) -> Iterator[None]:
+    """Journal an execution's begin and end, and whether another one of the same job lives."""
+    note(folder, "begin")
+    with (Path(folder) / f"lock.{current_job().id}").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note(folder, "overlap")
+        try:
+            yield
+        finally:
+            note(folder, "end")
+
+
+@step(PATIENT)
+def stage(folder: str, name: str, seconds: float) -> str:
+    note(folder, f"start:{name}")
+    time.sleep(seconds / 2)
+    bring_about(folder, name)
+    time.sleep(seconds / 2)
+    return name
+
+
+@job(STEPS)
+def steps(folder: str, seconds: float = 1) -> None:
+    with alone(folder):
+        for name in STAGES:
+            stage(folder, name, seconds)
+            # From here on its result is kept, so the step must never start again.
+            note(folder, f"kept:{name}")
+
+
+@step(PATIENT)
+def stumble(folder: str) -> None:
+    # What is remembered is the failure that was seen to its end: a process killed before may stumble once more.
+    mark = Path(folder) / f"stumbled.{current_job().key}"
+    if not mark.exists():
+        mark.touch()
+        raise ConnectionError("the other side hung up")
+    bring_about(folder, "flaky")
+
+
+@job(FLAKY)
+def flaky(folder: str) -> None:
+    with alone(folder):
+        stumble(folder)
+
+
+@step(HOPELESS.policy)
+def fail(folder: str) -> None:
+    note(folder, "try")
+    raise ValueError("this never works")
+
+
+@job(HOPELESS)
+def hopeless(folder: str) -> None:
+    with alone(folder):
+        fail(folder)
+
+
+@job(POISON)
+def poison(folder: str) -> None:
+    with alone(folder):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job(HELD)
+def held(folder: str) -> None:
+    """Runs until the test lets it go."""
+    with alone(folder):
+        while not (Path(folder) / "go").exists():
+            time.sleep(0.1)
+        bring_about(folder, "held")
