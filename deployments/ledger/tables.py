@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 #: A row of any columns; which ones a query asked for is known where it stands.
-AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+AnyRow: TypeAlias = Row[Any]
 
 STATUSES: Final = ("open", "redriven", "resolved", "discarded")
 
