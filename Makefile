@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench soak constraints wheel system-packages
+.PHONY: help up down test check bench soak constraints wheel
 
 help:
 	@echo "make up     set up, start the stack, run the four sample jobs, print results and addresses"
@@ -21,7 +21,7 @@ up: $(BIN)/.installed
 down: $(BIN)/.installed
 	@$(BIN)/redrive down
 
-test: $(BIN)/.installed-dev system-packages check
+test: $(BIN)/.installed-dev check
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(BIN)/.installed-dev
@@ -32,7 +32,7 @@ check: $(BIN)/.installed-dev
 bench: $(BIN)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks
 
-soak: $(BIN)/.installed-dev system-packages
+soak: $(BIN)/.installed-dev
 	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos $(PYTEST_ARGS)
 
 wheel: $(BIN)/.installed-dev
@@ -54,10 +54,6 @@ $(BIN)/.installed: pyproject.toml constraints.txt
 $(BIN)/.installed-dev: pyproject.toml constraints.txt
 	$(call install,[dev])
 	@touch $(BIN)/.installed
-
-# Only tests need these; where Debian's package manager or the right to use it is missing, the tests that need them say so.
-system-packages:
-	@bash tests/support/system_packages.sh
 
 constraints:
 	@rm -rf build/constraints && $(PYTHON) -m venv build/constraints && build/constraints/bin/pip install -q '.[dev]' && \
