@@ -24,8 +24,8 @@ from prefect.exceptions import Pause
 from prefect.logging import get_run_logger
 from prefect.states import AwaitingRetry
 
-from redrive.blocks.errors import Snooze
-from redrive.blocks.prefect_api import api
+from redrive.blocks.errors import ApiUnavailable, Snooze
+from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.catalog import catalog
 from redrive.deployments.job_type import JobType
 from redrive.deployments.run_labels import DEAD_LETTER
@@ -39,6 +39,11 @@ from redrive.flows.signature import speak_for
 from redrive.flows.step import step
 
 __all__ = ["current_job", "job", "on_failed", "on_finished", "on_started", "step"]
+
+#: Seconds between two attempts to tell an API that is away, after the client's own ones, and how long a job tries: an API that
+#: is away for longer makes the job crash, and the keeper starts it again.
+PAUSE = 5.0
+INSIST = 3600.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -161,7 +166,21 @@ def _bury(
 
 
 def _left(attempt: Attempt, decision: RetryAt) -> Pause:
-    """Make the run wait; the signal that takes its process out of the way."""
+    """Make the run wait, however long the API is away; the signal that takes its process out of the way."""
+    give_up = time.monotonic() + INSIST
+    while True:
+        try:
+            with reachable():
+                return _made_to_wait(attempt, decision)
+        except ApiUnavailable as error:
+            # Raised on, it would count as the end of a job that has tries left.
+            if time.monotonic() > give_up:
+                raise SystemExit(f"the next try could not be arranged: {error}") from error
+            get_run_logger().warning("the next try cannot be arranged yet: %s", error)
+            time.sleep(PAUSE)
+
+
+def _made_to_wait(attempt: Attempt, decision: RetryAt) -> Pause:
     api().update_flow_run_labels(attempt.id, attempt.counted(decision, datetime.now(UTC)))
     forget_process(attempt.id)
     state = propose(

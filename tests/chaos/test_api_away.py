@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from uuid import UUID
+
 import psutil
 import pytest
 
-from redrive.blocks.prefect_api import api
-from redrive.deployments.enqueue import enqueue_many, wait_for
-from redrive.flows.keeper.runs import by_id
-from tests.chaos.fault_stack import LEASE, PATIENCE, FaultStack, pass_by
+from redrive.blocks.errors import ApiUnavailable
+from redrive.blocks.prefect_api import api, reachable
+from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
+from redrive.flows.keeper.runs import Run, by_id
+from tests.chaos.fault_stack import LEASE, OUTAGE, PATIENCE, FaultStack, pass_by
 from tests.chaos.trial import read_journal
 from tests.support.waiting import wait_until
 
@@ -47,3 +51,29 @@ def test_live_jobs_are_not_rescued_when_the_api_was_away_longer_than_the_lease(s
     journal = read_journal(folder)
     assert sum(line.what == "begin" for line in journal) == len(jobs), "a live job was started a second time"
     assert sum(line.what == "effect:held" for line in journal) == len(jobs)
+
+
+def test_a_try_that_fails_while_the_database_is_away_gets_its_next_try(stack: FaultStack) -> None:
+    folder = stack.folder("late")
+    job = enqueue("fault-late", {"folder": str(folder)})
+    wait_until(lambda: read_journal(folder), PATIENCE, "the job to run")
+
+    stack.stop_component("postgres")
+    (folder / "go").touch()
+    wait_until(lambda: list(folder.glob("stumbled.*")), PATIENCE, "its try to fail")
+    pass_by(OUTAGE)
+    stack.start_component("postgres")
+
+    end = wait_until(lambda: ended(job.id), PATIENCE, "the job to end")
+    assert end.state_name == "Completed"
+    names = [str(state.name) for state in api().read_flow_run_states(job.id)]
+    assert "AwaitingRetry" in names
+    assert {"Failed", "Crashed"}.isdisjoint(names)
+
+
+def ended(run_id: UUID) -> Run | None:
+    """The run if it ended; None also while nobody can tell."""
+    with suppress(ApiUnavailable), reachable():
+        run = by_id([run_id])[run_id]
+        return run if run.state_type in {"COMPLETED", "FAILED", "CANCELLED"} else None
+    return None

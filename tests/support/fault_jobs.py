@@ -38,7 +38,9 @@ POISON = JobType(
 )
 HELD = JobType("fault-held", entrypoint="tests.support.fault_jobs.held", policy=PATIENT)
 
-JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD]
+LATE = JobType("fault-late", entrypoint="tests.support.fault_jobs.late", policy=PATIENT)
+
+JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD, LATE]
 
 #: The steps of `fault-steps`, in order.
 STAGES = ("reserve", "charge", "confirm")
@@ -139,3 +141,12 @@ def held(folder: str) -> None:
         while not (Path(folder) / "go").exists():
             time.sleep(0.1)
         bring_about(folder, "held")
+
+
+@job(LATE)
+def late(folder: str) -> None:
+    """Runs until the test lets it go, and then fails once."""
+    with alone(folder):
+        while not (Path(folder) / "go").exists():
+            time.sleep(0.1)
+        stumble(folder)
