@@ -40,8 +40,8 @@ from redrive.flows.step import step
 
 __all__ = ["current_job", "job", "on_failed", "on_finished", "on_started", "step"]
 
-#: Seconds between two attempts to tell an API that is away, after the client's own ones, and how long a job tries: an API that
-#: is away for longer makes the job crash, and the keeper starts it again.
+#: Seconds between two attempts to tell an API that is away how a try ended, and how long a job insists: longer than a server
+#: takes to be mended, shorter than a process should hang.
 PAUSE = 5.0
 INSIST = 3600.0
 
@@ -157,8 +157,9 @@ def _bury(
     attempt: Attempt, error: Exception, decision: Bury, failed_step: str | None, logger: logging.Logger | Any
 ) -> State[Any]:
     try:
-        api().update_flow_run_labels(attempt.id, attempt.counted(decision, datetime.now(UTC)))
-        report_failure(attempt, error, verdict=decision, step=failed_step)
+        labels = attempt.counted(decision, datetime.now(UTC))
+        _insist(lambda: api().update_flow_run_labels(attempt.id, labels))
+        _insist(lambda: report_failure(attempt, error, verdict=decision, step=failed_step))
     except Exception:  # the state below is what counts: the keeper finds the job by it, with or without a report
         logger.warning("the failure report could not be written; the log has the traceback", exc_info=True)
     tell("failed", attempt, error=error)
@@ -166,17 +167,25 @@ def _bury(
 
 
 def _left(attempt: Attempt, decision: RetryAt) -> Pause:
-    """Make the run wait, however long the API is away; the signal that takes its process out of the way."""
+    """Make the run wait; the signal that takes its process out of the way."""
+    return _insist(lambda: _made_to_wait(attempt, decision))
+
+
+def _insist(tell_api: Callable[[], R]) -> R:
+    """Do it as soon as the API answers: given up, it would cost a job a try, or its dead letter the reason.
+
+    Raises:
+        ApiUnavailable: it was away for `INSIST`; what is raised then ends the process, and the keeper starts the job again.
+    """
     give_up = time.monotonic() + INSIST
     while True:
         try:
             with reachable():
-                return _made_to_wait(attempt, decision)
+                return tell_api()
         except ApiUnavailable as error:
-            # Raised on, it would count as the end of a job that has tries left.
             if time.monotonic() > give_up:
-                raise SystemExit(f"the next try could not be arranged: {error}") from error
-            get_run_logger().warning("the next try cannot be arranged yet: %s", error)
+                raise
+            get_run_logger().warning("how the try ended cannot be told yet: %s", error)
             time.sleep(PAUSE)
 
 

@@ -35,6 +35,12 @@ _IN_MESSAGE = re.compile(
     r"(?P<type>[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Timeout)\w*)[:(]\s*(?P<said>.*)", re.DOTALL
 )
 
+#: Our own verdict (`flows/decision.py`), whose report got lost.
+_OUR_VERDICT = re.compile(
+    r"dead letter: (?:(?P<tries>\d+ of \d+ tries failed)|(?P<permanent>permanent error)|deadline passed)"
+    r".*?\((?P<type>\w+)\)(?:: (?P<said>.*))?$",
+    re.DOTALL,
+)
 #: How Prefect says that a process ended by an exception of Python, as a missing module or wrong parameters do, not by a signal.
 _RAISED = re.compile(r"status code:? 1\b")
 #: The last line of a traceback: `package.SomeError: what it said`.
@@ -127,6 +133,10 @@ def _without_report(run: Run) -> Why:
         r"dead letter: crashed \d+ times, \d+ are allowed \((?P<cause>.*)\)$", run.message, re.DOTALL
     ):
         return _unstartable(run, crash["cause"]) or Why(error_type="Crashed", message=crash["cause"], reason="crash")
+    if ours := _OUR_VERDICT.match(run.message):
+        reason = "tries" if ours["tries"] else "permanent" if ours["permanent"] else "deadline"
+        said = ours["said"] or run.message
+        return Why(error_type=ours["type"], message=said, reason=reason, traceback=_logged_traceback(run.id))
     if run.state_type == "CANCELLED":
         return Why(error_type="DeploymentMissing", message=run.message, reason="cancelled")
     traceback = _logged_traceback(run.id)
