@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from redrive.blocks.errors import ApiUnavailable
 from redrive.blocks.settings import settings
@@ -34,6 +36,12 @@ def api() -> SyncPrefectClient:
             httpx_settings={"timeout": REQUEST_TIMEOUT},
         )
     return _clients[pid]
+
+
+def prefect_settings() -> AbstractContextManager[Any]:
+    """Points Prefect's own functions here: blocks find their server by Prefect's settings, not through our client."""
+    here = settings()
+    return temporary_settings({PREFECT_API_URL: here.api_url, PREFECT_API_AUTH_STRING: here.auth_string()})
 
 
 @contextmanager

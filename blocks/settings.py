@@ -70,7 +70,12 @@ class Settings(BaseModel):
             SettingsError: unknown `REDRIVE_*` name (with the nearest known one) or a value that does not fit.
         """
         environ = os.environ if environ is None else environ
-        given = {k.removeprefix(PREFIX).lower(): v for k, v in environ.items() if k.startswith(PREFIX) and v != ""}
+        # An empty value is none, except for the job modules: `REDRIVE_JOBS=` forgets those of the last `redrive up`.
+        given = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environ.items()
+            if name.startswith(PREFIX) and (value or name == f"{PREFIX}JOBS")
+        }
         for name in INTERNAL:
             given.pop(name.removeprefix(PREFIX).lower(), None)
         ours = [name for name in cls.model_fields if name not in {"external_api_url", "api_auth"}]
@@ -229,6 +234,6 @@ def _recorded(home: Path) -> dict[str, Any]:
         return {}
     return {
         name: recorded[name]
-        for name in ("host", "prefect_port", "console_port", "metrics_port", "smtp_port")
+        for name in ("host", "prefect_port", "console_port", "metrics_port", "smtp_port", "jobs")
         if name in recorded
     }

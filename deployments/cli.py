@@ -39,6 +39,11 @@ app.command(
     help='Exports that point Prefect\'s own commands at this stack: eval "$(redrive env)".',
 )
 app.command("redrive.infra.local.cli:mail", name="mail", help="Read what the local mail server received.")
+app.command(
+    "redrive.deployments.commands.check:check_command",
+    name="check",
+    help="Whether all that jobs need is as it should be.",
+)
 app.command("redrive.deployments.commands.enqueue:enqueue_command", name="enqueue", help="Ask for one job.")
 app.command("redrive.deployments.commands.jobs:app", name="jobs", help="List, show, retry and cancel jobs.")
 
@@ -54,7 +59,9 @@ def main() -> NoReturn:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        _point_prefect_here()
+        if sys.argv[1:2] != ["up"]:
+            # What `up` starts inherits its environment, and jobs have loggers and settings of their own.
+            _point_prefect_here()
         result = app()
     except (RedriveError, TimeoutError) as error:
         console.print(f"redrive: {error}", markup=False)
@@ -74,6 +81,8 @@ def _point_prefect_here() -> None:
     os.environ["PREFECT_API_URL"] = here.api_url
     if auth := here.auth_string():
         os.environ["PREFECT_API_AUTH_STRING"] = auth
+    if here.external_api_url is None:
+        os.environ.setdefault("PREFECT_RESULTS_LOCAL_STORAGE_PATH", str(here.home / "results"))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     # Prefect warns about a server of another version with every command; `redrive check` is the place for that.
     os.environ.setdefault("PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED", "false")

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID, uuid4
 
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 
@@ -28,6 +28,8 @@ from redrive.deployments.run_labels import ASKED, KEY
 BULK_LIMIT = 100
 #: Seconds a deployment is remembered, so that a producer's loop does not read it for every job.
 DEPLOYMENT_SECONDS = 30.0
+#: Seconds a crash may stand before it counts as an end: the keeper starts such a job again, or buries it, well before.
+CRASH_STANDS = 120.0
 #: Seconds between two looks at a job that is waited for.
 POLL_SECONDS = 0.5
 
@@ -134,12 +136,18 @@ def wait_for(job_id: UUID, *, timeout: float | None = None) -> FlowRun:
                 run = api().read_flow_run(job_id)
             except ObjectNotFound:
                 raise NotFound(f"there is no job {job_id}; was its deployment deleted?") from None
-            if run.state is not None and run.state.is_final():
+            if run.state is not None and run.state.is_final() and not _may_go_on(run.state):
                 return run
             if give_up is not None and time.monotonic() > give_up:
                 said = run.state.name if run.state else "unknown"
                 raise TimeoutError(f"job {run.name} ({job_id}) is still {said} after {timeout:g} s; it goes on")
             time.sleep(POLL_SECONDS)
+
+
+def _may_go_on(state: State[Any]) -> bool:
+    if not state.is_crashed() or state.timestamp is None:
+        return False
+    return (datetime.now(UTC) - state.timestamp).total_seconds() < CRASH_STANDS
 
 
 def deployment_of(job: str) -> DeploymentResponse:

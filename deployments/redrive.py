@@ -17,7 +17,7 @@ import httpx
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
-from redrive.blocks.errors import Conflict, ParameterError, RedriveError
+from redrive.blocks.errors import Conflict, NotFound, ParameterError, RedriveError
 from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.enqueue import Item, deployment_of, enqueue_many
 from redrive.deployments.ledger import DeadLetter, Filter, Ledger
@@ -107,13 +107,13 @@ def redrive_all(
         progress: called with (done, matched) after each; stops when it returns False.
 
     Raises:
-        ParameterError: nothing fits, or more than the cap; nothing was done then.
+        NotFound: nothing fits. ParameterError: more than the cap. Nothing was done then.
     """
     if rate is not None and not rate > 0:
         raise ParameterError(f"a rate of {rate:g}/s never gets anywhere; give more than 0")
     matched = ledger.count(asked)
     if matched == 0:
-        raise ParameterError("no open dead letter fits; `redrive dead groups` shows what there is")
+        raise NotFound("no open dead letter fits; `redrive dead groups` shows what there is")
     if at_most is None and matched > CAP:
         raise ParameterError(
             f"{matched} dead letters fit, more than the {CAP} one command redrives: narrow the filter, or say how many with --limit"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from typing import Any
 
 from prefect import Flow
@@ -19,11 +18,10 @@ from prefect.client.schemas.objects import Deployment
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from prefect.utilities.callables import parameter_schema
 
 from redrive.blocks.errors import CatalogError
-from redrive.blocks.prefect_api import api, reachable
+from redrive.blocks.prefect_api import api, prefect_settings, reachable
 from redrive.blocks.settings import Settings
 from redrive.deployments.catalog import catalog
 from redrive.deployments.default_blocks import save_default_blocks
@@ -47,7 +45,7 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
         CatalogError: a job type whose code cannot be loaded.
     """
     jobs = catalog().values()
-    with _prefect_settings(settings), reachable():
+    with prefect_settings(), reachable():
         client = api()
         for pool, description in POOLS.items():
             _pool(client, pool, description)
@@ -59,11 +57,6 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
         with ThreadPoolExecutor(4) as pool_of_calls:
             list(pool_of_calls.map(lambda pair: _deployment(client, *pair), flows))
         say(f"{len(flows)} deployments: {', '.join(job.name for job, _ in flows)}")
-
-
-def _prefect_settings(settings: Settings) -> AbstractContextManager[Any]:
-    """Blocks find their server by Prefect's own settings, not through our client."""
-    return temporary_settings({PREFECT_API_URL: settings.api_url, PREFECT_API_AUTH_STRING: settings.auth_string()})
 
 
 def _pool(client: SyncPrefectClient, name: str, description: str) -> None:

@@ -19,7 +19,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Cancelled
 from pydantic import BaseModel, Field
 
-from redrive.blocks.errors import ParameterError, PermanentError
+from redrive.blocks.errors import NotFound, ParameterError, PermanentError
 from redrive.blocks.prefect_api import api
 from redrive.blocks.settings import settings
 from redrive.deployments.catalog import job_type
@@ -146,7 +146,7 @@ def carry_out(act: str, fingerprint: str, job: str, pace: float, who: str, why: 
             return ledger.discard_all(asked, who=who, why=why, at_most=CAP)
         try:
             batch = redrive_all(ledger, asked, who=who, why=why, rate=pace, at_most=CAP)
-        except ParameterError as error:
+        except (NotFound, ParameterError) as error:
             raise PermanentError(f"{who}'s decision could not be carried out: {error}") from error
     for row, said in batch.failed:
         logger.warning("dead letter %s stays: %s", row, said)

@@ -143,7 +143,8 @@ def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
     )
     logger = get_run_logger()
     if isinstance(decision, Bury):
-        logger.error("%s", decision.message, exc_info=error)
+        # The engine logs the traceback itself when it ends.
+        logger.error("%s", decision.message)
         return _bury(attempt, error, decision, failed_step, logger)
     logger.warning("%s", decision.message, exc_info=None if isinstance(error, Snooze) else error)
     seconds = (decision.at - now).total_seconds()

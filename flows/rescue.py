@@ -7,6 +7,8 @@ state again: a late crash report must not destroy a retry that waits, and two ke
 from __future__ import annotations
 
 import logging
+import re
+import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -74,7 +76,7 @@ class Rescuer:
         self._orphans.look(orphans, now=now, longest_gap=lease * LONGEST_GAP)
         lost = [(run, cause) for run in under_way if (cause := self._lost(run, processes))]
         crashed = [
-            (run, f"{run.worker or 'its process'}: {run.message or 'crashed'}")
+            (run, f"{run.worker or 'its process'}: {_brief(run.message)}")
             for page in pages(types=["CRASHED"])
             for run in page
             if datetime.now(UTC) - run.since > LAST_BREATH
@@ -167,6 +169,17 @@ class Rescuer:
             start_again(run.id, at=decision.at, message=decision.message, retrying=True)
         again = not isinstance(decision, Bury)
         return Rescued(run_id=run.id, job=run.job, cause=cause, again=again, message=decision.message)
+
+
+def _brief(message: str) -> str:
+    """What Prefect says of a crash without what it explains each time: `killed by SIGKILL`, `exit code 3`."""
+    if status := re.search(r"exited with status code: (-?\d+)", message):
+        code = int(status[1])
+        try:
+            return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return message or "crashed"
 
 
 def _policy(job: str) -> RetryPolicy:

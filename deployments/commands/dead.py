@@ -284,7 +284,7 @@ def discard_command(
     if as_json:
         print_json({"discarded": 0 if dry_run else count, "would_discard": count if dry_run else None})
     else:
-        out.print(f"{'would discard' if dry_run else 'discarded'} {count} dead letters")
+        out.print(f"{'would discard' if dry_run else 'discarded'} {_letters(count)}")
     return ExitCode.OK
 
 
@@ -316,7 +316,7 @@ def _redrive_named(
     if as_json:
         print_json(done)
     elif dry_run:
-        out.print(f"would run {len(done)} dead letters again")
+        out.print(f"would run {_letters(len(done))} again")
     return ExitCode.OK
 
 
@@ -331,7 +331,7 @@ def _redrive_filtered(
             if as_json:
                 print_json({"would_redrive": matched if limit is None else min(matched, limit)})
             else:
-                out.print(f"would run {matched if limit is None else min(matched, limit)} dead letters again")
+                out.print(f"would run {_letters(matched if limit is None else min(matched, limit))} again")
             return ExitCode.OK
         with _progress("redriving", matched if limit is None else min(matched, limit)) as moved:
             batch = redrive_all(ledger, asked, who=person, why=why, rate=rate, at_most=limit, progress=moved)
@@ -342,7 +342,7 @@ def _redrive_filtered(
             f"; stopped there, {batch.matched - batch.redriven - len(batch.failed)} stay open" if batch.stopped else ""
         )
         out.print(
-            f"{batch.redriven} of {batch.matched} dead letters run again (batch {str(batch.id)[:8]}){stopped}",
+            f"{batch.redriven} of {_letters(batch.matched)} run again (batch {str(batch.id)[:8]}){stopped}",
             soft_wrap=True,
         )
         for row_id, said in batch.failed:
@@ -412,3 +412,7 @@ def _rate(text: str | None) -> float | None:
 
 def _error(kind: str, message: str) -> str:
     return f"{kind}: {' '.join(message.split())}"
+
+
+def _letters(count: int) -> str:
+    return "1 dead letter" if count == 1 else f"{count} dead letters"

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -17,6 +17,13 @@ from redrive.blocks.errors import ParameterError
 from redrive.deployments.commands.output import err, out, print_json, span
 from redrive.deployments.exit_codes import ExitCode
 from redrive.deployments.job_type import Queue
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+#: Outputs and characters of a result that are shown; `--json` and the files themselves have the rest.
+SHOWN_OUTPUTS = 5
+RESULT_WIDTH = 300
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -89,9 +96,26 @@ def enqueue_command(
             markup=False,
             soft_wrap=True,
         )
-        if not completed:
-            out.print(f"see why with `redrive jobs show {run.id}`", markup=False, soft_wrap=True)
+        if completed:
+            _show_result(run)
+        else:
+            hint = "dead show" if state is not None and state.is_failed() else "jobs show"
+            out.print(f"see why, and what to do, with `redrive {hint} {run.id}`", markup=False, soft_wrap=True)
     return ExitCode.OK if completed else ExitCode.JOB_FAILED
+
+
+def _show_result(run: FlowRun) -> None:
+    """What the job handed back, where this machine can read it."""
+    try:
+        result: Any = run.state.result(raise_on_failure=False) if run.state is not None else None
+    except Exception:  # noqa: BLE001  (results may live where only the workers reach; the job is completed all the same)
+        return
+    if callable(summary := getattr(result, "summary", None)):
+        out.print(f"  {summary()}", markup=False, soft_wrap=True)
+        for output in list(result.outputs)[:SHOWN_OUTPUTS]:
+            out.print(f"  {output}", markup=False, soft_wrap=True)
+    elif result is not None:
+        out.print(f"  {result!r}"[:RESULT_WIDTH], markup=False, soft_wrap=True)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -99,6 +99,10 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
     for state in history:
         at = state.timestamp.strftime("%H:%M:%SZ") if state.timestamp else ""
         out.print(f"  {at}  {state.name:<14} {state.message or ''}", markup=False, soft_wrap=True)
+    if job.state == "DeadLetter":
+        out.print(
+            f"more with `redrive dead show {str(job.id)[:8]}`, again with `redrive dead redrive {str(job.id)[:8]}`"
+        )
 
 
 @app.command(name="cancel")

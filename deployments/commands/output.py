@@ -49,7 +49,13 @@ def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[object]], *,
     for row in cells:
         last = row[-1] if len(row[-1]) <= room else row[-1][: room - 1] + "…"
         table.add_row(*(Text(cell) for cell in row[:-1]), Text(last))
-    out.print(table)
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as captured:
+        out.print(table)
+    # A file wants no blanks up to an edge it does not have.
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:

@@ -22,6 +22,8 @@ class Record(BaseModel):
     #: Folder whose modules the jobs may import: where the worker runs.
     project: Path
     slots: int
+    #: Modules with the project's job types: a later `up` without REDRIVE_JOBS must not lose them.
+    jobs: str = ""
     #: Components another server stands in for.
     external: list[str]
 
@@ -35,6 +37,7 @@ class Record(BaseModel):
             smtp_port=settings.smtp_port,
             project=project_folder(settings),
             slots=settings.slots,
+            jobs=settings.jobs,
             external=external,
         )
 

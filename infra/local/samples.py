@@ -19,6 +19,9 @@ from redrive.deployments.enqueue import enqueue, wait_for
 
 Say = Callable[[str], None]
 
+#: Outputs of one job that are listed.
+SHOWN = 3
+
 #: Seconds a sample job may take from its trigger to its end, starts of new interpreters on a busy machine included.
 PATIENCE = 180.0
 
@@ -69,8 +72,11 @@ def _ended(job: str, run_id: UUID, say: Say) -> Outcome:
     run = wait_for(run_id, timeout=PATIENCE)
     outcome = _outcome(job, run)
     say(f"  {outcome.job:<10} {outcome.state:<10} {outcome.seconds:5.1f} s  {outcome.summary}")
-    for output in outcome.outputs:
+    shown = outcome.outputs if len(outcome.outputs) <= SHOWN else outcome.outputs[: SHOWN - 1]
+    for output in shown:
         say(f"  {'':<10} {'':<10} {'':>7}  {output}")
+    if len(shown) < len(outcome.outputs):
+        say(f"  {'':<10} {'':<10} {'':>7}  and {len(outcome.outputs) - len(shown)} more there")
     return outcome
 
 

@@ -122,7 +122,7 @@ def test_redrive_enqueue_waits_and_says_how_it_ended(job_stack: JobStack) -> Non
         (("queues", "pause", "urgent"), 4, "the queues are"),
         (("dead", "show", "00000000-0000-0000-0000-000000000000"), 4, "00000000"),
         (("dead", "redrive"), 2, "say which"),
-        (("dead", "redrive", "--fingerprint", "000000000000"), 2, "no open dead letter"),
+        (("dead", "redrive", "--fingerprint", "000000000000"), 4, "no open dead letter"),
     ],
 )
 def test_refusals_are_one_sentence_and_an_exit_code(

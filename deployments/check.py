@@ -1,0 +1,106 @@
+"""Is everything as it should be for jobs to run? Each point is asked of the thing itself.
+
+Danger: a check that finds nothing wrong promises nothing for the next minute; it is for setting up, not for monitoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from prefect.blocks.core import Block
+from prefect.exceptions import ObjectNotFound
+
+from redrive.blocks.errors import RedriveError
+from redrive.blocks.mail_server import MailServer
+from redrive.blocks.prefect_api import api, prefect_settings, reachable
+from redrive.blocks.saved import saved
+from redrive.blocks.settings import settings
+from redrive.blocks.warehouse import Warehouse
+from redrive.deployments.catalog import catalog
+from redrive.deployments.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One point: what was looked at, whether it is well, and what was found or what to do."""
+
+    point: str
+    well: bool
+    said: str
+
+
+def check() -> Iterator[Finding]:
+    """Every point in turn, as it is found."""
+    with prefect_settings():
+        for point, look in (
+            ("job types", _catalog),
+            ("Prefect's API", _api),
+            ("deployments", _deployments),
+            ("workers", _workers),
+            ("ledger", _ledger),
+            ("warehouse", lambda: _block(Warehouse)),
+            ("mail server", lambda: _block(MailServer)),
+        ):
+            yield _found(point, look)
+
+
+def _found(point: str, look: Callable[[], str]) -> Finding:
+    try:
+        with reachable():
+            return Finding(point=point, well=True, said=look())
+    except (RedriveError, httpx.HTTPError) as error:
+        return Finding(point=point, well=False, said=str(error))
+
+
+def _catalog() -> str:
+    return ", ".join(catalog())
+
+
+def _api() -> str:
+    api().request("GET", "/ready")
+    return f"{settings().api_url} answers"
+
+
+def _deployments() -> str:
+    missing = []
+    for job in catalog().values():
+        try:
+            api().read_deployment_by_name(job.deployment)
+        except ObjectNotFound:
+            missing.append(job.name)
+    if missing:
+        raise RedriveError(f"not registered: {', '.join(missing)}; run `redrive up` or `prefect deploy --all`")
+    return f"{len(catalog())} registered; deleting one in Prefect deletes its waiting jobs"
+
+
+def _workers() -> str:
+    lonely, online = [], 0
+    for pool in sorted({job.pool for job in catalog().values()}):
+        path, wanted = {"work_pool_name": pool}, {"workers": {"status": {"any_": ["ONLINE"]}}}
+        try:
+            answer = api().request("POST", "/work_pools/{work_pool_name}/workers/filter", path_params=path, json=wanted)
+        except ObjectNotFound:
+            lonely.append(pool)
+            continue
+        found: list[dict[str, Any]] = answer.json()
+        online += len(found)
+        lonely += [] if found else [pool]
+    if lonely:
+        raise RedriveError(
+            f"no worker serves work pool {' nor '.join(lonely)}; jobs wait: `redrive up`, or start one there"
+        )
+    return f"{online} online"
+
+
+def _ledger() -> str:
+    with Ledger(settings().ledger_url()) as ledger:
+        ledger.migrate()
+        return f"reachable, {sum(total.count for total in ledger.totals() if total.status == 'open')} open dead letters"
+
+
+def _block(kind: type[Block]) -> str:
+    block: Any = saved(kind, "default")
+    return str(block.check())

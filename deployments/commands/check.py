@@ -1,0 +1,33 @@
+"""`redrive check`: whether everything is as it should be for jobs to run.
+
+Danger: it asks outside systems and may take as long as they do to answer.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from redrive.deployments.commands.output import out, print_json
+from redrive.deployments.exit_codes import ExitCode
+
+
+def check_command(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+    """Check what jobs need: API, deployments, workers, ledger, warehouse, mail server. Exits 3 unless all is well.
+
+    Args:
+        as_json: Print JSON.
+    """
+    from redrive.deployments.check import check
+
+    findings = []
+    for finding in check():
+        findings.append(finding)
+        if not as_json:
+            out.print(
+                f"{'ok  ' if finding.well else 'BAD '} {finding.point:<14} {finding.said}", markup=False, soft_wrap=True
+            )
+    if as_json:
+        print_json(findings)
+    return ExitCode.OK if all(finding.well for finding in findings) else ExitCode.UNHEALTHY
