@@ -1,0 +1,197 @@
+"""Redriving and discarding on a real server: alone, by cause, with edited parameters, by two people at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from uuid import UUID, uuid4
+
+import pytest
+
+from redrive.blocks.errors import Conflict, NotFound, ParameterError
+from redrive.blocks.prefect_api import api
+from redrive.blocks.settings import settings
+from redrive.deployments import enqueue as producing
+from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
+from redrive.deployments.jobs import show_job
+from redrive.deployments.ledger import DeadLetter, Filter
+from redrive.deployments.redrive import redrive, redrive_all
+from redrive.deployments.register import register
+from redrive.deployments.run_labels import REPLACES
+from tests.support.job_stack import JobStack, effects
+from tests.support.waiting import wait_until
+
+PATIENCE = 120
+
+
+def dead(stack: JobStack, folder: str, message: str = "broken") -> DeadLetter:
+    job = enqueue("test-fail-once", {"folder": folder, "message": message, "password": "hunter2"})
+    wait_for(job.id, timeout=PATIENCE)
+    return stack.dead_letter(job.id)
+
+
+def test_completed_steps_are_not_repeated(job_stack: JobStack) -> None:
+    folder = job_stack.folder("three")
+    job = enqueue("test-three", {"folder": str(folder)})
+    wait_for(job.id, timeout=PATIENCE)
+    row = job_stack.dead_letter(job.id)
+    (folder / "mended").touch()
+
+    with job_stack.ledger() as ledger:
+        redrive(ledger, row.id, who="ada", why="mended the third step")
+
+    resolved = job_stack.dead_letter(job.id, status="resolved", timeout=PATIENCE)
+    assert [len(effects(folder, f"step-{n}")) for n in (1, 2, 3)] == [1, 1, 2]
+    assert (resolved.redriven_by, resolved.redriven_why) == ("ada", "mended the third step")
+    with job_stack.ledger() as ledger:
+        assert [act.what for act in ledger.history(row.id)] == ["buried", "redriven", "resolved"]
+
+
+def test_job_that_dies_again_reopens_its_row(job_stack: JobStack) -> None:
+    row = dead(job_stack, str(job_stack.folder("again")))
+
+    with job_stack.ledger() as ledger:
+        redrive(ledger, row.id, who="ada")
+
+        def reopened() -> bool:
+            now = ledger.get(row.id)
+            return now.status == "open" and now.deaths == 2
+
+        wait_until(reopened, PATIENCE, "the row to reopen")
+        assert [act.what for act in ledger.history(row.id)] == ["buried", "redriven", "reopened"]
+
+
+def test_edited_parameters_make_a_new_run_linked_both_ways(job_stack: JobStack) -> None:
+    good = job_stack.folder("good")
+    (good / "mended").touch()
+    row = dead(job_stack, str(job_stack.folder("bad")))
+
+    with job_stack.ledger() as ledger:
+        new = redrive(ledger, row.id, who="ada", parameters={**row.parameters, "folder": str(good)})
+
+    resolved = job_stack.dead_letter(row.run_id, status="resolved", timeout=PATIENCE)
+    assert resolved.replaced_by_run_id == new.run_id
+    assert api().read_flow_run(new.run_id).labels[REPLACES] == str(row.run_id)
+    (effect,) = effects(good, "mended-runs")
+    assert effect.split()[2] == str(row.run_id), "effects of the new run carry the key of the job it goes on with"
+
+
+def test_edited_parameters_are_checked_before_anything_happens(job_stack: JobStack) -> None:
+    row = dead(job_stack, str(job_stack.folder("checked")))
+
+    with job_stack.ledger() as ledger:
+        with pytest.raises(ParameterError, match="did you mean 'folder'"):
+            redrive(ledger, row.id, who="ada", parameters={"foldr": "x", "message": "y"})
+
+        assert ledger.get(row.id).status == "open"
+
+
+def test_of_two_operators_one_redrives_and_one_is_told(job_stack: JobStack) -> None:
+    row = dead(job_stack, str(job_stack.folder("two")))
+    outcomes: list[str] = []
+
+    def act(who: str) -> None:
+        with job_stack.ledger() as ledger:
+            try:
+                redrive(ledger, row.id, who=who)
+                outcomes.append("redriven")
+            except Conflict as error:
+                outcomes.append(str(error))
+
+    people = [threading.Thread(target=act, args=(who,)) for who in ("ada", "bob")]
+    for one in people:
+        one.start()
+    for one in people:
+        one.join()
+
+    assert sorted(outcome == "redriven" for outcome in outcomes) == [False, True]
+    (told,) = (outcome for outcome in outcomes if outcome != "redriven")
+    assert "is redriven by" in told
+    states = [state.name for state in show_job(row.run_id)[1]]
+    assert states.count("Scheduled") == 2, "accepted once, redriven once"
+
+
+def test_three_causes_are_three_groups_and_one_is_redriven(job_stack: JobStack) -> None:
+    folder = job_stack.folder("causes")
+    causes = ("order {} was refused by the bank", "file /data/{}/in.csv is empty", "customer {} has no address")
+    jobs = enqueue_many(
+        "test-fail-once",
+        [{"folder": str(folder), "message": cause.format(uuid4())} for _ in range(3) for cause in causes],
+    )
+    for job in jobs:
+        wait_for(job.id, timeout=PATIENCE)
+    rows = [job_stack.dead_letter(job.id) for job in jobs]
+    fingerprints = {row.fingerprint for row in rows}
+    assert len(fingerprints) == 3
+    (folder / "mended").touch()
+    chosen = rows[0].fingerprint
+    others = [row.id for row in rows if row.fingerprint != chosen]
+
+    done = job_stack.command(
+        "dead", "redrive", "--fingerprint", chosen, "--rate", "20/s", "--why", "bank is back", "--json"
+    )
+
+    assert json.loads(done.stdout)["redriven"] == 3
+    for row in rows:
+        if row.fingerprint == chosen:
+            job_stack.dead_letter(row.run_id, status="resolved", timeout=PATIENCE)
+    with job_stack.ledger() as ledger:
+        assert {ledger.get(one).status for one in others} == {"open"}
+        assert ledger.batches(limit=1)[0].count == 3
+
+
+def test_bulk_stops_where_it_is_told_to(job_stack: JobStack) -> None:
+    folder = str(job_stack.folder("stop"))
+    message = f"stop {'-'.join('abcdefgh')} here"
+    rows = [dead(job_stack, folder, message) for _ in range(2)]
+
+    with job_stack.ledger() as ledger:
+        batch = redrive_all(
+            ledger, Filter(status="open", text=message), who="ada", rate=50, progress=lambda done, _of: done < 1
+        )
+
+        assert (batch.redriven, batch.stopped) == (1, True)
+        assert sorted(ledger.get(row.id).status != "open" for row in rows).count(True) >= 1
+
+
+def test_what_cannot_be_redriven_says_so(job_stack: JobStack) -> None:
+    row = dead(job_stack, str(job_stack.folder("cannot")))
+
+    with job_stack.ledger() as ledger:
+        with pytest.raises(NotFound):
+            redrive(ledger, UUID(int=7), who="ada")
+        with pytest.raises(NotFound, match="no open dead letter fits"):
+            redrive_all(ledger, Filter(status="open", fingerprint="000000000000"), who="ada")
+        ledger.discard(row.id, who="bob", why="a test")
+        with pytest.raises(Conflict, match="discarded by bob"):
+            redrive(ledger, row.id, who="ada")
+
+
+def test_job_type_that_is_gone_is_a_clear_refusal_and_the_row_stays_open(job_stack: JobStack) -> None:
+    job = enqueue("test-permanent", {"folder": str(job_stack.folder("gone"))})
+    wait_for(job.id, timeout=PATIENCE)
+    row = job_stack.dead_letter(job.id)
+    deployment = api().read_deployment_by_name("test-permanent/test-permanent")
+    api().delete_deployment(deployment.id)
+
+    try:
+        with job_stack.ledger() as ledger:
+            with pytest.raises(Conflict, match="its deployment of 'test-permanent' is gone"):
+                redrive(ledger, row.id, who="ada")
+
+            assert ledger.get(row.id).status == "open"
+    finally:
+        # Other tests of this session need the job type.
+        register(settings())
+        producing._deployments.clear()
+
+
+def test_secrets_are_masked_where_people_read(job_stack: JobStack) -> None:
+    row = dead(job_stack, str(job_stack.folder("secret")), "login failed for https://bob:s3cret@bank.example/x")
+
+    shown = job_stack.command("dead", "show", str(row.id)).stdout
+    listed = job_stack.command("dead", "list", "--json").stdout
+
+    for text in (shown, listed):
+        assert "hunter2" not in text
+        assert "s3cret" not in text
