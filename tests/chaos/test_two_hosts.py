@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]
 SLOTS = 3
 
 
-@pytest.mark.parametrize("size", [20, pytest.param(100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("size", [10, pytest.param(100, marks=pytest.mark.soak)])
 def test_jobs_of_a_lost_host_are_rescued_after_the_lease(stack: FaultStack, size: int) -> None:
     name = f"elsewhere-{size}"
     host = stack.start_worker_elsewhere(name, slots=SLOTS)
