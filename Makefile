@@ -22,7 +22,9 @@ down: $(BIN)/.installed
 	@$(BIN)/redrive down
 
 test: $(BIN)/.installed-dev check
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/chaos $(PYTEST_ARGS)
+# Alone, because a lease of some seconds is no test of anything on a machine that other tests keep busy.
+	@$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
 
 check: $(BIN)/.installed-dev
 	@$(BIN)/ruff check .
