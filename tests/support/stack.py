@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from redrive.blocks.settings import Settings
+from redrive.infra.local.folders import temporary_folder
 from redrive.infra.local.marks import end_leftovers, leftovers
 
 #: Seconds a command of the stack may take on a busy machine.
@@ -47,6 +48,10 @@ class LocalStack:
         """`redrive down`, however the stack fares."""
         self.command("down", check=False)
         end_leftovers(self.settings)
+        settings = self.settings
+        for folder in (temporary_folder(settings), settings.socket_folder):
+            if settings.home not in folder.parents:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def status(self) -> dict[str, Any]:
         """`redrive status --json`."""
