@@ -42,7 +42,7 @@ _OUR_VERDICT = re.compile(
     re.DOTALL,
 )
 #: How Prefect says that a process ended by an exception of Python, as a missing module or wrong parameters do, not by a signal.
-_RAISED = re.compile(r"status code:? 1\b")
+_RAISED = re.compile(r"(?:status|exit) code:? 1\b")
 #: The last line of a traceback: `package.SomeError: what it said`.
 _LAST_LINE = re.compile(r"^(?:[\w.]+\.)?(?P<type>[A-Z]\w*)(?:: (?P<said>.*))?$")
 
