@@ -19,6 +19,7 @@ from redrive.blocks.settings import settings as current
 from redrive.deployments.exit_codes import ExitCode, exit_code_of
 from redrive.infra.local import maildir, stack
 from redrive.infra.local.prefect_client import client_environment
+from redrive.infra.local.project import near
 from redrive.infra.local.status import StackStatus
 from redrive.infra.local.status import status as ask
 
@@ -55,20 +56,12 @@ def _welcome() -> str:
     settings = current()
     lines = ["", f"Prefect UI  {settings.ui_url}"]
     if not settings.external_api_url and settings.auth_string():
-        lines.append(f"            log in with the text in {_near(settings.auth_file)}")
+        lines.append(f"            log in with the text in {near(settings.auth_file)}")
     lines += [
         'commands    redrive jobs list, redrive dead groups, redrive mail list, redrive status; eval "$(redrive env)" for prefect\'s own',
-        f"data        {_near(settings.home)}",
+        f"data        {near(settings.home)}",
     ]
     return "\n".join(lines)
-
-
-def _near(path: Path) -> str:
-    """A path from where the person stands, if it lies below."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 @app.command

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from redrive.blocks.errors import RedriveError
 from redrive.deployments.enqueue import enqueue, wait_for
+from redrive.infra.local.project import near
 
 Say = Callable[[str], None]
 
@@ -93,13 +93,5 @@ def _outcome(job: str, run: FlowRun) -> Outcome:
         state.name or "Completed",
         seconds,
         result.summary(),
-        tuple(_shown(output) for output in result.outputs),
+        tuple(near(output) for output in result.outputs),
     )
-
-
-def _shown(output: str) -> str:
-    """A path from where the person stands, if it lies below."""
-    try:
-        return str(Path(output).relative_to(Path.cwd()))
-    except ValueError:
-        return output

@@ -14,6 +14,7 @@ import psutil
 
 from redrive.blocks.errors import ApiUnavailable
 from redrive.blocks.settings import Settings
+from redrive.deployments.job_type import QUEUES
 from redrive.flows.keeper.processes import note_worker
 from redrive.infra.local import registration
 from redrive.infra.local.component import Component, Program, Say
@@ -22,8 +23,6 @@ from redrive.infra.local.prefect_client import PATIENCE, api, client_environment
 from redrive.infra.local.project import import_path
 from redrive.infra.local.record import Record
 
-#: Queue and its priority: 1 is served first.
-QUEUES = {"high": 1, "default": 2, "low": 3}
 _CONFLICT = 409
 
 
@@ -51,7 +50,7 @@ class Worker(Component):
         with api(self.settings) as client:
             _ensure(client, "/work_pools/", {"name": self.pool, "type": "process"})
             for queue, priority in QUEUES.items():
-                wanted = {"name": queue, "priority": priority}
+                wanted: dict[str, object] = {"name": queue, "priority": priority}
                 if not _ensure(client, f"/work_pools/{self.pool}/queues", wanted):
                     client.patch(
                         f"/work_pools/{self.pool}/queues/{queue}", json={"priority": priority}
