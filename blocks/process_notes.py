@@ -9,7 +9,6 @@ Danger: a process id alone proves nothing, it may belong to somebody else by now
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +58,7 @@ class ProcessNotes:
     def alive(self) -> dict[str, int]:
         """Every name whose process lives, with its id."""
         try:
-            names = os.listdir(self.folder)
+            names = [note.name for note in self.folder.iterdir()]
         except FileNotFoundError:
             return {}
         return {name: pid for name in names if not name.endswith(".partial") and (pid := self.pid(name))}

@@ -26,7 +26,10 @@ _listener: Callable[[Deadline], None] | None = None
 
 
 def listen(listener: Callable[[Deadline], None] | None) -> None:
-    """Set who is told: `{"step": name, "number": n, "seconds": timeout, "at": time.monotonic(), "tries": tries}`, or `{"number": n, "over": True}`."""
+    """Set who is told: `{"step", "number", "seconds", "at", "tries"}` when one begins, `{"number", "over": True}` when it ends.
+
+    `at` is `time.monotonic()`; `seconds` the timeout; `tries` which try of the step it is.
+    """
     global _listener  # noqa: PLW0603  (one a process, by its nature)
     _listener = listener
 

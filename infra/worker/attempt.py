@@ -7,8 +7,8 @@ from the API before the worker writes anything about it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-import logging
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from redrive.blocks.step_deadline import GRACE, HARD_TIMEOUT
 from redrive.infra.worker.child_process import ChildGone, ChildProcess, Ending
 from redrive.infra.worker.due import Due
 from redrive.infra.worker.job_template import MEGABYTE, WarmConfiguration
+from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Intent, Order
 from redrive.infra.worker.run_api import Json, RunApi
 
@@ -25,6 +26,8 @@ from redrive.infra.worker.run_api import Json, RunApi
 LEAVE = 2.0
 #: Seconds a child gets to say that it knows why a SIGTERM is about to come.
 WARNED = 0.3
+#: Seconds the last words of a child may be on their way after its end.
+LAST_LINE = 0.2
 
 _numbers = itertools.count(1)
 
@@ -46,7 +49,7 @@ class Attempt:
     due: Due
     config: WarmConfiguration
     child: ChildProcess
-    log: logging.Logger
+    log: Log
     #: Name of the flow, for people.
     job_name: str = ""
     number: int = field(default_factory=lambda: next(_numbers))
@@ -81,12 +84,11 @@ class Attempt:
             await self.child.say(order)
         except ChildGone:
             return "untouched"
-        finished = asyncio.create_task(self._finished.wait())
-        await asyncio.wait({finished, self.child.ended}, return_when=asyncio.FIRST_COMPLETED)
+        await self._finished_or_ended(None)
         if not self._finished.is_set():
             # Its last words may still be on the line.
-            await asyncio.wait({finished}, timeout=0.2)
-        finished.cancel()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._finished.wait(), LAST_LINE)
         if self.done:
             self.child.runs += 1
             return "done"
@@ -104,9 +106,7 @@ class Attempt:
             # Busy in C, or gone: the signal decides.
             pass
         self.child.terminate()
-        waiting = asyncio.create_task(self._finished.wait())
-        await asyncio.wait({waiting, self.child.ended}, timeout=leave, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        await self._finished_or_ended(leave)
         if not self._finished.is_set():
             self.child.kill()
 
@@ -130,6 +130,12 @@ class Attempt:
         elif self.config.memory_limit and (used := self.child.memory()) > self.config.memory_limit * MEGABYTE:
             limit = self.config.memory_limit
             self._kill_for(f"it had {used // MEGABYTE} MB of memory, {limit} are allowed, so its process was killed")
+
+    async def _finished_or_ended(self, seconds: float | None) -> None:
+        """Wait until the child says that the job is done, or ends."""
+        waiting: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._finished.wait()), self.child.ended}
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        (waiting - {self.child.ended}).pop().cancel()
 
     def _kill_for(self, why: str) -> None:
         self.killed_for = why

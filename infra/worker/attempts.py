@@ -6,7 +6,6 @@ Danger: the event stream may miss a cancellation; `look` asks the API about all 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from redrive.blocks.worker_report import SlotReport
 from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.child_process import ChildGone
 from redrive.infra.worker.linux import children_of
+from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Intent
 from redrive.infra.worker.run_api import RunApi
 
@@ -31,7 +31,7 @@ LOOK, LOOK_ALONE = 10.0, 1.5
 class Attempts:
     """A set of attempts; iterate over it."""
 
-    def __init__(self, api: RunApi, log: logging.Logger) -> None:
+    def __init__(self, api: RunApi, log: Log) -> None:
         self._api = api
         self._log = log
         self._by_run: dict[str, Attempt] = {}

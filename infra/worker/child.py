@@ -16,8 +16,9 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -43,7 +44,7 @@ class Child:
 
     def serve(self) -> NoReturn:
         """Run jobs until told to end, or until the worker is gone and the present job is done."""
-        from redrive.infra.worker import prefect_private  # noqa: PLC0415  (loaded by the template already)
+        from redrive.infra.worker import prefect_private
 
         adopt_orphans()
         set_name("warm-idle")
@@ -74,7 +75,7 @@ class Child:
 
     def _listen(self) -> None:
         """Take messages while the main thread works: orders wait, what concerns the present job acts at once."""
-        from redrive.infra.worker import prefect_private  # noqa: PLC0415
+        from redrive.infra.worker import prefect_private
 
         while message := self._line.receive():
             match message["kind"]:
@@ -85,7 +86,7 @@ class Child:
                     prefect_private.set_intent(message["intent"])
                     self._line.send({"kind": "warned", "attempt": message["attempt"]})
                 case "suspended" if message["attempt"] == self._attempt:
-                    from prefect.client.schemas.objects import State  # noqa: PLC0415
+                    from prefect.client.schemas.objects import State
 
                     prefect_private.suspend(UUID(message["run_id"]), State.model_validate(message["state"]))
                 case "end":
@@ -93,9 +94,9 @@ class Child:
         self._orders.put(None)
 
     def _run(self, order: Order) -> Done:
-        from prefect.client.schemas.objects import FlowRun  # noqa: PLC0415
+        from prefect.client.schemas.objects import FlowRun
 
-        from redrive.infra.worker import prefect_private  # noqa: PLC0415
+        from redrive.infra.worker import prefect_private
 
         flow_run = FlowRun.model_validate(order["flow_run"])
         self._attempt = order["attempt"]
@@ -127,10 +128,10 @@ class Child:
 
     def _run_flow(self, flow_run: Any, entrypoint: str | None, before: Traces) -> int:
         """What `python -m prefect.engine` does; returns what its exit code would be."""
-        from prefect.exceptions import Abort, Pause, TerminationSignal  # noqa: PLC0415
-        from prefect.logging.loggers import flow_run_logger  # noqa: PLC0415
+        from prefect.exceptions import Abort, Pause, TerminationSignal
+        from prefect.logging.loggers import flow_run_logger
 
-        from redrive.infra.worker import prefect_private  # noqa: PLC0415
+        from redrive.infra.worker import prefect_private
 
         logger = flow_run_logger(flow_run)
         logger.getChild("worker").info(
@@ -161,8 +162,8 @@ class Child:
 
 
 def _load(flow_run: Any, entrypoint: str | None) -> Any:
-    from prefect.flows import load_flow_from_entrypoint, load_flow_from_flow_run  # noqa: PLC0415
-    from prefect.utilities.asyncutils import run_coro_as_sync  # noqa: PLC0415
+    from prefect.flows import load_flow_from_entrypoint, load_flow_from_flow_run
+    from prefect.utilities.asyncutils import run_coro_as_sync
 
     if entrypoint:
         return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
@@ -172,27 +173,22 @@ def _load(flow_run: Any, entrypoint: str | None) -> Any:
 @contextmanager
 def _surroundings(order: Order) -> Generator[bool]:
     """Folder and environment of one job; whether Prefect's own settings are among what differs."""
-    environment, folder, path = dict(os.environ), os.getcwd(), list(sys.path)
+    environment, folder, path = dict(os.environ), Path.cwd(), list(sys.path)
     scratch = None if order["working_dir"] else tempfile.mkdtemp(prefix="redrive-job-")
     for name, value in order["env"].items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    changed = [name for name in os.environ if name.startswith("PREFECT_") and not name.startswith("PREFECT__")]
-    settings_changed = any(
-        os.environ.get(name) != environment.get(name)
-        for name in {*changed, *environment}
-        if name.startswith("PREFECT_") and not name.startswith("PREFECT__")
-    )
+    settings_changed = _prefect_settings(os.environ) != _prefect_settings(environment)
     os.chdir(order["working_dir"] or str(scratch))
     try:
         with ExitStack() as stack:
             if settings_changed:
-                from prefect.context import SettingsContext  # noqa: PLC0415
-                from prefect.settings import Settings, get_current_settings  # noqa: PLC0415
+                from prefect.context import SettingsContext
+                from prefect.settings import Settings, get_current_settings
 
-                from redrive.infra.worker import prefect_private  # noqa: PLC0415
+                from redrive.infra.worker import prefect_private
 
                 profile = SettingsContext.get()
                 assert profile is not None, get_current_settings()  # noqa: S101  (importing Prefect made it)
@@ -208,8 +204,17 @@ def _surroundings(order: Order) -> Generator[bool]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _prefect_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Names with two underscores are notes of a worker to the run's process, not settings."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith("PREFECT_") and not name.startswith("PREFECT__")
+    }
+
+
 async def _keep_client() -> None:
-    from redrive.infra.worker import prefect_private  # noqa: PLC0415
+    from redrive.infra.worker import prefect_private
 
     await prefect_private.AsyncWarmClientContext().__aenter__()
 

@@ -6,6 +6,7 @@ Danger: a process id says nothing once the process was reaped. The pidfd stays w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -23,7 +24,7 @@ HELLO = 60.0
 LINE = 64 * 1024 * 1024
 
 
-class ChildGone(RedriveError):
+class ChildGone(RedriveError):  # noqa: N818  (named like what happened, as all errors here)
     """The child ended."""
 
 
@@ -102,11 +103,8 @@ class ChildProcess:
     def kill(self) -> None:
         """SIGKILL for the process, its group, and what left the group."""
         below = descendants_of(self.pid) if not self.ended.done() else []
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            # Gone already, with all of its group.
-            pass
         self._signal(signal.SIGKILL)
         for pid in below:
             try:

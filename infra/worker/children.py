@@ -6,10 +6,10 @@ Danger: a job that kills its process at once would make us fork without end; aft
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from redrive.infra.worker.child_process import ChildGone, ChildProcess
+from redrive.infra.worker.log import Log
 from redrive.infra.worker.template_process import TemplateGone, TemplateProcess
 
 #: Seconds between two looks at the code on disk.
@@ -23,7 +23,7 @@ Modules = Callable[[], Awaitable[Sequence[str]]]
 class Children:
     """Hands out idle children. Run `keep` beside it."""
 
-    def __init__(self, slots: int, modules: Modules, log: logging.Logger) -> None:
+    def __init__(self, slots: int, modules: Modules, log: Log) -> None:
         self._wanted = slots
         self._modules = modules
         self._log = log

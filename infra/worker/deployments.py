@@ -78,7 +78,7 @@ class Deployments:
             if len(self._settings) > 200:  # noqa: PLR2004  (runs with variables of their own each must not fill the memory)
                 self._settings.clear()
             self._settings[key] = (time.monotonic(), made)
-        return known  # type: ignore[no-any-return]  # made above, by a method that Prefect types as its base
+        return known
 
 
 def environment(

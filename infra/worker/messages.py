@@ -47,6 +47,8 @@ class Done(TypedDict):
     status: int
     conclusion: Literal["reported", "none"]
     left: str | None
+    #: Bytes the child has to itself.
+    memory: int
 
 
 def encode(message: Any) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -76,7 +76,7 @@ def run_to_its_end(flow: Flow[..., Any], flow_run: FlowRun, logger: Any, drive: 
             _drive_run_flow_result(flow, result)
 
 
-async def _exhaust(generator: AsyncGenerator[Any]) -> None:
+async def _exhaust(generator: AsyncGenerator[Any, Any]) -> None:
     async for _ in generator:
         pass
 
@@ -224,7 +224,7 @@ def _remembered(ask: Callable[[], T]) -> Callable[[], T]:
     return answer
 
 
-def _aremembered(ask: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+def _aremembered(ask: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:
     kept: list[tuple[float, T]] = []
 
     @functools.wraps(ask)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
-from datetime import UTC, datetime
 from typing import Protocol
 
 import redis
 
 from redrive.blocks.settings import Settings
-from redrive.blocks.worker_report import LIFETIME, SlotReport, WorkerReport, WorkerReports
+from redrive.blocks.worker_report import LIFETIME, WorkerReport, WorkerReports
 
 #: Seconds between two looks whether there is something new to say, and between two reports that say nothing new.
 LOOK, RENEW = 1.0, LIFETIME / 3
@@ -58,29 +56,3 @@ class Reporting:
             except redis.RedisError:
                 # The report ends by itself.
                 return
-
-
-def report(
-    *,
-    name: str,
-    pool: str,
-    kind: str,
-    slots: int,
-    draining: bool,
-    queues: tuple[str, ...],
-    busy: tuple[SlotReport, ...],
-    started: datetime,
-) -> WorkerReport:
-    """A worker's report as of now."""
-    return WorkerReport(
-        name=name,
-        pool=pool,
-        type=kind,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        started=started.astimezone(UTC).isoformat(),
-        slots=slots,
-        draining=draining,
-        queues=queues,
-        busy=busy,
-    )

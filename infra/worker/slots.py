@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from redrive.infra.worker.children import Children
 from redrive.infra.worker.deployments import Deployment, Deployments, environment
 from redrive.infra.worker.due import Due, DueRuns
 from redrive.infra.worker.job_template import MEGABYTE, PoolSettings, WarmConfiguration
+from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Order
 from redrive.infra.worker.run_api import RunApi
 
@@ -71,7 +71,7 @@ class Slots:
     deployments: Deployments
     attempts: Attempts
     pool: PoolSettings
-    log: logging.Logger
+    log: Log
     #: The slots that wait for work: those may be cancelled.
     waiting: set[asyncio.Task[Any]] = field(default_factory=set)
     #: Set: a slot ends with its present job.

@@ -6,14 +6,15 @@ Danger: a template that met a module which starts threads cannot fork; it is sta
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from redrive.blocks.errors import RedriveError
+from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import PACKET, decode, encode
 
 #: Seconds a template may take to load everything; a busy machine with large libraries takes long.
@@ -23,21 +24,21 @@ START = 120.0
 SINGLE_THREADED = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-class TemplateGone(RedriveError):
+class TemplateGone(RedriveError):  # noqa: N818  (named like what happened, as all errors here)
     """The template process ended."""
 
 
 class TemplateProcess:
     """One generation of the code."""
 
-    def __init__(self, process: subprocess.Popen[bytes], line: socket.socket, log: logging.Logger) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], line: socket.socket, log: Log) -> None:
         self._process = process
         self._line = line
         self._log = log
         self._turn = asyncio.Lock()
 
     @classmethod
-    async def start(cls, modules: Sequence[str], log: logging.Logger) -> TemplateProcess:
+    async def start(cls, modules: Sequence[str], log: Log) -> TemplateProcess:
         """Start one and wait until it has loaded the modules.
 
         Raises:
@@ -46,7 +47,7 @@ class TemplateProcess:
         wanted = list(modules)
         while True:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            ours.setblocking(False)
+            ours.setblocking(False)  # noqa: FBT003  (the standard library's signature)
             process = subprocess.Popen(  # noqa: ASYNC220  (returns at once)
                 [sys.executable, "-P", "-m", "redrive.infra.worker.template", str(theirs.fileno()), *wanted],
                 pass_fds=[theirs.fileno()],
@@ -71,7 +72,7 @@ class TemplateProcess:
             TemplateGone: it ended.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setblocking(False)
+        ours.setblocking(False)  # noqa: FBT003  (the standard library's signature)
         try:
             socket.send_fds(self._line, [encode({"kind": "fork"})], [theirs.fileno()])
         except OSError as error:
@@ -103,7 +104,7 @@ class TemplateProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    async def _receive(self, seconds: float) -> dict[str, object]:
+    async def _receive(self, seconds: float) -> dict[str, Any]:
         try:
             async with asyncio.timeout(seconds):
                 packet = await asyncio.get_running_loop().sock_recv(self._line, PACKET)

@@ -32,7 +32,8 @@ _KEPT = (
     "RunSync",
     "AnyIO",
     "asyncio_",
-    "WorkerThread", "RunSyncEventLoopThread",
+    "WorkerThread",
+    "RunSyncEventLoopThread",
 )
 _LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)
 
@@ -55,7 +56,7 @@ class Traces:
     def look(cls) -> Self:
         """The process as it is now."""
         return cls(
-            folder=os.getcwd(),
+            folder=str(Path.cwd()),
             environment=dict(os.environ),
             umask=_umask(),
             handlers=_handlers(),
@@ -67,7 +68,7 @@ class Traces:
 
     def accept_folder(self) -> None:
         """Loading the job changed the folder, or the environment, and may."""
-        self.folder = os.getcwd()
+        self.folder = str(Path.cwd())
         self.environment = dict(os.environ)
 
     def compare(self) -> str | None:
@@ -134,7 +135,7 @@ def _reap(pid: int) -> bool:
 
 def _folder() -> str | None:
     try:
-        return os.getcwd()
+        return str(Path.cwd())
     except FileNotFoundError:
         return None
 
@@ -155,9 +156,9 @@ def _limits() -> dict[int, tuple[int, int]]:
 
 def _files() -> dict[int, str]:
     found = {}
-    for name in os.listdir("/proc/self/fd"):
+    for link in Path("/proc/self/fd").iterdir():
         try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+            found[int(link.name)] = str(link.readlink())
         except OSError:
             # The one that listed them, closed by now.
             continue
@@ -183,7 +184,7 @@ def _leads_elsewhere(number: int) -> bool:
         with socket.socket(fileno=os.dup(number)) as one:
             if one.family == socket.AF_UNIX:
                 return bool(one.getsockname())
-            return one.getpeername()[1] != _api_port()
+            return bool(one.getpeername()[1] != _api_port())
     except OSError:
         # Listening, or its other side is gone.
         return True

@@ -7,7 +7,6 @@ also found by looking (`DueRuns`, `Attempts.look`).
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Protocol
 
 import httpx
@@ -15,8 +14,10 @@ from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
 from prefect.events.schemas.events import Event
 
-#: States whose event means that a run waits for a worker.
-DUE = ("Scheduled", "AwaitingRetry", "Late", "Resuming", "AwaitingConcurrencySlot")
+from redrive.infra.worker.log import Log
+
+#: States whose event means that a run waits for a worker now. `Late` is none: such a run waited already.
+DUE = ("Scheduled", "AwaitingRetry", "Resuming")
 CANCELLING, SUSPENDED = "Cancelling", "Suspended"
 _PREFIX = "prefect.flow-run."
 
@@ -27,7 +28,7 @@ PAUSE, PAUSE_LONGEST = 1.0, 30.0
 class Listener(Protocol):
     """Who is told. Run ids are texts; `queue` is a name or None if the event does not say."""
 
-    def due(self, run_id: str, queue: str | None) -> None: ...
+    def due(self, queue: str | None) -> None: ...
 
     def cancelling(self, run_id: str) -> None: ...
 
@@ -39,7 +40,7 @@ class Listener(Protocol):
 class Wakeups:
     """The stream of one work pool."""
 
-    def __init__(self, pool_id: str, listener: Listener, log: logging.Logger) -> None:
+    def __init__(self, pool_id: str, listener: Listener, log: Log) -> None:
         self._pool_id = pool_id
         self._listener = listener
         self._log = log
@@ -80,7 +81,7 @@ class Wakeups:
             case "Suspended":
                 self._listener.suspended(run_id)
             case _:
-                self._listener.due(run_id, _queue(event))
+                self._listener.due(_queue(event))
 
 
 def _queue(event: Event) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +28,7 @@ from redrive.infra.worker.deployments import Deployments
 from redrive.infra.worker.due import Due, DueRuns
 from redrive.infra.worker.job_template import PoolSettings, WarmConfiguration, WarmVariables, base_job_template
 from redrive.infra.worker.linux import adopt_orphans, require_linux
-from redrive.infra.worker.reporting import Reporting, report
+from redrive.infra.worker.reporting import Reporting
 from redrive.infra.worker.run_api import RunApi
 from redrive.infra.worker.slots import Identity, Slots
 from redrive.infra.worker.wakeups import Wakeups
@@ -47,7 +48,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
 
     type = "warm"
     job_configuration = WarmConfiguration
-    job_configuration_variables = WarmVariables  # type: ignore[assignment]  # a form of our own: each field costs every run
+    job_configuration_variables = WarmVariables
     _display_name = "Redrive warm"
     _description = "Runs flows in warm processes on this machine: they start at once, with hard limits and draining."
     _documentation_url = "https://docs.prefect.io/v3/concepts/workers"
@@ -59,9 +60,9 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
 
     async def start(
         self,
-        run_once: bool = False,
-        with_healthcheck: bool = False,
-        printer: Callable[..., None] = print,  # noqa: FBT001, FBT002  (Prefect's signature)
+        run_once: bool = False,  # noqa: FBT001, FBT002  (Prefect's signature)
+        with_healthcheck: bool = False,  # noqa: FBT001, FBT002  (as above)
+        printer: Callable[..., None] = print,
     ) -> None:
         """Run until told to stop, then drain."""
         require_linux()
@@ -86,7 +87,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
         await self._get_ready()
         if self._ready:
             self._due.wake()
-            self._last_polled_time = self._due.last_answer  # type: ignore[assignment]  # Prefect's own time is one, too
+            self._last_polled_time = self._due.last_answer
         return []
 
     async def run(
@@ -186,7 +187,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
 
     # What the event stream tells
 
-    def due(self, run_id: str, queue: str | None) -> None:
+    def due(self, queue: str | None) -> None:
         """A run became due."""
         self._due.wake(queue)
 
@@ -218,15 +219,17 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
 
     def report(self) -> WorkerReport:
         """What this worker is doing."""
-        return report(
+        return WorkerReport(
             name=self.name,
             pool=self._work_pool_name,
-            kind=self.type,
+            type=self.type,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started=self._started_at.isoformat(),
             slots=self._slot_count,
             draining=self._draining,
             queues=tuple(sorted(self._work_queues)),
             busy=self._attempts.report(),
-            started=self._started_at,
         )
 
     # Stopping
