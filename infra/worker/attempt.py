@@ -50,7 +50,7 @@ class Attempt:
     config: WarmConfiguration
     child: ChildProcess
     log: Log
-    #: Name of the flow, for people.
+    #: Name of the deployment, for people; in a stack that is the job type.
     job_name: str = ""
     number: int = field(default_factory=lambda: next(_numbers))
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -74,7 +74,7 @@ class Attempt:
 
     @property
     def job(self) -> str:
-        """The job type: the name of the run's flow, as the deployment names it."""
+        """What people know the job by."""
         return self.job_name or str(self.due.run.get("name", ""))
 
     async def run(self, order: Order) -> Literal["done", "died", "untouched"]:

@@ -105,7 +105,8 @@ class Slots:
         self, due: Due, config: WarmConfiguration, deployment: Deployment | None, child: ChildProcess
     ) -> int:
         """Run a claimed run; returns what its exit code would be in a process of its own."""
-        attempt = Attempt(due, config, child, self.log)
+        job = deployment.data["name"] if deployment else ""
+        attempt = Attempt(due, config, child, self.log, job_name=job)
         self.attempts.begin(attempt)
         # The job need not wait until its run carries our name: until then the keeper sees a run that nobody signed for.
         signed = asyncio.create_task(self._insist(functools.partial(self.api.label, due.id, self.me.labels)))

@@ -199,8 +199,15 @@ class Bench:
     @contextmanager
     def _start(self, argv: list[str], **settings: str) -> Iterator[psutil.Process]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REDRIVE_")}
-        environment |= {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'benchmarks'}", "TMPDIR": str(self._folder), **settings}
-        environment |= {"PREFECT_HOME": str(self._folder / "prefect"), "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(self._folder)}
+        environment |= {
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'benchmarks'}",
+            "TMPDIR": str(self._folder),
+            **settings,
+        }
+        environment |= {
+            "PREFECT_HOME": str(self._folder / "prefect"),
+            "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(self._folder),
+        }
         with (self._folder / "worker.log").open("ab") as log:
             started = subprocess.Popen(argv, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
@@ -303,9 +310,7 @@ def _rq_environment(folder: Path) -> Path:
     """RQ in an environment of its own: it is no dependency of ours."""
     made = folder / "rq"
     subprocess.run([sys.executable, "-m", "venv", str(made)], check=True)
-    subprocess.run(
-        [str(made / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "rq>=2.3"], check=True
-    )
+    subprocess.run([str(made / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "rq>=2.3"], check=True)
     return made
 
 
@@ -313,7 +318,9 @@ def _print(found: dict[str, list[Figures]]) -> None:
     def median(name: str, what: str) -> float:
         return statistics.median(float(getattr(one, what)) for one in found[name])
 
-    print("\n   contestant     jobs/s   start p50   start p99   requests   CPU ms a job: server  client    memory    idle")
+    print(
+        "\n   contestant     jobs/s   start p50   start p99   requests   CPU ms a job: server  client    memory    idle"
+    )
     for name, rounds in found.items():
         starts = sorted(start for one in rounds for start in one.starts)
         p50, p99 = starts[len(starts) // 2], starts[min(len(starts) - 1, int(len(starts) * 0.99))]
@@ -324,7 +331,9 @@ def _print(found: dict[str, list[Figures]]) -> None:
         )
     stock, warm = "stock", "warm"
     cost = {name: median(name, "server_cpu") + median(name, "client_cpu") for name in (stock, warm)}
-    starts = {name: statistics.median(start for one in rounds for start in one.starts) for name, rounds in found.items()}
+    starts = {
+        name: statistics.median(start for one in rounds for start in one.starts) for name, rounds in found.items()
+    }
     print(
         f"\n   warm against stock: {median(warm, 'rate') / median(stock, 'rate'):.1f} x the throughput,"
         f" 1/{cost[stock] / cost[warm]:.1f} of the CPU;"
