@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -12,7 +11,7 @@ from redrive.blocks.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.prefect_api import api
 from redrive.blocks.settings import settings
 from redrive.deployments import enqueue as producing
-from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
+from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.deployments.jobs import show_job
 from redrive.deployments.ledger import DeadLetter, Filter
 from redrive.deployments.redrive import redrive, redrive_all
@@ -109,35 +108,6 @@ def test_of_two_operators_one_redrives_and_one_is_told(job_stack: JobStack) -> N
     assert "is redriven by" in told
     states = [state.name for state in show_job(row.run_id)[1]]
     assert states.count("Scheduled") == 2, "accepted once, redriven once"
-
-
-def test_three_causes_are_three_groups_and_one_is_redriven(job_stack: JobStack) -> None:
-    folder = job_stack.folder("causes")
-    causes = ("order {} was refused by the bank", "file /data/{}/in.csv is empty", "customer {} has no address")
-    jobs = enqueue_many(
-        "test-fail-once",
-        [{"folder": str(folder), "message": cause.format(uuid4())} for _ in range(3) for cause in causes],
-    )
-    for job in jobs:
-        wait_for(job.id, timeout=PATIENCE)
-    rows = [job_stack.dead_letter(job.id) for job in jobs]
-    fingerprints = {row.fingerprint for row in rows}
-    assert len(fingerprints) == 3
-    (folder / "mended").touch()
-    chosen = rows[0].fingerprint
-    others = [row.id for row in rows if row.fingerprint != chosen]
-
-    done = job_stack.command(
-        "dead", "redrive", "--fingerprint", chosen, "--rate", "20/s", "--why", "bank is back", "--json"
-    )
-
-    assert json.loads(done.stdout)["redriven"] == 3
-    for row in rows:
-        if row.fingerprint == chosen:
-            job_stack.dead_letter(row.run_id, status="resolved", timeout=PATIENCE)
-    with job_stack.ledger() as ledger:
-        assert {ledger.get(one).status for one in others} == {"open"}
-        assert ledger.batches(limit=1)[0].count == 3
 
 
 def test_bulk_stops_where_it_is_told_to(job_stack: JobStack) -> None:
