@@ -16,7 +16,7 @@ from redrive.deployments.jobs import show_job
 from redrive.deployments.ledger import DeadLetter, Filter
 from redrive.deployments.redrive import redrive, redrive_all
 from redrive.deployments.register import register
-from redrive.deployments.run_labels import REPLACES
+from redrive.deployments.run_labels import REPLACED_BY, REPLACES
 from tests.support.job_stack import JobStack, effects
 from tests.support.waiting import wait_until
 
@@ -73,6 +73,38 @@ def test_edited_parameters_make_a_new_run_linked_both_ways(job_stack: JobStack) 
     assert api().read_flow_run(new.run_id).labels[REPLACES] == str(row.run_id)
     (effect,) = effects(good, "mended-runs")
     assert effect.split()[2] == str(row.run_id), "effects of the new run carry the key of the job it goes on with"
+
+
+def test_lists_of_jobs_say_what_replaced_a_dead_one(job_stack: JobStack) -> None:
+    good = job_stack.folder("good")
+    (good / "mended").touch()
+    row = dead(job_stack, str(job_stack.folder("bad")))
+    with job_stack.ledger() as ledger:
+        new = redrive(ledger, row.id, who="ada", parameters={**row.parameters, "folder": str(good)})
+
+    listed = job_stack.command("jobs", "list", "--job", "test-fail-once", "--limit", "2").stdout
+    old = job_stack.command("jobs", "show", str(row.run_id)).stdout
+
+    assert f"replaced by {str(new.run_id)[:8]}" in listed
+    assert f"redrive jobs show {str(new.run_id)[:8]}" in old
+    assert "redrive dead redrive" not in old
+    assert str(row.run_id) in job_stack.command("jobs", "show", str(new.run_id)).stdout
+
+
+def test_dead_job_whose_replacement_was_deleted_is_dead_again(job_stack: JobStack) -> None:
+    row = dead(job_stack, str(job_stack.folder("bad")))
+    with job_stack.ledger() as ledger:
+        # Due tomorrow, so that it is still there to be deleted.
+        new = enqueue("test-ok", {"folder": str(job_stack.folder("late"))}, delay=86_400)
+        ledger.claim_for_redrive(row.id, who="ada")
+        api().update_flow_run_labels(row.run_id, {REPLACED_BY: str(new.id)})
+        ledger.link_replacement(row.run_id, new.id)
+    assert show_job(row.run_id)[0].replaced_by == new.id
+
+    api().delete_flow_run(new.id)
+
+    job_stack.dead_letter(row.run_id, timeout=PATIENCE)
+    wait_until(lambda: show_job(row.run_id)[0].replaced_by is None, PATIENCE, "the old run to forget the new one")
 
 
 def test_edited_parameters_are_checked_before_anything_happens(job_stack: JobStack) -> None:
