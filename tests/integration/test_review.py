@@ -82,15 +82,20 @@ def test_decision_is_carried_out_and_recorded(job_stack: JobStack, dead_letter: 
     assert len(effects(job_stack.home.parent / dead_letter.parameters["folder"], "mended-runs")) == 1
 
 
-def test_answer_without_a_name_is_refused_and_the_question_stays(job_stack: JobStack, dead_letter: DeadLetter) -> None:
+@pytest.mark.parametrize(
+    ("decision", "complaint"), [({"act": "discard"}, "who"), ({"who": "ada", "act": "redive"}, "does not match")]
+)
+def test_answer_that_does_not_fit_is_refused_and_the_question_stays(
+    job_stack: JobStack, dead_letter: DeadLetter, decision: dict[str, str], complaint: str
+) -> None:
     run_id = review()
     wait_for_state(run_id, "Suspended")
 
-    body = {"run_input": {"act": "discard"}}
+    body = {"run_input": decision}
     told = api().request("POST", "/flow_runs/{id}/resume", path_params={"id": run_id}, json=body).json()
 
     assert told["status"] == "REJECT"
-    assert "who" in told["details"]["reason"]
+    assert complaint in told["details"]["reason"]
     assert state_of(run_id) == "Suspended"
 
 
