@@ -36,7 +36,7 @@ bench: $(BIN)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks
 
 soak: $(BIN)/.installed-dev
-	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos tests/integration $(PYTEST_ARGS)
 
 wheel: $(BIN)/.installed-dev
 	@$(BIN)/python -m build --wheel --outdir dist .

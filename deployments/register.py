@@ -61,7 +61,7 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
 
 def _pool(client: SyncPrefectClient, name: str, description: str) -> None:
     try:
-        client.read_work_pool(name)
+        there = client.read_work_pool(name)
     except ObjectNotFound:
         try:
             client.create_work_pool(WorkPoolCreate(name=name, type=POOL_TYPES[name], description=description))
@@ -69,6 +69,10 @@ def _pool(client: SyncPrefectClient, name: str, description: str) -> None:
             return
         if POOL_TYPES[name] == "process":
             client.update_work_pool(name, WorkPoolUpdate(base_job_template=_job_template()))
+    else:
+        # The stack makes the pools for its workers before it registers.
+        if not there.description:
+            client.update_work_pool(name, WorkPoolUpdate(description=description))
 
 
 def _job_template() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import enqueue, idle, ledger, worker
+from tests.benchmarks import enqueue, idle, ledger, promptness, worker
 
 FOLDER = Path(__file__).resolve().parents[2] / ".redrive" / "bench"
 
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "enqueue": enqueue.measure,
     "idle": idle.measure,
     "ledger": ledger.measure,
+    "promptness": promptness.measure,
     "worker": worker.measure,
 }
 
