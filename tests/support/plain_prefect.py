@@ -31,6 +31,8 @@ Json = dict[str, Any]
 PATIENCE = 120
 #: The flows that tests run; copied into the project, which knows nothing of the tests.
 FLOWS = Path(__file__).with_name("warm_flows.py")
+#: Runs of one bulk call, at most.
+BULK = 100
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -168,12 +170,16 @@ class PlainPrefect:
             body |= {"path": ".", "pull_steps": [{step: {"directory": str(self.project)}}]}
         return str(self._post("/deployments/", body | more)["id"])
 
-    def worker(self, pool: str, kind: str = "warm", *, limit: int | None = None, **env: str) -> PlainWorker:
+    def worker(
+        self, pool: str, kind: str = "warm", *, limit: int | None = None, queues: Sequence[str] = (), **env: str
+    ) -> PlainWorker:
         """`prefect worker start`, and wait until the server knows it."""
         name = self._new("worker")
         arguments = ["worker", "start", "--pool", pool, "--type", kind, "--name", name]
         if limit:
             arguments += ["--limit", str(limit)]
+        for queue in queues:
+            arguments += ["--work-queue", queue]
         process = self._begin(name, arguments, **{"PREFECT_WORKER_QUERY_SECONDS": "5", **env})
         worker = PlainWorker(process, self.home / f"{name}.log", name)
         self._workers.append(worker)
@@ -189,9 +195,11 @@ class PlainPrefect:
         return worker
 
     @contextmanager
-    def working(self, pool: str, kind: str = "warm", *, limit: int | None = None, **env: str) -> Iterator[PlainWorker]:
+    def working(
+        self, pool: str, kind: str = "warm", *, limit: int | None = None, queues: Sequence[str] = (), **env: str
+    ) -> Iterator[PlainWorker]:
         """A worker for a while; it must leave no process behind."""
-        worker = self.worker(pool, kind, limit=limit, **env)
+        worker = self.worker(pool, kind, limit=limit, queues=queues, **env)
         try:
             yield worker
         finally:
@@ -209,6 +217,14 @@ class PlainPrefect:
             state = {"type": "SCHEDULED", "state_details": {"scheduled_time": scheduled.isoformat()}}
         body: Json = {"parameters": parameters, "state": state}
         return str(self._post(f"/deployments/{deployment}/create_flow_run", body)["id"])
+
+    def bulk(self, deployment: str, runs: Sequence[Json]) -> list[str]:
+        """Create many runs; their ids."""
+        ids: list[str] = []
+        for first in range(0, len(runs), BULK):
+            answer = self._post(f"/deployments/{deployment}/create_flow_run/bulk", list(runs[first : first + BULK]))
+            ids += [str(one["flow_run_id"]) for one in answer["results"]]
+        return ids
 
     def cancel(self, run_id: str) -> None:
         """As the UI's button does."""
@@ -269,11 +285,16 @@ class PlainPrefect:
 
     def runs(self, **wanted: Any) -> list[Json]:
         """At most 200 runs by a filter of the API."""
-        found: list[Json] = self._post("/flow_runs/filter", {**wanted, "limit": 200})
+        found: list[Json] = self._post("/flow_runs/filter", {"limit": 200, **wanted})
         return found
 
     def all_of(self, deployment: str) -> list[Json]:
         return self.runs(deployments={"id": {"any_": [deployment]}})
+
+    def count(self, deployment: str, kind: str) -> int:
+        """How many runs of a deployment are in a state of that type."""
+        wanted = {"deployments": {"id": {"any_": [deployment]}}, "flow_runs": {"state": {"type": {"any_": [kind]}}}}
+        return int(self._post("/flow_runs/count", wanted))
 
     def folder(self, name: str) -> Path:
         """A new folder for what one test's flows leave."""
@@ -285,7 +306,7 @@ class PlainPrefect:
         self._count += 1
         return f"{name.replace('_', '-')}-{self._count}"
 
-    def _post(self, path: str, body: Json) -> Any:
+    def _post(self, path: str, body: Json | list[Json]) -> Any:
         answer = self.api.post(path, json=body)
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
         return answer.json()

@@ -187,7 +187,7 @@ def see(folder: str) -> None:
             "environment": {k: v for k, v in os.environ.items() if not k.startswith("PREFECT__FLOW")},
             "streams": [_target(number) for number in range(3)],
             "threads": sorted({thread.name for thread in threading.enumerate()}),
-            "children": [process.read_text() for process in Path("/proc/self/task").glob("*/children")],
+            "children": "".join(thread.read_text() for thread in Path("/proc/self/task").glob("*/children")),
             "umask": _umask(),
             "handlers": {str(number): str(signal.getsignal(number)) for number in _signals()},
             "files": sum(1 for _ in Path("/proc/self/fd").iterdir()),
