@@ -55,15 +55,21 @@ class Child:
         self._code = Code.loaded()
         threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
         with prefect_private.WarmClientContext():
-            self._line.send({"kind": "hello", "pid": os.getpid()})
-            while order := self._next():
+            told = self._tell({"kind": "hello", "pid": os.getpid()})
+            while told and (order := self._next()):
                 done = self._run(order)
                 self._code = Code.loaded()
-                self._line.send(done)
-                if done["left"]:
-                    break
+                told = self._tell(done) and not done["left"]
         prefect_private.flush()
         os._exit(0)
+
+    def _tell(self, message: Any) -> bool:
+        """Whether the worker is there to hear it."""
+        try:
+            self._line.send(message)
+        except OSError:
+            return False
+        return True
 
     def _next(self) -> Order | None:
         while True:
