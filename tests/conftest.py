@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-pytest_plugins = ["tests.support.stack", "tests.support.job_stack", "tests.support.postgres"]
+pytest_plugins = [
+    "tests.support.stack",
+    "tests.support.job_stack",
+    "tests.support.postgres",
+    "tests.support.plain_prefect",
+]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -60,6 +61,8 @@ class Attempt:
     spent_tries: int | None = None
     deadlines: dict[int, Deadline] = field(default_factory=dict)
     taken: bool = False
+    #: Whether somebody was told to run its hooks.
+    hooked: bool = False
     #: What the child said at the end, if it could.
     done: dict[str, Any] | None = None
 
@@ -161,11 +164,16 @@ class Attempt:
                 self._finished.set()
 
 
-async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker: str) -> None:
+#: Runs the hooks of an attempt's run for a state, given as the API has it.
+Hooks = Callable[[Json], Awaitable[None]]
+
+
+async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker: str, hooks: Hooks) -> None:
     """Bring a run that its process could not bring to an end to where it belongs.
 
     Args:
         ending: how the process ended; None if it lives and only the job did not get to its end.
+        hooks: called before Cancelled and after Crashed, as Prefect's own worker runs them.
 
     Raises:
         httpx.HTTPError: the API is away.
@@ -177,6 +185,7 @@ async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker:
     if run is None or kind not in {"PENDING", "RUNNING", "CANCELLING"}:
         return
     if kind == "CANCELLING" or attempt.intent == "cancel":
+        await hooks({"type": "CANCELLING", "name": "Cancelling", "message": "Flow run was cancelled."})
         await api.propose(
             run["id"], {"type": "CANCELLED", "name": "Cancelled", "message": "cancelled by an operator"}, force=True
         )
@@ -189,7 +198,9 @@ async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker:
     )
     if attempt.killed_for and attempt.spent_tries is not None:
         await api.label(run["id"], {HARD_TIMEOUT: attempt.spent_tries})
-    await api.propose(run["id"], {"type": "CRASHED", "name": "Crashed", "message": f"worker {worker}: {why}"})
+    answer = await api.propose(run["id"], {"type": "CRASHED", "name": "Crashed", "message": f"worker {worker}: {why}"})
+    if answer["status"] == "ACCEPT":
+        await hooks(answer["state"])
 
 
 async def hand_back(api: RunApi, run_id: str, message: str) -> None:

@@ -55,15 +55,21 @@ class Child:
         self._code = Code.loaded()
         threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
         with prefect_private.WarmClientContext():
-            self._line.send({"kind": "hello", "pid": os.getpid()})
-            while order := self._next():
+            told = self._tell({"kind": "hello", "pid": os.getpid()})
+            while told and (order := self._next()):
                 done = self._run(order)
                 self._code = Code.loaded()
-                self._line.send(done)
-                if done["left"]:
-                    break
+                told = self._tell(done) and not done["left"]
         prefect_private.flush()
         os._exit(0)
+
+    def _tell(self, message: Any) -> bool:
+        """Whether the worker is there to hear it."""
+        try:
+            self._line.send(message)
+        except OSError:
+            return False
+        return True
 
     def _next(self) -> Order | None:
         while True:
@@ -79,7 +85,7 @@ class Child:
 
         while message := self._line.receive():
             match message["kind"]:
-                case "run":
+                case "run" | "hooks":
                     self._line.send({"kind": "taken", "attempt": message["attempt"]})
                     self._orders.put(message)  # type: ignore[arg-type]  # the kind says it
                 case "intent" if message["attempt"] == self._attempt:
@@ -108,7 +114,8 @@ class Child:
         with _surroundings(order) as settings_changed:
             before = Traces.look()
             try:
-                status = contextvars.copy_context().run(self._run_flow, flow_run, order["entrypoint"], before)
+                work = self._run_flow if order["state"] is None else self._run_hooks
+                status = contextvars.copy_context().run(work, flow_run, order, before)
                 left = before.compare()
             finally:
                 before.restore()
@@ -126,7 +133,7 @@ class Child:
             "memory": memory_of(os.getpid()),
         }
 
-    def _run_flow(self, flow_run: Any, entrypoint: str | None, before: Traces) -> int:
+    def _run_flow(self, flow_run: Any, order: Order, before: Traces) -> int:
         """What `python -m prefect.engine` does; returns what its exit code would be."""
         from prefect.exceptions import Abort, Pause, TerminationSignal
         from prefect.logging.loggers import flow_run_logger
@@ -138,7 +145,7 @@ class Child:
             "Worker %r runs this in process %s", os.environ.get("PREFECT__WORKER_NAME"), os.getpid()
         )
         try:
-            flow = _load(flow_run, entrypoint)
+            flow = _load(flow_run, order["entrypoint"])
         except Exception:
             logger.exception("Unexpected exception encountered when trying to load flow")
             return 1
@@ -151,6 +158,23 @@ class Child:
             return 0
         except BaseException as error:  # noqa: BLE001  (as above: SystemExit and its like end the job, not the child)
             return 0 if prefect_private.conclude() else _exit_code(error)
+        return 0
+
+    def _run_hooks(self, flow_run: Any, order: Order, before: Traces) -> int:
+        """What Prefect's own worker does in place of a process that was killed."""
+        from prefect.client.schemas.objects import State
+
+        from redrive.infra.worker import prefect_private
+
+        async def load(run: Any) -> Any:
+            flow = await asyncio.to_thread(_load, run, order["entrypoint"])
+            before.accept_folder()
+            return flow
+
+        try:
+            self._drive(prefect_private.run_hooks(load, flow_run, State.model_validate(order["state"])))
+        except BaseException as error:  # noqa: BLE001  (hooks are a job's code too: what they raise ends them, not the child)
+            return _exit_code(error)
         return 0
 
     def _drive(self, work: Coroutine[Any, Any, Any]) -> None:

@@ -85,7 +85,13 @@ def environment(
     config: WarmConfiguration, run: Json, deployment: Deployment | None, worker: dict[str, str]
 ) -> dict[str, str | None]:
     """What Prefect's own worker puts into a job's environment, beside what pool and deployment say."""
-    ours: dict[str, str | None] = {**worker, "PREFECT__FLOW_RUN_ID": run["id"], "PREFECT__FLOW_ID": run["flow_id"]}
+    ours: dict[str, str | None] = {
+        **worker,
+        "PREFECT__FLOW_RUN_ID": run["id"],
+        "PREFECT__FLOW_ID": run["flow_id"],
+        # A run that is cancelled leaves; its worker runs the hooks and writes Cancelled, as for one that was killed.
+        "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",
+    }
     if deployment:
         ours |= {"PREFECT__DEPLOYMENT_ID": deployment.data["id"], "PREFECT__DEPLOYMENT_NAME": deployment.data["name"]}
     return {**config.env, **ours}

@@ -19,9 +19,9 @@ Intent = Literal["cancel", "reschedule"]
 
 
 class Order(TypedDict):
-    """Worker → child: one attempt of one flow run."""
+    """Worker → child: one attempt of one flow run, or only its hooks, after another process died with it."""
 
-    kind: Literal["run"]
+    kind: Literal["run", "hooks"]
     attempt: int
     #: The flow run as the API gives it, in its Pending state.
     flow_run: dict[str, Any]
@@ -32,6 +32,8 @@ class Order(TypedDict):
     working_dir: str | None
     #: End after this job, whatever it left.
     only_once: bool
+    #: The state whose hooks are to run; None with `run`.
+    state: dict[str, Any] | None
 
 
 class Done(TypedDict):

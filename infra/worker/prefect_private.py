@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -90,6 +90,15 @@ def conclude() -> bool:
         return True
     state = engine.flow_run.state if engine.flow_run else None
     return bool(state and (state.is_final() or state.is_paused() or state.is_scheduled()))
+
+
+async def run_hooks(load: Callable[[FlowRun], Awaitable[Flow[..., Any]]], flow_run: FlowRun, state: State[Any]) -> None:
+    """Run the hooks of a run whose process died before it could, as Prefect's own worker does and logs it."""
+    from prefect.runner._hook_runner import HookRunner  # noqa: PLC0415  (rare, and `prefect.runner` is large)
+
+    runner = HookRunner(resolve_flow=load)
+    await runner.run_cancellation_hooks(flow_run, state)
+    await runner.run_crashed_hooks(flow_run, state)
 
 
 def set_intent(intent: Any) -> None:

@@ -23,12 +23,14 @@ from redrive.infra.worker.due import Due, DueRuns
 from redrive.infra.worker.job_template import MEGABYTE, PoolSettings, WarmConfiguration
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Order
-from redrive.infra.worker.run_api import RunApi
+from redrive.infra.worker.run_api import Json, RunApi
 
 #: Seconds between two tries to tell the API something, growing to the longest, and how often: some ten minutes in all.
 TELL, TELL_LONGEST, TELL_TIMES = 1.0, 20.0, 35
 #: Seconds a run that must wait for a limit is left alone, at most.
 LEFT_ALONE = 5.0
+#: Seconds the hooks of a killed job may take.
+HOOKS = 60.0
 _SERVER_ERROR = 500
 
 
@@ -120,11 +122,32 @@ class Slots:
                 how = await attempt.run(self._order(attempt, deployment))
             ending = await asyncio.shield(attempt.child.ended) if how == "died" else None
             await signed
-            await self._insist(functools.partial(conclude, self.api, attempt, ending, self.me.name))
+            hooks = functools.partial(self._hooks, attempt, deployment)
+            await self._insist(functools.partial(conclude, self.api, attempt, ending, self.me.name, hooks))
         finally:
             await self.attempts.end(attempt)
             await self.children.give_back(attempt.child, retire=self._is_spent(attempt))
         return int(attempt.done["status"]) if attempt.done else 1
+
+    async def _hooks(self, attempt: Attempt, deployment: Deployment | None, state: Json) -> None:
+        """Have another child run the hooks of a job that its own process cannot run any more. Nothing is tried twice."""
+        if attempt.hooked:
+            return
+        attempt.hooked = True
+        await self.children.give_back(attempt.child, retire=True)
+        attempt.child = await self.children.take()
+        helper = Attempt(attempt.due, attempt.config, attempt.child, self.log, job_name=attempt.job_name)
+        # Nobody stops it for what its job was stopped for.
+        helper.intent = attempt.intent or "cancel"
+        self.attempts.begin(helper)
+        try:
+            async with asyncio.timeout(HOOKS):
+                await helper.run(self._order(helper, deployment, state))
+        except TimeoutError:
+            self.log.warning("the hooks of job %s took more than %g s and were stopped", attempt.run_id, HOOKS)
+            attempt.child.kill()
+        finally:
+            await self.attempts.end(helper)
 
     async def _one(self, due: Due, child: ChildProcess) -> None:
         try:
@@ -163,21 +186,22 @@ class Slots:
             await asyncio.sleep(min(LEFT_ALONE, float(answer["details"].get("delay_seconds") or 0)))
         return False
 
-    def _order(self, attempt: Attempt, deployment: Deployment | None) -> Order:
+    def _order(self, attempt: Attempt, deployment: Deployment | None, state: Json | None = None) -> Order:
         return Order(
-            kind="run",
+            kind="hooks" if state else "run",
             attempt=attempt.number,
             flow_run=attempt.due.run,
             entrypoint=deployment.entrypoint if deployment else None,
             env=environment(attempt.config, attempt.due.run, deployment, self.me.environment),
             working_dir=attempt.config.working_dir,
             only_once=attempt.config.isolation == "run",
+            state=state,
         )
 
     def _is_spent(self, attempt: Attempt) -> bool:
         """Whether the child has to go after this job."""
         done = attempt.done
-        if done is None or attempt.intent:
+        if done is None or attempt.intent or attempt.hooked:
             return True
         if done["left"]:
             self.log.info("process %s is replaced after job %s: %s", attempt.child.pid, attempt.run_id, done["left"])

@@ -7,6 +7,7 @@ Made of parts that each own one thing: `Children` (processes), `DueRuns` (what c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -14,7 +15,6 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-import anyio
 import anyio.abc
 import httpx
 from prefect.client.schemas.objects import FlowRun
@@ -39,6 +39,12 @@ DRAIN_TIMEOUT = "REDRIVE_DRAIN_TIMEOUT"
 LAST_WORDS = 6.0
 
 
+class Drained(BaseException):
+    """The worker was told to stop, and every job has finished or was given back. Ends Prefect's loops without cancelling them:
+    what still has to be said to the API at the end would be cancelled with them.
+    """
+
+
 class WarmResult(BaseWorkerResult):
     """How a job's process ended."""
 
@@ -52,6 +58,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
     _display_name = "Redrive warm"
     _description = "Runs flows in warm processes on this machine: they start at once, with hard limits and draining."
     _documentation_url = "https://docs.prefect.io/v3/concepts/workers"
+    _once = False
 
     @classmethod
     def get_default_base_job_template(cls) -> dict[str, Any]:
@@ -66,16 +73,20 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
     ) -> None:
         """Run until told to stop, then drain."""
         require_linux()
-        self._stopped = anyio.CancelScope()
-        with self._stopped:
+        self._once = run_once
+        try:
             await super().start(run_once=run_once, with_healthcheck=with_healthcheck, printer=printer)
-        if self._stopped.cancelled_caught:
+        except* Drained:
             printer(f"Worker {self.name!r} stopped!")
+        if self._failure:
+            raise self._failure
 
     async def setup(self) -> None:
         """Make the parts, and start them as soon as the pool is known."""
         adopt_orphans()
         self._draining = False
+        self._drained = asyncio.Event()
+        self._failure: BaseException | None = None
         self._started_at = datetime.now(UTC)
         self._services: set[asyncio.Task[Any]] = set()
         self._ready = False
@@ -83,12 +94,18 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
         await self._get_ready()
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        """Prefect's tick: the slots look for work by themselves, this is the safety net."""
-        await self._get_ready()
-        if self._ready:
-            self._due.wake()
-            self._last_polled_time = self._due.last_answer
-        return []
+        """Prefect's loop of ticks, which here lasts until the worker has drained: the slots look for work by themselves."""
+        while not self._drained.is_set():
+            await self._get_ready()
+            if self._ready:
+                self._due.wake()
+                self._last_polled_time = self._due.last_answer
+            if self._once:
+                return []
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(float(PREFECT_WORKER_QUERY_SECONDS.value())):
+                    await self._drained.wait()
+        raise Drained
 
     async def run(
         self, flow_run: FlowRun, configuration: WarmConfiguration, task_status: anyio.abc.TaskStatus[int] | None = None
@@ -183,6 +200,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
         self._services.discard(service)
         if not service.cancelled() and (error := service.exception()):
             self._logger.error("a part of the worker failed, so it stops", exc_info=error)
+            self._failure = error
             self._told_to_stop()
 
     # What the event stream tells
@@ -256,7 +274,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
         _, unfinished = await asyncio.wait(self._working, timeout=self.drain_timeout)
         if unfinished:
             await self._stop_jobs()
-        self._stopped.cancel()
+        self._drained.set()
 
     async def _stop_jobs(self) -> None:
         """Stop every job and give it back to the queue."""
@@ -265,4 +283,4 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
         _, unfinished = await asyncio.wait(self._working, timeout=LAST_WORDS)
         if unfinished:
             self._logger.warning("%s jobs could not be given back in time; the keeper takes them back", len(unfinished))
-        self._stopped.cancel()
+        self._drained.set()

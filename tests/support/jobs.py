@@ -5,6 +5,7 @@ A stack finds them through `REDRIVE_JOBS=tests.support.jobs`.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -32,12 +33,17 @@ NAP = JobType("test-nap", entrypoint="tests.support.jobs.nap", policy=ONCE)
 SLOW = JobType(
     "test-slow", entrypoint="tests.support.jobs.slow", policy=RetryPolicy(max_tries=2, backoff=(0.2,), timeout=1)
 )
+DEAF = JobType(
+    "test-deaf",
+    entrypoint="tests.support.jobs.deaf",
+    policy=RetryPolicy(max_tries=2, backoff=(1,), jitter=0, timeout=2),
+)
 THREE = JobType("test-three", entrypoint="tests.support.jobs.three", policy=ONCE)
 LONG = JobType("test-long", entrypoint="tests.support.jobs.long", policy=RetryPolicy(max_tries=1, timeout=None))
 DIE = JobType("test-die", entrypoint="tests.support.jobs.die", policy=RetryPolicy(max_tries=1, max_crashes=1))
 UNHASHABLE = JobType("test-unhashable", entrypoint="tests.support.jobs.unhashable", policy=ONCE)
 
-JOBS = [OK, FAIL, FAIL_ONCE, MANY, BODY, FLAKY, PERMANENT, NAP, SLOW, THREE, LONG, DIE, UNHASHABLE]
+JOBS = [OK, FAIL, FAIL_ONCE, MANY, BODY, FLAKY, PERMANENT, NAP, SLOW, DEAF, THREE, LONG, DIE, UNHASHABLE]
 
 
 def leave(folder: str, name: str) -> int:
@@ -161,6 +167,21 @@ def slow_step(folder: str) -> None:
 @job(SLOW)
 def slow(folder: str) -> None:
     slow_step(folder)
+
+
+@step(DEAF.policy)
+def deaf_step(folder: str, good_at: int) -> int:
+    count = leave(folder, "deaf")
+    if count < good_at:
+        # In C, with the interpreter's lock in hand: no signal and no other thread gets through.
+        ctypes.PyDLL(None).sleep(600)
+    return count
+
+
+@job(DEAF)
+def deaf(folder: str, good_at: int = 99) -> int:
+    touch(folder, "before")
+    return deaf_step(folder, good_at)
 
 
 @step(ONCE)

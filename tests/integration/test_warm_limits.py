@@ -1,0 +1,218 @@
+"""Limits are hard and say so, and a process that dies is seen at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psutil
+import pytest
+from prefect.client.schemas.objects import State
+
+from redrive.blocks.prefect_api import api
+from redrive.deployments.enqueue import enqueue, wait_for
+from tests.support.job_stack import JobStack, effects
+from tests.support.plain_prefect import PATIENCE, PlainPrefect, PlainWorker, lives, zombies
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(900)
+
+#: Seconds of the issue's bound, and what a busy machine may add.
+CANCEL, SLACK = 3.0, 4.0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A worker with limits set by deployment."""
+
+    prefect: PlainPrefect
+    worker: PlainWorker
+    pool: str
+
+    def begin(self, flow: str, variables: dict[str, Any] | None = None, **parameters: Any) -> tuple[str, Path]:
+        folder = self.prefect.folder(flow)
+        deployment = self.prefect.deploy(flow, self.pool, job_variables=variables or {})
+        return self.prefect.begin(deployment, folder=str(folder), **parameters), folder
+
+    def pid(self, folder: Path, name: str) -> int:
+        """Of the job, once it runs."""
+        wait_until((folder / name).exists, PATIENCE, f"the job to leave {name}")
+        return int(json.loads((folder / name).read_text().splitlines()[0])["pid"])
+
+
+@pytest.fixture(scope="module")
+def bench(plain_prefect: PlainPrefect) -> Iterator[Bench]:
+    pool = plain_prefect.pool()
+    worker = plain_prefect.worker(pool, limit=2)
+    try:
+        yield Bench(plain_prefect, worker, pool)
+        assert worker.alive
+        assert not zombies(worker.below())
+    finally:
+        worker.end()
+
+
+@pytest.mark.parametrize("how", ["sleep", "lock"])
+def test_hard_timeout_kills_code_that_hears_nothing(bench: Bench, how: str) -> None:
+    run_id, folder = bench.begin("stuck", {"timeout": 4}, how=how)
+
+    run = bench.prefect.end_of(run_id)
+
+    assert run["state_name"] == "Crashed"
+    assert "ran over its hard timeout of 4 s, so its process was killed" in run["state"]["message"]
+    assert not _lives(bench.pid(folder, "stuck"))
+
+
+def test_hard_timeout_takes_what_the_job_started_along(bench: Bench) -> None:
+    run_id, folder = bench.begin("stuck", {"timeout": 5}, how="children")
+
+    bench.prefect.end_of(run_id)
+
+    left = [json.loads(line)["value"] for line in (folder / "left").read_text().splitlines()]
+    assert len(left) == 2
+    wait_until(lambda: not [pid for pid in left if _lives(pid)], 20, "the job's own processes to end")
+
+
+def test_job_above_its_memory_limit_is_killed_and_the_machine_is_fine(bench: Bench) -> None:
+    run_id, folder = bench.begin("greedy", {"memory_limit": 200})
+    most = 0
+
+    def ended() -> bool:
+        nonlocal most
+        if (folder / "greedy").exists():
+            most = max(most, _memory(bench.pid(folder, "greedy")))
+        return bench.prefect.run(run_id)["state_type"] == "CRASHED"
+
+    wait_until(ended, PATIENCE, "the job to be killed")
+
+    message = bench.prefect.run(run_id)["state"]["message"]
+    assert "MB of memory, 200 are allowed, so its process was killed" in message
+    assert most < 1000 * 1024 * 1024
+    quick, _ = bench.begin("quick")
+    assert bench.prefect.end_of(quick)["state_name"] == "Completed"
+
+
+@pytest.mark.parametrize("how", ["sleep", "lock"])
+def test_cancelled_job_is_stopped_in_time(bench: Bench, how: str) -> None:
+    run_id, folder = bench.begin("stuck", how=how)
+    pid = bench.pid(folder, "stuck")
+    bench.prefect.in_state(run_id, "Running")
+
+    ordered = time.monotonic()
+    bench.prefect.cancel(run_id)
+    wait_until(lambda: not _lives(pid), PATIENCE, "the job's process to end")
+    took = time.monotonic() - ordered
+
+    assert took <= CANCEL + SLACK
+    assert bench.prefect.end_of(run_id)["state_name"] == "Cancelled"
+
+
+def test_cancelled_job_that_can_leave_does_so_by_itself(bench: Bench) -> None:
+    run_id, folder = bench.begin("hooked", do="wait")
+    bench.pid(folder, "waiting")
+    bench.prefect.in_state(run_id, "Running")
+
+    ordered = time.monotonic()
+    bench.prefect.cancel(run_id)
+    run = bench.prefect.end_of(run_id)
+
+    assert time.monotonic() - ordered <= CANCEL + SLACK
+    assert run["state_name"] == "Cancelled"
+
+
+def test_killed_child_is_seen_at_once_and_named(bench: Bench) -> None:
+    run_id, folder = bench.begin("quick", seconds=600)
+    pid = bench.pid(folder, "quick")
+    bench.prefect.in_state(run_id, "Running")
+
+    killed = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    run = bench.prefect.end_of(run_id)
+
+    assert time.monotonic() - killed <= 10
+    assert run["state_name"] == "Crashed"
+    assert bench.worker.name in run["state"]["message"]
+    assert "its process was killed by SIGKILL" in run["state"]["message"]
+
+
+def test_exit_code_is_told(bench: Bench) -> None:
+    run_id, _ = bench.begin("hooked", do="exit")
+
+    run = bench.prefect.end_of(run_id)
+
+    assert run["state_name"] == "Crashed"
+    assert "its process exited with status code: 3" in run["state"]["message"]
+
+
+def test_run_cancelled_before_it_started_never_starts(bench: Bench) -> None:
+    first = [bench.begin("quick", seconds=600) for _ in range(2)]
+    for _, folder in first:
+        bench.pid(folder, "quick")
+    waiting, folder = bench.begin("quick")
+
+    bench.prefect.cancel(waiting)
+    for run_id, _ in first:
+        bench.prefect.cancel(run_id)
+
+    for run_id, _ in first:
+        assert bench.prefect.end_of(run_id)["state_name"] == "Cancelled"
+    assert bench.prefect.end_of(waiting)["state_name"] == "Cancelled"
+    assert not (folder / "quick").exists()
+
+
+def test_step_that_outlives_its_timeout_in_c_counts_as_a_failed_try(job_stack: JobStack) -> None:
+    folder = job_stack.folder("deaf")
+
+    run_id = enqueue("test-deaf", {"folder": str(folder)}).id
+    end = wait_for(run_id, timeout=2 * PATIENCE)
+    row = job_stack.dead_letter(run_id, timeout=60)
+
+    assert end.state is not None
+    assert end.state.name == "DeadLetter"
+    said = "step 'deaf_step' ran over its 2 s and did not stop, so its process was killed"
+    assert str(end.state.message).startswith("dead letter: 2 of 2 tries failed (TimeoutError)")
+    assert said in str(end.state.message)
+    assert (row.reason, row.error_type, row.tries, row.crashes) == ("tries", "TimeoutError", 2, 0)
+    assert said in row.message
+    assert len(effects(folder, "deaf")) == 2
+    # What was done before is not done again.
+    assert len(effects(folder, "before")) == 1
+    waits = [state.message for state in _history(run_id) if state.name == "AwaitingRetry"]
+    assert len(waits) == 1
+    assert str(waits[0]).startswith("try 1 of 2 failed; next at ")
+    assert said in str(waits[0])
+
+
+def test_step_that_is_killed_once_for_its_timeout_may_succeed_after_that(job_stack: JobStack) -> None:
+    folder = job_stack.folder("deaf")
+
+    run_id = enqueue("test-deaf", {"folder": str(folder), "good_at": 2}).id
+    end = wait_for(run_id, timeout=2 * PATIENCE)
+
+    assert end.state is not None
+    assert end.state.name == "Completed"
+    assert len(effects(folder, "deaf")) == 2
+    assert end.labels.get("redrive.crashes", 0) == 0
+
+
+def _history(run_id: UUID) -> list[State[Any]]:
+    states: list[State[Any]] = api().read_flow_run_states(run_id)
+    return sorted(states, key=lambda state: state.timestamp)
+
+
+def _lives(pid: int) -> bool:
+    return psutil.pid_exists(pid) and lives(psutil.Process(pid))
+
+
+def _memory(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0

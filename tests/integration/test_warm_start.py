@@ -1,0 +1,155 @@
+"""Due jobs start at once, in the order of their queues, each once; no queue is passed over for ever."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.plain_prefect import PATIENCE, Json, PlainPrefect, moment
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(1200)
+
+#: Polling alone would take a minute: what starts sooner was woken.
+WOKEN = {"PREFECT_WORKER_QUERY_SECONDS": "60"}
+#: Seconds that tell the two apart on a busy machine.
+AT_ONCE = 15.0
+#: Waiting `low` jobs. 1,000 take a minute to create; what is shown here does not depend on their number as long as they
+#: do not fit into one answer of the API (200).
+BACKLOG = 300
+
+
+def test_job_starts_at_once_without_polling(plain_prefect: PlainPrefect) -> None:
+    pool = plain_prefect.pool()
+    deployment = plain_prefect.deploy("quick", pool)
+    folder = str(plain_prefect.folder("woken"))
+    with plain_prefect.working(pool, limit=2, **WOKEN):
+        plain_prefect.end_of(plain_prefect.begin(deployment, folder=folder))
+
+        runs = [plain_prefect.end_of(plain_prefect.begin(deployment, folder=folder)) for _ in range(3)]
+        soon = datetime.now(UTC) + timedelta(seconds=5)
+        later = plain_prefect.end_of(plain_prefect.begin(deployment, scheduled=soon, folder=folder))
+
+    for run in runs:
+        assert _waited(run) < AT_ONCE
+    assert 0 <= _waited(later) < AT_ONCE
+
+
+def test_scheduled_jobs_start_on_time(plain_prefect: PlainPrefect) -> None:
+    pool = plain_prefect.pool()
+    folder = str(plain_prefect.folder("schedule"))
+    every = {"interval": 10, "anchor_date": datetime.now(UTC).isoformat()}
+    with plain_prefect.working(pool, limit=2, **WOKEN):
+        deployment = plain_prefect.deploy(
+            "quick", pool, parameters={"folder": folder}, schedules=[{"schedule": every, "active": True}]
+        )
+
+        def ended() -> list[Json]:
+            return [run for run in plain_prefect.all_of(deployment) if run["state_type"] == "COMPLETED"]
+
+        wait_until(lambda: len(ended()) >= 3, 2 * PATIENCE, "three scheduled runs to end")
+        done = ended()
+    plain_prefect.api.delete(f"/deployments/{deployment}").raise_for_status()
+
+    for run in done:
+        assert run["auto_scheduled"]
+        # Those that were due before the server made them cannot be on time.
+        due = max(moment(run["expected_start_time"]), moment(run["created"]))
+        assert (moment(run["start_time"]) - due).total_seconds() < AT_ONCE
+
+
+def test_high_job_starts_within_one_turn_of_the_slots(plain_prefect: PlainPrefect) -> None:
+    slots = 2
+    pool, deployment, folder = _three_queues(plain_prefect)
+    plain_prefect.bulk(deployment, [_job(folder, "low", seconds=0.3) for _ in range(BACKLOG)])
+    with plain_prefect.working(pool, limit=slots, **WOKEN):
+        wait_until((folder / "low").exists, PATIENCE, "the backlog to be worked on")
+
+        (high,) = plain_prefect.bulk(deployment, [_job(folder, "high")])
+        run = plain_prefect.end_of(high)
+
+        created, started = moment(run["created"]), moment(run["start_time"])
+        between = [
+            one for one in _started(plain_prefect, deployment, "low") if created < moment(one["start_time"]) < started
+        ]
+        # Those that were claimed already, and one more turn.
+        assert len(between) <= 2 * slots
+        left = plain_prefect.count(deployment, "SCHEDULED")
+        assert left > 0, "the backlog was gone, so nothing was shown"
+        plain_prefect.api.delete(f"/deployments/{deployment}").raise_for_status()
+
+
+def test_low_jobs_progress_under_a_flood_of_high_ones(plain_prefect: PlainPrefect) -> None:
+    pool, deployment, folder = _three_queues(plain_prefect)
+    plain_prefect.bulk(deployment, [_job(folder, "low") for _ in range(20)])
+    for _ in range(2):
+        plain_prefect.bulk(deployment, [_job(folder, "high") for _ in range(50)])
+    with plain_prefect.working(pool, limit=1, **WOKEN):
+        wait_until(lambda: plain_prefect.count(deployment, "COMPLETED") >= 50, 3 * PATIENCE, "50 jobs to end")
+        order = sorted(_started(plain_prefect, deployment), key=lambda run: moment(run["start_time"]))[:50]
+        plain_prefect.api.delete(f"/deployments/{deployment}").raise_for_status()
+
+    low = [number for number, run in enumerate(order, start=1) if run["work_queue_name"] == "low"]
+    assert low == [10, 20, 30, 40, 50]
+
+
+def test_two_workers_never_run_one_job_twice(plain_prefect: PlainPrefect) -> None:
+    pool, deployment, folder = _three_queues(plain_prefect)
+    with plain_prefect.working(pool, limit=3, **WOKEN) as one, plain_prefect.working(pool, limit=3, **WOKEN) as other:
+        runs = plain_prefect.bulk(deployment, [_job(folder, "low", name=f"job-{number}") for number in range(60)])
+        wait_until(lambda: plain_prefect.count(deployment, "COMPLETED") == 60, 3 * PATIENCE, "all jobs to end")
+
+        took = Counter(run["labels"]["prefect.worker.name"] for run in plain_prefect.all_of(deployment))
+
+    for number in range(60):
+        assert len((folder / f"job-{number}").read_text().splitlines()) == 1
+    for run_id in runs[:10]:
+        assert [state["name"] for state in plain_prefect.states(run_id)] == [
+            "Scheduled",
+            "Pending",
+            "Running",
+            "Completed",
+        ]
+    assert set(took) == {one.name, other.name}
+
+
+def test_worker_serves_the_queues_it_was_given_only(plain_prefect: PlainPrefect) -> None:
+    pool, deployment, folder = _three_queues(plain_prefect)
+    low, high = plain_prefect.bulk(deployment, [_job(folder, "low"), _job(folder, "high")])
+    with plain_prefect.working(pool, limit=1, queues=("high",), **WOKEN):
+        plain_prefect.end_of(high)
+        plain_prefect.end_of(plain_prefect.bulk(deployment, [_job(folder, "high")])[0])
+
+        assert plain_prefect.run(low)["state_type"] == "SCHEDULED"
+    plain_prefect.api.delete(f"/deployments/{deployment}").raise_for_status()
+
+
+def _three_queues(prefect: PlainPrefect) -> tuple[str, str, Path]:
+    """A pool with `high` before `low`, a deployment, and a folder for its jobs."""
+    pool = prefect.pool()
+    prefect.queue(pool, "high", 1)
+    prefect.queue(pool, "low", 3)
+    return pool, prefect.deploy("quick", pool, queue="low"), prefect.folder("queues")
+
+
+def _job(folder: Path, queue: str, *, name: str | None = None, seconds: float = 0) -> Json:
+    return {
+        "parameters": {"folder": str(folder), "name": name or queue, "seconds": seconds},
+        "work_queue_name": queue,
+    }
+
+
+def _started(prefect: PlainPrefect, deployment: str, *queues: str) -> list[Json]:
+    """Runs of a deployment that have started, the latest 200."""
+    wanted = {"deployments": {"id": {"any_": [deployment]}}, "sort": "START_TIME_DESC"}
+    found = prefect.runs(**wanted, flow_runs={"start_time": {"is_null_": False}})
+    return [run for run in found if not queues or run["work_queue_name"] in queues]
+
+
+def _waited(run: Json) -> float:
+    """Seconds from due to started."""
+    due = max(moment(run["expected_start_time"]), moment(run["created"]))
+    return (moment(run["start_time"]) - due).total_seconds()
