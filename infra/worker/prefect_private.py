@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 from uuid import UUID
 
 import prefect.flow_engine
@@ -140,10 +141,15 @@ class _Warm:
 
     def setup_run_context(self, client: Any = None) -> Any:
         """As Prefect's own; the run that it reads once more is the one at hand, if Running was accepted just now."""
+        mine = client or self.client
+        if not isinstance(mine, _Reader):
+            # A subflow on an event loop of its own has a client of Prefect's.
+            return super().setup_run_context(client)  # type: ignore[misc]  # of the engine
+        mine.finish_update()
         run = self.flow_run
         fresh = _sign.pop("begun", None)
         if run is not None and run.id == fresh and run.state is not None and run.state.is_running():
-            (client or self.client).know(_as_running(run))
+            mine.know(_as_running(run))
         return super().setup_run_context(client)  # type: ignore[misc]  # of the engine
 
 
@@ -159,6 +165,13 @@ class _Reader:
     """A client that answers from memory, once, what the engine knows, and says more in the engine's first update."""
 
     _known: FlowRun | None = None
+    _updating: _Beside[Any] | None = None
+
+    def finish_update(self) -> None:
+        """Wait for the engine's first update of the run, if it is under way."""
+        updating, self._updating = self._updating, None
+        if updating is not None:
+            updating.finish()
 
     def know(self, run: FlowRun) -> None:
         self._known = run
@@ -173,7 +186,35 @@ class _WarmClient(_Reader, SyncPrefectClient):
         return self._recall(flow_run_id) or super().read_flow_run(flow_run_id)
 
     def update_flow_run(self, flow_run_id: UUID, **fields: Any) -> Any:  # type: ignore[override]  # called by keyword
-        return super().update_flow_run(flow_run_id, **_signed(flow_run_id, fields))
+        signed = _signed(flow_run_id, fields)
+        update = functools.partial(super().update_flow_run, flow_run_id, **signed)
+        if signed is fields:
+            return update()
+        # Running need not wait for it; the job does (`setup_run_context`).
+        self._updating = _Beside(update)
+        return None
+
+
+class _Beside(Generic[T]):
+    """A call in a thread of its own."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call = call
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="redrive-update", daemon=True)
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Wait for it; raises what it raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            self._call()
+        except BaseException as error:  # noqa: BLE001  (raised by `finish`, where somebody can deal with it)
+            self._error = error
 
 
 class _AsyncWarmClient(_Reader, PrefectClient):

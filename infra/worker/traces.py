@@ -25,7 +25,7 @@ SPARE_FILES = 64
 
 #: Threads of Prefect, anyio and ourselves that live as long as the process.
 _KEPT = (
-    "redrive-line",
+    "redrive-",
     "GlobalEventLoopThread",
     "APILogWorker",
     "EventsWorker",

@@ -32,6 +32,8 @@ from tests.support.job_stack import ROOT, JobStack, pointed_at
 from tests.support.waiting import wait_until
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+#: Names of contestants, with commas; all if not given.
+ONLY = os.environ.get("BENCH_ONLY", "")
 SLOTS = 4
 MEGABYTE = 1024 * 1024
 #: Not parts of what is measured.
@@ -78,7 +80,8 @@ def measure() -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="redrive-bench-"))
     stack = JobStack(folder / ".redrive")
     stack.env |= {"PREFECT_LOGGING_SERVER_LEVEL": "INFO"}
-    found: dict[str, list[Figures]] = {one.name: [] for one in CONTESTANTS}
+    contestants = [one for one in CONTESTANTS if not ONLY or one.name in ONLY.split(",")]
+    found: dict[str, list[Figures]] = {one.name: [] for one in contestants}
     try:
         rq = _rq_environment(folder)
         stack.start()
@@ -86,7 +89,7 @@ def measure() -> dict[str, Any]:
         with pointed_at(stack):
             bench = Bench(stack, folder, rq)
             for number in range(ROUNDS):
-                for one in CONTESTANTS:
+                for one in contestants:
                     print(f"   round {number + 1} of {ROUNDS}: {one.name} ...", flush=True)
                     found[one.name].append(bench.run(one))
     finally:
@@ -330,6 +333,8 @@ def _print(found: dict[str, list[Figures]]) -> None:
             f" {median(name, 'memory') / MEGABYTE:6.0f} MB {100 * median(name, 'idle'):6.1f} %"
         )
     stock, warm = "stock", "warm"
+    if not {stock, warm, "RQ"} <= found.keys():
+        return
     cost = {name: median(name, "server_cpu") + median(name, "client_cpu") for name in (stock, warm)}
     starts = {
         name: statistics.median(start for one in rounds for start in one.starts) for name, rounds in found.items()
