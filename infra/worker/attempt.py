@@ -51,8 +51,8 @@ class Attempt:
     config: WarmConfiguration
     child: ChildProcess
     log: Log
-    #: Name of the flow, for people.
-    job_name: str = ""
+    #: The job type, for Redrive's jobs.
+    flow_name: str
     number: int = field(default_factory=lambda: next(_numbers))
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     #: Why it was told to leave, and what to say if its process is killed for something.
@@ -74,11 +74,6 @@ class Attempt:
     @property
     def run_id(self) -> str:
         return self.due.id
-
-    @property
-    def job(self) -> str:
-        """The job type: the name of the run's flow, as the deployment names it."""
-        return self.job_name or str(self.due.run.get("name", ""))
 
     async def run(self, order: Order) -> Literal["done", "died", "untouched"]:
         """Have the child do it. `untouched`: it ended before it took the order, so another one can have it."""

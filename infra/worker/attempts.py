@@ -109,7 +109,7 @@ class Attempts:
         return tuple(
             SlotReport(
                 run_id=one.run_id,
-                job=one.job,
+                job=one.flow_name,
                 queue=one.due.queue,
                 attempt=int(one.due.run.get("run_count") or 0) + 1,
                 since=one.since.isoformat(),
