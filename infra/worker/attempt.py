@@ -188,8 +188,10 @@ async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker:
     if attempt.intent == "reschedule":
         await hand_back(api, run["id"], f"worker {worker} stopped before the job was done; it starts again")
         return
-    why = attempt.killed_for or str(
-        ending or f"its process exited with status code: {attempt.done['status'] if attempt.done else 1}"
+    why = (
+        attempt.killed_for
+        or attempt.child.cut_off
+        or str(ending or f"its process exited with status code: {attempt.done['status'] if attempt.done else 1}")
     )
     if attempt.killed_for and attempt.spent_tries is not None:
         await api.label(run["id"], {HARD_TIMEOUT: attempt.spent_tries})
