@@ -92,7 +92,9 @@ class Attempts:
                 attempt.over_limits()
 
     async def look(self) -> None:
-        """Ask the API which of the jobs are to be cancelled or were suspended."""
+        """Ask the API which of the jobs are to be cancelled or were suspended, and each child whether it still listens."""
+        for one in self:
+            one.child.knock()
         running = [attempt.run_id for attempt in self if not attempt.intent]
         if not running:
             return
