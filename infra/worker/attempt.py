@@ -51,8 +51,8 @@ class Attempt:
     config: WarmConfiguration
     child: ChildProcess
     log: Log
-    #: Name of the deployment, for people; in a stack that is the job type.
-    job_name: str = ""
+    #: The job type, for Redrive's jobs.
+    flow_name: str
     number: int = field(default_factory=lambda: next(_numbers))
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     #: Why it was told to leave, and what to say if its process is killed for something.
@@ -74,11 +74,6 @@ class Attempt:
     @property
     def run_id(self) -> str:
         return self.due.id
-
-    @property
-    def job(self) -> str:
-        """What people know the job by."""
-        return self.job_name or str(self.due.run.get("name", ""))
 
     async def run(self, order: Order) -> Literal["done", "died", "untouched"]:
         """Have the child do it. `untouched`: it ended before it took the order, so another one can have it."""
@@ -193,8 +188,10 @@ async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker:
     if attempt.intent == "reschedule":
         await hand_back(api, run["id"], f"worker {worker} stopped before the job was done; it starts again")
         return
-    why = attempt.killed_for or str(
-        ending or f"its process exited with status code: {attempt.done['status'] if attempt.done else 1}"
+    why = (
+        attempt.killed_for
+        or attempt.child.cut_off
+        or str(ending or f"its process exited with status code: {attempt.done['status'] if attempt.done else 1}")
     )
     if attempt.killed_for and attempt.spent_tries is not None:
         await api.label(run["id"], {HARD_TIMEOUT: attempt.spent_tries})

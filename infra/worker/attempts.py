@@ -92,7 +92,9 @@ class Attempts:
                 attempt.over_limits()
 
     async def look(self) -> None:
-        """Ask the API which of the jobs are to be cancelled or were suspended."""
+        """Ask the API which of the jobs are to be cancelled or were suspended, and each child whether it still listens."""
+        for one in self:
+            one.child.knock()
         running = [attempt.run_id for attempt in self if not attempt.intent]
         if not running:
             return
@@ -109,7 +111,7 @@ class Attempts:
         return tuple(
             SlotReport(
                 run_id=one.run_id,
-                job=one.job,
+                job=one.flow_name,
                 queue=one.due.queue,
                 attempt=int(one.due.run.get("run_count") or 0) + 1,
                 since=one.since.isoformat(),

@@ -20,6 +20,8 @@ from redrive.infra.worker.messages import decode, encode
 
 #: Seconds from the fork to the first word; a machine under load is slow.
 HELLO = 60.0
+#: Seconds from the end of the line to that of the process. A job may close every file there is, the line among them.
+GOODBYE = 2.0
 #: Bytes of one message.
 LINE = 64 * 1024 * 1024
 
@@ -64,6 +66,8 @@ class ChildProcess:
         self._heard: Callable[[dict[str, Any]], None] = lambda _: None
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self.runs = 0
+        #: Why it was killed, if its job closed the line.
+        self.cut_off: str | None = None
         asyncio.get_running_loop().add_reader(pidfd, self._reap)
         self._listening = asyncio.create_task(self._listen())
 
@@ -95,6 +99,11 @@ class ChildProcess:
             await self._writer.drain()
         except OSError as error:
             raise ChildGone from error
+
+    def knock(self) -> None:
+        """Have it read one message that says nothing. A line that its job closed ends for us only when that reading does."""
+        with contextlib.suppress(OSError):
+            self._writer.write(encode({"kind": "knock"}))
 
     def terminate(self) -> None:
         """SIGTERM for the job; what it started is told only if it has to be killed."""
@@ -146,8 +155,16 @@ class ChildProcess:
         self._writer.close()
 
     async def _listen(self) -> None:
-        while line := await self._reader.readline():
-            self._heard(decode(line))
+        try:
+            while line := await self._reader.readline():
+                self._heard(decode(line))
+        except (OSError, ValueError):
+            # Broken, or somebody else wrote on it: nothing on it can be trusted any more.
+            pass
+        await asyncio.wait({self.ended}, timeout=GOODBYE)
+        if not self.ended.done():
+            self.cut_off = "its process closed the line to the worker, so it was killed"
+            self.kill()
 
 
 def _name(number: int) -> str:

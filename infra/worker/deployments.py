@@ -44,6 +44,7 @@ class Deployments:
         self._api = api
         self._client = client
         self._known: dict[str, tuple[float, Deployment | None]] = {}
+        self._flow_names: dict[str, str] = {}
         self._settings: dict[bytes, tuple[float, WarmConfiguration]] = {}
 
     async def of(self, deployment_id: str) -> Deployment | None:
@@ -54,6 +55,12 @@ class Deployments:
             known = Deployment(found) if found else None
             self._known[deployment_id] = (time.monotonic(), known)
         return known
+
+    async def flow_name(self, flow_id: str) -> str:
+        """Of a run's flow: the job type, for Redrive's jobs. It never changes."""
+        if flow_id not in self._flow_names:
+            self._flow_names[flow_id] = await self._api.flow_name(flow_id)
+        return self._flow_names[flow_id]
 
     async def modules(self, pool: str) -> list[str]:
         """The modules of all jobs of the pool that can be loaded ahead."""
@@ -82,13 +89,14 @@ class Deployments:
 
 
 def environment(
-    config: WarmConfiguration, run: Json, deployment: Deployment | None, worker: dict[str, str]
+    config: WarmConfiguration, run: Json, flow_name: str, deployment: Deployment | None, worker: dict[str, str]
 ) -> dict[str, str | None]:
     """What Prefect's own worker puts into a job's environment, beside what pool and deployment say."""
     ours: dict[str, str | None] = {
         **worker,
         "PREFECT__FLOW_RUN_ID": run["id"],
         "PREFECT__FLOW_ID": run["flow_id"],
+        "PREFECT__FLOW_NAME": flow_name,
         # A run that is cancelled leaves; its worker runs the hooks and writes Cancelled, as for one that was killed.
         "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",
     }

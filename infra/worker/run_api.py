@@ -96,6 +96,10 @@ class RunApi:
         found: Json = answer.json()
         return found
 
+    async def flow_name(self, flow_id: str) -> str:
+        answer = await self._client.request("GET", "/flows/{id}", path_params={"id": flow_id})
+        return str(answer.json()["name"])
+
     async def deployments(self, pool: str) -> list[Json]:
         """Deployments of a pool; at most 200."""
         answer = await self._client.request(

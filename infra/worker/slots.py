@@ -107,8 +107,7 @@ class Slots:
         self, due: Due, config: WarmConfiguration, deployment: Deployment | None, child: ChildProcess
     ) -> int:
         """Run a claimed run; returns what its exit code would be in a process of its own."""
-        job = deployment.data["name"] if deployment else ""
-        attempt = Attempt(due, config, child, self.log, job_name=job)
+        attempt = Attempt(due, config, child, self.log, flow_name=await self.deployments.flow_name(due.run["flow_id"]))
         self.attempts.begin(attempt)
         # The job need not wait until its run carries our name: until then the keeper sees a run that nobody signed for.
         signed = asyncio.create_task(self._insist(functools.partial(self.api.label, due.id, self.me.labels)))
@@ -136,7 +135,7 @@ class Slots:
         attempt.hooked = True
         await self.children.give_back(attempt.child, retire=True)
         attempt.child = await self.children.take()
-        helper = Attempt(attempt.due, attempt.config, attempt.child, self.log, job_name=attempt.job_name)
+        helper = Attempt(attempt.due, attempt.config, attempt.child, self.log, flow_name=attempt.flow_name)
         # Nobody stops it for what its job was stopped for.
         helper.intent = attempt.intent or "cancel"
         self.attempts.begin(helper)
@@ -151,17 +150,18 @@ class Slots:
 
     async def _one(self, due: Due, child: ChildProcess) -> None:
         try:
+            # All that may fail for want of the API comes before the claim: nobody looks after a run that was only claimed.
             deployment = await self._deployment(due)
+            await self.deployments.flow_name(due.run["flow_id"])
+            config = await self._settings(due, deployment)
             claimed = await self._claim(due)
         finally:
             self.due.settled(due)
         if not claimed:
             await self.children.give_back(child, retire=False)
             return
-        try:
-            config = await self.deployments.settings(due.run, deployment, self.me.template())
-        except ValueError as error:
-            message = f"Failed to submit flow run to infrastructure: {type(error).__name__}: {error}"
+        if isinstance(config, ValueError):
+            message = f"Failed to submit flow run to infrastructure: {type(config).__name__}: {config}"
             await self.api.propose(due.id, {"type": "CRASHED", "name": "Crashed", "message": message})
             await self.children.give_back(child, retire=False)
             return
@@ -175,6 +175,13 @@ class Slots:
             message = f"Deployment {deployment_id} no longer exists, cancelled run."
             await self.api.propose(due.id, {"type": "CANCELLED", "name": "Cancelled", "message": message}, force=True)
         return deployment
+
+    async def _settings(self, due: Due, deployment: Deployment | None) -> WarmConfiguration | ValueError:
+        """Of the job, or what is wrong with them."""
+        try:
+            return await self.deployments.settings(due.run, deployment, self.me.template())
+        except ValueError as error:
+            return error
 
     async def _claim(self, due: Due) -> bool:
         """Pending: of all workers that saw the run, one is told yes."""
@@ -192,7 +199,7 @@ class Slots:
             attempt=attempt.number,
             flow_run=attempt.due.run,
             entrypoint=deployment.entrypoint if deployment else None,
-            env=environment(attempt.config, attempt.due.run, deployment, self.me.environment),
+            env=environment(attempt.config, attempt.due.run, attempt.flow_name, deployment, self.me.environment),
             working_dir=attempt.config.working_dir,
             only_once=attempt.config.isolation == "run",
             state=state,

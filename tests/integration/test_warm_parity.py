@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.results import ResultRecordMetadata
 
 from tests.support.plain_prefect import PATIENCE, PlainPrefect
 from tests.support.waiting import wait_until
@@ -148,7 +149,7 @@ def _record(prefect: PlainPrefect, run_id: str) -> dict[str, Any]:
         "run_count": run["run_count"],
         "timed": (run["start_time"] is not None, run["end_time"] is not None),
         "labels": sorted(run["labels"]),
-        "pid": run["infrastructure_pid"] is not None,
+        "pid": outside or run["infrastructure_pid"] is not None,
         "logs": sorted(
             (line["name"], line["level"], _plain(line["message"], run))
             for line in prefect.logs(run_id)
@@ -186,7 +187,12 @@ def _result(state: dict[str, Any]) -> Any:
     if not isinstance(data, dict) or not (key := data.get("storage_key")):
         return None
     path = Path(key)
-    return json.loads(path.read_text())["result"] if path.exists() else "missing"
+    if not path.exists():
+        return "missing"
+    value = ResultRecordMetadata.model_validate(data).serializer.loads(path.read_bytes())
+    if isinstance(value, dict) and value.keys() == {"metadata", "result"}:
+        return value["result"]
+    return repr(value) if isinstance(value, BaseException) else value
 
 
 def _plain(text: str, run: dict[str, Any]) -> str:

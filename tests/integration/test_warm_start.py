@@ -19,7 +19,7 @@ WOKEN = {"PREFECT_WORKER_QUERY_SECONDS": "60"}
 AT_ONCE = 15.0
 #: Waiting `low` jobs. 1,000 take a minute to create; what is shown here does not depend on their number as long as they
 #: do not fit into one answer of the API (200).
-BACKLOG = 300
+BACKLOG = 250
 
 
 def test_job_starts_at_once_without_polling(plain_prefect: PlainPrefect) -> None:
@@ -39,26 +39,31 @@ def test_job_starts_at_once_without_polling(plain_prefect: PlainPrefect) -> None
 
 
 def test_scheduled_jobs_start_on_time(plain_prefect: PlainPrefect) -> None:
+    asked_every = 40
     pool = plain_prefect.pool()
     folder = str(plain_prefect.folder("schedule"))
-    every = {"interval": 10, "anchor_date": datetime.now(UTC).isoformat()}
-    with plain_prefect.working(pool, limit=2, **WOKEN):
+    every = {"interval": 15, "anchor_date": datetime.now(UTC).isoformat()}
+    with plain_prefect.working(pool, limit=2, PREFECT_WORKER_QUERY_SECONDS=str(asked_every)):
         deployment = plain_prefect.deploy(
             "quick", pool, parameters={"folder": folder}, schedules=[{"schedule": every, "active": True}]
         )
 
         def ended() -> list[Json]:
-            return [run for run in plain_prefect.all_of(deployment) if run["state_type"] == "COMPLETED"]
+            """Of those that were planned early enough for the worker to have seen them: nobody tells it of planned runs."""
+            planned = timedelta(seconds=asked_every + 5)
+            return [
+                run
+                for run in plain_prefect.all_of(deployment)
+                if run["state_type"] == "COMPLETED" and _due(run) - moment(run["created"]) > planned
+            ]
 
-        wait_until(lambda: len(ended()) >= 3, 2 * PATIENCE, "three scheduled runs to end")
+        wait_until(lambda: len(ended()) >= 4, 3 * PATIENCE, "four scheduled runs to end")
         done = ended()
     plain_prefect.api.delete(f"/deployments/{deployment}").raise_for_status()
 
     for run in done:
         assert run["auto_scheduled"]
-        # Those that were due before the server made them cannot be on time.
-        due = max(moment(run["expected_start_time"]), moment(run["created"]))
-        assert (moment(run["start_time"]) - due).total_seconds() < AT_ONCE
+        assert 0 <= _waited(run) < AT_ONCE
 
 
 def test_high_job_starts_within_one_turn_of_the_slots(plain_prefect: PlainPrefect) -> None:
@@ -151,5 +156,8 @@ def _started(prefect: PlainPrefect, deployment: str, *queues: str) -> list[Json]
 
 def _waited(run: Json) -> float:
     """Seconds from due to started."""
-    due = max(moment(run["expected_start_time"]), moment(run["created"]))
-    return (moment(run["start_time"]) - due).total_seconds()
+    return (moment(run["start_time"]) - _due(run)).total_seconds()
+
+
+def _due(run: Json) -> datetime:
+    return max(moment(run["expected_start_time"]), moment(run["created"]))

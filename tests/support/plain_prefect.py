@@ -281,7 +281,8 @@ class PlainPrefect:
 
     def artifacts(self, run_id: str) -> list[Json]:
         found: list[Json] = self._post("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run_id]}}})
-        return [one for one in found if one["type"] != "result"]
+        # Without those that Prefect makes of results.
+        return [one for one in found if one["key"]]
 
     def runs(self, **wanted: Any) -> list[Json]:
         """At most 200 runs by a filter of the API."""
