@@ -13,7 +13,7 @@ help:
 	@echo "make test   all tests, the same as CI"
 	@echo "make check  lint, types, layers"
 	@echo "make bench  the benchmark tables (JSON in .redrive/bench/)"
-	@echo "make soak   the fault suites at full size"
+	@echo "make soak   the fault suites, and the metrics against the truth, at full size"
 
 up: $(BIN)/.installed
 	@$(BIN)/redrive up --samples
@@ -36,7 +36,7 @@ bench: $(BIN)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks
 
 soak: $(BIN)/.installed-dev
-	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos tests/integration/test_exporter_truth.py $(PYTEST_ARGS)
 
 wheel: $(BIN)/.installed-dev
 	@$(BIN)/python -m build --wheel --outdir dist .
