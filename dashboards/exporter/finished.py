@@ -24,7 +24,7 @@ from redrive.deployments.ledger.finishes import Finish, Kind
 #: Prefect's own limit of runs a call.
 PAGE = 200
 #: So far back a quick look reaches.
-OVERLAP = timedelta(seconds=5)
+OVERLAP = timedelta(seconds=10)
 #: And so far the comparison of numbers, and the sweep that follows if they differ.
 WIDE_OVERLAP = timedelta(minutes=10)
 #: The pool whose runs are housekeeping.

@@ -157,7 +157,8 @@ class Batch:
     def scrape(self) -> None:
         """Read the exporter once it counted everything."""
         url = f"http://127.0.0.1:{self.stack.settings.metrics_port}/metrics"
-        fates = sum(len(one) for one in Truth(self).fates.values())
+        truth = Truth(self)
+        fates = truth.by_fate().total()
 
         def read() -> bool:
             text = httpx.get(url, trust_env=False).text
@@ -168,7 +169,16 @@ class Batch:
             }
             return sum(self.of("queue_jobs_total").values()) >= fates
 
-        wait_until(read, 60, "the exporter to have counted every end")
+        try:
+            wait_until(read, 60, "the exporter to have counted every end")
+        except AssertionError:
+            missing = Counter(truth.by_fate()) - Counter(self.of("queue_jobs_total", "status"))
+            histories = {
+                job: [(state.name, state.timestamp, state.message) for state in states]
+                for job, states in truth.histories.items()
+                if truth.place(job) in {key[:2] for key in missing}
+            }
+            raise AssertionError(f"not counted: {missing}; {histories}") from None
         if self.prometheus is not None:
             prometheus = self.prometheus
             wait_until(lambda: sum(prometheus.query(OURS).values()) >= fates, 60, "Prometheus to have it")
