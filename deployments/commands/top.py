@@ -248,16 +248,18 @@ def _dead(top: Top) -> Iterator[RenderableType]:
     if not top.dead:
         yield Text("no open dead letters", style="green")
         return
-    table = _table(
-        ("OPEN DEAD LETTERS", "left"), ("COUNT", "right"), ("JOBS", "left"), ("LAST", "left"), ("ERROR", "left")
-    )
+    yield Text.assemble((f"{top.open_dead or 0:,}", "bold red"), (" open dead letters", "bold"))
+    # The causes, counts and jobs are shown whole; the error gets what is left of the line.
+    table = _table(("CAUSE", "left"), ("COUNT", "right"), ("JOBS", "left"), ("LAST", "left"))
+    table.add_column("ERROR", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.expand = True
     for group in top.dead:
         table.add_row(
             Text(group.fingerprint),
             Text(f"{group.open:,}", style="bold red"),
             Text(", ".join(group.jobs)),
             Text(ago(group.last_seen, top.at)),
-            Text(f"{group.error_type.rpartition('.')[2]}: {' '.join(group.message.split())}", overflow="ellipsis"),
+            Text(f"{group.error_type.rpartition('.')[2]}: {' '.join(group.message.split())}"),
         )
     yield table
     rest = (top.open_dead or 0) - sum(group.open for group in top.dead)

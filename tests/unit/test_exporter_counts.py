@@ -139,6 +139,16 @@ def test_a_death_is_counted_by_the_burial_itself(ledger: Ledger) -> None:
     assert (value(ledger, "tries_sum"), value(ledger, "retries")) == (3, 2)
 
 
+def test_an_older_death_that_arrives_late_is_not_counted(ledger: Ledger) -> None:
+    death = a_death(job="mail", queue="high", reason="tries")
+    ledger.bury(death)
+
+    older = {"dead_state_id": uuid4(), "last_failure": death.last_failure - timedelta(seconds=9)}
+    ledger.bury(death.model_copy(update=older))
+
+    assert value(ledger, "failed", "tries") == 1
+
+
 def test_every_reopening_is_another_failure(ledger: Ledger) -> None:
     death = a_death(job="mail", queue="high", reason="tries")
     ledger.bury(death)
