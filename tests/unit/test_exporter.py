@@ -19,6 +19,7 @@ from redrive.blocks.settings import Settings
 from redrive.blocks.worker_report import SlotReport, WorkerReport
 from redrive.dashboards.exporter import depth as depth_module
 from redrive.dashboards.exporter.exposition import STALE, families
+from redrive.dashboards.exporter.finished import CERTAIN
 from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.dashboards.exporter.retrying import PAGE
 from redrive.dashboards.exporter.schedules import next_start
@@ -49,6 +50,7 @@ class Rig:
         self.ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
         self.ledger.migrate()
         self.started = datetime.now(UTC)
+        self.ledger.set_cursor("counting began", (self.started - timedelta(hours=1)).isoformat())
         self.restart()
 
     def restart(self) -> None:
@@ -327,6 +329,22 @@ def test_an_end_that_was_committed_late_is_found_by_its_number(rig: Rig) -> None
     rig.tail.sweep()
     assert rig.counted() == 1, "the quick look does not reach that far"
     rig.look()
+
+    assert rig.counted() == 2
+
+
+def test_an_end_that_was_committed_late_is_found_though_the_numbers_agree(rig: Rig) -> None:
+    cursor = rig.ledger.counts.cursor()
+    assert cursor
+    gone = rig.finished(end=cursor - 30 * SECOND)
+    rig.look()
+    rig.api.runs.remove(gone)
+    rig.finished(end=cursor - 60 * SECOND)
+    rig.tail.reconcile()
+    assert rig.counted() == 1
+
+    for _ in range(CERTAIN):
+        rig.tail.reconcile()
 
     assert rig.counted() == 2
 
