@@ -238,6 +238,17 @@ def test_a_scrape_makes_no_call(rig: Rig) -> None:
     assert "queue_jobs" in found
 
 
+def test_a_scrape_after_a_change_tells_it(rig: Rig) -> None:
+    with served(rig) as url:
+        for number in (1, 2, 3):
+            rig.finished()
+            rig.look()
+
+            text = httpx.get(f"{url}/metrics").text
+
+            assert f'queue_jobs_total{{job="mail",queue="high",status="completed"}} {number}.0' in text
+
+
 def test_with_a_thousand_job_types_labels_are_bounded(rig: Rig) -> None:
     rig.api.deployments = [a_deployment(rig, "first", "high")]
     rig.look()
