@@ -12,6 +12,7 @@ import re
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from prefect.client.schemas.objects import State, StateType
@@ -201,7 +202,12 @@ class Rescuer:
         again = not isinstance(decision, Bury)
         # Of the tries since the last label all were followed by another one, but for the last one of a job that is buried.
         retries = run.spent.retries + max(0, tries - run.tries) - (0 if again else 1)
-        labels = {HARD_TIMEOUT: 0, TRIES: tries, RETRIES: max(0, retries), FIRST_FAILURE: failed.isoformat()}
+        labels: dict[str, Any] = {
+            HARD_TIMEOUT: 0,
+            TRIES: tries,
+            RETRIES: max(0, retries),
+            FIRST_FAILURE: failed.isoformat(),
+        }
         api().update_flow_run_labels(run.id, labels)
         message = f"{decision.message}: {cause}"
         if isinstance(decision, Bury):
