@@ -164,6 +164,16 @@ def test_slots_come_from_workers_reports() -> None:
     assert (said["queue_workers", "high"], said["queue_workers", "low"]) == (2, 3)
 
 
+def test_slots_of_housekeeping_workers_are_none_of_the_jobs(rig: Rig) -> None:
+    common: dict[str, Any] = {"type": "warm", "host": "h", "pid": 1, "started": "2026-11-24T12:00:00+00:00", "slots": 4}
+    found = [WorkerReport(name="w", pool="jobs", **common), WorkerReport(name="o", pool="ops", **common)]
+    rig.exporter._reports.all = lambda: found  # type: ignore[method-assign]
+
+    rig.look()
+
+    assert rig.scraped()["queue_worker_slots", "high", "free"] == 4
+
+
 def test_nothing_is_said_of_slots_without_redis(rig: Rig) -> None:
     rig.look()
 
