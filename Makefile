@@ -13,7 +13,7 @@ help:
 	@echo "make test   all tests, the same as CI"
 	@echo "make check  lint, types, layers"
 	@echo "make bench  the benchmark tables (JSON in .redrive/bench/)"
-	@echo "make soak   the fault suites at full size"
+	@echo "make soak   the fault suites, and the metrics against the truth, at full size"
 
 up: $(BIN)/.installed
 	@$(BIN)/redrive up --samples

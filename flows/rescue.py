@@ -12,6 +12,7 @@ import re
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from prefect.client.schemas.objects import State, StateType
@@ -32,6 +33,8 @@ from redrive.deployments.run_labels import (
     DEAD_LETTER,
     FIRST_FAILURE,
     FIRST_START,
+    RESCUES,
+    RETRIES,
     TRIES,
     moment,
 )
@@ -160,6 +163,7 @@ class Rescuer:
                 return None
             if run.state_type == "PENDING" and run.worker is None:
                 set_state(run.id, Crashed(message=f"taken back: {cause}"), force=True)
+                api().update_flow_run_labels(run.id, {RESCUES: now.spent.rescues + 1})
                 start_again(run.id, at=datetime.now(UTC), message=f"starts again: {cause}", retrying=True)
                 return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
             return self._after_crash(now, cause)
@@ -174,12 +178,13 @@ class Rescuer:
         if run.state_type != "CRASHED":
             set_state(run.id, Crashed(message=f"rescued: {cause}"), force=True)
             crashed = by_id([run.id])[run.id].state_id
-        api().update_flow_run_labels(run.id, {CRASHES: crashes, CRASH_COUNTED: str(crashed)})
+        again = not isinstance(decision, Bury)
+        rescues = run.spent.rescues + (1 if again and not counted else 0)
+        api().update_flow_run_labels(run.id, {CRASHES: crashes, CRASH_COUNTED: str(crashed), RESCUES: rescues})
         if isinstance(decision, Bury):
             set_state(run.id, State(type=StateType.FAILED, name=DEAD_LETTER, message=decision.message), force=True)
         else:
             start_again(run.id, at=decision.at, message=decision.message, retrying=True)
-        again = not isinstance(decision, Bury)
         return Rescued(run_id=run.id, job=run.job, cause=cause, again=again, message=decision.message)
 
     def _after_timeout(self, run: Run, cause: str, *, tries: int) -> Rescued:
@@ -194,13 +199,21 @@ class Rescuer:
             draw=random.random(),  # noqa: S311  (jitter)
         )
         failed = moment(run.labels.get(FIRST_FAILURE)) or datetime.now(UTC)
-        api().update_flow_run_labels(run.id, {HARD_TIMEOUT: 0, TRIES: tries, FIRST_FAILURE: failed.isoformat()})
+        again = not isinstance(decision, Bury)
+        # Of the tries since the last label all were followed by another one, but for the last one of a job that is buried.
+        retries = run.spent.retries + max(0, tries - run.tries) - (0 if again else 1)
+        labels: dict[str, Any] = {
+            HARD_TIMEOUT: 0,
+            TRIES: tries,
+            RETRIES: max(0, retries),
+            FIRST_FAILURE: failed.isoformat(),
+        }
+        api().update_flow_run_labels(run.id, labels)
         message = f"{decision.message}: {cause}"
         if isinstance(decision, Bury):
             set_state(run.id, State(type=StateType.FAILED, name=DEAD_LETTER, message=message), force=True)
         else:
             start_again(run.id, at=decision.at, message=message, retrying=True)
-        again = not isinstance(decision, Bury)
         return Rescued(run_id=run.id, job=run.job, cause=cause, again=again, message=decision.message)
 
 

@@ -1,0 +1,103 @@
+"""The HTTP side: `/metrics` for Prometheus, `/health` for whoever watches the process. It reads the snapshot and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from redrive.blocks.errors import RedriveError
+from redrive.dashboards.exporter.exposition import STALE, gauges, is_up, totals
+from redrive.dashboards.exporter.snapshot import Snapshot
+
+#: Seconds a client may take to send its request: one that says nothing must not keep a thread.
+PATIENCE = 10.0
+
+Read = Callable[[], Snapshot]
+
+
+class _Collected(Collector):
+    def __init__(self, found: Iterable[Metric]) -> None:
+        self._found = list(found)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._found
+
+
+class Page:
+    """The text of `/metrics`. Totals are most of it and are written again only when one of them changed."""
+
+    def __init__(self) -> None:
+        self._of: tuple[object, ...] = ()
+        self._totals = b""
+
+    def text(self, now: Snapshot) -> bytes:
+        of = (now.counts, now.kinds, now.ledger_read is None)
+        # The same values are the same objects: a snapshot takes over from the one before what did not change.
+        if len(self._of) != len(of) or any(one is not other for one, other in zip(self._of, of, strict=True)):
+            self._totals, self._of = _written(totals(now)), of
+        return self._totals + _written(gauges(now, time.monotonic(), datetime.now(UTC)))
+
+
+def _written(found: Iterable[Metric]) -> bytes:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(found))
+    return generate_latest(registry)
+
+
+class MetricsServer(ThreadingHTTPServer):
+    """Listens as soon as it is made.
+
+    Raises:
+        RedriveError: the port is taken.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, host: str, port: int, read: Read) -> None:
+        self.read = read
+        self.page = Page()
+        try:
+            super().__init__((host, port), _Handler)
+        except OSError as error:
+            raise RedriveError(
+                f"the exporter cannot listen on {host}:{port} ({error.strerror}): set REDRIVE_METRICS_PORT to a free port"
+            ) from error
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: MetricsServer
+    timeout = PATIENCE
+
+    def do_GET(self) -> None:
+        match self.path.partition("?")[0]:
+            case "/metrics":
+                self._answer(HTTPStatus.OK, self.server.page.text(self.server.read()), CONTENT_TYPE_PLAIN_0_0_4)
+            case "/health":
+                self._answer(*_health(self.server.read()))
+            case _:
+                self._answer(HTTPStatus.NOT_FOUND, b"there are /metrics and /health\n")
+
+    def _answer(self, status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the standard library's name)
+        """A line for every scrape would fill the log."""
+
+
+def _health(now: Snapshot) -> tuple[HTTPStatus, bytes]:
+    if is_up(now, time.monotonic()):
+        return HTTPStatus.OK, b"ok\n"
+    why = "; ".join(f"cannot {duty}: {said}" for duty, said in now.failing.items())
+    return HTTPStatus.SERVICE_UNAVAILABLE, f"{why or f'no fresh figures in the last {STALE:g} s'}\n".encode()
