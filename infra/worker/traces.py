@@ -12,13 +12,14 @@ import socket
 import stat
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from redrive.infra.worker.linux import descendants_of
 
-#: Seconds threads of a job get to end after it; Prefect's own task runners need a moment.
+#: Seconds threads and processes of a job get to end after it; Prefect's own task runners need a moment.
 LAST_MOMENT = 0.2
 #: More open files than before, of kinds that are nobody's in particular, that a job may leave.
 SPARE_FILES = 64
@@ -96,6 +97,11 @@ class Traces:
     @staticmethod
     def _children() -> str | None:
         alive = [pid for pid in descendants_of(os.getpid()) if not _reap(pid)]
+        give_up = time.monotonic() + LAST_MOMENT
+        while alive and time.monotonic() < give_up:
+            # On their way out: nothing that was left behind.
+            time.sleep(0.01)
+            alive = [pid for pid in alive if not _reap(pid)]
         for pid in alive:
             try:
                 os.kill(pid, signal.SIGKILL)

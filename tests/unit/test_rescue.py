@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from redrive.blocks.settings import Settings
+from redrive.deployments.endings import Spent
 from redrive.deployments.ledger import Ledger
 from redrive.flows.keeper.processes import JobProcesses
 from redrive.flows.keeper.runs import Run
@@ -36,7 +37,7 @@ def a_run(**given: Any) -> Run:
         "id": uuid4(), "name": "happy-owl", "job": "mail", "flow_id": uuid4(), "deployment_id": uuid4(), "queue": "default",
         "pool": "jobs", "state_id": uuid4(), "state_type": "RUNNING", "state_name": "Running", "message": "", "since": now,
         "end_time": None, "scheduled": None, "parameters": {}, "tags": (), "labels": {"prefect.worker.name": WORKER},
-        "pid": None, "retry_type": None,
+        "pid": None, "retry_type": None, "spent": Spent(),
     }  # fmt: skip
     return Run(**{**values, **given})
 
