@@ -38,6 +38,7 @@ class Child:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+        self._pid = os.getpid()
         self._attempt = 0
         self._code = Code({})
         self._loop: asyncio.Runner | None = None
@@ -112,6 +113,8 @@ class Child:
         )
         prefect_private.begin(flow_run.id, str(os.getpid()))
         with _surroundings(order) as settings_changed:
+            # With settings of its own its log may belong elsewhere.
+            prefect_private.send_logs_by(None if settings_changed else self._log)
             before = Traces.look()
             try:
                 work = self._run_flow if order["state"] is None else self._run_hooks
@@ -132,6 +135,13 @@ class Child:
             "left": left,
             "memory": memory_of(os.getpid()),
         }
+
+    def _log(self, line: dict[str, Any]) -> None:
+        """Hand a log line to the worker, which sends those of all its jobs: killed, this process would take them along."""
+        if os.getpid() != self._pid or not self._tell({"kind": "log", "line": line}):
+            from redrive.infra.worker import prefect_private
+
+            prefect_private.send_log(line)
 
     def _run_flow(self, flow_run: Any, order: Order, before: Traces) -> int:
         """What `python -m prefect.engine` does; returns what its exit code would be."""

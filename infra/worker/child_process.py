@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from prefect.logging.handlers import emit_api_log
+
 from redrive.blocks.errors import RedriveError
 from redrive.infra.worker.linux import descendants_of, kernel_oom_kills, memory_of
 from redrive.infra.worker.messages import decode, encode
@@ -157,7 +159,11 @@ class ChildProcess:
     async def _listen(self) -> None:
         try:
             while line := await self._reader.readline():
-                self._heard(decode(line))
+                message = decode(line)
+                if message["kind"] == "log":
+                    emit_api_log(message["line"])
+                else:
+                    self._heard(message)
         except (OSError, ValueError):
             # Broken, or somebody else wrote on it: nothing on it can be trusted any more.
             pass

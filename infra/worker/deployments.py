@@ -101,5 +101,7 @@ def environment(
         "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",
     }
     if deployment:
+        if entrypoint := deployment.data.get("entrypoint"):
+            ours["PREFECT__FLOW_ENTRYPOINT"] = entrypoint
         ours |= {"PREFECT__DEPLOYMENT_ID": deployment.data["id"], "PREFECT__DEPLOYMENT_NAME": deployment.data["name"]}
     return {**config.env, **ours}

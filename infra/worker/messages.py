@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from typing import Any, Literal, TypedDict
 
 import orjson
@@ -67,12 +68,15 @@ class Line:
     """The blocking end of a socket pair, as template and children use it."""
 
     def __init__(self, connection: socket.socket) -> None:
+        # Threads of a job log side by side; and a signal's handler may log while its own thread does.
+        self._turn = threading.RLock()
         self._socket = connection
         self._file = connection.makefile("rb")
 
     def send(self, message: Any) -> None:
         """Raises `OSError` if the other side is gone."""
-        self._socket.sendall(encode(message))
+        with self._turn:
+            self._socket.sendall(encode(message))
 
     def receive(self) -> dict[str, Any] | None:
         """The next message; None when the other side is gone."""

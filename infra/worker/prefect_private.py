@@ -27,7 +27,7 @@ from prefect.context import AsyncClientContext, ContextModel, SyncClientContext
 from prefect.engine import _drive_run_flow_result
 from prefect.events.worker import EventsWorker
 from prefect.flow_engine import AsyncFlowRunEngine, FlowRunEngine, run_flow
-from prefect.logging.handlers import APILogWorker
+from prefect.logging.handlers import APILogWorker, set_api_log_sink
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
 #: Seconds the answer "which default result storage does the server have" is good for.
@@ -110,6 +110,16 @@ def set_intent(intent: Any) -> None:
 def suspend(run_id: UUID, state: State[Any]) -> None:
     """Tell the engine that its run was suspended; it leaves at its next step."""
     mark_flow_run_suspension_requested(run_id, state)
+
+
+def send_logs_by(sink: Callable[[dict[str, Any]], None] | None) -> None:
+    """Give log lines for the API to somebody else; None sends them from this process."""
+    set_api_log_sink(sink)
+
+
+def send_log(line: dict[str, Any]) -> None:
+    """Queue a log line in this process, whoever gets the others."""
+    APILogWorker.instance().send(line)
 
 
 def flush() -> None:

@@ -57,7 +57,7 @@ class Slot:
 @pytest.fixture(scope="module", params=["reuse", "run"])
 def slot(plain_prefect: PlainPrefect, request: pytest.FixtureRequest) -> Iterator[Slot]:
     pool = plain_prefect.pool(isolation=request.param, recycle_memory=128)
-    deployments = {flow: plain_prefect.deploy(flow, pool) for flow in ("see", "nasty")}
+    deployments = {flow: plain_prefect.deploy(flow, pool) for flow in ("see", "nasty", "plain", "hooked")}
     worker = plain_prefect.worker(pool, limit=1)
     slot = Slot(plain_prefect, worker, request.param, deployments, plain_prefect.folder("isolation"))
     try:
@@ -93,6 +93,19 @@ def test_child_serves_job_after_job_where_it_may(slot: Slot) -> None:
     pids = [slot.see()["pid"] for _ in range(3)]
 
     assert len(set(pids)) == (1 if slot.isolation == "reuse" else 3)
+
+
+def test_log_is_complete_though_the_next_job_kills_the_process(slot: Slot) -> None:
+    folder = str(slot.prefect.folder("logs"))
+
+    logging = slot.prefect.begin(slot.deployments["plain"])
+    slot.prefect.begin(slot.deployments["hooked"], folder=folder, do="die")
+    slot.prefect.end_of(logging)
+
+    def lines() -> set[str]:
+        return {line["message"] for line in slot.prefect.logs(logging)}
+
+    wait_until(lambda: {"the flow begins", "doubling 2", "Finished in state Completed()"} <= lines(), 30, "the log")
 
 
 def test_job_that_closes_all_files_ends_and_the_next_one_runs(slot: Slot) -> None:

@@ -15,6 +15,7 @@ from prefect.context import AsyncClientContext, SyncClientContext, TaskRunContex
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import Pause
 from prefect.flow_engine import AsyncFlowRunEngine, FlowRunEngine
+from prefect.logging import handlers
 from prefect.logging.handlers import APILogWorker
 from prefect.runner._hook_runner import HookRunner
 from prefect.server.models import events as run_events
@@ -167,6 +168,13 @@ def test_metrics_and_results_are_driven_as_the_engine_process_does() -> None:
 @pytest.mark.parametrize("service", [APILogWorker, EventsWorker])
 def test_what_is_queued_can_be_sent_before_a_process_ends(service: type[Any]) -> None:
     assert "timeout" in inspect.signature(service.drain_all).parameters, f"{PRIVATE}: flush() loses logs and task runs"
+
+
+def test_log_lines_can_be_given_to_somebody_else() -> None:
+    source = inspect.getsource(handlers)
+
+    assert "emit_api_log(log)" in source, f"{PRIVATE}: send_logs_by() gets no line: a killed child takes them along"
+    assert "_api_log_sink(log)" in source, f"{PRIVATE}: send_logs_by()"
 
 
 def test_default_result_storage_is_asked_for_by_the_functions_that_remember() -> None:
