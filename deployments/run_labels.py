@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prefect.client.schemas.objects import State, StateType
+if TYPE_CHECKING:
+    # Whoever only reads labels need not wait for Prefect.
+    from prefect.client.schemas.objects import State
 
 TRIES = "redrive.tries"
 CRASHES = "redrive.crashes"
 FIRST_START = "redrive.first_start"
+#: Tries that were followed by another one, of all steps, since tries were counted afresh.
+RETRIES = "redrive.retries"
+#: Crashes that were followed by another start, since then.
+RESCUES = "redrive.rescues"
 #: The Crashed state that `CRASHES` counted last: a rescue that was cut off must not count it again.
 CRASH_COUNTED = "redrive.crash_counted"
 #: First failed try since tries were counted afresh.
@@ -36,7 +42,15 @@ WORKER = "prefect.worker.name"
 
 def fresh_count(now: datetime) -> dict[str, Any]:
     """The labels of a job that is redriven: nothing was tried yet."""
-    return {TRIES: 0, CRASHES: 0, FIRST_START: "", FIRST_FAILURE: "", REDRIVEN_AT: now.isoformat()}
+    return {
+        TRIES: 0,
+        CRASHES: 0,
+        RETRIES: 0,
+        RESCUES: 0,
+        FIRST_START: "",
+        FIRST_FAILURE: "",
+        REDRIVEN_AT: now.isoformat(),
+    }
 
 
 def moment(value: Any) -> datetime | None:
@@ -50,6 +64,6 @@ def moment(value: Any) -> datetime | None:
 def died_since(history: Iterable[State[Any]], since: datetime | None) -> bool:
     """Whether the state history shows a final failure later than `since`, that is, a redrive that nobody counted yet."""
     return any(
-        state.type is StateType.FAILED and state.timestamp is not None and (since is None or state.timestamp > since)
+        state.type == "FAILED" and state.timestamp is not None and (since is None or state.timestamp > since)
         for state in history
     )

@@ -27,12 +27,13 @@ from redrive.deployments.run_labels import (
     FIRST_START,
     KEY,
     REDRIVEN_AT,
+    RETRIES,
     TRIES,
     died_since,
     fresh_count,
     moment,
 )
-from redrive.flows.decision import Decision
+from redrive.flows.decision import Decision, RetryAt
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Attempt:
     Attributes:
         id: the flow run's id. key: the job's idempotency key, else the run id; put it into effects so they happen once.
         tries: tries spent by earlier attempts. crashes: process deaths so far.
+        retries: tries of any step that were followed by another one, as the labels tell; those since are noted.
         first_start: first start, or first start after the last redrive.
     """
 
@@ -51,16 +53,21 @@ class Attempt:
     policy: RetryPolicy
     tries: int = 0
     crashes: int = 0
+    retries: int = 0
     first_start: datetime = field(default_factory=lambda: datetime.now(UTC))
     first_failure: datetime | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     #: False for a job called as a plain function or inside another flow: nobody would start it again, so it just raises.
     can_leave: bool = True
     _failed_steps: list[tuple[BaseException, int, str]] = field(default_factory=list)
+    #: One entry for each: steps run side by side, and a list takes what several threads add.
+    _retried: list[str] = field(default_factory=list)
 
     def counted(self, decision: Decision, now: datetime) -> dict[str, Any]:
         """The labels that carry what was decided at `now` to the next attempt, or to whoever reads a dead letter."""
         labels: dict[str, Any] = {TRIES: decision.tries, FIRST_START: self.first_start.isoformat()}
+        another = isinstance(decision, RetryAt) and decision.tries > self.tries
+        labels[RETRIES] = self.retries + len(self._retried) + (1 if another else 0)
         if decision.tries > self.tries:
             labels[FIRST_FAILURE] = (self.first_failure or now).isoformat()
         return labels
@@ -69,6 +76,15 @@ class Attempt:
     def number(self) -> int:
         """Which try this is, counted from 1."""
         return self.tries + 1
+
+    def note_retry(self, what: str) -> None:
+        """A try failed and another one follows in this process."""
+        self._retried.append(what)
+
+    @property
+    def untold(self) -> dict[str, Any]:
+        """The labels that a job which completes has yet to write: none for most."""
+        return {RETRIES: self.retries + len(self._retried)} if self._retried else {}
 
     def note_failed_step(self, error: BaseException, *, executions: int, step: str) -> None:
         """A step raised `error` in its `executions`-th execution of this attempt."""
@@ -141,6 +157,7 @@ def _begin(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
         return attempt
     attempt.tries = int(labels.get(TRIES) or 0)
     attempt.crashes = int(labels.get(CRASHES) or 0)
+    attempt.retries = int(labels.get(RETRIES) or 0)
     attempt.first_failure = moment(labels.get(FIRST_FAILURE))
     attempt.first_start = moment(labels.get(FIRST_START)) or run.start_time or attempt.first_start
     return attempt

@@ -91,7 +91,7 @@ def _body(job_type: JobType, function: Callable[P, R]) -> Callable[P, R]:
                         return wait
                     time.sleep(wait)
                 else:
-                    tell("finished", attempt, result=result)
+                    _complete(attempt, result)
                     return result
 
     return run
@@ -113,7 +113,7 @@ def _async_body(job_type: JobType, function: Callable[P, Any]) -> Callable[P, An
                         return wait
                     await asyncio.sleep(wait)
                 else:
-                    tell("finished", attempt, result=result)
+                    _complete(attempt, result)
                     return result
 
     return run
@@ -123,6 +123,15 @@ def _start(attempt: Attempt) -> None:
     # Listeners of a project may be registered by any of its job modules, not only by the one this job comes from.
     catalog()
     tell("started", attempt)
+
+
+def _complete(attempt: Attempt, result: Any) -> None:
+    if attempt.untold:
+        try:
+            _insist(lambda: api().update_flow_run_labels(attempt.id, attempt.untold))
+        except Exception:  # noqa: BLE001  (the work is done; its retries are figures for a graph)
+            get_run_logger().warning("the job's retries could not be noted", exc_info=True)
+    tell("finished", attempt, result=result)
 
 
 def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
@@ -150,6 +159,7 @@ def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
     seconds = (decision.at - now).total_seconds()
     if failed_step is None and seconds <= attempt.policy.hold_slot and not isinstance(error, Snooze):
         attempt.tries = decision.tries
+        attempt.note_retry("the job itself")
         return seconds
     raise _left(attempt, decision)
 

@@ -24,7 +24,7 @@ from redrive.blocks.retry_block import effective_policy
 from redrive.blocks.settings import Settings
 from redrive.deployments.catalog import catalog
 from redrive.deployments.ledger import Ledger
-from redrive.deployments.run_labels import CRASH_COUNTED, CRASHES, DEAD_LETTER
+from redrive.deployments.run_labels import CRASH_COUNTED, CRASHES, DEAD_LETTER, RESCUES
 from redrive.deployments.run_state import set_state, start_again
 from redrive.flows.decision import Bury, after_crash
 from redrive.flows.keeper.lease import Silence
@@ -150,6 +150,7 @@ class Rescuer:
                 return None
             if run.state_type == "PENDING" and run.worker is None:
                 set_state(run.id, Crashed(message=f"taken back: {cause}"), force=True)
+                api().update_flow_run_labels(run.id, {RESCUES: now.spent.rescues + 1})
                 start_again(run.id, at=datetime.now(UTC), message=f"starts again: {cause}", retrying=True)
                 return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
             return self._after_crash(now, cause)
@@ -162,12 +163,13 @@ class Rescuer:
         if run.state_type != "CRASHED":
             set_state(run.id, Crashed(message=f"rescued: {cause}"), force=True)
             crashed = by_id([run.id])[run.id].state_id
-        api().update_flow_run_labels(run.id, {CRASHES: crashes, CRASH_COUNTED: str(crashed)})
+        again = not isinstance(decision, Bury)
+        rescues = run.spent.rescues + (1 if again and not counted else 0)
+        api().update_flow_run_labels(run.id, {CRASHES: crashes, CRASH_COUNTED: str(crashed), RESCUES: rescues})
         if isinstance(decision, Bury):
             set_state(run.id, State(type=StateType.FAILED, name=DEAD_LETTER, message=decision.message), force=True)
         else:
             start_again(run.id, at=decision.at, message=decision.message, retrying=True)
-        again = not isinstance(decision, Bury)
         return Rescued(run_id=run.id, job=run.job, cause=cause, again=again, message=decision.message)
 
 

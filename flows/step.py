@@ -21,7 +21,7 @@ from prefect.context import TaskRunContext
 
 from redrive.blocks.errors import PermanentError, Snooze
 from redrive.blocks.retry import RetryPolicy
-from redrive.flows.attempt import current_attempt
+from redrive.flows.attempt import Attempt, current_attempt
 from redrive.flows.signature import speak_for
 
 P = ParamSpec("P")
@@ -103,15 +103,20 @@ def may_retry_in_process(task: Task[..., Any], task_run: TaskRun, state: State[A
     error = state.data if isinstance(state.data, BaseException) else None
     attempt = current_attempt()
     policy = attempt.policy if attempt else RetryPolicy()
-    if error is None:
-        return True
-    if attempt is not None:
+    if attempt is not None and error is not None:
         attempt.note_failed_step(error, executions=task_run.run_count, step=task.name)
+    again = error is None or _may_retry_here(attempt, policy, error, executions=task_run.run_count)
+    if again and attempt is not None:
+        attempt.note_retry(task.name)
+    return again
+
+
+def _may_retry_here(attempt: Attempt | None, policy: RetryPolicy, error: BaseException, *, executions: int) -> bool:
     if isinstance(error, Snooze) or policy.is_permanent(error):
         return False
     if attempt is None or not attempt.can_leave:
         return True
-    tries = attempt.tries + task_run.run_count
+    tries = attempt.tries + executions
     wait = policy.base_delay(tries)
     if wait > policy.hold_slot:
         return False

@@ -14,7 +14,9 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, select, update
 
 from redrive.deployments.ledger.acts import record
+from redrive.deployments.ledger.counts import count_dead
 from redrive.deployments.ledger.database import Database
+from redrive.deployments.ledger.finishes import Finish, Kind
 from redrive.deployments.ledger.rows import Buried, Death, Outcome
 from redrive.deployments.ledger.tables import AnyRow, collected_states, dead_letters
 from redrive.deployments.ledger.tallies import Tallies, insert_into
@@ -85,12 +87,29 @@ def _bury(connection: Connection, deaths: Sequence[Death]) -> dict[UUID, Buried]
         ],
     )
     sums.apply(connection)
+    count_dead(connection, [_finish(death) for death in new if results[death.run_id].outcome is not Outcome.KNOWN])
     old = [death for death in deaths if death.run_id not in results]
     ids = _ids(connection, [death.run_id for death in old])
     for death in old:
         row = ids.get(death.run_id)
         results[death.run_id] = _result(Outcome.KNOWN, death, row)
     return results
+
+
+def _finish(death: Death) -> Finish:
+    return Finish(
+        run_id=death.run_id,
+        state_id=death.dead_state_id,
+        at=death.last_failure,
+        status="dead",
+        reason=death.reason,
+        kind=Kind(queue=storable(death.queue, limit=NAME_LIMIT), job=storable(death.job, limit=NAME_LIMIT)),
+        retries=death.retries,
+        rescues=death.rescues,
+        since=death.since,
+        ran=death.ran,
+        waited=death.waited,
+    )
 
 
 def known_states(connection: Connection, state_ids: Sequence[UUID]) -> set[UUID]:

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from redrive.blocks.errors import ParameterError
 from redrive.deployments.ledger import acts, bulk, burial, cursors, filters, grouping, locks, pruning, queries, schema
 from redrive.deployments.ledger import tallies as sums
+from redrive.deployments.ledger.counts import Counts
 from redrive.deployments.ledger.database import Database
 from redrive.deployments.ledger.filters import Filter
 from redrive.deployments.ledger.rows import Act, Buried, DeadLetter, Death, Group, Page, Total
@@ -44,6 +45,11 @@ class Ledger:
     def close(self) -> None:
         """Give back the connections."""
         self._database.dispose()
+
+    @property
+    def counts(self) -> Counts:
+        """The counts of finished jobs, for metrics."""
+        return Counts(self._database)
 
     def migrate(self) -> None:
         """Make or upgrade the tables; safe to call by any number of processes at once."""

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, delete, select, update
 
 from redrive.deployments.ledger.database import Database
-from redrive.deployments.ledger.tables import acts, collected_states, dead_letters
+from redrive.deployments.ledger.tables import acts, collected_states, count_progress, dead_letters
 from redrive.deployments.ledger.tallies import subtract, summed, sweep_empty
 
 #: Rows per transaction.
@@ -51,6 +51,7 @@ def _prune(connection: Connection, before: datetime) -> int:
         update(collected_states).where(collected_states.c.state_id.in_(states)).values(pruned=datetime.now(UTC))
     )
     connection.execute(delete(acts).where(acts.c.dead_letter_id.in_(ids)))
+    connection.execute(delete(count_progress).where(count_progress.c.run_id.in_([row.run_id for row in rows])))
     connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(ids)))
     with summed(connection) as sums:
         subtract(rows, sums)

@@ -44,6 +44,11 @@ class Death(_Value):
     tags: tuple[str, ...] = ()
     tries: int = 0
     crashes: int = 0
+    retries: int = Field(0, description="Tries that were followed by another one, since `since`.")
+    rescues: int = Field(0, description="Crashes that were followed by another start, since `since`.")
+    since: str = Field("", description="When tries were last counted afresh, as the run's label says.")
+    ran: float = Field(0.0, description="Seconds of all attempts together.")
+    waited: float | None = Field(None, description="Seconds from due to the first start; None: it never started.")
     first_failure: AwareDatetime | None = Field(None, description="None: the same as `last_failure`.")
     deployment_id: UUID | None = None
     flow_id: UUID | None = None

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from redrive.blocks.prefect_api import api
+from redrive.deployments.endings import fate
 from redrive.deployments.failure_report import FailureReport, reports_of
 from redrive.deployments.ledger import Buried, Death, Ledger, Outcome
 from redrive.deployments.run_labels import FIRST_FAILURE, moment
@@ -28,8 +29,6 @@ OVERLAP = timedelta(seconds=10)
 WIDE_OVERLAP = timedelta(minutes=10)
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 
-#: Prefect cancels a waiting run whose deployment is gone; nobody asked for that, so it is a dead letter.
-_LOST_DEPLOYMENT = re.compile(r"deployment.*(no longer exists|not found|deleted|missing)", re.IGNORECASE)
 #: How Prefect words an exception in the state of a run that failed before our code could: `…: ValueError: bad`.
 _IN_MESSAGE = re.compile(
     r"(?P<type>[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Timeout)\w*)[:(]\s*(?P<said>.*)", re.DOTALL
@@ -74,7 +73,7 @@ class Collector:
         since = max(BEGINNING, cursor - (WIDE_OVERLAP if wide else OVERLAP))
         newest, buried = cursor, []
         for page in pages(types=["FAILED", "CANCELLED"], ended_after=since):
-            dead = [run for run in page if run.state_type == "FAILED" or _LOST_DEPLOYMENT.search(run.message)]
+            dead = [run for run in page if fate(run.state_type, run.message) == "dead"]
             buried += self._bury(dead)
             newest = max([newest, *(run.end_time for run in page if run.end_time)])
         if newest > cursor:
@@ -114,6 +113,7 @@ def death(run: Run, why: Why) -> Death:
         flow_name=run.job,
         run_name=run.name,
         worker=run.worker,
+        **asdict(run.spent),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from redrive.blocks.prefect_api import api
+from redrive.deployments.endings import Spent
 from redrive.deployments.run_labels import CRASHES, TRIES, WORKER
 
 #: Prefect's own limit of runs a call.
@@ -43,6 +44,7 @@ class Run:
     labels: Mapping[str, Any]
     pid: str | None
     retry_type: str | None
+    spent: Spent
 
     @property
     def worker(self) -> str | None:
@@ -136,4 +138,5 @@ def _run(one: dict[str, Any]) -> Run:
         labels=one.get("labels") or {},
         pid=one.get("infrastructure_pid"),
         retry_type=(one.get("empirical_policy") or {}).get("retry_type"),
+        spent=Spent.of(one),
     )

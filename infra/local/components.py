@@ -17,6 +17,7 @@ TABLE = {
     "prefect": "redrive.infra.local.prefect_server:PrefectServer",
     "ops-worker": "redrive.infra.local.worker:OpsWorker",
     "keeper": "redrive.infra.local.keeper:Keeper",
+    "exporter": "redrive.infra.local.exporter:Exporter",
     # Last, as registering the deployments happens while it starts; and jobs are the first thing to stop.
     "worker": "redrive.infra.local.worker:Worker",
 }

@@ -104,7 +104,11 @@ def _state(part: Component, running: Running | None, *, healthy: bool) -> State:
 
 
 def _urls(settings: Settings) -> dict[str, str]:
-    return {"ui": _without_password(settings.ui_url), "api": _without_password(settings.api_url)}
+    return {
+        "ui": _without_password(settings.ui_url),
+        "api": _without_password(settings.api_url),
+        "metrics": f"http://{settings.host}:{settings.metrics_port}/metrics",
+    }
 
 
 def _without_password(url: str) -> str:

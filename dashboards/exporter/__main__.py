@@ -1,0 +1,45 @@
+"""The exporter as a process: `python -m redrive.dashboards.exporter`.
+
+Several exporters at once do no harm: what one of them counted is counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+
+from redrive.blocks.errors import RedriveError
+from redrive.blocks.settings import settings
+from redrive.dashboards.exporter.server import MetricsServer
+from redrive.dashboards.exporter.service import Exporter
+from redrive.deployments.ledger import Ledger
+
+log = logging.getLogger("redrive.exporter")
+
+
+def main() -> None:
+    """Look and answer until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    here = settings()
+    with Ledger(here.ledger_url()) as ledger:
+        exporter = Exporter(here, ledger)
+        try:
+            server = MetricsServer(here.host, here.metrics_port, lambda: exporter.snapshot)
+        except RedriveError as error:
+            log.error("%s", error)  # noqa: TRY400  (one sentence that says what to do, not where in the code)
+            sys.exit(1)
+        threading.Thread(target=server.serve_forever, name="scrapes", daemon=True).start()
+        log.info("figures of %s at http://%s:%d/metrics", here.api_url, here.host, here.metrics_port)
+        exporter.run(stop)
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The queues now: what waits, runs and waits for a next try in each, by counting calls whose cost does not grow.
+
+A queue is asked about only when its pool has something: an idle stack costs three counts.
+
+Danger: numbers of one look are taken one after another; a job that starts meanwhile may be in two of them or in none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from redrive.dashboards.exporter.prefect import PrefectApi
+
+#: The pool of the company's jobs.
+POOL = "jobs"
+
+#: Queues that are looked at, in the order in which they are served.
+QUEUES = 20
+
+SCHEDULED = {"type": {"any_": ["SCHEDULED"]}}
+UNDER_WAY = {"type": {"any_": ["RUNNING", "PENDING"]}}
+RETRYING = {"name": {"any_": ["AwaitingRetry"]}}
+FIRST_TIME = {"type": {"any_": ["SCHEDULED"]}, "name": {"not_any_": ["AwaitingRetry"]}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """One queue. `waiting`: due and not started, retries that are due included; `oldest`: since when the first of them is due."""
+
+    queue: str
+    paused: bool
+    waiting: int = 0
+    scheduled: int = 0
+    running: int = 0
+    retrying: int = 0
+    oldest: datetime | None = None
+
+
+def depths(api: PrefectApi) -> list[Depth]:
+    """Every queue of the pool."""
+    queues = api.post(f"/work_pools/{POOL}/queues/filter", {"limit": QUEUES})
+    waits = api.count({"state": SCHEDULED}, pool=POOL) > 0
+    retries = waits and api.count({"state": RETRYING}, pool=POOL) > 0
+    runs = api.count({"state": UNDER_WAY}, pool=POOL) > 0
+    return [_depth(api, queue, waits=waits, retries=retries, runs=runs) for queue in queues]
+
+
+def _depth(api: PrefectApi, queue: dict[str, Any], *, waits: bool, retries: bool, runs: bool) -> Depth:
+    now = api.now()
+    due = {"state": SCHEDULED, "next_scheduled_start_time": {"before_": now.isoformat()}}
+    later = {"state": FIRST_TIME, "next_scheduled_start_time": {"after_": now.isoformat()}}
+    waiting = api.count(due, queue=queue["id"]) if waits else 0
+    return Depth(
+        queue=queue["name"],
+        paused=bool(queue["is_paused"]),
+        waiting=waiting,
+        scheduled=api.count(later, queue=queue["id"]) if waits else 0,
+        retrying=api.count({"state": RETRYING}, queue=queue["id"]) if retries else 0,
+        running=api.count({"state": UNDER_WAY}, queue=queue["id"]) if runs else 0,
+        oldest=_oldest(api, queue["id"], due) if waiting else None,
+    )
+
+
+def _oldest(api: PrefectApi, queue: str, due: dict[str, Any]) -> datetime | None:
+    body = {
+        "flow_runs": due,
+        "work_pool_queues": {"id": {"any_": [queue]}},
+        "sort": "NEXT_SCHEDULED_START_TIME_ASC",
+        "limit": 1,
+    }
+    found = api.post("/flow_runs/filter", body)
+    at = found[0].get("next_scheduled_start_time") if found else None
+    return datetime.fromisoformat(at) if at else None
+
+
+def online_workers(api: PrefectApi) -> list[str]:
+    """Names of the pool's workers that sent a heartbeat lately."""
+    wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
+    return [str(worker["name"]) for worker in api.post(f"/work_pools/{POOL}/workers/filter", wanted)]

@@ -1,0 +1,243 @@
+"""The snapshot as Prometheus reads it. Names and labels are a contract: dashboards and alerts hang on them.
+
+Danger: no label may come from a job's data, or from names without a bound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from redrive.dashboards.exporter.snapshot import Snapshot
+from redrive.deployments.ledger.finishes import (
+    FAILED,
+    HISTOGRAMS,
+    INFINITE,
+    JOBS,
+    LAST,
+    REASONS,
+    RESCUES,
+    RETRIES,
+    SUM,
+    Key,
+)
+
+#: Seconds after which a figure of now is no figure of now any more: it is left out, and `queue_exporter_up` is 0.
+STALE = 60.0
+
+FATES = ("completed", "cancelled", "dead")
+STATUSES = ("open", "redriven", "resolved", "discarded")
+
+_HISTOGRAMS = {
+    "duration": ("queue_jobs_processing_duration_seconds", "Seconds a finished job ran, all its attempts together."),
+    "wait": ("queue_jobs_wait_seconds", "Seconds a finished job had waited from due to its first start."),
+    "tries": ("queue_job_tries", "Tries a finished job took."),
+}
+_BY_JOB = ["queue", "job"]
+
+
+def is_up(now: Snapshot, at: float) -> bool:
+    """Whether every duty works and the figures are fresh; `at` is a monotonic clock, seconds."""
+    return not now.failing and all(_fresh(read, at) for read in (now.counted, now.ledger_read, now.depths_read))
+
+
+def families(now: Snapshot, at: float, clock: datetime) -> Iterator[Metric]:
+    """Everything, in the order of the contract.
+
+    Args:
+        at: monotonic clock, seconds.
+        clock: the time here; it is set right by the server's.
+    """
+    clock += timedelta(seconds=now.clock_offset)
+    if now.ledger_read is not None:
+        yield from _counters(now)
+        yield from _histograms(now.counts)
+        yield _last_finished(now.counts)
+    if _fresh(now.depths_read, at):
+        yield from _depth(now, clock)
+        yield from _workers(now)
+    if _fresh(now.ledger_read, at):
+        yield from _dead(now, clock)
+    yield _overdue(now, clock)
+    yield from _exporter(now, at)
+
+
+def _fresh(read: float | None, at: float) -> bool:
+    return read is not None and at - read <= STALE
+
+
+def _counters(now: Snapshot) -> Iterator[Metric]:
+    for metric, name, said, label, values in (
+        (JOBS, "queue_jobs", "Finished jobs by fate.", "status", FATES),
+        (FAILED, "queue_jobs_failed", "Dead letters by reason, each burial and reopening.", "reason", REASONS),
+        (RETRIES, "queue_job_retries", "Tries that failed and were followed by another one.", None, ("",)),
+        (
+            RESCUES,
+            "queue_jobs_rescued",
+            "Jobs taken back from a dead process or worker and started again.",
+            None,
+            ("",),
+        ),
+    ):
+        family = CounterMetricFamily(name, said, labels=[*_BY_JOB, *([label] if label else [])])
+        known = {(queue, job, value): 0.0 for queue, job in _kinds(now) for value in values}
+        for (kept, queue, job, value), count in now.counts.items():
+            if kept == metric:
+                known[queue, job, value] = count
+        for (queue, job, value), count in sorted(known.items()):
+            family.add_metric([queue, job, *([value] if label else [])], count)
+        yield family
+
+
+def _kinds(now: Snapshot) -> set[tuple[str, str]]:
+    return {*now.kinds, *((queue, job) for _, queue, job, _ in now.counts)}
+
+
+def _histograms(counts: Mapping[Key, float]) -> Iterator[Metric]:
+    for histogram, (name, said) in _HISTOGRAMS.items():
+        family = HistogramMetricFamily(name, said, labels=_BY_JOB)
+        found: dict[tuple[str, str], Counter[float]] = {}
+        for (metric, queue, job, bound), count in counts.items():
+            if metric == histogram:
+                found.setdefault((queue, job), Counter())[float(bound)] += count  # type: ignore[assignment]  # floats add up as well
+        for (queue, job), buckets in sorted(found.items()):
+            total = counts.get((histogram + SUM, queue, job, ""), 0.0)
+            family.add_metric([queue, job], _cumulative(HISTOGRAMS[histogram], buckets), total)
+        yield family
+
+
+def _cumulative(bounds: Sequence[float], buckets: Mapping[float, float]) -> list[tuple[str, float]]:
+    found = [(repr(float(bound)), sum(n for kept, n in buckets.items() if kept <= bound)) for bound in bounds]
+    return [*found, (INFINITE, sum(buckets.values()))]
+
+
+def _last_finished(counts: Mapping[Key, float]) -> Metric:
+    latest: dict[str, float] = {}
+    for (metric, queue, _, _), at in counts.items():
+        if metric == LAST:
+            latest[queue] = max(at, latest.get(queue, 0))
+    return _gauge(
+        "queue_last_finished_timestamp_seconds",
+        "When the last job of the queue ended, seconds since the epoch.",
+        ["queue"],
+        (([queue], at) for queue, at in sorted(latest.items())),
+    )
+
+
+def _depth(now: Snapshot, clock: datetime) -> Iterator[Metric]:
+    for name, said in (
+        ("waiting", "Jobs that are due and have not started."),
+        ("scheduled", "Jobs that are not due yet."),
+        ("running", "Jobs under way."),
+        ("retrying", "Jobs that wait for a next try."),
+    ):
+        values = [([one.queue], float(getattr(one, name))) for one in now.depths]
+        yield _gauge(f"queue_jobs_{name}", said, ["queue"], values)
+    yield _gauge(
+        "queue_oldest_waiting_seconds",
+        "Seconds that the longest waiting job is due; 0 if none waits.",
+        ["queue"],
+        (([one.queue], _age(one.oldest, clock)) for one in now.depths),
+    )
+    yield _gauge(
+        "queue_paused", "1 if the queue is paused.", ["queue"], (([one.queue], float(one.paused)) for one in now.depths)
+    )
+    yield _gauge(
+        "queue_paused_seconds",
+        "Seconds since the queue was seen paused; 0 if it is not.",
+        ["queue"],
+        (([one.queue], _age(now.paused_since.get(one.queue) if one.paused else None, clock)) for one in now.depths),
+    )
+
+
+def _workers(now: Snapshot) -> Iterator[Metric]:
+    serves = {report.name: report.queues for report in now.reports}
+
+    def serving(queue: str) -> list[str]:
+        return [name for name in now.workers if not serves.get(name) or queue in serves[name]]
+
+    yield _gauge(
+        "queue_workers",
+        "Workers that are online and serve the queue.",
+        ["queue"],
+        (([one.queue], float(len(serving(one.queue)))) for one in now.depths),
+    )
+    slots = []
+    for one in now.depths:
+        # A worker serves several queues: its free slots are free for each of them, a busy one is busy for its job's.
+        mine = [report for report in now.reports if not report.queues or one.queue in report.queues]
+        if mine:
+            busy = sum(slot.queue == one.queue for report in now.reports for slot in report.busy)
+            free = sum(max(0, report.slots - len(report.busy)) for report in mine if not report.draining)
+            slots += [([one.queue, "busy"], float(busy)), ([one.queue, "free"], float(free))]
+    yield _gauge(
+        "queue_worker_slots",
+        "Slots of workers: busy with jobs of the queue, or free for it and the other queues of that worker.",
+        ["queue", "status"],
+        slots,
+    )
+
+
+def _dead(now: Snapshot, clock: datetime) -> Iterator[Metric]:
+    queues = sorted({*(one.queue for one in now.depths), *(total.queue for total in now.dead)})
+    counts = Counter({(queue, status): 0 for queue in queues for status in STATUSES})
+    for total in now.dead:
+        counts[total.queue, total.status] += total.count
+    yield _gauge(
+        "queue_dead_letters",
+        "Dead letters in the ledger.",
+        ["queue", "status"],
+        (([queue, status], float(count)) for (queue, status), count in sorted(counts.items())),
+    )
+    yield _gauge(
+        "queue_dead_letter_oldest_seconds",
+        "Seconds since the oldest open dead letter failed; 0 if none is open.",
+        ["queue"],
+        (([queue], _age(now.oldest_dead.get(queue), clock)) for queue in queues),
+    )
+
+
+def _overdue(now: Snapshot, clock: datetime) -> Metric:
+    return _gauge(
+        "queue_schedule_overdue_seconds",
+        "Seconds since a schedule should have made a run; 0 if it did.",
+        _BY_JOB,
+        (([queue, job], _age(since, clock)) for (queue, job), since in sorted(now.missing.items())),
+    )
+
+
+def _exporter(now: Snapshot, at: float) -> Iterator[Metric]:
+    if now.counted is not None:
+        yield _gauge(
+            "queue_exporter_lag_seconds",
+            "Seconds since every finished job was counted.",
+            [],
+            [([], max(0.0, at - now.counted))],
+        )
+    yield _gauge(
+        "queue_exporter_up",
+        "1 if the exporter reaches Prefect and the ledger and its figures are fresh.",
+        [],
+        [([], float(is_up(now, at)))],
+    )
+    yield _gauge(
+        "queue_exporter_clock_offset_seconds",
+        "Seconds that the Prefect server's clock is ahead of the exporter's; less than 2 counts as 0.",
+        [],
+        [([], now.clock_offset)],
+    )
+
+
+def _gauge(name: str, said: str, labels: Sequence[str], values: Iterable[tuple[list[str], float]]) -> Metric:
+    family = GaugeMetricFamily(name, said, labels=labels)
+    for where, value in values:
+        family.add_metric(where, value)
+    return family
+
+
+def _age(since: datetime | None, clock: datetime) -> float:
+    return max(0.0, (clock - since).total_seconds()) if since else 0.0

@@ -1,0 +1,64 @@
+"""Jobs that wait for a next try: their retries and rescues are counted now, not when they end hours later.
+
+Danger: one page a look, in turns, so that a look costs the same however many wait. Nothing is lost by that: labels count on,
+and what no look saw is counted when the job ends.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from redrive.dashboards.exporter.flow_names import FlowNames
+from redrive.dashboards.exporter.prefect import PrefectApi
+from redrive.deployments.endings import Spent
+from redrive.deployments.ledger.counts import Counts
+from redrive.deployments.ledger.finishes import Kind, Underway
+
+#: Prefect's own limit of runs a call.
+PAGE = 200
+#: The pool whose runs are housekeeping.
+OPS = "ops"
+
+
+class Retrying:
+    """Counts the retries of waiting jobs."""
+
+    def __init__(self, api: PrefectApi, counts: Counts, names: FlowNames) -> None:
+        self._api = api
+        self._counts = counts
+        self._names = names
+        self._place: datetime | None = None
+
+    def look(self) -> None:
+        """Count one page of them."""
+        wanted: dict[str, Any] = {
+            "state": {"name": {"any_": ["AwaitingRetry"]}},
+            "deployment_id": {"is_null_": False},
+        }
+        if self._place is not None:
+            wanted["next_scheduled_start_time"] = {"after_": self._place.isoformat()}
+        body = {"flow_runs": wanted, "sort": "NEXT_SCHEDULED_START_TIME_ASC", "limit": PAGE}
+        page: list[dict[str, Any]] = self._api.post("/flow_runs/filter", body)
+        self._names.learn(run["flow_id"] for run in page)
+        self._counts.count(underway=[self._underway(run) for run in page if run.get("work_pool_name") != OPS])
+        self._place = _next_place(page, self._place)
+
+    def _underway(self, run: dict[str, Any]) -> Underway:
+        spent = Spent.of(run)
+        return Underway(
+            run_id=UUID(run["id"]),
+            kind=Kind(queue=run.get("work_queue_name") or "default", job=self._names[run["flow_id"]]),
+            retries=spent.retries,
+            rescues=spent.rescues,
+            since=spent.since,
+        )
+
+
+def _next_place(page: list[dict[str, Any]], before: datetime | None) -> datetime | None:
+    """Where the next look goes on; None for the beginning."""
+    last = page[-1].get("next_scheduled_start_time") if len(page) == PAGE else None
+    place = datetime.fromisoformat(last) if last else None
+    # A whole page with one time would hold the turn there for ever.
+    return None if place == before else place
