@@ -34,17 +34,18 @@ def document(thresholds: Thresholds) -> str:
 
 
 def schedule_missed(thresholds: Thresholds) -> Rule:
-    """A schedule whose time passed and no job of it was made or started."""
+    """A schedule whose time passed and no job was made for it."""
     age = thresholds.schedule_missed.age
     return rule(
         "RedriveScheduleMissed",
         f"max by (job) (queue_schedule_overdue_seconds) > {seconds(age):g}",
         thresholds.schedule_missed,
         summary="Schedule of job type {{ $labels.job }}: its last time passed {{ $value | humanizeDuration }} ago "
-        "and no job started for it. "
-        "See what came of it with `redrive jobs list --job {{ $labels.job }}`; `redrive check` looks at deployments and workers. "
+        "and no job was made for it. "
+        "Its jobs: `redrive jobs list --job {{ $labels.job }}`; `redrive check` looks at its deployment. "
         "To have the job now: `redrive enqueue {{ $labels.job }}`.",
-        description=f"A scheduled job shall start within {age} of its time. A schedule that somebody paused does not count.",
+        description=f"A job shall be there within {age} of its time; from then on its waiting is the matter of its queue. "
+        "Paused schedules do not count.",
         dashboard="redrive-job-type",
         variable="job",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -14,10 +13,12 @@ import httpx
 import pytest
 import yaml
 
-from tests.support.stack import free_ports
+from tests.support.stack import LocalStack, free_ports
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
+
+EXAMPLE = ROOT / "infra" / "prometheus" / "prometheus.yml"
 
 #: Where the Makefile unpacks Debian's packages.
 UNPACKED = ROOT / "build" / "tools" / "usr" / "bin"
@@ -124,5 +125,15 @@ def running_prometheus(
             process.wait()
 
 
-def printed(series: list[dict[str, Any]]) -> str:
-    return json.dumps(series, indent=1)[:2000]
+def scrapes(stack: LocalStack) -> list[dict[str, Any]]:
+    """The scrape jobs of infra/prometheus/prometheus.yml, pointed at a test's stack."""
+    jobs = {job["job_name"]: job for job in yaml.safe_load(EXAMPLE.read_text())["scrape_configs"]}
+    user, _, password = (stack.settings.auth_string() or "").partition(":")
+    targets = {"redrive": stack.settings.metrics_port, "prefect": stack.settings.prefect_port}
+    found = [jobs[name] | {"static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for name, port in targets.items()]
+    found[1] |= {
+        "basic_auth": {"username": user, "password": password},
+        "scrape_interval": "5s",
+        "scrape_timeout": "4s",
+    }
+    return found
