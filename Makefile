@@ -35,8 +35,8 @@ check: $(BIN)/.installed-dev
 bench: $(BIN)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks
 
-soak: $(BIN)/.installed-dev
-	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos $(PYTEST_ARGS)
+soak: $(BIN)/.installed-dev tools
+	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos tests/e2e $(PYTEST_ARGS)
 
 # Prometheus and Alertmanager, which test the alert rules and dashboards. Unpacked here, not installed: installing Debian's packages
 # would start both as services of the machine. Without them those tests are skipped, and say so.

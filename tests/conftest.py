@@ -1,3 +1,16 @@
 """Fixtures for all tests; each comes from the file in tests/support that owns it."""
 
+from __future__ import annotations
+
+import pytest
+
 pytest_plugins = ["tests.support.stack", "tests.support.job_stack", "tests.support.postgres"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`soak` runs take an hour, so an ordinary run leaves them out."""
+    if "soak" in str(config.getoption("-m")):
+        return
+    soak = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=soak)
+    items[:] = [item for item in items if item not in soak]

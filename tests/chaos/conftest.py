@@ -1,4 +1,4 @@
-"""The fault suite: its stack, and its full size only when asked for (`make soak`)."""
+"""The fault suite: its stack."""
 
 from __future__ import annotations
 
@@ -11,17 +11,6 @@ import pytest
 
 from tests.chaos.fault_stack import FaultStack
 from tests.support.job_stack import pointed_at
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """`soak` runs take an hour, so an ordinary run leaves them out."""
-    if "soak" in str(config.getoption("-m")):
-        return
-    soak = [item for item in items if HERE in item.path.parents and item.get_closest_marker("soak")]
-    config.hook.pytest_deselected(items=soak)
-    items[:] = [item for item in items if item not in soak]
 
 
 @pytest.fixture(scope="session")
