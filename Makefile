@@ -13,7 +13,7 @@ help:
 	@echo "make test   all tests, the same as CI"
 	@echo "make check  lint, types, layers"
 	@echo "make bench  the benchmark tables (JSON in .redrive/bench/)"
-	@echo "make soak   the fault suites at full size"
+	@echo "make soak   the fault suites, and the metrics against the truth, at full size"
 
 up: $(BIN)/.installed
 	@$(BIN)/redrive up --samples
@@ -36,7 +36,7 @@ bench: $(BIN)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks
 
 soak: $(BIN)/.installed-dev tools
-	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos tests/e2e $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos tests/e2e tests/integration $(PYTEST_ARGS)
 
 # Prometheus and Alertmanager, which test the alert rules and dashboards. Unpacked here, not installed: installing Debian's packages
 # would start both as services of the machine. Without them those tests are skipped, and say so.

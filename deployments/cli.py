@@ -50,6 +50,11 @@ app.command("redrive.deployments.commands.jobs:app", name="jobs", help="List, sh
 app.command(
     "redrive.deployments.commands.dead:app", name="dead", help="Dead letters: see them, run them again, discard them."
 )
+app.command(
+    "redrive.deployments.commands.top:top_command",
+    name="top",
+    help="Watch queues, workers and dead letters; q leaves.",
+)
 app.command("redrive.deployments.commands.queues:app", name="queues", help="List, pause and resume the queues.")
 
 

@@ -63,6 +63,8 @@ class Job:
     key: str | None
     worker: str | None
     parameters: dict[str, Any]
+    #: Since when it is in its state.
+    since: datetime | None = None
     #: Why it is dead, as the job itself said.
     error: str | None = None
 
@@ -87,6 +89,7 @@ class Job:
             key=run.idempotency_key,
             worker=str(run.labels.get("prefect.worker.name") or "") or None,
             parameters=mask(run.parameters),
+            since=state.timestamp if state else None,
             error=error,
         )
 

@@ -27,6 +27,8 @@ class QueueState:
     scheduled: int
     retrying: int
     running: int
+    #: Since when the longest waiting job is due; None if none waits.
+    oldest: datetime | None = None
 
 
 def list_queues() -> list[QueueState]:
@@ -68,16 +70,30 @@ def _state(queue: dict[str, Any]) -> QueueState:
     due = {"next_scheduled_start_time": {"before_": now}}
     later = {"next_scheduled_start_time": {"after_": now}}
     retrying = {"state": {"name": {"any_": ["AwaitingRetry"]}}}
+    waiting = _count(queue["id"], {"state": scheduled, **due})
     return QueueState(
         name=queue["name"],
         priority=int(queue["priority"]),
         paused=bool(queue["is_paused"]),
         limit=queue["concurrency_limit"],
-        waiting=_count(queue["id"], {"state": scheduled, **due}),
+        waiting=waiting,
         scheduled=_count(queue["id"], {"state": scheduled, **later}) - _count(queue["id"], {**retrying, **later}),
         retrying=_count(queue["id"], retrying),
         running=_count(queue["id"], {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}),
+        oldest=_oldest(queue["id"], {"state": scheduled, **due}) if waiting else None,
     )
+
+
+def _oldest(queue_id: str, due: dict[str, Any]) -> datetime | None:
+    body = {
+        "flow_runs": due,
+        "work_pool_queues": {"id": {"any_": [queue_id]}},
+        "sort": "NEXT_SCHEDULED_START_TIME_ASC",
+        "limit": 1,
+    }
+    found = api().request("POST", "/flow_runs/filter", json=body).json()
+    at = found[0].get("next_scheduled_start_time") if found else None
+    return datetime.fromisoformat(at) if at else None
 
 
 def _count(queue_id: str, runs: dict[str, Any]) -> int:

@@ -24,7 +24,7 @@ from redrive.deployments.ledger.finishes import Finish, Kind
 #: Prefect's own limit of runs a call.
 PAGE = 200
 #: So far back a quick look reaches.
-OVERLAP = timedelta(seconds=5)
+OVERLAP = timedelta(seconds=10)
 #: And so far the comparison of numbers, and the sweep that follows if they differ.
 WIDE_OVERLAP = timedelta(minutes=10)
 #: The pool whose runs are housekeeping.
@@ -40,6 +40,7 @@ class Tail:
         self._api = api
         self._counts = counts
         self._names = names
+        self._began: datetime | None = None
 
     def sweep(self, *, reach: timedelta = OVERLAP) -> int:
         """Count everything that ended up to now and was not counted; returns how many jobs that were."""
@@ -48,7 +49,7 @@ class Tail:
             # Somebody took it away by hand: begin here, as with a new database.
             cursor = self._api.now()
         counted, newest = 0, cursor
-        pages = self._pages(cursor - reach)
+        pages = self._pages(self._not_before_counting(cursor - reach))
         page = next(pages, None)
         while page is not None:
             following = next(pages, None)
@@ -68,12 +69,16 @@ class Tail:
         cursor = self._counts.cursor()
         if cursor is None:
             return 0
-        since, until = cursor - WIDE_OVERLAP, cursor - OVERLAP
-        wanted = {**_ended(since, until)}
+        since, until = self._not_before_counting(cursor - WIDE_OVERLAP), cursor - OVERLAP
         self._counts.forget(cursor)
-        if self._api.count(wanted) == self._counts.known_between(since, until):
+        if since >= until or self._api.count(_ended(since, until)) == self._counts.known_between(since, until):
             return 0
         return self.sweep(reach=WIDE_OVERLAP)
+
+    def _not_before_counting(self, since: datetime) -> datetime:
+        if self._began is None:
+            self._began = self._counts.began()
+        return max(since, self._began) if self._began else since
 
     def _pages(self, since: datetime) -> Iterator[list[dict[str, Any]]]:
         """Pages of ended runs, the latest first.

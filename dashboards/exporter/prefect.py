@@ -34,6 +34,8 @@ class PrefectApi:
             trust_env=settings.external_api_url is not None,
             verify=settings.api_url.startswith("https:"),
             timeout=PATIENCE,
+            # The server closes a connection that was idle for 5 s, maybe just as we ask: we close ours before that.
+            limits=httpx.Limits(keepalive_expiry=2.0),
         )
         self.calls = 0
         #: How far the server's clock is ahead of ours.

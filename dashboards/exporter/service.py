@@ -24,9 +24,13 @@ from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.dashboards.exporter.retrying import Retrying
 from redrive.dashboards.exporter.schedules import Schedules
 from redrive.dashboards.exporter.snapshot import Snapshot
-from redrive.deployments.ledger import Ledger
+from redrive.deployments.ledger import Ledger, Total
 
 log = logging.getLogger("redrive.exporter")
+
+#: Seconds after which a look that failed is taken again, and after which counts are read again though nothing seems changed.
+AGAIN = 5.0
+REREAD = 60.0
 
 #: Seconds between looks: Prometheus scrapes every 15 s or so, and nothing need be newer than a part of that.
 COUNT = 5.0
@@ -58,6 +62,9 @@ class Exporter:
         self._retrying = Retrying(self.api, self._counts, names)
         self._schedules = Schedules(self.api, names)
         self._migrated = False
+        self._changed = True
+        self._totals: tuple[Total, ...] = ()
+        self._counts_read = float("-inf")
         self.snapshot = Snapshot()
         self.duties = [
             # The first two give the names that exist counts of their own, before those that only ended jobs carry.
@@ -96,6 +103,8 @@ class Exporter:
             if failing.pop(duty.name, None):
                 log.info("can %s again", duty.name)
         duty.last = time.monotonic()
+        if duty.name in failing:
+            duty.last -= max(0.0, duty.every - AGAIN)
         self._update(failing=failing, clock_offset=self.api.offset.total_seconds())
 
     def _update(self, **figures: object) -> None:
@@ -109,21 +118,26 @@ class Exporter:
 
     def _count(self) -> None:
         began = time.monotonic()
-        self._tail.sweep()
+        if self._tail.sweep():
+            self._changed = True
         self._read_ledger(began)
 
     def _reconcile(self) -> None:
         if missed := self._tail.reconcile():
+            self._changed = True
             log.info("%d finished jobs had been committed late and are counted now", missed)
 
     def _read_ledger(self, began: float) -> None:
-        totals, oldest = self._ledger.totals(), self._ledger.oldest_open()
+        totals, oldest = tuple(self._ledger.totals()), self._ledger.oldest_open()
+        # The keeper counts as well, whenever it buries. Reading everything anew costs what there are job types.
+        if self._changed or totals != self._totals or began - self._counts_read > REREAD:
+            self._update(counts=self._counts.all())
+            self._changed, self._totals, self._counts_read = False, totals, began
         queues = self._counts.name("queue", {*(total.queue for total in totals), *oldest})
         oldest_dead: dict[str, datetime] = {}
         for queue, since in oldest.items():
             oldest_dead[queues[queue]] = min(since, oldest_dead.get(queues[queue], since))
         self._update(
-            counts=self._counts.all(),
             counted=began,
             dead=tuple(total.model_copy(update={"queue": queues[total.queue]}) for total in totals),
             oldest_dead=oldest_dead,
@@ -135,6 +149,7 @@ class Exporter:
         self._counts.name("queue", (one.queue for one in found))
         if any(one.retrying for one in found):
             self._retrying.look()
+            self._changed = True
         self._update(
             depths=found,
             workers=tuple(online_workers(self.api)),

@@ -5,11 +5,12 @@ Danger: pausing stops starts, not jobs that run.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from redrive.deployments.commands.output import out, print_json, print_table
+from redrive.deployments.commands.output import out, print_json, print_table, span
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 
@@ -34,6 +35,7 @@ def list_command(*, as_json: Json = False) -> None:
             "QUEUE": "left",
             "PRIORITY": "right",
             "WAITING": "right",
+            "OLDEST": "right",
             "RUNNING": "right",
             "RETRYING": "right",
             "SCHEDULED": "right",
@@ -45,6 +47,7 @@ def list_command(*, as_json: Json = False) -> None:
                 one.name,
                 one.priority,
                 one.waiting,
+                span(datetime.now(UTC) - one.oldest) if one.oldest else "",
                 one.running,
                 one.retrying,
                 one.scheduled,

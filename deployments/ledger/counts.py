@@ -35,6 +35,7 @@ from redrive.deployments.ledger.tables import count_names, count_progress, count
 from redrive.deployments.ledger.tallies import insert_into
 
 CURSOR: Final = "counted"
+BEGAN: Final = "counting began"
 
 #: How many names have counts of their own: a Prometheus server bears some ten thousand series of one exporter well.
 NAMES: Final = {"job": 200, "queue": 20}
@@ -54,7 +55,14 @@ class Counts:
 
     def cursor(self) -> datetime | None:
         """Up to which end all completed and cancelled jobs were counted."""
-        found = self._database.run(lambda connection: read_cursor(connection, CURSOR))
+        return self._place(CURSOR)
+
+    def began(self) -> datetime | None:
+        """When counting began: what ended before is history, and counted it would look like a rate."""
+        return self._place(BEGAN)
+
+    def _place(self, name: str) -> datetime | None:
+        found = self._database.run(lambda connection: read_cursor(connection, name))
         return datetime.fromisoformat(found) if found else None
 
     def count(

@@ -58,7 +58,7 @@ def _welcome() -> str:
     if not settings.external_api_url and settings.auth_string():
         lines.append(f"            log in with the text in {near(settings.auth_file)}")
     lines += [
-        'commands    redrive jobs list, redrive dead groups, redrive mail list, redrive status; eval "$(redrive env)" for prefect\'s own',
+        'commands    redrive top, redrive jobs list, redrive dead groups, redrive status; eval "$(redrive env)" for prefect\'s own',
         f"data        {near(settings.home)}",
     ]
     return "\n".join(lines)
@@ -160,7 +160,12 @@ def _table(found: StackStatus) -> str:
         + (f", {one.restarts} restarts" if one.restarts else "")
         for one in found.components
     ]
-    places = ["", f"Prefect UI {found.urls['ui']}", f"home       {found.home}"]
+    places = [
+        "",
+        f"Prefect UI {found.urls['ui']}",
+        f"metrics    {found.urls['metrics']}",
+        f"home       {found.home}",
+    ]
     return "\n".join(line.rstrip() for line in [*lines, *places])
 
 

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import enqueue, idle, ledger
+from tests.benchmarks import enqueue, exporter, idle, ledger
 
 FOLDER = Path(__file__).resolve().parents[2] / ".redrive" / "bench"
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "enqueue": enqueue.measure,
+    "exporter": exporter.measure,
     "idle": idle.measure,
     "ledger": ledger.measure,
 }

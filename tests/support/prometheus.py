@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,12 +27,17 @@ UNPACKED = ROOT / "build" / "tools" / "usr" / "bin"
 
 def tool(name: str) -> str:
     """Path of `promtool`, `amtool`, `prometheus`; skips the test where there is none, and says so."""
-    found = shutil.which(name) or shutil.which(name, path=str(UNPACKED))
+    found = installed(name)
     if not found:
         pytest.skip(
             f"{name} is missing: `make tools` fetches it on Debian; elsewhere install Prometheus and Alertmanager"
         )
     return found
+
+
+def installed(name: str) -> str | None:
+    """Path of a tool, if it is here."""
+    return shutil.which(name) or shutil.which(name, path=str(UNPACKED))
 
 
 def run_tool(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -59,6 +65,16 @@ class Prometheus:
     def query(self, promql: str) -> list[dict[str, Any]]:
         """The series of an instant query; its error fails the test."""
         return self._result("/api/v1/query", query=promql)
+
+    def figures(self, promql: str) -> dict[tuple[tuple[str, str], ...], float]:
+        """Values of an instant query by their labels, the name and the target's own labels left out."""
+        own = {"__name__", "instance"}
+        return {
+            tuple(sorted((name, value) for name, value in one["metric"].items() if name not in own)): float(
+                one["value"][1]
+            )
+            for one in self.query(promql)
+        }
 
     def query_range(self, promql: str, *, start: float, end: float, step: float) -> list[dict[str, Any]]:
         return self._result("/api/v1/query_range", query=promql, start=start, end=end, step=step)
@@ -123,6 +139,18 @@ def running_prometheus(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def scraping(target: str) -> Iterator[Prometheus]:
+    """A Prometheus of one's own for one exporter at `host:port`."""
+    jobs = yaml.safe_load(EXAMPLE.read_text())["scrape_configs"]
+    ours = next(job for job in jobs if job["job_name"] == "redrive")
+    with (
+        tempfile.TemporaryDirectory(prefix="redrive-prometheus-", ignore_cleanup_errors=True) as folder,
+        running_prometheus(Path(folder), [ours | {"static_configs": [{"targets": [target]}]}]) as prometheus,
+    ):
+        yield prometheus
 
 
 def scrapes(stack: LocalStack) -> list[dict[str, Any]]:

@@ -56,10 +56,11 @@ def upgrade() -> None:
         "ledger_cursors", sa.column("name", sa.Text), sa.column("value", sa.Text), sa.column("updated", _TIME)
     )
     # What ended before is history: counting it would make a rate of it.
-    op.bulk_insert(cursors, [{"name": "counted", "value": now.isoformat(), "updated": now}])
+    places = ("counted", "counting began")
+    op.bulk_insert(cursors, [{"name": name, "value": now.isoformat(), "updated": now} for name in places])
 
 
 def downgrade() -> None:
-    op.execute("DELETE FROM ledger_cursors WHERE name = 'counted'")
+    op.execute("DELETE FROM ledger_cursors WHERE name IN ('counted', 'counting began')")
     for table in ("job_count_progress", "job_count_states", "job_count_names", "job_counts"):
         op.drop_table(table)

@@ -1,0 +1,67 @@
+"""A proxy before an API that counts what passes: how many calls a client makes, whoever wrote it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+
+#: What belongs to one connection and is not passed on.
+OWN = {"connection", "content-length", "content-encoding", "transfer-encoding", "host", "keep-alive", "accept-encoding"}
+
+
+class CountingProxy:
+    """Passes calls on to `target`; `calls` is how many."""
+
+    def __init__(self, target: str) -> None:
+        self.client = httpx.Client(base_url=target, trust_env=False, timeout=300)
+        self.calls = 0
+        self.url = ""
+        self._lock = threading.Lock()
+
+    def passed(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
+        with self._lock:
+            self.calls += 1
+        kept = {name: value for name, value in headers.items() if name.lower() not in OWN}
+        return self.client.request(method, path, headers=kept, content=body)
+
+
+@contextmanager
+def counting(target: str) -> Iterator[CountingProxy]:
+    """A running proxy before the server at `target` (without a path)."""
+    proxy = CountingProxy(target)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            answer = proxy.passed(self.command, self.path, dict(self.headers), body)
+            self.send_response_only(answer.status_code)
+            for name, value in answer.headers.items():
+                if name.lower() not in OWN:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_GET = do_POST  # noqa: N815  (the standard library's name)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        proxy.client.close()
