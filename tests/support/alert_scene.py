@@ -89,7 +89,7 @@ def alert_scene() -> Iterator[AlertScene]:
     folder = Path(tempfile.mkdtemp(prefix="redrive-alerts-"))
     stack = JobStack(folder / ".redrive", retry_after=20)
     # Prefect calls a worker offline after three heartbeats it missed.
-    stack.env["PREFECT_WORKER_HEARTBEAT_SECONDS"] = "3"
+    stack.env["PREFECT_WORKER_HEARTBEAT_SECONDS"] = "10"
     # Schedules make no job unless a test does what the scheduler would.
     stack.env["PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED"] = "false"
     try:
