@@ -56,6 +56,11 @@ class Settings(BaseModel):
     )
     mail_from: str = Field("Redrive <redrive@localhost>", description="Sender of mail jobs that name none.")
     slots: int = Field(4, ge=1, le=256, description="How many jobs the local worker runs at once.")
+    drain_timeout: float = Field(
+        10,
+        ge=0,
+        description="Seconds running jobs get to finish when the local worker is told to stop; the rest start again later.",
+    )
     retry_after: float = Field(90, ge=1, description="Lease: seconds a silent worker keeps its jobs.")
     keep_days: float = Field(30, gt=0, description="Days that finished runs and closed dead letters are kept.")
     # Read from Prefect's own names, so that one shell configures both.

@@ -21,7 +21,7 @@ from redrive.blocks.masking import mask
 from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.failure_report import reports_of
 from redrive.deployments.job_type import QUEUES
-from redrive.deployments.run_labels import CRASHES, DEAD_LETTER, TRIES
+from redrive.deployments.run_labels import CRASHES, DEAD_LETTER, REPLACED_BY, REPLACES, TRIES
 
 #: Prefect's own limit of runs a call.
 PAGE = 200
@@ -67,6 +67,9 @@ class Job:
     since: datetime | None = None
     #: Why it is dead, as the job itself said.
     error: str | None = None
+    #: The job that runs instead of this dead one, and the dead one that this one runs instead of.
+    replaced_by: UUID | None = None
+    replaces: UUID | None = None
 
     @classmethod
     def of(cls, run: FlowRun, job: str, error: str | None = None) -> Job:
@@ -91,6 +94,8 @@ class Job:
             parameters=mask(run.parameters),
             since=state.timestamp if state else None,
             error=error,
+            replaced_by=_linked(run, REPLACED_BY) if state is not None and state.is_failed() else None,
+            replaces=_linked(run, REPLACES),
         )
 
 
@@ -219,6 +224,10 @@ def retry_now(reference: str | UUID, *, who: str) -> Job:
         run = api().read_flow_run(run.id)
         ((_, name),) = _named([run])
         return Job.of(run, name)
+
+
+def _linked(run: FlowRun, label: str) -> UUID | None:
+    return UUID(str(run.labels[label])) if run.labels.get(label) else None
 
 
 def _named(runs: list[FlowRun]) -> list[tuple[FlowRun, str]]:

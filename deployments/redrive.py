@@ -22,7 +22,7 @@ from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.enqueue import Item, deployment_of, enqueue_many
 from redrive.deployments.ledger import DeadLetter, Filter, Ledger
 from redrive.deployments.parameters import checked
-from redrive.deployments.run_labels import KEY, REPLACES, fresh_count
+from redrive.deployments.run_labels import KEY, REPLACED_BY, REPLACES, fresh_count
 from redrive.deployments.run_state import start_again
 
 #: Dead letters one command redrives at most, if not told otherwise: a filter that was meant narrower harms no more.
@@ -146,9 +146,9 @@ def _again(row: DeadLetter, run: FlowRun, *, who: str, why: str) -> Redriven:
             f"job {run.name} ({run.id}): its deployment of {row.job!r} is gone, so no worker could run it; "
             f"register the job type again (`redrive up`) and redrive with --params-json, or discard it"
         ) from None
-    api().update_flow_run_labels(run.id, fresh_count(datetime.now(UTC)))
     said = f"redriven by {who}" + (f": {why}" if why else "")
-    start_again(run.id, at=datetime.now(UTC), message=said, retrying=False)
+    now = datetime.now(UTC)
+    start_again(run.id, at=now, message=said, retrying=False, labels=fresh_count(now))
     return Redriven(id=row.id, job=row.job, run_id=run.id, edited=False)
 
 
@@ -161,6 +161,9 @@ def _replace(ledger: Ledger, row: DeadLetter, parameters: Mapping[str, Any], *, 
     item = Item(parameters=parameters, key=f"redrive:{row.id}:{row.redrives}", labels=labels)
     queue = row.queue if row.queue in {"high", "default", "low"} else None
     (accepted,) = enqueue_many(row.job, [item], queue=queue)  # type: ignore[arg-type]  # checked in the line above
+    if run is not None:
+        # Before the row is linked: cut off in between, the row is given back, and asking again finds the same new run.
+        api().update_flow_run_labels(run.id, {REPLACED_BY: str(accepted.id)})
     ledger.link_replacement(row.run_id, accepted.id)
     return Redriven(id=row.id, job=row.job, run_id=accepted.id, edited=True)
 

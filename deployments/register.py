@@ -29,8 +29,8 @@ from redrive.deployments.job_type import QUEUES, JobType
 
 Say = Callable[[str], None]
 
-#: Worker type of the pools: Prefect's own.
-POOL_TYPE = "process"
+#: Worker type of pools that are made now: our own, which fills in its form when it starts; Prefect's for two rare jobs.
+POOL_TYPES = {"jobs": "warm", "ops": "process"}
 POOLS = {
     "jobs": "The company's background work.",
     "ops": "Redrive's own housekeeping: dead-letter review and pruning.",
@@ -61,13 +61,18 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
 
 def _pool(client: SyncPrefectClient, name: str, description: str) -> None:
     try:
-        client.read_work_pool(name)
+        there = client.read_work_pool(name)
     except ObjectNotFound:
         try:
-            client.create_work_pool(WorkPoolCreate(name=name, type=POOL_TYPE, description=description))
+            client.create_work_pool(WorkPoolCreate(name=name, type=POOL_TYPES[name], description=description))
         except ObjectAlreadyExists:  # somebody else registers at the same time
             return
-        client.update_work_pool(name, WorkPoolUpdate(base_job_template=_job_template()))
+        if POOL_TYPES[name] == "process":
+            client.update_work_pool(name, WorkPoolUpdate(base_job_template=_job_template()))
+    else:
+        # The stack makes the pools for its workers before it registers.
+        if not there.description:
+            client.update_work_pool(name, WorkPoolUpdate(description=description))
 
 
 def _job_template() -> dict[str, Any]:

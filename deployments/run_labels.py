@@ -32,6 +32,8 @@ KEY = "redrive.key"
 ASKED = "redrive.asked"
 #: The dead job that this one replaces with edited parameters.
 REPLACES = "redrive.replaces"
+#: And on the dead job: which one replaces it; empty if it was deleted.
+REPLACED_BY = "redrive.replaced_by"
 
 DEAD_LETTER = "DeadLetter"
 

@@ -10,30 +10,24 @@ from enum import StrEnum
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
-from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.logging import get_run_logger
-from prefect.states import Cancelled
 from pydantic import BaseModel, Field
 
 from redrive.blocks.errors import NotFound, ParameterError, PermanentError
-from redrive.blocks.prefect_api import api
 from redrive.blocks.settings import settings
 from redrive.deployments.catalog import job_type
 from redrive.deployments.ledger import Filter, Group, Ledger
 from redrive.deployments.redrive import redrive_all
-from redrive.deployments.run_state import set_state
 from redrive.flows.job import job, step
+from redrive.flows.keeper.questions import open_questions, withdraw
 
 REVIEW = job_type("dead-letter-review")
 
 #: Causes in the table; more than this no person reads at once.
 SHOWN = 50
-#: Seconds an unanswered question stays open; the next review asks again.
-PATIENCE = 24 * 3600
 #: Dead letters that one decision redrives or discards at most.
 CAP = 10_000
 #: Characters of a sample message in the table.
@@ -52,7 +46,13 @@ class Decision(RunInput):
     """What shall become of these dead letters?"""
 
     who: str = Field(title="Who decides", description="Your name; it is kept in the history.", min_length=1)
-    act: Act = Field(Act.leave, title="Do what", description="Run them again, give them up, or leave them.")
+    # A text, not a list to choose from: the list in Prefect's form closes as soon as a mouse has opened it.
+    act: str = Field(
+        Act.leave.value,
+        title="Do what",
+        description="Write redrive (run them again), discard (give them up) or leave.",
+        pattern=f"^({'|'.join(Act)})$",
+    )
     fingerprint: str = Field(
         "", title="Cause", description="Fingerprint from the table, or its first digits; empty for all."
     )
@@ -71,7 +71,7 @@ class Reviewed(BaseModel):
     who: str = ""
 
     def summary(self) -> str:
-        found = f"{self.open} open dead letters of {self.causes} causes"
+        found = _counted(self)
         return found if self.act is Act.leave else f"{found}; {self.who} decided: {self.act} {self.concerned}"
 
 
@@ -90,7 +90,8 @@ def dead_letter_review(ask: bool = True) -> Reviewed:  # noqa: FBT001, FBT002  (
     # Typed as "or a coroutine": it is one only inside a running loop.
     decision: Any = suspend_flow_run(
         wait_for_input=Decision.with_initial_data(description=_question(reviewed)),
-        timeout=PATIENCE,
+        # The keeper withdraws what nobody answers; Prefect's timeout would make it a failed run.
+        timeout=None,
         key="decision",
     )
     done = carry_out(decision.act, decision.fingerprint, decision.job, decision.pace, decision.who, decision.why)
@@ -111,7 +112,7 @@ def publish() -> Reviewed:
     create_table_artifact(
         key="dead-letters",
         table=rows,
-        description=f"{total} open dead letters by cause, {datetime.now(UTC):%Y-%m-%d %H:%M}Z",
+        description=f"{total} open by cause, {datetime.now(UTC):%Y-%m-%d %H:%M}Z",
     )
     create_markdown_artifact(
         key="dead-letter-summary", markdown=_summary(groups, total), description="Open dead letters"
@@ -124,14 +125,8 @@ def withdraw_older() -> int:
     """Cancel reviews that still wait for an answer, so that at most one question is open; returns how many."""
     context = FlowRunContext.get()
     me = context.flow_run.id if context and context.flow_run else None
-    waiting = api().read_flow_runs(
-        flow_filter=FlowFilter.model_validate({"name": {"any_": [REVIEW.name]}}),
-        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": ["PAUSED"]}}}),
-    )
-    others: list[FlowRun] = [run for run in waiting if run.id != me]
-    for run in others:
-        set_state(run.id, Cancelled(message="a newer review asks instead"), force=True)
-    return len(others)
+    others = [run for run in open_questions() if run.id != me]
+    return sum(withdraw(run, "a newer review asks instead") for run in others)
 
 
 @step(REVIEW.policy)
@@ -182,10 +177,13 @@ def _summary(groups: list[Group], total: int) -> str:
 
 
 def _question(reviewed: Reviewed) -> str:
-    return (
-        f"**{reviewed.open} open dead letters of {reviewed.causes} causes.** The table *dead-letters* among this run's artifacts "
-        "shows them. Choose what to do with one cause, one job type, or all of them."
-    )
+    # Prefect's form shows the first line only.
+    return f"**{_counted(reviewed)}**: see this run's artifacts."
+
+
+def _counted(reviewed: Reviewed) -> str:
+    letters = "1 open dead letter" if reviewed.open == 1 else f"{reviewed.open} open dead letters"
+    return f"{letters} of {'1 cause' if reviewed.causes == 1 else f'{reviewed.causes} causes'}"
 
 
 def _days(span: timedelta) -> str:

@@ -7,10 +7,12 @@ state again: a late crash report must not destroy a retry that waits, and two ke
 from __future__ import annotations
 
 import logging
+import random
 import re
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from prefect.client.schemas.objects import State, StateType
@@ -22,11 +24,22 @@ from redrive.blocks.prefect_api import api
 from redrive.blocks.retry import RetryPolicy
 from redrive.blocks.retry_block import effective_policy
 from redrive.blocks.settings import Settings
+from redrive.blocks.step_deadline import HARD_TIMEOUT
 from redrive.deployments.catalog import catalog
 from redrive.deployments.ledger import Ledger
-from redrive.deployments.run_labels import CRASH_COUNTED, CRASHES, DEAD_LETTER, RESCUES
+from redrive.deployments.run_labels import (
+    CRASH_COUNTED,
+    CRASHES,
+    DEAD_LETTER,
+    FIRST_FAILURE,
+    FIRST_START,
+    RESCUES,
+    RETRIES,
+    TRIES,
+    moment,
+)
 from redrive.deployments.run_state import set_state, start_again
-from redrive.flows.decision import Bury, after_crash
+from redrive.flows.decision import Bury, after_crash, after_failure
 from redrive.flows.keeper.lease import Silence
 from redrive.flows.keeper.processes import JobProcesses, fate_of_worker
 from redrive.flows.keeper.runs import OPS, Run, by_id, pages
@@ -156,6 +169,8 @@ class Rescuer:
             return self._after_crash(now, cause)
 
     def _after_crash(self, run: Run, cause: str) -> Rescued:
+        if spent := run.labels.get(HARD_TIMEOUT):
+            return self._after_timeout(run, cause, tries=int(spent))
         counted = run.labels.get(CRASH_COUNTED) == str(run.state_id)
         crashes = run.crashes if counted else run.crashes + 1
         decision = after_crash(_policy(run.job), crashes=crashes, cause=cause, now=datetime.now(UTC))
@@ -170,6 +185,35 @@ class Rescuer:
             set_state(run.id, State(type=StateType.FAILED, name=DEAD_LETTER, message=decision.message), force=True)
         else:
             start_again(run.id, at=decision.at, message=decision.message, retrying=True)
+        return Rescued(run_id=run.id, job=run.job, cause=cause, again=again, message=decision.message)
+
+    def _after_timeout(self, run: Run, cause: str, *, tries: int) -> Rescued:
+        """A step outlived its timeout and its process was killed for it: a failed try, not a crash."""
+        first_start = moment(run.labels.get(FIRST_START)) or datetime.now(UTC)
+        decision = after_failure(
+            _policy(run.job),
+            error=TimeoutError(cause),
+            tries=tries,
+            first_start=first_start,
+            now=datetime.now(UTC),
+            draw=random.random(),  # noqa: S311  (jitter)
+        )
+        failed = moment(run.labels.get(FIRST_FAILURE)) or datetime.now(UTC)
+        again = not isinstance(decision, Bury)
+        # Of the tries since the last label all were followed by another one, but for the last one of a job that is buried.
+        retries = run.spent.retries + max(0, tries - run.tries) - (0 if again else 1)
+        labels: dict[str, Any] = {
+            HARD_TIMEOUT: 0,
+            TRIES: tries,
+            RETRIES: max(0, retries),
+            FIRST_FAILURE: failed.isoformat(),
+        }
+        api().update_flow_run_labels(run.id, labels)
+        message = f"{decision.message}: {cause}"
+        if isinstance(decision, Bury):
+            set_state(run.id, State(type=StateType.FAILED, name=DEAD_LETTER, message=message), force=True)
+        else:
+            start_again(run.id, at=decision.at, message=message, retrying=True)
         return Rescued(run_id=run.id, job=run.job, cause=cause, again=again, message=decision.message)
 
 

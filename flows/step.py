@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import wraps
@@ -21,6 +22,7 @@ from prefect.context import TaskRunContext
 
 from redrive.blocks.errors import PermanentError, Snooze
 from redrive.blocks.retry import RetryPolicy
+from redrive.blocks.step_deadline import announced
 from redrive.flows.attempt import Attempt, current_attempt
 from redrive.flows.signature import speak_for
 
@@ -131,7 +133,8 @@ def _noting(function: Callable[P, R]) -> Callable[P, R]:
         async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
             _refuse_without_key()
             try:
-                return await function(*args, **kwargs)
+                with _watched():
+                    return await function(*args, **kwargs)
             except (
                 BaseException
             ) as error:  # a timeout arrives as a cancellation, and Prefect raises its own error from it
@@ -146,12 +149,22 @@ def _noting(function: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         _refuse_without_key()
         try:
-            return function(*args, **kwargs)
+            with _watched():
+                return function(*args, **kwargs)
         except BaseException as error:  # as above
             _note(error)
             raise
 
     return run
+
+
+def _watched() -> AbstractContextManager[None]:
+    """Announces when this step should be over to whoever can end it if it does not."""
+    attempt, context = current_attempt(), TaskRunContext.get()
+    if attempt is None or context is None:
+        return nullcontext()
+    tries = attempt.tries + context.task_run.run_count
+    return announced(context.task.name, context.task.timeout_seconds, tries=tries)
 
 
 def _note(error: BaseException) -> None:

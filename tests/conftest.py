@@ -1,4 +1,4 @@
-"""Fixtures for all tests; each comes from the file in tests/support that owns it."""
+"""Fixtures for all tests; each comes from the file in tests/support that owns it. What runs at full size only when asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ pytest_plugins = ["tests.support.stack", "tests.support.job_stack", "tests.suppo
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """`soak` runs take an hour, so an ordinary run leaves them out."""
+    """`soak` runs take an hour (`make soak`), so an ordinary run leaves them out."""
     if "soak" in str(config.getoption("-m")):
         return
     soak = [item for item in items if item.get_closest_marker("soak")]

@@ -56,11 +56,21 @@ def families(now: Snapshot, at: float, clock: datetime) -> Iterator[Metric]:
         at: monotonic clock, seconds.
         clock: the time here; it is set right by the server's.
     """
-    clock += timedelta(seconds=now.clock_offset)
+    yield from totals(now)
+    yield from gauges(now, at, clock)
+
+
+def totals(now: Snapshot) -> Iterator[Metric]:
+    """What is added up: it depends on the counts and the names that are known, and on no clock."""
     if now.ledger_read is not None:
         yield from _counters(now)
         yield from _histograms(now.counts)
         yield _last_finished(now.counts)
+
+
+def gauges(now: Snapshot, at: float, clock: datetime) -> Iterator[Metric]:
+    """What is so now; arguments as of `families`."""
+    clock += timedelta(seconds=now.clock_offset)
     if _fresh(now.depths_read, at):
         yield from _depth(now, clock)
         yield from _workers(now)

@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from redrive.blocks.errors import RedriveError
-from redrive.dashboards.exporter.exposition import STALE, families, is_up
+from redrive.dashboards.exporter.exposition import STALE, gauges, is_up, totals
 from redrive.dashboards.exporter.snapshot import Snapshot
 
 #: Seconds a client may take to send its request: one that says nothing must not keep a thread.
@@ -22,12 +22,34 @@ PATIENCE = 10.0
 Read = Callable[[], Snapshot]
 
 
-class _Figures(Collector):
-    def __init__(self, read: Read) -> None:
-        self._read = read
+class _Collected(Collector):
+    def __init__(self, found: Iterable[Metric]) -> None:
+        self._found = list(found)
 
     def collect(self) -> Iterable[Metric]:
-        return families(self._read(), time.monotonic(), datetime.now(UTC))
+        return self._found
+
+
+class Page:
+    """The text of `/metrics`. Totals are most of it and are written again only when one of them changed."""
+
+    def __init__(self) -> None:
+        self._of: tuple[object, ...] = ()
+        self._totals = b""
+
+    def text(self, now: Snapshot) -> bytes:
+        queues = tuple(one.queue for one in now.depths)
+        of = (now.counts, now.kinds, now.ledger_read is None, queues)
+        # Mostly the same objects, which compare at once: a snapshot takes over from the one before what did not change.
+        if self._of != of:
+            self._totals, self._of = _written(totals(now)), of
+        return self._totals + _written(gauges(now, time.monotonic(), datetime.now(UTC)))
+
+
+def _written(found: Iterable[Metric]) -> bytes:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(found))
+    return generate_latest(registry)
 
 
 class MetricsServer(ThreadingHTTPServer):
@@ -42,8 +64,9 @@ class MetricsServer(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, read: Read) -> None:
         self.read = read
+        self.page = Page()
+        #: What is told besides the snapshot.
         self.registry = CollectorRegistry()
-        self.registry.register(_Figures(read))
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
@@ -59,7 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:
             case "/metrics":
-                self._answer(HTTPStatus.OK, generate_latest(self.server.registry), CONTENT_TYPE_PLAIN_0_0_4)
+                told = self.server.page.text(self.server.read()) + generate_latest(self.server.registry)
+                self._answer(HTTPStatus.OK, told, CONTENT_TYPE_PLAIN_0_0_4)
             case "/health":
                 self._answer(*_health(self.server.read()))
             case _:

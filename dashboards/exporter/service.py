@@ -17,7 +17,7 @@ import redis
 from redrive.blocks.errors import RedriveError
 from redrive.blocks.settings import Settings
 from redrive.blocks.worker_report import WorkerReport, WorkerReports
-from redrive.dashboards.exporter.depth import Depth, depths, online_workers
+from redrive.dashboards.exporter.depth import POOL, Depth, depths, online_workers
 from redrive.dashboards.exporter.finished import Tail
 from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
@@ -171,7 +171,7 @@ class Exporter:
 
     def _read_reports(self) -> tuple[WorkerReport, ...]:
         try:
-            return tuple(self._reports.all())
+            return tuple(report for report in self._reports.all() if report.pool == POOL)
         except (redis.RedisError, ValueError, TypeError, KeyError):
             # A display that is away, or of a worker of another version; Prefect's own word on workers stands.
             return ()

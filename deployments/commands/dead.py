@@ -9,6 +9,7 @@ import getpass
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -29,31 +30,40 @@ Flag = Annotated[bool, Parameter(negative="")]
 Ids = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """The options that choose dead letters, the same in every command."""
+
+    fingerprint: Annotated[str | None, Parameter(help="Cause, or its first digits (see `redrive dead groups`).")] = None
+    job: Annotated[str | None, Parameter(help="Name of the job type.")] = None
+    queue: Annotated[str | None, Parameter(help="high, default or low.")] = None
+    reason: Annotated[str | None, Parameter(help="tries, permanent, deadline, crash, unstartable or cancelled.")] = None
+    text: Annotated[str | None, Parameter(help="Part of the message.")] = None
+
+    def filter(self, status: str) -> Filter:
+        """As the ledger asks; `all` is any status."""
+        from redrive.deployments.ledger import Filter
+
+        return Filter(**asdict(self), status=None if status == "all" else status)
+
+
 @app.command(name="list")
 def list_command(
     *,
-    fingerprint: str | None = None,
-    job: str | None = None,
-    queue: str | None = None,
+    which: Which | None = None,
     status: str = "open",
-    reason: str | None = None,
-    text: str | None = None,
     limit: int = 50,
     as_json: Json = False,
 ) -> None:
     """List dead letters, the latest first.
 
     Args:
-        fingerprint: Cause, or its first digits (see `redrive dead groups`).
-        job: Name of the job type.
-        queue: high, default or low.
         status: open, redriven, resolved, discarded or all.
-        reason: tries, permanent, deadline, crash, unstartable or cancelled.
-        text: Part of the message.
         limit: At most this many.
         as_json: Print JSON.
     """
-    asked = _filter(fingerprint=fingerprint, job=job, queue=queue, status=status, reason=reason, text=text)
+    asked = (which or Which()).filter(status)
     with _ledger() as ledger:
         rows = [row.masked() for row in ledger.find(asked, limit=limit).rows]
         total = ledger.count(asked)
@@ -93,9 +103,7 @@ def list_command(
 @app.command(name="groups")
 def groups_command(
     *,
-    fingerprint: str | None = None,
-    job: str | None = None,
-    queue: str | None = None,
+    which: Which | None = None,
     status: str = "open",
     limit: int = 50,
     as_json: Json = False,
@@ -103,14 +111,11 @@ def groups_command(
     """List dead letters by cause.
 
     Args:
-        fingerprint: Cause, or its first digits.
-        job: Name of the job type.
-        queue: high, default or low.
         status: open, redriven, resolved, discarded or all.
         limit: At most this many causes.
         as_json: Print JSON.
     """
-    asked = _filter(fingerprint=fingerprint, job=job, queue=queue, status=status)
+    asked = (which or Which()).filter(status)
     with _ledger() as ledger:
         groups = [group.masked() for group in ledger.groups(asked, limit=limit)]
     if as_json:
@@ -187,11 +192,7 @@ def show_command(which: str, *, as_json: Json = False) -> None:
 def redrive_command(
     ids: Ids = None,
     *,
-    fingerprint: str | None = None,
-    job: str | None = None,
-    queue: str | None = None,
-    reason: str | None = None,
-    text: str | None = None,
+    which: Which | None = None,
     rate: str | None = None,
     limit: int | None = None,
     params_json: str | None = None,
@@ -204,11 +205,6 @@ def redrive_command(
 
     Args:
         ids: Ids of dead letters or their runs, or the first 8 characters of each.
-        fingerprint: Cause, or its first digits.
-        job: Name of the job type.
-        queue: high, default or low.
-        reason: tries, permanent, deadline, crash, unstartable or cancelled.
-        text: Part of the message.
         rate: How fast, as 20/s or 100/m.
         limit: At most this many.
         params_json: Parameters to change, as one JSON object: a new run replaces the old one (one dead letter only).
@@ -218,15 +214,11 @@ def redrive_command(
         as_json: Print JSON.
     """
     person = who or getpass.getuser()
+    asked = _which(ids, which)
     if ids:
-        if any((fingerprint, job, queue, reason, text)):
-            raise ParameterError("give ids or a filter, not both")
         return _redrive_named(ids, person, why, params_json, dry_run=dry_run, as_json=as_json)
     if params_json is not None:
         raise ParameterError("--params-json edits one dead letter: name its id")
-    if not any((fingerprint, job, queue, reason, text)):
-        raise ParameterError("say which: ids, or a filter such as --fingerprint, --job, --queue, --reason or --text")
-    asked = _filter(fingerprint=fingerprint, job=job, queue=queue, reason=reason, text=text)
     return _redrive_filtered(asked, person, why, rate=_rate(rate), limit=limit, dry_run=dry_run, as_json=as_json)
 
 
@@ -234,11 +226,7 @@ def redrive_command(
 def discard_command(
     ids: Ids = None,
     *,
-    fingerprint: str | None = None,
-    job: str | None = None,
-    queue: str | None = None,
-    reason: str | None = None,
-    text: str | None = None,
+    which: Which | None = None,
     limit: int | None = None,
     why: str = "",
     who: str | None = None,
@@ -249,11 +237,6 @@ def discard_command(
 
     Args:
         ids: Ids of dead letters or their runs, or the first 8 characters of each.
-        fingerprint: Cause, or its first digits.
-        job: Name of the job type.
-        queue: high, default or low.
-        reason: tries, permanent, deadline, crash, unstartable or cancelled.
-        text: Part of the message.
         limit: At most this many.
         why: Reason, kept in the history.
         who: Person, if not the one logged in.
@@ -261,6 +244,7 @@ def discard_command(
         as_json: Print JSON.
     """
     person = who or getpass.getuser()
+    asked = _which(ids, which)
     with _ledger() as ledger:
         if ids:
             rows = [ledger.get(one) for one in ids]
@@ -268,11 +252,6 @@ def discard_command(
                 rows = [ledger.discard(row.id, who=person, why=why) for row in rows]
             count = len(rows)
         else:
-            if not any((fingerprint, job, queue, reason, text)):
-                raise ParameterError(
-                    "say which: ids, or a filter such as --fingerprint, --job, --queue, --reason or --text"
-                )
-            asked = _filter(fingerprint=fingerprint, job=job, queue=queue, reason=reason, text=text)
             count = ledger.count(asked)
             if limit is not None:
                 count = min(count, limit)
@@ -385,13 +364,15 @@ def _progress(what: str, total: int) -> Iterator[Callable[[int, int], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _filter(**conditions: Any) -> Filter:
-    from redrive.deployments.ledger import Filter
-
-    conditions.setdefault("status", "open")
-    if conditions["status"] == "all":
-        conditions["status"] = None
-    return Filter(**conditions)
+def _which(ids: list[str] | None, which: Which | None) -> Filter:
+    """The filter that somebody acts by; of ids or a filter exactly one must be given."""
+    # An empty text, as from a script's empty variable, is no condition: it would fit everything.
+    filtered = which is not None and any(asdict(which).values())
+    if ids and filtered:
+        raise ParameterError("give ids or a filter, not both")
+    if not ids and not filtered:
+        raise ParameterError("say which: ids, or a filter such as --fingerprint, --job, --queue, --reason or --text")
+    return (which or Which()).filter("open")
 
 
 def _edits(text: str | None) -> dict[str, Any] | None:

@@ -6,12 +6,15 @@ Danger: parameters are shown masked; the real ones are in Prefect.
 from __future__ import annotations
 
 import getpass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from redrive.blocks.settings import settings
 from redrive.deployments.commands.output import ago, out, print_json, print_table, span
+
+if TYPE_CHECKING:
+    from redrive.deployments.jobs import Job
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 
@@ -54,7 +57,16 @@ def list_command(
             "NAME": "left",
         },
         (
-            (str(one.id)[:8], one.job, one.queue, one.state, one.tries or "", span(one.seconds), ago(one.due), one.name)
+            (
+                str(one.id)[:8],
+                one.job,
+                one.queue,
+                _state(one),
+                one.tries or "",
+                span(one.seconds),
+                ago(one.due),
+                one.name,
+            )
             for one in found
         ),
         none="no jobs",
@@ -82,6 +94,8 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
     for label, value in (
         ("state", f"{job.state}{f': {job.message}' if job.message else ''}"),
         ("error", job.error),
+        ("replaced by", job.replaced_by),
+        ("replaces", job.replaces),
         ("queue", job.queue),
         ("key", job.key),
         ("due", ago(job.due)),
@@ -99,10 +113,17 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
     for state in history:
         at = state.timestamp.strftime("%H:%M:%SZ") if state.timestamp else ""
         out.print(f"  {at}  {state.name:<14} {state.message or ''}", markup=False, soft_wrap=True)
-    if job.state == "DeadLetter":
+    if job.replaced_by:
+        out.print(f"what became of it: `redrive jobs show {str(job.replaced_by)[:8]}`")
+    elif job.state == "DeadLetter":
         out.print(
             f"more with `redrive dead show {str(job.id)[:8]}`, again with `redrive dead redrive {str(job.id)[:8]}`"
         )
+
+
+def _state(job: Job) -> str:
+    """A dead job that another one replaces needs nobody any more."""
+    return f"replaced by {str(job.replaced_by)[:8]}" if job.replaced_by else job.state
 
 
 @app.command(name="cancel")

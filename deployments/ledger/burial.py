@@ -99,7 +99,6 @@ def _bury(connection: Connection, deaths: Sequence[Death]) -> dict[UUID, Buried]
 def _finish(death: Death) -> Finish:
     return Finish(
         run_id=death.run_id,
-        state_id=death.dead_state_id,
         at=death.last_failure,
         status="dead",
         reason=death.reason,

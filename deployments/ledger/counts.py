@@ -1,7 +1,7 @@
 """The counts of finished jobs, for metrics: kept in the ledger's database so that they outlive whoever shows them.
 
 Each end of a job is counted in one transaction with the note that it was counted: dead letters in the transaction that buries
-them, completed and cancelled jobs together with the id of their final state and the place of the sweep that found them. So
+them, completed and cancelled jobs together with a note of that end and the place of the sweep that found them. So
 nothing is lost or counted twice, whoever is killed when, and two exporters count as one.
 
 Danger: names come from users. Only the first `NAMES` job types and queues have counts of their own; the rest is `other`.
@@ -31,7 +31,7 @@ from redrive.deployments.ledger.finishes import (
     count_finish,
     count_underway,
 )
-from redrive.deployments.ledger.tables import count_names, count_progress, counted_states, job_counts
+from redrive.deployments.ledger.tables import count_names, count_progress, counted_ends, job_counts
 from redrive.deployments.ledger.tallies import insert_into
 
 CURSOR: Final = "counted"
@@ -40,8 +40,12 @@ BEGAN: Final = "counting began"
 #: How many names have counts of their own: a Prometheus server bears some ten thousand series of one exporter well.
 NAMES: Final = {"job": 200, "queue": 20}
 
-#: How long a counted state stays known after it ended: longer than any sweep reaches back.
-STATES_KEPT: Final = timedelta(hours=1)
+#: How long an end that was counted stays known: longer than any sweep reaches back.
+ENDS_KEPT: Final = timedelta(hours=1)
+
+#: One end of one run. What is known of it may change (who cancels may do so twice): its time does not, and another end of the
+#: same run has another time.
+End = tuple[UUID, datetime]
 
 #: How long it is remembered what was counted of a job that never ended otherwise: longer than dead letters wait for a person.
 PROGRESS_KEPT: Final = timedelta(days=400)
@@ -70,7 +74,7 @@ class Counts:
         finishes: Sequence[Finish] = (),
         *,
         underway: Sequence[Underway] = (),
-        seen: Iterable[tuple[UUID, datetime]] = (),
+        seen: Iterable[End] = (),
         cursor: datetime | None = None,
     ) -> int:
         """Count what was not counted before, in one transaction; returns how many ends were new.
@@ -78,15 +82,15 @@ class Counts:
         Args:
             finishes: ends of completed and cancelled jobs.
             underway: jobs that wait for a next try.
-            seen: final states that were looked at and are none to count, with their end: they count as seen.
+            seen: ends that were looked at and are none to count: they are known from then on.
             cursor: where the sweep has come to, if this was the last of it.
         """
-        states = {**dict(seen), **{finish.state_id: finish.at for finish in finishes}}
-        return self._database.run(partial(_count, finishes=finishes, underway=underway, states=states, cursor=cursor))
+        ends = {*seen, *((finish.run_id, finish.at) for finish in finishes)}
+        return self._database.run(partial(_count, finishes=finishes, underway=underway, ends=ends, cursor=cursor))
 
     def known_between(self, since: datetime, until: datetime) -> int:
-        """How many final states that ended in this time (both ends included) were looked at."""
-        query = select(func.count()).where(counted_states.c.ended.between(since, until))
+        """How many ends of this time (its own beginning and end included) were looked at."""
+        query = select(func.count()).where(counted_ends.c.ended.between(since, until))
         return self._database.run(lambda connection: connection.scalar(query) or 0)
 
     def name(self, kind: Literal["job", "queue"], names: Iterable[str]) -> dict[str, str]:
@@ -104,7 +108,7 @@ class Counts:
         )
 
     def forget(self, before: datetime) -> None:
-        """Forget counted states that ended before what any sweep still reaches; `before` is the cursor."""
+        """Forget counted ends before those that any sweep still reaches; `before` is the cursor."""
         self._database.run(partial(_forget, before=before))
 
     def remember(self, name: str, wanted: Callable[[str | None], str | None]) -> str | None:
@@ -141,20 +145,20 @@ def _count(
     *,
     finishes: Sequence[Finish],
     underway: Sequence[Underway],
-    states: dict[UUID, datetime],
+    ends: set[End],
     cursor: datetime | None,
 ) -> int:
-    new: set[UUID] = set()
-    if states:
-        # Another exporter that counts the same state makes this wait, and is then not inserted.
+    new: set[End] = set()
+    if ends:
+        # Another exporter that counts the same end makes this wait, and is then not inserted.
         insert = (
-            insert_into(connection, counted_states)
-            .on_conflict_do_nothing(index_elements=["state_id"])
-            .returning(counted_states.c.state_id)
+            insert_into(connection, counted_ends)
+            .on_conflict_do_nothing(index_elements=["run_id", "ended"])
+            .returning(counted_ends.c.run_id, counted_ends.c.ended)
         )
-        rows = [{"state_id": one, "ended": ended} for one, ended in sorted(states.items())]
-        new = set(connection.execute(insert, rows).scalars())
-    fresh = [finish for finish in finishes if finish.state_id in new]
+        rows = [{"run_id": run_id, "ended": ended} for run_id, ended in sorted(ends)]
+        new = {(row.run_id, row.ended) for row in connection.execute(insert, rows)}
+    fresh = [finish for finish in finishes if (finish.run_id, finish.at) in new]
     _add(connection, fresh, underway)
     if cursor is not None:
         write_cursor(connection, CURSOR, cursor.isoformat())
@@ -246,9 +250,9 @@ def _write(connection: Connection, sums: Sums) -> None:
 
 
 def _forget(connection: Connection, *, before: datetime) -> None:
-    connection.execute(delete(counted_states).where(counted_states.c.ended < before - STATES_KEPT))
+    connection.execute(delete(counted_ends).where(counted_ends.c.ended < before - ENDS_KEPT))
     now = datetime.now(UTC)
-    done = and_(count_progress.c.done, count_progress.c.updated < now - STATES_KEPT)
+    done = and_(count_progress.c.done, count_progress.c.updated < now - ENDS_KEPT)
     connection.execute(delete(count_progress).where(or_(done, count_progress.c.updated < now - PROGRESS_KEPT)))
 
 

@@ -64,7 +64,6 @@ class Underway:
 class Finish(Underway):
     """One end of a job. `ran`: seconds its attempts ran together; `waited`: seconds from due to its first start, if it started."""
 
-    state_id: UUID
     at: datetime
     status: Status
     reason: str = ""

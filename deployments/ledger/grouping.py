@@ -14,8 +14,9 @@ from redrive.deployments.ledger.filters import Filter
 from redrive.deployments.ledger.rows import Group
 from redrive.deployments.ledger.tables import DIMENSIONS, STATUSES, AnyRow, dead_letters, groups, tallies
 
-#: Rows that a grouping by time or text looks at, newest first: about twice the time that it takes in a small ledger.
-ROWS_LIMIT: Final = 1_000
+#: Rows that a grouping by time or text looks at, newest first. A text that every fourth message has makes it read four times
+#: as many, and with these that takes clearly less than twice what it takes in a ledger of 1,000 rows.
+ROWS_LIMIT: Final = 500
 
 GROUPS_LIMIT: Final = 1_000
 

@@ -137,7 +137,7 @@ class Ledger:
         return self._database.run(lambda connection: queries.batches(connection, limit=limit))
 
     def groups(self, asked: Filter = EVERYTHING, *, limit: int = 100) -> list[Group]:
-        """The rows by cause, most open ones first. A filter with times, text or a batch groups the newest 1,000 rows that fit
+        """The rows by cause, most open ones first. A filter with times, text or a batch groups the newest 500 rows that fit
         (`group.partial` says if there are more); every other filter counts all.
         """
         return self._database.run(lambda connection: grouping.find_groups(connection, asked, limit=limit))

@@ -215,13 +215,13 @@ count_names = Table(
     Column("name", Text, primary_key=True),
 )
 
-#: Final states that were counted lately: a sweep overlaps the one before.
-counted_states = Table(
-    "job_count_states",
+#: Ends that were counted lately: a sweep overlaps the one before.
+counted_ends = Table(
+    "job_count_ends",
     metadata,
-    Column("state_id", Uuid, primary_key=True),
-    Column("ended", UtcDateTime, nullable=False),
-    Index("ix_job_count_states_ended", "ended"),
+    Column("run_id", Uuid, primary_key=True),
+    Column("ended", UtcDateTime, primary_key=True),
+    Index("ix_job_count_ends_ended", "ended"),
 )
 
 #: What was counted of a job that is not done with: what comes later counts on from here.

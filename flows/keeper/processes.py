@@ -1,21 +1,22 @@
 """Processes of this stack on this machine: what became of a worker that went silent, and of the jobs it had started.
 
-The stack notes every worker it starts in REDRIVE_HOME/run/workers. For those the truth is at hand and nobody need wait for
-the lease; a worker that is not noted there runs elsewhere, and only its silence tells.
-
-Danger: a pid alone proves nothing, it may belong to somebody else by now; a job's process is known by its environment.
+The stack notes every worker it starts, and warm workers note their jobs (`blocks/process_notes.py`). For those the truth is
+at hand and nobody need wait for the lease; a worker that is not noted runs elsewhere, and only its silence tells. Jobs of
+Prefect's own workers are known by the environment of their processes.
 """
 
 from __future__ import annotations
 
-import json
+import os
+import signal
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
 import psutil
 
+from redrive.blocks.process_notes import ProcessNotes
 from redrive.blocks.settings import Settings
 
 #: Set by Prefect in the process of a run.
@@ -25,28 +26,20 @@ STACK = "REDRIVE_STACK"
 
 Fate = Literal["alive", "gone", "elsewhere"]
 
-#: Seconds two readings of a process's start may differ: the kernel counts in ticks.
-TICK = 0.05
-
 
 def note_worker(settings: Settings, name: str) -> None:
     """Note that the calling process is (or becomes, by exec) the worker of that name."""
-    me = psutil.Process()
-    folder = _folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    _forget_ended(folder)
-    partial = folder / f"{name}.partial"
-    partial.write_text(json.dumps({"pid": me.pid, "started": me.create_time()}))
-    partial.rename(folder / name)
+    notes = ProcessNotes.of(settings.home, "workers")
+    notes.note(name)
+    notes.forget_ended()
 
 
 def fate_of_worker(settings: Settings, name: str) -> Fate:
     """Whether a worker of this stack lives; `elsewhere` if this stack did not start it."""
-    try:
-        noted = json.loads((_folder(settings) / name).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    pid = ProcessNotes.of(settings.home, "workers").pid(name)
+    if pid is None:
         return "elsewhere"
-    return "alive" if _lives(noted["pid"], noted["started"]) else "gone"
+    return "alive" if pid else "gone"
 
 
 @dataclass(frozen=True)
@@ -54,10 +47,13 @@ class JobProcesses:
     """The processes of jobs that this stack runs on this machine, by run id, as they were when looked at."""
 
     pids: dict[UUID, list[int]]
+    #: Those of warm workers, which lead a group of all that the job started.
+    leaders: frozenset[int] = frozenset()
 
     @classmethod
     def look(cls, settings: Settings) -> JobProcesses:
-        found: dict[UUID, list[int]] = {}
+        noted = {UUID(run_id): pid for run_id, pid in ProcessNotes.of(settings.home, "jobs").alive().items()}
+        found = {run_id: [pid] for run_id, pid in noted.items()}
         for process in psutil.process_iter():
             try:
                 if process.status() == psutil.STATUS_ZOMBIE:
@@ -69,11 +65,15 @@ class JobProcesses:
             run_id = environment.get(RUN_ID)
             if run_id and environment.get(STACK) == settings.stack_id:
                 found.setdefault(UUID(run_id), []).append(process.pid)
-        return cls(found)
+        return cls(found, frozenset(noted.values()))
 
     def kill(self, run_id: UUID) -> None:
         """Kill what is left of a job."""
         for pid in self.pids.get(run_id, ()):
+            if pid in self.leaders:
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+                continue
             try:
                 process = psutil.Process(pid)
                 if process.environ().get(RUN_ID) == str(run_id):
@@ -81,22 +81,3 @@ class JobProcesses:
             except psutil.Error:
                 # It ended by itself.
                 continue
-
-
-def _lives(pid: int, started: float) -> bool:
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - started) <= TICK and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def _folder(settings: Settings) -> Path:
-    return settings.home / "run" / "workers"
-
-
-def _forget_ended(folder: Path, keep: int = 200) -> None:
-    """Notes of ended workers are needed as long as a job carries their name; the newest are plenty."""
-    notes = sorted(folder.iterdir(), key=lambda note: note.stat().st_mtime, reverse=True)
-    for old in notes[keep:]:
-        old.unlink(missing_ok=True)

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from redrive.blocks.errors import Conflict
+from redrive.blocks.prefect_api import api
 from redrive.deployments.ledger import DeadLetter, Filter, Ledger
+from redrive.deployments.run_labels import REPLACED_BY
 from redrive.flows.keeper.runs import PAGE, Run, by_id
 
 #: From claiming a row to starting its run takes a redrive well under a second; after this it was cut off in between.
@@ -43,6 +45,7 @@ class Resolver:
             run = runs.get(row.fate_run_id)
             if run is None:
                 self._ledger.reopen(row.id, who="keeper", why="its run was deleted in Prefect before it ended")
+                self._forget_replacement(row)
             elif run.state_type == "COMPLETED":
                 resolved += self._ledger.resolve(row.fate_run_id)
             elif run.state_type == "CANCELLED":
@@ -73,6 +76,11 @@ class Resolver:
             if run.state_type == "COMPLETED":
                 resolved += self._ledger.resolve(row.run_id)
         return resolved
+
+    def _forget_replacement(self, row: DeadLetter) -> None:
+        """The old run of a row whose new run is gone no longer names it."""
+        if row.replaced_by_run_id is not None and row.run_id in by_id([row.run_id]):
+            api().update_flow_run_labels(row.run_id, {REPLACED_BY: ""})
 
     def _discard(self, row: DeadLetter, run: Run) -> None:
         try:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from redrive.blocks.errors import ApiUnavailable, RedriveError
@@ -21,6 +21,7 @@ from redrive.blocks.prefect_api import reachable
 from redrive.blocks.settings import Settings, settings
 from redrive.deployments.ledger import Ledger
 from redrive.flows.keeper.collecting import Collector
+from redrive.flows.keeper.questions import PATIENCE, withdraw_unanswered
 from redrive.flows.keeper.resolving import Resolver
 from redrive.flows.rescue import Rescuer
 
@@ -31,6 +32,7 @@ COLLECT = 1.5
 RESOLVE = 3.0
 WIDE_COLLECT = 60.0
 UNSTRAND = 20.0
+WITHDRAW = 60.0
 #: A rescue sweep looks this often within one lease, and at most every so many seconds.
 LOOKS_PER_LEASE = 15
 RESCUE = 5.0
@@ -51,9 +53,9 @@ class Duty:
 
 
 class Keeper:
-    """Collects, resolves and rescues until told to stop."""
+    """Collects, resolves, rescues and withdraws unanswered questions until told to stop."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, *, patience: timedelta = PATIENCE) -> None:
         self._settings = settings
         self._rescuer = Rescuer(settings, ledger)
         collector, resolver = Collector(ledger), Resolver(ledger)
@@ -64,6 +66,7 @@ class Keeper:
             Duty("rescue", rescue_every, lambda: self._rescuer.sweep(now=time.monotonic())),
             Duty("resolve", RESOLVE, resolver.sweep),
             Duty("unstrand", UNSTRAND, self._rescuer.unstrand),
+            Duty("withdraw", WITHDRAW, lambda: withdraw_unanswered(patience)),
         ]
 
     def run(self, stop: threading.Event) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter
 
 from redrive.blocks.errors import RedriveError
 from redrive.blocks.settings import settings as current
+from redrive.blocks.worker_report import WorkerReport
 from redrive.deployments.exit_codes import ExitCode, exit_code_of
 from redrive.infra.local import maildir, stack
 from redrive.infra.local.prefect_client import client_environment
@@ -166,7 +168,20 @@ def _table(found: StackStatus) -> str:
         f"metrics    {found.urls['metrics']}",
         f"home       {found.home}",
     ]
-    return "\n".join(line.rstrip() for line in [*lines, *places])
+    return "\n".join(line.rstrip() for line in [*lines, *_workers(found.workers), *places])
+
+
+def _workers(found: list[WorkerReport]) -> list[str]:
+    """Each warm worker with its slots: what is in them, and for how long."""
+    lines = []
+    for one in found:
+        state = ", draining" if one.draining else ""
+        lines += ["", f"{one.name} on {one.host}: {len(one.busy)} of {one.slots} slots busy{state}"]
+        for slot in sorted(one.busy, key=lambda slot: slot.since):
+            seconds = (datetime.now(UTC) - datetime.fromisoformat(slot.since)).total_seconds()
+            again = f", attempt {slot.attempt}" if slot.attempt > 1 else ""
+            lines.append(f"  {slot.job:<20} {slot.run_id}  {slot.queue:<8} for {seconds:.1f} s{again}")
+    return lines
 
 
 def _printable(text: str) -> str:

@@ -44,11 +44,14 @@ class Component(ABC):
     #: Seconds after which a start counts as a success; an exit before is retried with growing pauses (1, 2, 3 … s).
     start_seconds: ClassVar[int] = 2
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
-    #: Seconds between the request to stop and SIGKILL.
-    stop_seconds: ClassVar[int] = 15
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    @property
+    def stop_seconds(self) -> int:
+        """Seconds between the request to stop and SIGKILL."""
+        return 15
 
     @property
     def is_external(self) -> bool:

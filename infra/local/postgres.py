@@ -45,7 +45,11 @@ class Postgres(Component):
     replaced_by = "REDRIVE_DATABASE_URL"
     # Fast shutdown. TERM would wait for every client to leave first.
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT
-    stop_seconds = 30
+
+    @property
+    def stop_seconds(self) -> int:
+        """A checkpoint may take its time."""
+        return 30
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

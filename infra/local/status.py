@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+import redis
 from pydantic import BaseModel
 
 from redrive.blocks.settings import Settings
+from redrive.blocks.worker_report import WorkerReport, WorkerReports
 from redrive.infra.local.component import Component
 from redrive.infra.local.components import components
 from redrive.infra.local.record import Record
@@ -49,6 +51,8 @@ class StackStatus(BaseModel):
     components: list[ComponentStatus]
     urls: dict[str, str]
     ports: dict[str, int]
+    #: Warm workers with their slots, as they last said; those elsewhere that share the Redis too.
+    workers: list[WorkerReport]
 
 
 def status(settings: Settings) -> StackStatus:
@@ -73,7 +77,19 @@ def status(settings: Settings) -> StackStatus:
         components=found,
         urls=_urls(settings),
         ports={part.name: part.port for part in parts if part.port and not part.is_external},
+        workers=_workers(settings),
     )
+
+
+def _workers(settings: Settings) -> list[WorkerReport]:
+    reports = WorkerReports(settings.valkey_url())
+    try:
+        return reports.all()
+    except redis.RedisError:
+        # Valkey is away, which its own line says.
+        return []
+    finally:
+        reports.close()
 
 
 def _component(part: Component, running: Running | None, *, external: bool) -> ComponentStatus:

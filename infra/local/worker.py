@@ -26,13 +26,35 @@ from redrive.infra.local.record import Record
 _CONFLICT = 409
 
 
+#: Given ones of the environment win.
+_TUNING = {
+    # A warm worker is woken at once; asking is for what that misses.
+    "PREFECT_WORKER_QUERY_SECONDS": "5",
+    # Runs submitted before their time would occupy slots and, with the worker killed, be lost.
+    "PREFECT_WORKER_PREFETCH_SECONDS": "0",
+    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+    # With its database away the server answers 500: a job that is done must not fail for not being able to say so at once.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+    # Completed steps are not repeated: needs their results.
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
+}
+
+#: Seconds beyond the drain timeout until a worker is killed: it gives jobs back that did not finish.
+STOP_SECONDS = 15
+
+
 class Worker(Component):
     name = "worker"
     pool: ClassVar[str] = "jobs"
+    #: Of a pool that is made now; one that is there keeps its own.
+    pool_type: ClassVar[str] = "warm"
     needs = ("postgres", "valkey", "mail", "prefect")
     start_seconds = 10
-    # Its jobs are told to stop, and it reports them.
-    stop_seconds = 20
+
+    @property
+    def stop_seconds(self) -> int:
+        """Its jobs get the drain timeout, then are given back."""
+        return int(self.settings.drain_timeout) + STOP_SECONDS
 
     @property
     def folder(self) -> Path:
@@ -48,7 +70,7 @@ class Worker(Component):
 
     def _make_queues(self) -> None:
         with api(self.settings) as client:
-            _ensure(client, "/work_pools/", {"name": self.pool, "type": "process"})
+            self._make_pool(client)
             for queue, priority in QUEUES.items():
                 wanted: dict[str, object] = {"name": queue, "priority": priority}
                 if not _ensure(client, f"/work_pools/{self.pool}/queues", wanted):
@@ -56,10 +78,16 @@ class Worker(Component):
                         f"/work_pools/{self.pool}/queues/{queue}", json={"priority": priority}
                     ).raise_for_status()
 
+    def _make_pool(self, client: httpx.Client) -> None:
+        _ensure(client, "/work_pools/", {"name": self.pool, "type": self.pool_type, **job_template(self.pool_type)})
+
     @property
     def slots(self) -> int:
         """How many jobs it runs at once."""
         return self.settings.slots
+
+    #: Settings of Prefect for it and its jobs.
+    tuning: ClassVar[dict[str, str]] = _TUNING
 
     def meanwhile(self, say: Say) -> None:
         """Register the deployments while the worker's interpreter starts."""
@@ -75,10 +103,14 @@ class Worker(Component):
         return Program(
             (
                 sys.executable, "-P", "-m", "prefect", "worker", "start",
-                "--pool", self.pool, "--type", "process", "--limit", str(self.slots), "--name", name,
+                "--pool", self.pool, "--limit", str(self.slots), "--name", name,
             ),
-            {**client_environment(self.settings), **_job_environment(self.settings, self.folder)},
-            _TUNING,
+            {
+                **client_environment(self.settings),
+                **_job_environment(self.settings, self.folder),
+                "REDRIVE_DRAIN_TIMEOUT": str(self.settings.drain_timeout),
+            },
+            self.tuning,
         )  # fmt: skip
 
     def healthy(self) -> bool:
@@ -105,6 +137,10 @@ class OpsWorker(Worker):
 
     name = "ops-worker"
     pool = "ops"
+    # Two rare jobs need no warm processes that wait for them.
+    pool_type = "process"
+    # Prefect's own worker asks for work, and is not woken.
+    tuning: ClassVar[dict[str, str]] = {**_TUNING, "PREFECT_WORKER_QUERY_SECONDS": "2"}
 
     @property
     def slots(self) -> int:
@@ -121,18 +157,6 @@ class OpsWorker(Worker):
 #: A review and a pruning may run side by side.
 OPS_SLOTS = 2
 
-#: Prompt pick-up for little idle cost. Given ones of the environment win.
-_TUNING = {
-    "PREFECT_WORKER_QUERY_SECONDS": "2",
-    # Runs submitted before their time would occupy slots and, with the worker killed, be lost.
-    "PREFECT_WORKER_PREFETCH_SECONDS": "0",
-    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
-    # With its database away the server answers 500: a job that is done must not fail for not being able to say so at once.
-    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
-    # Completed steps are not repeated: needs their results.
-    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true",
-}
-
 
 def _job_environment(settings: Settings, project: Path) -> dict[str, str]:
     return {
@@ -140,6 +164,15 @@ def _job_environment(settings: Settings, project: Path) -> dict[str, str]:
         "PYTHONPATH": import_path(project),
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(settings.home / "results"),
     }
+
+
+def job_template(pool_type: str) -> dict[str, object]:
+    """The form of a new pool, where its worker has one of its own."""
+    if pool_type != "warm":
+        return {}
+    from redrive.infra.worker.job_template import base_job_template  # noqa: PLC0415  (Prefect's import, once, by `up`)
+
+    return {"base_job_template": base_job_template()}
 
 
 def _ensure(client: httpx.Client, path: str, wanted: dict[str, object]) -> bool:

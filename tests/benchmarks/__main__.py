@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import enqueue, exporter, idle, ledger
+from tests.benchmarks import enqueue, exporter, idle, ledger, promptness, worker
 
 FOLDER = Path(__file__).resolve().parents[2] / ".redrive" / "bench"
 
@@ -21,6 +21,8 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "exporter": exporter.measure,
     "idle": idle.measure,
     "ledger": ledger.measure,
+    "promptness": promptness.measure,
+    "worker": worker.measure,
 }
 
 

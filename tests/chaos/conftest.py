@@ -1,4 +1,4 @@
-"""The fault suite: its stack."""
+"""The fault suite's stack."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import psutil
 
-from redrive.flows.keeper.processes import RUN_ID, fate_of_worker
+from redrive.flows.keeper.processes import JobProcesses, fate_of_worker
 from redrive.infra.local.supervisor import Supervisor
 from tests.support.job_stack import ROOT, JobStack
 from tests.support.stack import LocalStack
@@ -56,10 +56,10 @@ class FaultStack(JobStack):
     def job_processes(self) -> dict[UUID, list[psutil.Process]]:
         """The processes of jobs, parents before children, by run."""
         found: dict[UUID, list[psutil.Process]] = {}
-        for process in self.processes():
-            with suppress(psutil.Error):
-                if run_id := process.environ().get(RUN_ID):
-                    found.setdefault(UUID(run_id), []).append(process)
+        for run_id, pids in JobProcesses.look(self.settings).pids.items():
+            for pid in pids:
+                with suppress(psutil.Error):
+                    found.setdefault(run_id, []).append(psutil.Process(pid))
         return {run_id: sorted(each, key=lambda one: one.create_time()) for run_id, each in found.items()}
 
     def postgres_processes(self) -> list[psutil.Process]:
@@ -143,7 +143,7 @@ class FaultStack(JobStack):
             "PREFECT_HOME": str(home / "prefect"),
             "TMPDIR": str(home),
         }
-        argv = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", "jobs", "--type", "process"]
+        argv = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", "jobs"]
         return self._start([*argv, "--limit", str(slots), "--name", name], environment, name)
 
     def lose(self, host: subprocess.Popen[bytes]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from redrive.deployments.enqueue import enqueue, wait_for
+from redrive.flows.keeper.runs import by_id
 from tests.chaos.fault_stack import PATIENCE, FaultStack
 from tests.support.waiting import wait_until
 
@@ -42,8 +43,8 @@ def test_jobs_still_die_in_prefect_and_are_collected_when_the_ledger_is_back(sta
             assert end.state is not None
             assert end.state.name == "DeadLetter"
         wait_until(lambda: "collect has to wait" in stack.keeper_log()[said:], PATIENCE, "the keeper to notice")
-        # A crash is decided under the ledger's lock, so this one waits for it.
-        wait_until(lambda: wait_for(poison.id, timeout=PATIENCE).state, PATIENCE, "the poison pill to crash")
+        # A crash is decided under the ledger's lock, so this one waits for it. (`wait_for` would give the keeper two minutes.)
+        wait_until(lambda: by_id([poison.id])[poison.id].state_type == "CRASHED", PATIENCE, "the poison pill to crash")
 
     for one in failing:
         assert stack.dead_letter(one.id, timeout=PATIENCE).reason == "tries"

@@ -43,6 +43,13 @@ SECONDS_PER_JOB = 20
 
 OURS = 'queue_jobs_total{job=~"test-.*"}'
 
+#: What only ever grows.
+NEVER_BACK = (
+    "queue_jobs_total", "queue_jobs_failed_total", "queue_job_retries_total", "queue_jobs_rescued_total",
+    "queue_jobs_processing_duration_seconds_count", "queue_jobs_processing_duration_seconds_sum",
+    "queue_jobs_wait_seconds_bucket", "queue_job_tries_bucket",
+)  # fmt: skip
+
 ENDS = {"COMPLETED": "completed", "CANCELLED": "cancelled", "FAILED": "dead"}
 
 pytestmark = pytest.mark.timeout(FULL * SECONDS_PER_JOB)
@@ -70,7 +77,7 @@ MIXTURE = (
     Sort("test-die", {"times": 99}, end="dead", reason="crash"),
     Sort("test-ok", end="cancelled"),
 )  # fmt: skip
-KILLED = Sort("test-long", {"seconds": 4}, queue="high")
+KILLED = Sort("test-long", {"seconds": 8}, queue="high")
 STOPPED = Sort("test-long", {"seconds": 600}, end="cancelled", queue="low")
 MENDED = Sort("test-fail-once", {"message": "no"}, end="completed")
 
@@ -95,9 +102,9 @@ class Batch:
             if sort.end == "cancelled":
                 cancel_job(job)
         killed, stopped, mended = (self.enqueue(sort) for sort in (KILLED, STOPPED, MENDED))
+        self.kill_process_of(killed)
         self.wait(lambda: self.ended() >= len(self.sorts) // 3, "a third to end")
         self.stack.kill("exporter")
-        self.kill_process_of(killed)
         self.wait(lambda: self.state_of(stopped).type.value == "RUNNING", "the long job to run")
         cancel_job(stopped)
         row = self.stack.dead_letter(mended, timeout=self.patience)
@@ -159,6 +166,7 @@ class Batch:
         url = f"http://127.0.0.1:{self.stack.settings.metrics_port}/metrics"
         truth = Truth(self)
         fates = truth.by_fate().total()
+        # A minute and more: what was committed late, on a busy machine, is found by comparing numbers.
 
         def read() -> bool:
             text = httpx.get(url, trust_env=False).text
@@ -167,10 +175,10 @@ class Batch:
                 for family in text_string_to_metric_families(text)
                 for sample in family.samples
             }
-            return sum(self.of("queue_jobs_total").values()) >= fates
+            return sum(self.of("queue_jobs_total", "status").values()) >= fates
 
         try:
-            wait_until(read, 60, "the exporter to have counted every end")
+            wait_until(read, 150, "the exporter to have counted every end")
         except AssertionError:
             missing = Counter(truth.by_fate()) - Counter(self.of("queue_jobs_total", "status"))
             histories = {
@@ -306,7 +314,7 @@ def test_jobs_have_the_ends_that_this_test_is_about(batch: Batch, truth: Truth) 
     for job, sort in batch.sorts.items():
         expected = ["dead", "completed"] if sort is MENDED else [sort.end]
         assert truth.fates[job] == expected, (sort, truth.histories[job])
-    assert any(truth.rescues().values())
+    assert truth.rescues()["high", "test-long"], "the process that was killed had ended before"
 
 
 def test_every_end_is_counted_once(batch: Batch, truth: Truth) -> None:
@@ -363,11 +371,11 @@ def test_prometheus_has_the_same_and_saw_no_counter_go_back(batch: Batch, truth:
         pytest.skip("no Prometheus is here; `make tools` fetches it on Debian")
 
     found = batch.prometheus.figures(f"{OURS} > 0")
-    resets = batch.prometheus.figures('sum by (__name__) (resets({__name__=~"queue_.*_(total|count|bucket)"}[1h]))')
+    resets = {name: batch.prometheus.figures(f"sum(resets({name}[1h]))") for name in NEVER_BACK}
     seen_down = batch.prometheus.figures('min_over_time(up{job="redrive"}[1h])')
 
     assert {
         tuple(dict(labels)[name] for name in ("queue", "job", "status")): n for labels, n in found.items()
     } == truth.by_fate()
-    assert set(resets.values()) == {0}
+    assert resets == {name: {(): 0.0} for name in NEVER_BACK}
     assert set(seen_down.values()) == {0}, "the exporter was not killed while Prometheus looked"

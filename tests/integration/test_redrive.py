@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -12,12 +11,12 @@ from redrive.blocks.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.prefect_api import api
 from redrive.blocks.settings import settings
 from redrive.deployments import enqueue as producing
-from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
+from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.deployments.jobs import show_job
 from redrive.deployments.ledger import DeadLetter, Filter
 from redrive.deployments.redrive import redrive, redrive_all
 from redrive.deployments.register import register
-from redrive.deployments.run_labels import REPLACES
+from redrive.deployments.run_labels import REPLACED_BY, REPLACES
 from tests.support.job_stack import JobStack, effects
 from tests.support.waiting import wait_until
 
@@ -76,6 +75,38 @@ def test_edited_parameters_make_a_new_run_linked_both_ways(job_stack: JobStack) 
     assert effect.split()[2] == str(row.run_id), "effects of the new run carry the key of the job it goes on with"
 
 
+def test_lists_of_jobs_say_what_replaced_a_dead_one(job_stack: JobStack) -> None:
+    good = job_stack.folder("good")
+    (good / "mended").touch()
+    row = dead(job_stack, str(job_stack.folder("bad")))
+    with job_stack.ledger() as ledger:
+        new = redrive(ledger, row.id, who="ada", parameters={**row.parameters, "folder": str(good)})
+
+    listed = job_stack.command("jobs", "list", "--job", "test-fail-once", "--limit", "2").stdout
+    old = job_stack.command("jobs", "show", str(row.run_id)).stdout
+
+    assert f"replaced by {str(new.run_id)[:8]}" in listed
+    assert f"redrive jobs show {str(new.run_id)[:8]}" in old
+    assert "redrive dead redrive" not in old
+    assert str(row.run_id) in job_stack.command("jobs", "show", str(new.run_id)).stdout
+
+
+def test_dead_job_whose_replacement_was_deleted_is_dead_again(job_stack: JobStack) -> None:
+    row = dead(job_stack, str(job_stack.folder("bad")))
+    with job_stack.ledger() as ledger:
+        # Due tomorrow, so that it is still there to be deleted.
+        new = enqueue("test-ok", {"folder": str(job_stack.folder("late"))}, delay=86_400)
+        ledger.claim_for_redrive(row.id, who="ada")
+        api().update_flow_run_labels(row.run_id, {REPLACED_BY: str(new.id)})
+        ledger.link_replacement(row.run_id, new.id)
+    assert show_job(row.run_id)[0].replaced_by == new.id
+
+    api().delete_flow_run(new.id)
+
+    job_stack.dead_letter(row.run_id, timeout=PATIENCE)
+    wait_until(lambda: show_job(row.run_id)[0].replaced_by is None, PATIENCE, "the old run to forget the new one")
+
+
 def test_edited_parameters_are_checked_before_anything_happens(job_stack: JobStack) -> None:
     row = dead(job_stack, str(job_stack.folder("checked")))
 
@@ -109,35 +140,6 @@ def test_of_two_operators_one_redrives_and_one_is_told(job_stack: JobStack) -> N
     assert "is redriven by" in told
     states = [state.name for state in show_job(row.run_id)[1]]
     assert states.count("Scheduled") == 2, "accepted once, redriven once"
-
-
-def test_three_causes_are_three_groups_and_one_is_redriven(job_stack: JobStack) -> None:
-    folder = job_stack.folder("causes")
-    causes = ("order {} was refused by the bank", "file /data/{}/in.csv is empty", "customer {} has no address")
-    jobs = enqueue_many(
-        "test-fail-once",
-        [{"folder": str(folder), "message": cause.format(uuid4())} for _ in range(3) for cause in causes],
-    )
-    for job in jobs:
-        wait_for(job.id, timeout=PATIENCE)
-    rows = [job_stack.dead_letter(job.id) for job in jobs]
-    fingerprints = {row.fingerprint for row in rows}
-    assert len(fingerprints) == 3
-    (folder / "mended").touch()
-    chosen = rows[0].fingerprint
-    others = [row.id for row in rows if row.fingerprint != chosen]
-
-    done = job_stack.command(
-        "dead", "redrive", "--fingerprint", chosen, "--rate", "20/s", "--why", "bank is back", "--json"
-    )
-
-    assert json.loads(done.stdout)["redriven"] == 3
-    for row in rows:
-        if row.fingerprint == chosen:
-            job_stack.dead_letter(row.run_id, status="resolved", timeout=PATIENCE)
-    with job_stack.ledger() as ledger:
-        assert {ledger.get(one).status for one in others} == {"open"}
-        assert ledger.batches(limit=1)[0].count == 3
 
 
 def test_bulk_stops_where_it_is_told_to(job_stack: JobStack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from prefect.filesystems import LocalFileSystem
 
 from redrive.blocks.prefect_api import api
@@ -50,6 +51,16 @@ def test_block_that_a_person_edited_stays(job_stack: JobStack) -> None:
     register(settings())
 
     assert api().read_block_document_by_name("documents", "local-file-system").data["basepath"] == elsewhere
+
+
+@pytest.mark.parametrize(("before", "after"), [("", "The company's background work."), ("Ours.", "Ours.")])
+def test_work_pool_is_described_unless_a_person_did(job_stack: JobStack, before: str, after: str) -> None:
+    path = {"work_pool_name": "jobs"}
+    api().request("PATCH", "/work_pools/{work_pool_name}", path_params=path, json={"description": before})
+
+    register(settings())
+
+    assert api().read_work_pool("jobs").description == after
 
 
 def test_block_types_have_what_prefects_ui_shows(job_stack: JobStack) -> None:

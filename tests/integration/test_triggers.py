@@ -122,6 +122,10 @@ def test_redrive_enqueue_waits_and_says_how_it_ended(job_stack: JobStack) -> Non
         (("queues", "pause", "urgent"), 4, "the queues are"),
         (("dead", "show", "00000000-0000-0000-0000-000000000000"), 4, "00000000"),
         (("dead", "redrive"), 2, "say which"),
+        (("dead", "redrive", "--text", ""), 2, "say which"),
+        (("dead", "redrive", "c405e581", "--job", "mail"), 2, "give ids or a filter, not both"),
+        (("dead", "discard"), 2, "say which"),
+        (("dead", "discard", "c405e581", "--text", "refused"), 2, "give ids or a filter, not both"),
         (("dead", "redrive", "--fingerprint", "000000000000"), 4, "no open dead letter"),
     ],
 )

@@ -40,7 +40,9 @@ HELD = JobType("fault-held", entrypoint="tests.support.fault_jobs.held", policy=
 
 LATE = JobType("fault-late", entrypoint="tests.support.fault_jobs.late", policy=PATIENT)
 
-JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD, LATE]
+QUICK = JobType("fault-quick", entrypoint="tests.support.fault_jobs.quick", policy=PATIENT)
+
+JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD, LATE, QUICK]
 
 #: The steps of `fault-steps`, in order.
 STAGES = ("reserve", "charge", "confirm")
@@ -150,3 +152,11 @@ def late(folder: str) -> None:
         while not (Path(folder) / "go").exists():
             time.sleep(0.1)
         stumble(folder)
+
+
+@job(QUICK)
+def quick(folder: str) -> None:
+    """A tenth of a second of work, for tests with thousands of jobs."""
+    with alone(folder):
+        time.sleep(0.1)
+        bring_about(folder, "quick")

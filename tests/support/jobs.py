@@ -24,6 +24,7 @@ ONCE = RetryPolicy(max_tries=1)
 OK = JobType("test-ok", entrypoint="tests.support.jobs.ok", policy=QUICK, description="Succeeds.")
 FAIL = JobType("test-fail", entrypoint="tests.support.jobs.fail", policy=SPACED)
 FAIL_ONCE = JobType("test-fail-once", entrypoint="tests.support.jobs.fail_once", policy=ONCE)
+MANY = JobType("test-many", entrypoint="tests.support.jobs.many", policy=ONCE)
 BODY = JobType("test-body", entrypoint="tests.support.jobs.body", policy=QUICK)
 FLAKY = JobType("test-flaky", entrypoint="tests.support.jobs.flaky", policy=SPACED)
 PERMANENT = JobType("test-permanent", entrypoint="tests.support.jobs.permanent", policy=SPACED)
@@ -36,7 +37,7 @@ LONG = JobType("test-long", entrypoint="tests.support.jobs.long", policy=RetryPo
 DIE = JobType("test-die", entrypoint="tests.support.jobs.die", policy=RetryPolicy(max_tries=1, max_crashes=1))
 UNHASHABLE = JobType("test-unhashable", entrypoint="tests.support.jobs.unhashable", policy=ONCE)
 
-JOBS = [OK, FAIL, FAIL_ONCE, BODY, FLAKY, PERMANENT, NAP, SLOW, THREE, LONG, DIE, UNHASHABLE]
+JOBS = [OK, FAIL, FAIL_ONCE, MANY, BODY, FLAKY, PERMANENT, NAP, SLOW, THREE, LONG, DIE, UNHASHABLE]
 
 
 def leave(folder: str, name: str) -> int:
@@ -104,6 +105,12 @@ def fail_once(folder: str, message: str, password: str = "") -> None:
     if not Path(folder, "mended").exists():
         fail_once_step(folder, message)
     leave(folder, "mended-runs")
+
+
+@job(MANY)
+def many(folder: str, message: str) -> None:
+    if not Path(folder, "mended").exists():
+        raise ValueError(message)
 
 
 @job(BODY)

@@ -19,6 +19,7 @@ from redrive.blocks.settings import Settings
 from redrive.blocks.worker_report import SlotReport, WorkerReport
 from redrive.dashboards.exporter import depth as depth_module
 from redrive.dashboards.exporter.exposition import STALE, families
+from redrive.dashboards.exporter.finished import CERTAIN
 from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.dashboards.exporter.retrying import PAGE
 from redrive.dashboards.exporter.schedules import next_start
@@ -49,6 +50,7 @@ class Rig:
         self.ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
         self.ledger.migrate()
         self.started = datetime.now(UTC)
+        self.ledger.set_cursor("counting began", (self.started - timedelta(hours=1)).isoformat())
         self.restart()
 
     def restart(self) -> None:
@@ -162,6 +164,16 @@ def test_slots_come_from_workers_reports() -> None:
     assert (said["queue_workers", "high"], said["queue_workers", "low"]) == (2, 3)
 
 
+def test_slots_of_housekeeping_workers_are_none_of_the_jobs(rig: Rig) -> None:
+    common: dict[str, Any] = {"type": "warm", "host": "h", "pid": 1, "started": "2026-11-24T12:00:00+00:00", "slots": 4}
+    found = [WorkerReport(name="w", pool="jobs", **common), WorkerReport(name="o", pool="ops", **common)]
+    rig.exporter._reports.all = lambda: found  # type: ignore[method-assign]
+
+    rig.look()
+
+    assert rig.scraped()["queue_worker_slots", "high", "free"] == 4
+
+
 def test_nothing_is_said_of_slots_without_redis(rig: Rig) -> None:
     rig.look()
 
@@ -234,6 +246,17 @@ def test_a_scrape_makes_no_call(rig: Rig) -> None:
     assert len(rig.api.calls) == asked
     found = {family.name for text in texts for family in text_string_to_metric_families(text)}
     assert "queue_jobs" in found
+
+
+def test_a_scrape_after_a_change_tells_it(rig: Rig) -> None:
+    with served(rig) as url:
+        for number in (1, 2, 3):
+            rig.finished()
+            rig.look()
+
+            text = httpx.get(f"{url}/metrics").text
+
+            assert f'queue_jobs_total{{job="mail",queue="high",status="completed"}} {number}.0' in text
 
 
 def test_with_a_thousand_job_types_labels_are_bounded(rig: Rig) -> None:
@@ -327,6 +350,22 @@ def test_an_end_that_was_committed_late_is_found_by_its_number(rig: Rig) -> None
     rig.tail.sweep()
     assert rig.counted() == 1, "the quick look does not reach that far"
     rig.look()
+
+    assert rig.counted() == 2
+
+
+def test_an_end_that_was_committed_late_is_found_though_the_numbers_agree(rig: Rig) -> None:
+    cursor = rig.ledger.counts.cursor()
+    assert cursor
+    gone = rig.finished(end=cursor - 30 * SECOND)
+    rig.look()
+    rig.api.runs.remove(gone)
+    rig.finished(end=cursor - 60 * SECOND)
+    rig.tail.reconcile()
+    assert rig.counted() == 1
+
+    for _ in range(CERTAIN):
+        rig.tail.reconcile()
 
     assert rig.counted() == 2
 

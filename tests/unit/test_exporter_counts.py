@@ -36,7 +36,7 @@ MAIL = Kind(queue="high", job="mail")
 
 def a_finish(**facts: Any) -> Finish:
     given: dict[str, Any] = {
-        "run_id": uuid4(), "state_id": uuid4(), "at": NOW, "status": "completed", "kind": MAIL, "ran": 2.0, "waited": 1.0,
+        "run_id": uuid4(), "at": NOW, "status": "completed", "kind": MAIL, "ran": 2.0, "waited": 1.0,
     } | facts  # fmt: skip
     return Finish(**given)
 
@@ -112,13 +112,26 @@ def test_a_completed_job_is_counted_with_what_it_took(ledger: Ledger) -> None:
     assert value(ledger, "last") == NOW.timestamp()
 
 
-def test_the_same_state_is_counted_once_in_whatever_sweep(ledger: Ledger) -> None:
+def test_the_same_end_is_counted_once_in_whatever_sweep(ledger: Ledger) -> None:
     once = a_finish()
 
     counted = [ledger.counts.count([once]), ledger.counts.count([once, a_finish()])]
 
     assert counted == [1, 1]
     assert value(ledger, "jobs", "completed") == 2
+
+
+def test_an_end_that_is_told_twice_is_one_and_another_end_of_the_run_is_another(ledger: Ledger) -> None:
+    first = a_finish(status="cancelled")
+    ledger.counts.count([first])
+
+    # Whoever stops a job may cancel it twice; Prefect keeps the end time of the first.
+    again = dataclasses.replace(first, ran=2.5)
+    later = dataclasses.replace(first, at=NOW + timedelta(seconds=60), status="completed")
+    counted = [ledger.counts.count([again]), ledger.counts.count([later])]
+
+    assert counted == [0, 1]
+    assert (value(ledger, "jobs", "cancelled"), value(ledger, "jobs", "completed")) == (1, 1)
 
 
 def test_a_job_that_never_started_has_no_duration(ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from redrive.blocks.errors import Conflict, NotFound, ParameterError, RedriveError
 from redrive.deployments.ledger import DeadLetter, Filter, Ledger, Outcome
+from redrive.deployments.ledger.grouping import ROWS_LIMIT
 from tests.support.deaths import START, a_death, an_id, varied
 
 
@@ -227,6 +228,18 @@ def test_groups_come_with_most_open_ones_first_and_the_newest_message(ledger: Le
     assert many.last_seen == START + timedelta(seconds=2)
     assert one.sample_id == ledger.find(Filter(text="network")).rows[0].id
     assert len(ledger.groups(limit=1)) == 1
+
+
+def test_groups_by_text_say_when_they_saw_only_the_newest_rows(ledger: Ledger):
+    ledger.bury_all([a_death(after=n, message=f"disk {n} is full") for n in range(ROWS_LIMIT + 1)])
+
+    (some,) = ledger.groups(Filter(text="full"))
+    (few,) = ledger.groups(Filter(text="disk 7"), limit=5)
+
+    assert (some.count, some.partial) == (ROWS_LIMIT, True)
+    assert some.first_seen == START + timedelta(seconds=1)
+    assert few.count == sum(str(n).startswith("7") for n in range(ROWS_LIMIT + 1))
+    assert not few.partial
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])

@@ -33,11 +33,11 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, primary_key=True),
     )
     op.create_table(
-        "job_count_states",
-        sa.Column("state_id", sa.Uuid, primary_key=True),
-        sa.Column("ended", _TIME, nullable=False),
+        "job_count_ends",
+        sa.Column("run_id", sa.Uuid, primary_key=True),
+        sa.Column("ended", _TIME, primary_key=True),
     )
-    op.create_index("ix_job_count_states_ended", "job_count_states", ["ended"])
+    op.create_index("ix_job_count_ends_ended", "job_count_ends", ["ended"])
     op.create_table(
         "job_count_progress",
         sa.Column("run_id", sa.Uuid, primary_key=True),
@@ -62,5 +62,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DELETE FROM ledger_cursors WHERE name IN ('counted', 'counting began')")
-    for table in ("job_count_progress", "job_count_states", "job_count_names", "job_counts"):
+    for table in ("job_count_progress", "job_count_ends", "job_count_names", "job_counts"):
         op.drop_table(table)

@@ -1,0 +1,61 @@
+"""Questions: reviews that are suspended until a person decides. One that nobody answers is withdrawn and ends quietly.
+
+Prefect would end an expired suspension as Failed: a red run, and an alarm, because nobody had an opinion. So reviews are
+suspended without a timeout of Prefect's, and end here.
+
+Danger: nothing compares and sets; an answer that comes in the same moment as the withdrawal may be lost, and is asked for again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.states import Cancelled
+
+from redrive.blocks.prefect_api import api
+from redrive.deployments.run_state import set_state
+
+#: Name of the job type that asks.
+REVIEW = "dead-letter-review"
+#: How long a question stays open.
+PATIENCE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdrawn:
+    """A review that nobody answered."""
+
+    run_id: UUID
+    asked: datetime
+
+
+def open_questions() -> list[FlowRun]:
+    """Reviews that wait for an answer."""
+    return api().read_flow_runs(
+        flow_filter=FlowFilter.model_validate({"name": {"any_": [REVIEW]}}),
+        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": ["PAUSED"]}}}),
+    )
+
+
+def withdraw(run: FlowRun, why: str) -> bool:
+    """Cancel a review that still waits; whether it did."""
+    state = api().read_flow_run(run.id).state
+    if state is None or state.type is not StateType.PAUSED:
+        return False
+    return set_state(run.id, Cancelled(message=why), force=False)
+
+
+def withdraw_unanswered(patience: timedelta = PATIENCE) -> list[Withdrawn]:
+    """Withdraw the questions that are older than `patience`."""
+    hours = patience.total_seconds() / 3600
+    why = f"nobody decided within {hours:g} h; run {REVIEW} again to decide, a report comes every hour"
+    withdrawn = []
+    for run in open_questions():
+        asked = run.state.timestamp if run.state else None
+        if asked is not None and datetime.now(UTC) - asked >= patience and withdraw(run, why):
+            withdrawn.append(Withdrawn(run_id=run.id, asked=asked))
+    return withdrawn

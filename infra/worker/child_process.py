@@ -1,0 +1,157 @@
+"""The worker's side of one child: its line, its process, and how it ended.
+
+Danger: a process id says nothing once the process was reaped. The pidfd stays with the one process it was opened for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from redrive.blocks.errors import RedriveError
+from redrive.infra.worker.linux import descendants_of, kernel_oom_kills, memory_of
+from redrive.infra.worker.messages import decode, encode
+
+#: Seconds from the fork to the first word; a machine under load is slow.
+HELLO = 60.0
+#: Bytes of one message.
+LINE = 64 * 1024 * 1024
+
+
+class ChildGone(RedriveError):  # noqa: N818  (named like what happened, as all errors here)
+    """The child ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a process ended: by an exit code, or by a signal; `out_of_memory` if the kernel killed it for that."""
+
+    code: int | None = None
+    signal: int | None = None
+    out_of_memory: bool = False
+
+    @classmethod
+    def of(cls, status: int, *, oom_before: int) -> Self:
+        """From a wait status and the kernel's count of such kills before."""
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            return cls(signal=number, out_of_memory=number == signal.SIGKILL and kernel_oom_kills() > oom_before)
+        return cls(code=os.WEXITSTATUS(status))
+
+    def __str__(self) -> str:
+        if self.out_of_memory:
+            return "its process was killed by the kernel, which had run out of memory"
+        if self.signal is not None:
+            return f"its process was killed by {_name(self.signal)}"
+        return f"its process exited with status code: {self.code}"
+
+
+class ChildProcess:
+    """One child, from its fork to its end."""
+
+    def __init__(self, pid: int, pidfd: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.pid = pid
+        self._pidfd = pidfd
+        self._reader = reader
+        self._writer = writer
+        self._oom_before = kernel_oom_kills()
+        self._heard: Callable[[dict[str, Any]], None] = lambda _: None
+        self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self.runs = 0
+        asyncio.get_running_loop().add_reader(pidfd, self._reap)
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def born(cls, line: socket.socket) -> Self:
+        """The child at the other end of a line, once it has said its process id.
+
+        Raises:
+            ChildGone: it ended before that.
+        """
+        reader, writer = await asyncio.open_unix_connection(sock=line, limit=LINE)
+        try:
+            async with asyncio.timeout(HELLO):
+                hello = await reader.readline()
+            pid = int(decode(hello)["pid"])
+            return cls(pid, os.pidfd_open(pid), reader, writer)
+        except (TimeoutError, ValueError, OSError) as error:
+            writer.close()
+            raise ChildGone from error
+
+    def hear(self, listener: Callable[[dict[str, Any]], None]) -> None:
+        """Set who gets what the child says from now on."""
+        self._heard = listener
+
+    async def say(self, message: Any) -> None:
+        """Raises `ChildGone`."""
+        try:
+            self._writer.write(encode(message))
+            await self._writer.drain()
+        except OSError as error:
+            raise ChildGone from error
+
+    def terminate(self) -> None:
+        """SIGTERM for the job; what it started is told only if it has to be killed."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL for the process, its group, and what left the group."""
+        below = descendants_of(self.pid) if not self.ended.done() else []
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
+        for pid in below:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+    def memory(self) -> int:
+        """Bytes it and what it started have to themselves."""
+        return sum(memory_of(pid) for pid in (self.pid, *descendants_of(self.pid)))
+
+    async def retire(self) -> None:
+        """End an idle child: it sends what it still has to say first."""
+        try:
+            await self.say({"kind": "end"})
+        except ChildGone:
+            # Which is what was wanted.
+            return
+
+    def _signal(self, number: int) -> None:
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except (ProcessLookupError, OSError):
+            # Ended in this moment.
+            return
+
+    def _reap(self) -> None:
+        """The kernel says that it ended; it is our own child, as the template forked twice and we adopt orphans."""
+        try:
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            found, status = self.pid, 0
+        if not found:
+            return
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        if not self.ended.done():
+            self.ended.set_result(Ending.of(status, oom_before=self._oom_before))
+        self._writer.close()
+
+    async def _listen(self) -> None:
+        while line := await self._reader.readline():
+            self._heard(decode(line))
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,151 @@
+"""The children of a worker: as many ready ones as there are slots, new ones for those that ended, from the newest code.
+
+Danger: a job that kills its process at once would make us fork without end; after children that never got ready we pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from redrive.infra.worker.child_process import ChildGone, ChildProcess
+from redrive.infra.worker.log import Log
+from redrive.infra.worker.template_process import TemplateGone, TemplateProcess
+
+#: Seconds between two looks at the code on disk.
+LOOK = 2.0
+#: Seconds between two tries to start a template or a child that did not get ready.
+PAUSE = 1.0
+
+Modules = Callable[[], Awaitable[Sequence[str]]]
+
+
+class Children:
+    """Hands out idle children. Run `keep` beside it."""
+
+    def __init__(self, slots: int, modules: Modules, log: Log) -> None:
+        self._wanted = slots
+        self._modules = modules
+        self._log = log
+        self._idle: list[ChildProcess] = []
+        self._all: dict[ChildProcess, TemplateProcess] = {}
+        self._template: TemplateProcess | None = None
+        self._changed = asyncio.Condition()
+        self._lacking = asyncio.Event()
+        self._lacking.set()
+        self._starting = 0
+        self._watches: set[asyncio.Task[None]] = set()
+
+    @property
+    def expecting(self) -> bool:
+        """Whether a process may be below the worker that has not said yet what it is."""
+        return self._starting > 0
+
+    @property
+    def pids(self) -> set[int]:
+        """Processes that are expected below the worker."""
+        return {child.pid for child in self._all} | ({self._template.pid} if self._template else set())
+
+    async def keep(self) -> None:
+        """Keep children ready, and their code fresh; runs until cancelled."""
+        async with asyncio.TaskGroup() as together:
+            together.create_task(self._fill())
+            together.create_task(self._look())
+
+    async def take(self) -> ChildProcess:
+        """An idle child, the one that was used last: its connections are open, and the others may stay out of memory."""
+        async with self._changed:
+            while True:
+                await self._changed.wait_for(lambda: bool(self._idle))
+                child = self._idle.pop()
+                if not child.ended.done():
+                    return child
+
+    async def give_back(self, child: ChildProcess, *, retire: bool) -> None:
+        """A child that a job left as it was is used again, unless it is to retire."""
+        current = self._all.get(child) is self._template
+        if child.ended.done() or retire or not current:
+            await self._let_go(child)
+            return
+        async with self._changed:
+            self._idle.append(child)
+            self._changed.notify()
+
+    async def end(self) -> None:
+        """Let idle children and the template go."""
+        for child in self._idle:
+            await child.retire()
+        if self._template:
+            await self._template.end()
+
+    async def _let_go(self, child: ChildProcess) -> None:
+        # Counted out at once, so that the next one is forked while it says its last words.
+        self._all.pop(child, None)
+        self._lacking.set()
+        await child.retire()
+
+    async def _fill(self) -> None:
+        while True:
+            await self._lacking.wait()
+            self._lacking.clear()
+            try:
+                if self._template is None:
+                    self._template = await self._start_template()
+                await asyncio.gather(*(self._fork(self._template) for _ in range(self._wanted - len(self._all))))
+            except* (TemplateGone, ChildGone, OSError) as errors:
+                self._log.warning("no children at the moment: %s; trying again", errors.exceptions[0])
+                await self._replace_template(None)
+                await asyncio.sleep(PAUSE)
+                self._lacking.set()
+
+    async def _start_template(self) -> TemplateProcess:
+        modules = await self._modules()
+        self._starting += 1
+        try:
+            return await TemplateProcess.start(modules, self._log)
+        finally:
+            self._starting -= 1
+
+    async def _fork(self, template: TemplateProcess) -> None:
+        self._starting += 1
+        try:
+            child = await ChildProcess.born(await template.fork())
+        finally:
+            self._starting -= 1
+        self._all[child] = template
+        watch = asyncio.create_task(self._watch(child))
+        self._watches.add(watch)
+        watch.add_done_callback(self._watches.discard)
+        async with self._changed:
+            self._idle.append(child)
+            self._changed.notify()
+
+    async def _watch(self, child: ChildProcess) -> None:
+        await asyncio.shield(child.ended)
+        if child in self._idle:
+            self._idle.remove(child)
+        if self._all.pop(child, None):
+            self._lacking.set()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            template = self._template
+            if template is None:
+                continue
+            try:
+                if await template.changed():
+                    self._log.info("the code of the jobs changed: new jobs run the new one")
+                    await self._replace_template(await self._start_template())
+            except TemplateGone:
+                self._log.warning("the template process ended; another one is started")
+                await self._replace_template(None)
+
+    async def _replace_template(self, new: TemplateProcess | None) -> None:
+        old, self._template = self._template, new
+        if old:
+            await old.end()
+        for child in tuple(self._idle):
+            self._idle.remove(child)
+            await self._let_go(child)
+        self._lacking.set()

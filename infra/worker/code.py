@@ -1,0 +1,53 @@
+"""Whether the code of the jobs changed on disk since it was loaded, so that new children run the new one.
+
+What lies in site-packages or belongs to Python does not change under a running worker and is not watched.
+"""
+
+from __future__ import annotations
+
+import site
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Code:
+    """The project's source files that this process loaded, with when they were last changed (nanoseconds)."""
+
+    files: dict[str, int]
+
+    @classmethod
+    def loaded(cls) -> Self:
+        """What this process has loaded by now."""
+        return cls({path: time for path in _project_files() if (time := _changed_at(path))})
+
+    def changed(self) -> bool:
+        """Whether any of it changed or is gone."""
+        return any(_changed_at(path) != time for path, time in self.files.items())
+
+
+def _project_files() -> set[str]:
+    installed = _installed()
+    files = set()
+    for module in tuple(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str) and path.endswith(".py") and not path.startswith(installed):
+            files.add(path)
+    return files
+
+
+def _installed() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {*site.getsitepackages(), site.getusersitepackages()}
+    folders |= {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return tuple(f"{Path(folder)}/" for folder in folders)
+
+
+def _changed_at(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,83 @@
+"""The few calls to Linux that Python has no name for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+from redrive.blocks.errors import RedriveError
+
+#: From <linux/prctl.h>.
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def require_linux() -> None:
+    """Raises `RedriveError` elsewhere."""
+    if sys.platform != "linux":
+        raise RedriveError("the warm worker needs Linux: use a pool of Prefect's type process here")
+
+
+def adopt_orphans() -> None:
+    """From now on processes whose parent ended become this process's children instead of init's."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_name(name: str) -> None:
+    """What `ps` and `top` show of this process; 15 bytes at most."""
+    _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
+
+
+def children_of(pid: int) -> list[int]:
+    """Process ids of the direct children, ended ones included that nobody reaped."""
+    found: list[int] = []
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(one) for one in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        # A thread, or all of it, ended while we looked.
+        pass
+    return found
+
+
+def descendants_of(pid: int) -> list[int]:
+    """All processes below one."""
+    found, todo = [], [pid]
+    while todo:
+        below = children_of(todo.pop())
+        found += below
+        todo += below
+    return found
+
+
+def threads_of(pid: int) -> int:
+    """How many threads a process has, those Python knows nothing of included."""
+    return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of memory a process has to itself: resident, without what it shares with others."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_bytes().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")
+
+
+def kernel_oom_kills() -> int:
+    """How many processes the kernel killed for want of memory since it started."""
+    try:
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+def _prctl(option: int, value: object) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")

@@ -1,0 +1,81 @@
+"""What worker, template and children say to each other: one JSON object a line over a Unix socket pair.
+
+Danger: a message about a job carries its attempt; whoever reads one about another attempt than the present one drops it.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any, Literal, TypedDict
+
+import orjson
+
+#: Bytes of the largest message between worker and template, which keeps the borders of messages (SOCK_SEQPACKET).
+PACKET = 65536
+
+#: Worker → child: run this; stop this one with that intent; it was suspended; end when idle.
+Intent = Literal["cancel", "reschedule"]
+
+
+class Order(TypedDict):
+    """Worker → child: one attempt of one flow run."""
+
+    kind: Literal["run"]
+    attempt: int
+    #: The flow run as the API gives it, in its Pending state.
+    flow_run: dict[str, Any]
+    #: `module.function` to skip the deployment's pull steps; None to load the flow as Prefect's own worker would.
+    entrypoint: str | None
+    #: Environment of the job, over the worker's own; None takes a name away.
+    env: dict[str, str | None]
+    working_dir: str | None
+    #: End after this job, whatever it left.
+    only_once: bool
+
+
+class Done(TypedDict):
+    """Child → worker: how an attempt ended.
+
+    `status` is what the exit code of a process of its own would have been. `conclusion` tells whether the engine already
+    brought the run where it belongs: `reported`, or `none` if the worker must. `left` is what the job left behind, if that
+    ends the child.
+    """
+
+    kind: Literal["done"]
+    attempt: int
+    status: int
+    conclusion: Literal["reported", "none"]
+    left: str | None
+    #: Bytes the child has to itself.
+    memory: int
+
+
+def encode(message: Any) -> bytes:
+    """One line."""
+    return orjson.dumps(message) + b"\n"
+
+
+def decode(line: bytes | str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+class Line:
+    """The blocking end of a socket pair, as template and children use it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._file = connection.makefile("rb")
+
+    def send(self, message: Any) -> None:
+        """Raises `OSError` if the other side is gone."""
+        self._socket.sendall(encode(message))
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next message; None when the other side is gone."""
+        try:
+            line = self._file.readline()
+        except OSError:
+            return None
+        return decode(line) if line.endswith(b"\n") else None

@@ -1,0 +1,236 @@
+"""Everything in infra/worker that touches what Prefect does not promise to keep; tests/unit/test_prefect_contract.py watches it.
+
+`install` changes the flow engine of a child process so that a run costs few calls: one observer a worker instead of one a
+run, no heartbeat a run, no second reading of a run that the worker already has.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+import prefect.flow_engine
+import prefect.results
+from prefect import Flow
+from prefect._flow_run_suspension import mark_flow_run_suspension_requested, register_flow_run_suspension_request
+from prefect._internal import control_listener
+from prefect._internal.metrics import RunMetrics
+from prefect.client.orchestration import PrefectClient, SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import AsyncClientContext, ContextModel, SyncClientContext
+from prefect.engine import _drive_run_flow_result
+from prefect.events.worker import EventsWorker
+from prefect.flow_engine import AsyncFlowRunEngine, FlowRunEngine, run_flow
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
+
+#: Seconds the answer "which default result storage does the server have" is good for.
+STORAGE_ANSWER = 10.0
+#: Seconds a child that ends waits for its last log lines and task runs to be taken.
+LAST_WORDS = 10.0
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+#: The engines of the present run: its own first, then those of subflows.
+_engines: list[Any] = []
+#: What is known of the present run beyond what its engine is told.
+_sign: dict[str, Any] = {}
+
+
+def install() -> None:
+    """Make this process's flow engine a warm one. Once, right after the fork."""
+    prefect.flow_engine.FlowRunEngine = _WarmEngine  # type: ignore[misc]  # the point of it
+    prefect.flow_engine.AsyncFlowRunEngine = _AsyncWarmEngine  # type: ignore[misc]  # as above
+    prefect.results._read_server_default_result_storage_block_id = _remembered(
+        prefect.results._read_server_default_result_storage_block_id
+    )
+    prefect.results._aread_server_default_result_storage_block_id = _aremembered(
+        prefect.results._aread_server_default_result_storage_block_id
+    )
+
+
+def begin(run_id: UUID, infrastructure_pid: str) -> None:
+    """Before a run: forget the one before, and note which process runs it."""
+    _engines.clear()
+    _sign.clear()
+    _sign.update(run=run_id, begun=run_id, pid=infrastructure_pid)
+    control_listener.clear_intent()
+
+
+def run_to_its_end(flow: Flow[..., Any], flow_run: FlowRun, logger: Any, drive: Callable[[Any], Any]) -> None:
+    """Run a flow as Prefect's own engine process does; `drive` runs a coroutine."""
+    with RunMetrics(flow_run, flow):
+        result = run_flow(flow, flow_run=flow_run, error_logger=logger)
+        if inspect.iscoroutine(result):
+            drive(result)
+        elif inspect.isasyncgen(result):
+            drive(_exhaust(result))
+        else:
+            _drive_run_flow_result(flow, result)
+
+
+async def _exhaust(generator: AsyncGenerator[Any, Any]) -> None:
+    async for _ in generator:
+        pass
+
+
+def conclude() -> bool:
+    """Whether the engine brought the run to where it belongs, so that nobody else has to."""
+    if not _engines:
+        return False
+    engine = _engines[0]
+    if engine._attempt_conclusion is not None:
+        return True
+    state = engine.flow_run.state if engine.flow_run else None
+    return bool(state and (state.is_final() or state.is_paused() or state.is_scheduled()))
+
+
+def set_intent(intent: Any) -> None:
+    """Tell the engine why a SIGTERM is about to come."""
+    control_listener._set_intent(intent)
+
+
+def suspend(run_id: UUID, state: State[Any]) -> None:
+    """Tell the engine that its run was suspended; it leaves at its next step."""
+    mark_flow_run_suspension_requested(run_id, state)
+
+
+def flush() -> None:
+    """Send what is queued of logs and task runs. Once, as the last thing of a process: the services end with it."""
+    for service in (APILogWorker, EventsWorker):
+        service.drain_all(timeout=LAST_WORDS)
+
+
+class _Warm:
+    """What the engines of both kinds do differently; see the module."""
+
+    flow_run: FlowRun | None
+    client: Any
+    #: No event every three minutes that says a run lives: the worker's own heartbeat says so.
+    heartbeat_seconds = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()  # type: ignore[misc]  # of the engine that this is mixed into
+        _engines.append(self)
+
+    @contextmanager
+    def setup_flow_run_suspension_request(self) -> Generator[Any]:
+        """As Prefect's own, without an observer of its own: the worker tells."""
+        assert self.flow_run is not None  # noqa: S101  (a run that started has one)
+        request = self._get_flow_run_suspension_request()  # type: ignore[attr-defined]  # of the engine
+        with register_flow_run_suspension_request(self.flow_run.id, request):
+            request.raise_if_requested()
+            yield request
+
+    def setup_run_context(self, client: Any = None) -> Any:
+        """As Prefect's own; the run that it reads once more is the one at hand, if Running was accepted just now."""
+        run = self.flow_run
+        fresh = _sign.pop("begun", None)
+        if run is not None and run.id == fresh and run.state is not None and run.state.is_running():
+            (client or self.client).know(_as_running(run))
+        return super().setup_run_context(client)  # type: ignore[misc]  # of the engine
+
+
+class _WarmEngine(_Warm, FlowRunEngine[P, R]):
+    pass
+
+
+class _AsyncWarmEngine(_Warm, AsyncFlowRunEngine[P, R]):
+    pass
+
+
+class _Reader:
+    """A client that answers from memory, once, what the engine knows, and says more in the engine's first update."""
+
+    _known: FlowRun | None = None
+
+    def know(self, run: FlowRun) -> None:
+        self._known = run
+
+    def _recall(self, run_id: UUID) -> FlowRun | None:
+        run, self._known = self._known, None
+        return run if run is not None and run.id == run_id else None
+
+
+class _WarmClient(_Reader, SyncPrefectClient):
+    def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
+        return self._recall(flow_run_id) or super().read_flow_run(flow_run_id)
+
+    def update_flow_run(self, flow_run_id: UUID, **fields: Any) -> Any:  # type: ignore[override]  # called by keyword
+        return super().update_flow_run(flow_run_id, **_signed(flow_run_id, fields))
+
+
+class _AsyncWarmClient(_Reader, PrefectClient):
+    async def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
+        return self._recall(flow_run_id) or await super().read_flow_run(flow_run_id)
+
+    async def update_flow_run(self, flow_run_id: UUID, **fields: Any) -> Any:  # type: ignore[override]  # as above
+        return await super().update_flow_run(flow_run_id, **_signed(flow_run_id, fields))
+
+
+class WarmClientContext(SyncClientContext):
+    """Enter once in a process: Prefect's own code then uses this client wherever it needs one."""
+
+    def __init__(self) -> None:
+        ContextModel.__init__(self, client=_WarmClient(PREFECT_API_URL.value(), **_credentials()))
+
+
+class AsyncWarmClientContext(AsyncClientContext):
+    """The same for one event loop."""
+
+    def __init__(self) -> None:
+        ContextModel.__init__(self, client=_AsyncWarmClient(PREFECT_API_URL.value(), **_credentials()))
+
+
+def _credentials() -> dict[str, Any]:
+    return {"auth_string": PREFECT_API_AUTH_STRING.value(), "api_key": PREFECT_API_KEY.value()}
+
+
+def _signed(run_id: UUID, fields: dict[str, Any]) -> dict[str, Any]:
+    """The engine's first update of a run, with the process that runs it."""
+    if "empirical_policy" in fields and _sign.get("run") == run_id and "pid" in _sign:
+        return {"infrastructure_pid": _sign.pop("pid"), **fields}
+    return fields
+
+
+def _as_running(run: FlowRun) -> FlowRun:
+    """A run as the server has it right after it accepted Running (`SetRunStateTimestamp` and its like in the server)."""
+    assert run.state is not None  # noqa: S101  (asked before)
+    return run.model_copy(
+        update={
+            "run_count": run.run_count + 1,
+            "start_time": run.start_time or run.state.timestamp,
+            "next_scheduled_start_time": None,
+        }
+    )
+
+
+def _remembered(ask: Callable[[], T]) -> Callable[[], T]:
+    kept: list[tuple[float, T]] = []
+
+    @functools.wraps(ask)
+    def answer() -> T:
+        if not kept or time.monotonic() - kept[0][0] > STORAGE_ANSWER:
+            kept[:] = [(time.monotonic(), ask())]
+        return kept[0][1]
+
+    return answer
+
+
+def _aremembered(ask: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:
+    kept: list[tuple[float, T]] = []
+
+    @functools.wraps(ask)
+    async def answer() -> T:
+        if not kept or time.monotonic() - kept[0][0] > STORAGE_ANSWER:
+            kept[:] = [(time.monotonic(), await ask())]
+        return kept[0][1]
+
+    return answer

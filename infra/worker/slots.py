@@ -1,0 +1,203 @@
+"""The slots of a worker: each takes a due run, claims it, gives it to a child and sees it to its end.
+
+Danger: nothing here may raise out of a slot. A worker that dies because one call failed takes the watch over all its jobs
+with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from redrive.infra.worker.attempt import Attempt, conclude
+from redrive.infra.worker.attempts import Attempts
+from redrive.infra.worker.child_process import ChildProcess
+from redrive.infra.worker.children import Children
+from redrive.infra.worker.deployments import Deployment, Deployments, environment
+from redrive.infra.worker.due import Due, DueRuns
+from redrive.infra.worker.job_template import MEGABYTE, PoolSettings, WarmConfiguration
+from redrive.infra.worker.log import Log
+from redrive.infra.worker.messages import Order
+from redrive.infra.worker.run_api import RunApi
+
+#: Seconds between two tries to tell the API something, growing to the longest, and how often: some ten minutes in all.
+TELL, TELL_LONGEST, TELL_TIMES = 1.0, 20.0, 35
+#: Seconds a run that must wait for a limit is left alone, at most.
+LEFT_ALONE = 5.0
+_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who this worker is to Prefect. `template` is asked for anew with each job, as somebody may edit the pool."""
+
+    name: str
+    type: str
+    pool_name: str
+    pool_id: str
+    worker_id: str | None
+    template: Callable[[], dict[str, Any]]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What Prefect's own workers write on the runs they take."""
+        return {
+            "prefect.worker.name": self.name,
+            "prefect.worker.type": self.type,
+            "prefect.work-pool.name": self.pool_name,
+            "prefect.work-pool.id": self.pool_id,
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What they tell the job about themselves."""
+        known = {"PREFECT__WORKER_NAME": self.name, "PREFECT__WORKER_ID": self.worker_id}
+        return {name: value for name, value in known.items() if value}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """The parts a slot works with."""
+
+    me: Identity
+    api: RunApi
+    due: DueRuns
+    children: Children
+    deployments: Deployments
+    attempts: Attempts
+    pool: PoolSettings
+    log: Log
+    #: The slots that wait for work: those may be cancelled.
+    waiting: set[asyncio.Task[Any]] = field(default_factory=set)
+    #: Set: a slot ends with its present job.
+    stop_after_this: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def work(self) -> None:
+        """One slot, until it is cancelled while it waits for work, or told to stop after its job."""
+        me = asyncio.current_task()
+        assert me is not None  # noqa: S101  (a coroutine runs in a task)
+        while not self.stop_after_this.is_set():
+            self.waiting.add(me)
+            child = await self.children.take()
+            try:
+                due = await self.due.take()
+            except asyncio.CancelledError:
+                await self.children.give_back(child, retire=True)
+                raise
+            self.waiting.discard(me)
+            try:
+                await self._one(due, child)
+            except (httpx.HTTPError, OSError) as error:
+                self.log.warning("run %s could not be taken, the API did not answer: %r", due.id, error)
+                await self.children.give_back(child, retire=False)
+                await asyncio.sleep(TELL)
+            except Exception:
+                self.log.exception("run %s could not be taken", due.id)
+                await self.children.give_back(child, retire=True)
+                await asyncio.sleep(TELL)
+
+    async def to_its_end(
+        self, due: Due, config: WarmConfiguration, deployment: Deployment | None, child: ChildProcess
+    ) -> int:
+        """Run a claimed run; returns what its exit code would be in a process of its own."""
+        job = deployment.data["name"] if deployment else ""
+        attempt = Attempt(due, config, child, self.log, job_name=job)
+        self.attempts.begin(attempt)
+        # The job need not wait until its run carries our name: until then the keeper sees a run that nobody signed for.
+        signed = asyncio.create_task(self._insist(functools.partial(self.api.label, due.id, self.me.labels)))
+        due.run["labels"] = {**due.run.get("labels", {}), **self.me.labels}
+        try:
+            how = await attempt.run(self._order(attempt, deployment))
+            while how == "untouched":
+                await self.children.give_back(attempt.child, retire=True)
+                attempt.child = await self.children.take()
+                self.attempts.begin(attempt)
+                how = await attempt.run(self._order(attempt, deployment))
+            ending = await asyncio.shield(attempt.child.ended) if how == "died" else None
+            await signed
+            await self._insist(functools.partial(conclude, self.api, attempt, ending, self.me.name))
+        finally:
+            await self.attempts.end(attempt)
+            await self.children.give_back(attempt.child, retire=self._is_spent(attempt))
+        return int(attempt.done["status"]) if attempt.done else 1
+
+    async def _one(self, due: Due, child: ChildProcess) -> None:
+        try:
+            deployment = await self._deployment(due)
+            claimed = await self._claim(due)
+        finally:
+            self.due.settled(due)
+        if not claimed:
+            await self.children.give_back(child, retire=False)
+            return
+        try:
+            config = await self.deployments.settings(due.run, deployment, self.me.template())
+        except ValueError as error:
+            message = f"Failed to submit flow run to infrastructure: {type(error).__name__}: {error}"
+            await self.api.propose(due.id, {"type": "CRASHED", "name": "Crashed", "message": message})
+            await self.children.give_back(child, retire=False)
+            return
+        await self.to_its_end(due, config, deployment, child)
+
+    async def _deployment(self, due: Due) -> Deployment | None:
+        deployment_id = due.run.get("deployment_id")
+        deployment = await self.deployments.of(deployment_id) if deployment_id else None
+        if deployment_id and deployment is None:
+            # As Prefect's own worker does, and says.
+            message = f"Deployment {deployment_id} no longer exists, cancelled run."
+            await self.api.propose(due.id, {"type": "CANCELLED", "name": "Cancelled", "message": message}, force=True)
+        return deployment
+
+    async def _claim(self, due: Due) -> bool:
+        """Pending: of all workers that saw the run, one is told yes."""
+        answer = await self.api.propose(due.id, {"type": "PENDING", "name": "Pending"})
+        if answer["status"] == "ACCEPT":
+            due.run["state"] = answer["state"]
+            return True
+        if answer["status"] == "WAIT":
+            await asyncio.sleep(min(LEFT_ALONE, float(answer["details"].get("delay_seconds") or 0)))
+        return False
+
+    def _order(self, attempt: Attempt, deployment: Deployment | None) -> Order:
+        return Order(
+            kind="run",
+            attempt=attempt.number,
+            flow_run=attempt.due.run,
+            entrypoint=deployment.entrypoint if deployment else None,
+            env=environment(attempt.config, attempt.due.run, deployment, self.me.environment),
+            working_dir=attempt.config.working_dir,
+            only_once=attempt.config.isolation == "run",
+        )
+
+    def _is_spent(self, attempt: Attempt) -> bool:
+        """Whether the child has to go after this job."""
+        done = attempt.done
+        if done is None or attempt.intent:
+            return True
+        if done["left"]:
+            self.log.info("process %s is replaced after job %s: %s", attempt.child.pid, attempt.run_id, done["left"])
+            return True
+        too_large = done["memory"] > self.pool.recycle_memory * MEGABYTE
+        return too_large or attempt.child.runs >= self.pool.recycle_runs
+
+    async def _insist(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Repeat a call that the API could not take; where this gives up, the keeper finds the run."""
+        pause = TELL
+        for _ in range(TELL_TIMES):
+            try:
+                await call()
+            except httpx.HTTPError as error:
+                response = getattr(error, "response", None)
+                if response is not None and response.status_code < _SERVER_ERROR:
+                    # Refused for good: the run was deleted, for instance.
+                    return
+                self.log.warning("the API did not take what became of a job (%r); told again in %g s", error, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, TELL_LONGEST)
+            else:
+                return

@@ -1,0 +1,268 @@
+"""Prefect's worker type `warm`: `prefect worker start --pool jobs --type warm`.
+
+Made of parts that each own one thing: `Children` (processes), `DueRuns` (what comes next), `Slots` (one job at a time each),
+`Attempts` (limits and cancellation), `Wakeups` (the event stream), `Reporting`. This file puts them together, and drains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import anyio.abc
+import httpx
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_WORKER_QUERY_SECONDS
+from prefect.workers.base import BaseWorker, BaseWorkerResult
+
+from redrive.blocks.worker_report import WorkerReport
+from redrive.infra.worker.attempts import LOOK, LOOK_ALONE, Attempts, reap_strangers
+from redrive.infra.worker.children import Children
+from redrive.infra.worker.deployments import Deployments
+from redrive.infra.worker.due import Due, DueRuns
+from redrive.infra.worker.job_template import PoolSettings, WarmConfiguration, WarmVariables, base_job_template
+from redrive.infra.worker.linux import adopt_orphans, require_linux
+from redrive.infra.worker.reporting import Reporting
+from redrive.infra.worker.run_api import RunApi
+from redrive.infra.worker.slots import Identity, Slots
+from redrive.infra.worker.wakeups import Wakeups
+
+#: Overrides the pool's drain timeout, seconds.
+DRAIN_TIMEOUT = "REDRIVE_DRAIN_TIMEOUT"
+#: Seconds a worker that stops its jobs takes to give them back.
+LAST_WORDS = 6.0
+
+
+class WarmResult(BaseWorkerResult):
+    """How a job's process ended."""
+
+
+class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
+    """Runs flows in processes that are warm already: no interpreter starts, few calls, instant start."""
+
+    type = "warm"
+    job_configuration = WarmConfiguration
+    job_configuration_variables = WarmVariables
+    _display_name = "Redrive warm"
+    _description = "Runs flows in warm processes on this machine: they start at once, with hard limits and draining."
+    _documentation_url = "https://docs.prefect.io/v3/concepts/workers"
+
+    @classmethod
+    def get_default_base_job_template(cls) -> dict[str, Any]:
+        """The form of a new pool."""
+        return base_job_template()
+
+    async def start(
+        self,
+        run_once: bool = False,  # noqa: FBT001, FBT002  (Prefect's signature)
+        with_healthcheck: bool = False,  # noqa: FBT001, FBT002  (as above)
+        printer: Callable[..., None] = print,
+    ) -> None:
+        """Run until told to stop, then drain."""
+        require_linux()
+        self._stopped = anyio.CancelScope()
+        with self._stopped:
+            await super().start(run_once=run_once, with_healthcheck=with_healthcheck, printer=printer)
+        if self._stopped.cancelled_caught:
+            printer(f"Worker {self.name!r} stopped!")
+
+    async def setup(self) -> None:
+        """Make the parts, and start them as soon as the pool is known."""
+        adopt_orphans()
+        self._draining = False
+        self._started_at = datetime.now(UTC)
+        self._services: set[asyncio.Task[Any]] = set()
+        self._ready = False
+        await super().setup()
+        await self._get_ready()
+
+    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        """Prefect's tick: the slots look for work by themselves, this is the safety net."""
+        await self._get_ready()
+        if self._ready:
+            self._due.wake()
+            self._last_polled_time = self._due.last_answer
+        return []
+
+    async def run(
+        self, flow_run: FlowRun, configuration: WarmConfiguration, task_status: anyio.abc.TaskStatus[int] | None = None
+    ) -> WarmResult:
+        """Run one flow run in a child; what Prefect calls for runs that were submitted directly."""
+        await self._get_ready()
+        child = await self._children.take()
+        if task_status:
+            task_status.started(child.pid)
+        due = Due(run=flow_run.model_dump(mode="json"), queue="", priority=0)
+        status = await self._slots.to_its_end(due, configuration, None, child)
+        return WarmResult(identifier=str(child.pid), status_code=status)
+
+    async def teardown(self, *exc_info: Any) -> None:
+        """End children and services; what still runs was given back before."""
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
+        if self._ready:
+            await self._children.end()
+            await self._reporting.withdraw()
+        await super().teardown(*exc_info)
+
+    async def _setup_cancellation_observer(self) -> None:
+        """One stream of events tells this worker all it must know (`Wakeups`)."""
+
+    # Getting ready
+
+    async def _get_ready(self) -> None:
+        """Make the parts, once the pool is known."""
+        if self._ready or self._work_pool is None:
+            return
+        self._ready = True
+        self._pool_settings = pool = PoolSettings.of(self._work_pool.base_job_template)
+        self._slot_count = self._limit or pool.slots
+        api = RunApi(self.client)
+        deployments = Deployments(api, self.client)
+
+        async def modules() -> list[str]:
+            try:
+                return [*pool.preload, *await deployments.modules(self._work_pool_name)]
+            except httpx.HTTPError:
+                # Nothing is loaded ahead then; the first job of each kind is slower.
+                return pool.preload
+
+        self._attempts = Attempts(api, self._logger)
+        self._children = Children(self._slot_count, modules, self._logger)
+        tick = float(PREFECT_WORKER_QUERY_SECONDS.value())
+        self._due = DueRuns(api, self._work_pool_name, queues=sorted(self._work_queues), tick=tick)
+        self._wakeups = Wakeups(str(self._work_pool.id), self, self._logger)
+        self._reporting = Reporting(self)
+        self._slots = Slots(
+            me=self._identity(),
+            api=api,
+            due=self._due,
+            children=self._children,
+            deployments=deployments,
+            attempts=self._attempts,
+            pool=pool,
+            log=self._logger,
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told_to_stop)
+        for service in (
+            self._children.keep(),
+            self._attempts.watch_limits(),
+            self._wakeups.run(),
+            self._look(),
+            self._reporting.run(),
+        ):
+            self._begin(service)
+        self._working = [self._begin(self._slots.work()) for _ in range(self._slot_count)]
+
+    def _identity(self) -> Identity:
+        return Identity(
+            name=self.name,
+            type=self.type,
+            pool_name=self.work_pool.name,
+            pool_id=str(self.work_pool.id),
+            worker_id=str(self.backend_id) if self.backend_id else None,
+            template=lambda: self.work_pool.base_job_template,
+        )
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        service = asyncio.create_task(work)
+        self._services.add(service)
+        service.add_done_callback(self._service_ended)
+        return service
+
+    def _service_ended(self, service: asyncio.Task[Any]) -> None:
+        self._services.discard(service)
+        if not service.cancelled() and (error := service.exception()):
+            self._logger.error("a part of the worker failed, so it stops", exc_info=error)
+            self._told_to_stop()
+
+    # What the event stream tells
+
+    def due(self, queue: str | None) -> None:
+        """A run became due."""
+        self._due.wake(queue)
+
+    def connected(self) -> None:
+        """The stream is there again; what it said meanwhile is found by looking."""
+        self._due.wake()
+
+    def cancelling(self, run_id: str) -> None:
+        """Somebody wants a run cancelled."""
+        if attempt := self._attempts.of(run_id):
+            self._attempts.stop(attempt, "cancel")
+
+    def suspended(self, run_id: str) -> None:
+        """Somebody suspended a run."""
+        if attempt := self._attempts.of(run_id):
+            self._begin(self._attempts.suspend(attempt))
+
+    async def _look(self) -> None:
+        """What the stream may have missed, and processes that jobs left behind."""
+        while True:
+            await asyncio.sleep(LOOK if self._wakeups.connected else LOOK_ALONE)
+            if not self._children.expecting:
+                reap_strangers(self._children.pids)
+            try:
+                await self._attempts.look()
+                await self._due.learn_queues()
+            except httpx.HTTPError:
+                self._logger.debug("the API did not answer; asked again")
+
+    def report(self) -> WorkerReport:
+        """What this worker is doing."""
+        return WorkerReport(
+            name=self.name,
+            pool=self._work_pool_name,
+            type=self.type,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started=self._started_at.isoformat(),
+            slots=self._slot_count,
+            draining=self._draining,
+            queues=tuple(sorted(self._work_queues)),
+            busy=self._attempts.report(),
+        )
+
+    # Stopping
+
+    @property
+    def drain_timeout(self) -> float:
+        """Seconds running jobs get when the worker is told to stop."""
+        return float(os.environ.get(DRAIN_TIMEOUT) or self._pool_settings.drain_timeout)
+
+    def _told_to_stop(self) -> None:
+        if self._draining:
+            self._logger.warning("told to stop once more: jobs are stopped now")
+            self._begin(self._stop_jobs())
+            return
+        self._draining = True
+        self._begin(self._drain())
+
+    async def _drain(self) -> None:
+        """Take nothing new, wait for what runs, give the rest back."""
+        self._logger.info("draining: no new jobs; %s run and have %g s", len(self._attempts), self.drain_timeout)
+        for slot in tuple(self._slots.waiting):
+            slot.cancel()
+        self._slots.stop_after_this.set()
+        _, unfinished = await asyncio.wait(self._working, timeout=self.drain_timeout)
+        if unfinished:
+            await self._stop_jobs()
+        self._stopped.cancel()
+
+    async def _stop_jobs(self) -> None:
+        """Stop every job and give it back to the queue."""
+        for attempt in self._attempts:
+            self._attempts.stop(attempt, "reschedule")
+        _, unfinished = await asyncio.wait(self._working, timeout=LAST_WORDS)
+        if unfinished:
+            self._logger.warning("%s jobs could not be given back in time; the keeper takes them back", len(unfinished))
+        self._stopped.cancel()

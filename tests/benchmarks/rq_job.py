@@ -1,0 +1,30 @@
+"""RQ's side of the worker benchmark; runs in RQ's own environment, so it imports nothing of ours."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+
+def one_task(number: int = 1, told: str = "") -> int:
+    """The same work as tests/support/bench_flows.py."""
+    if told:
+        with Path(told).open("a") as file:
+            file.write(f"{time.time()}\n")
+    return number + 1
+
+
+def enqueue(url: str, count: int, told: str) -> None:
+    """Put `count` jobs into the queue; prints the time after each."""
+    from redis import Redis
+    from rq import Queue
+
+    queue = Queue(connection=Redis.from_url(url))
+    for number in range(count):
+        queue.enqueue("rq_job.one_task", number, told)
+        print(time.time(), flush=True)
+
+
+if __name__ == "__main__":
+    enqueue(sys.argv[1], int(sys.argv[2]), sys.argv[3])

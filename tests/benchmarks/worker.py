@@ -1,0 +1,342 @@
+"""The worker against Prefect's own, and against RQ as a mark from outside: throughput, start, cost.
+
+One stack (Postgres, Prefect's server, Valkey), one contestant after another on it, several rounds in turn. Everything is
+counted from outside: time from files that the jobs write, CPU and memory from /proc, requests from the server's access log.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.utilities.callables import parameter_schema
+
+from redrive.blocks.prefect_api import api
+from redrive.infra.local.supervisor import Supervisor
+from redrive.infra.worker.job_template import base_job_template
+from tests.support.bench_flows import one_task
+from tests.support.job_stack import ROOT, JobStack, pointed_at
+from tests.support.waiting import wait_until
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+SLOTS = 4
+MEGABYTE = 1024 * 1024
+#: Not parts of what is measured.
+BESIDE = ("worker", "ops-worker", "keeper", "exporter", "mail")
+_REQUEST = re.compile(r'"(?:GET|POST|PATCH|PUT|DELETE) (/api/\S*)')
+#: Our own questions while we measure.
+_OURS = ("/api/flow_runs/count", "/api/work_pools/bench-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """One way to run jobs: its work pool's type, its settings, how many jobs tell enough."""
+
+    name: str
+    kind: str
+    jobs: int
+    singles: int
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+CONTESTANTS = (
+    Contestant(name="stock", kind="process", jobs=10, singles=4),
+    Contestant(name="stock, 1 s", kind="process", jobs=12, singles=4, settings={"PREFECT_WORKER_QUERY_SECONDS": "1"}),
+    Contestant(name="warm", kind="warm", jobs=300, singles=30),
+    Contestant(name="RQ", kind="rq", jobs=300, singles=30),
+)
+
+
+@dataclass(kw_only=True)
+class Figures:
+    """Of one contestant in one round. CPU is in seconds a job, starts in seconds, memory in bytes (PSS, the most seen)."""
+
+    rate: float
+    starts: list[float]
+    server_cpu: float = 0.0
+    client_cpu: float = 0.0
+    requests: float = 0.0
+    memory: float = 0.0
+    idle: float = 0.0
+
+
+def measure() -> dict[str, Any]:
+    """All contestants, `BENCH_ROUNDS` rounds in turn; prints medians and ratios."""
+    folder = Path(tempfile.mkdtemp(prefix="redrive-bench-"))
+    stack = JobStack(folder / ".redrive")
+    stack.env |= {"PREFECT_LOGGING_SERVER_LEVEL": "INFO"}
+    found: dict[str, list[Figures]] = {one.name: [] for one in CONTESTANTS}
+    try:
+        rq = _rq_environment(folder)
+        stack.start()
+        _stop(stack, BESIDE)
+        with pointed_at(stack):
+            bench = Bench(stack, folder, rq)
+            for number in range(ROUNDS):
+                for one in CONTESTANTS:
+                    print(f"   round {number + 1} of {ROUNDS}: {one.name} ...", flush=True)
+                    found[one.name].append(bench.run(one))
+    finally:
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    _print(found)
+    return {"rounds": {name: [vars(one) for one in each] for name, each in found.items()}}
+
+
+class Bench:
+    """What it takes to let contestants run on a stack."""
+
+    def __init__(self, stack: JobStack, folder: Path, rq: Path) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._rq = rq
+        self._log = stack.home / "logs" / "prefect.log"
+
+    def run(self, one: Contestant) -> Figures:
+        """One round of one contestant."""
+        return self._run_rq(one) if one.kind == "rq" else self._run_prefect(one)
+
+    def _run_prefect(self, one: Contestant) -> Figures:
+        pool = f"bench-{one.kind}"
+        deployment = _deployment(pool, one.kind)
+        client = api()
+        with self._worker(one, pool) as worker:
+            for _ in range(SLOTS * 2):
+                self._single(deployment)
+            starts = [self._single(deployment) for _ in range(one.singles)]
+            idle = _idle(worker)
+            client.update_work_pool(pool, WorkPoolUpdate(is_paused=True))
+            ids = [str(client.create_flow_run_from_deployment(deployment).id) for _ in range(one.jobs)]
+            time.sleep(2)
+            server, mine, at = self._server_cpu(), _cpu(worker), self._log.stat().st_size
+            memory: list[float] = []
+            began = time.monotonic()
+            client.update_work_pool(pool, WorkPoolUpdate(is_paused=False))
+            _until(lambda: _completed(ids) == len(ids), memory, worker)
+            seconds = time.monotonic() - began
+            # Logs and task runs follow within seconds, and are part of the price.
+            time.sleep(3)
+            return Figures(
+                rate=one.jobs / seconds,
+                starts=starts,
+                server_cpu=(self._server_cpu() - server) / one.jobs,
+                client_cpu=(_cpu(worker) - mine) / one.jobs,
+                requests=self._requests(at) / one.jobs,
+                memory=max(memory),
+                idle=idle,
+            )
+
+    def _run_rq(self, one: Contestant) -> Figures:
+        url = self._stack.settings.valkey_url()
+        python = self._rq / "bin" / "python"
+        with self._start([str(self._rq / "bin" / "rq"), "worker-pool", "-n", str(SLOTS), "-u", url, "-q"]) as worker:
+            told = self._folder / "rq-warm"
+            self._enqueue(python, url, SLOTS * 2, told)
+            wait_until(lambda: _lines(told) >= SLOTS * 2, 60, "RQ to be warm")
+            starts = []
+            for number in range(one.singles):
+                told = self._folder / f"rq-{time.time_ns()}-{number}"
+                (asked,) = self._enqueue(python, url, 1, told)
+                wait_until(lambda told=told: _lines(told) == 1, 60, "the job to start")  # type: ignore[misc]  # mypy cannot infer it
+                starts.append(float(told.read_text()) - asked)
+            idle = _idle(worker)
+            worker.suspend()
+            workers = worker.children(recursive=True)
+            for process in workers:
+                process.suspend()
+            told = self._folder / f"rq-many-{time.time_ns()}"
+            self._enqueue(python, url, one.jobs, told)
+            mine, memory = _cpu(worker), []
+            began = time.monotonic()
+            for process in [*workers, worker]:
+                process.resume()
+            _until(lambda: _lines(told) == one.jobs, memory, worker)
+            seconds = time.monotonic() - began
+            return Figures(
+                rate=one.jobs / seconds,
+                starts=starts,
+                client_cpu=(_cpu(worker) - mine) / one.jobs,
+                memory=max(memory),
+                idle=idle,
+            )
+
+    def _single(self, deployment: Any) -> float:
+        """Seconds from an accepted run to its first line, with nothing else to do."""
+        told = self._folder / f"single-{time.time_ns()}"
+        api().create_flow_run_from_deployment(deployment, parameters={"told": str(told)})
+        asked = time.time()
+        wait_until(lambda: _lines(told) == 1, 120, "the job to start")
+        # It should be over before the next one.
+        time.sleep(0.4)
+        return float(told.read_text()) - asked
+
+    def _enqueue(self, python: Path, url: str, count: int, told: Path) -> list[float]:
+        script = ROOT / "tests" / "benchmarks" / "rq_job.py"
+        done = subprocess.run(
+            [str(python), str(script), url, str(count), str(told)], check=True, capture_output=True, text=True
+        )
+        return [float(line) for line in done.stdout.split()]
+
+    @contextmanager
+    def _worker(self, one: Contestant, pool: str) -> Iterator[psutil.Process]:
+        argv = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", pool, "--limit", str(SLOTS)]
+        with self._start([*argv, "--name", f"bench-{time.time_ns()}"], **one.settings) as worker:
+            yield worker
+
+    @contextmanager
+    def _start(self, argv: list[str], **settings: str) -> Iterator[psutil.Process]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("REDRIVE_")}
+        environment |= {
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'benchmarks'}",
+            "TMPDIR": str(self._folder),
+            **settings,
+        }
+        environment |= {
+            "PREFECT_HOME": str(self._folder / "prefect"),
+            "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(self._folder),
+        }
+        with (self._folder / "worker.log").open("ab") as log:
+            started = subprocess.Popen(argv, env=environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield psutil.Process(started.pid)
+        finally:
+            below = psutil.Process(started.pid).children(recursive=True)
+            started.terminate()
+            try:
+                started.wait(30)
+            except subprocess.TimeoutExpired:
+                started.kill()
+            for process in psutil.wait_procs(below, timeout=10)[1]:
+                process.kill()
+
+    def _server_cpu(self) -> float:
+        """Of the API server; Postgres is the same for all."""
+        supervisor = Supervisor.find(self._stack.settings)
+        assert supervisor is not None
+        with supervisor:
+            return _cpu(psutil.Process(supervisor.all()["prefect"].pid))
+
+    def _requests(self, since: int) -> int:
+        with self._log.open() as log:
+            log.seek(since)
+            paths = [found[1] for line in log if (found := _REQUEST.search(line))]
+        polls = sum("get_scheduled_flow_runs" in path for path in paths)
+        return sum(not path.startswith(_OURS) for path in paths) + polls
+
+
+def _deployment(pool: str, kind: str) -> Any:
+    client = api()
+    template = {"base_job_template": base_job_template()} if kind == "warm" else {}
+    if pool not in {one.name for one in client.read_work_pools()}:
+        client.create_work_pool(WorkPoolCreate(name=pool, type=kind, **template))
+    return client.create_deployment(
+        client.create_flow_from_name(one_task.name),
+        pool,
+        work_pool_name=pool,
+        entrypoint="tests.support.bench_flows.one_task",
+        parameter_openapi_schema=parameter_schema(one_task).model_dump_for_openapi(),
+    )
+
+
+def _completed(ids: list[str]) -> int:
+    wanted = {"flow_runs": {"id": {"any_": ids}, "state": {"type": {"any_": ["COMPLETED"]}}}}
+    return int(api().request("POST", "/flow_runs/count", json=wanted).json())
+
+
+def _until(over: Callable[[], bool], memory: list[float], worker: psutil.Process) -> None:
+    deadline = time.monotonic() + 300
+    while not over():
+        assert time.monotonic() < deadline, "the jobs did not end"
+        memory.append(_memory(worker))
+        time.sleep(0.25)
+    memory.append(_memory(worker))
+
+
+def _cpu(process: psutil.Process) -> float:
+    """CPU seconds of a process, of all below it, and of those below it that ended."""
+    total = 0.0
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            total += sum(one.cpu_times()[:4])
+        except psutil.Error:
+            continue
+    return total
+
+
+def _memory(process: psutil.Process) -> float:
+    total = 0.0
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            total += one.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+def _idle(worker: psutil.Process, seconds: float = 10) -> float:
+    """Share of a core that a worker takes while it has nothing to do."""
+    before = _cpu(worker)
+    time.sleep(seconds)
+    return (_cpu(worker) - before) / seconds
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def _stop(stack: JobStack, names: tuple[str, ...]) -> None:
+    supervisor = Supervisor.find(stack.settings)
+    assert supervisor is not None
+    with supervisor:
+        for name in names:
+            if name in supervisor.all():
+                supervisor.stop(name)
+
+
+def _rq_environment(folder: Path) -> Path:
+    """RQ in an environment of its own: it is no dependency of ours."""
+    made = folder / "rq"
+    subprocess.run([sys.executable, "-m", "venv", str(made)], check=True)
+    subprocess.run([str(made / "bin" / "pip"), "install", "-q", "--disable-pip-version-check", "rq>=2.3"], check=True)
+    return made
+
+
+def _print(found: dict[str, list[Figures]]) -> None:
+    def median(name: str, what: str) -> float:
+        return statistics.median(float(getattr(one, what)) for one in found[name])
+
+    print(
+        "\n   contestant     jobs/s   start p50   start p99   requests   CPU ms a job: server  client    memory    idle"
+    )
+    for name, rounds in found.items():
+        starts = sorted(start for one in rounds for start in one.starts)
+        p50, p99 = starts[len(starts) // 2], starts[min(len(starts) - 1, int(len(starts) * 0.99))]
+        print(
+            f"   {name:<12} {median(name, 'rate'):8.2f} {p50:9.3f} s {p99:9.3f} s {median(name, 'requests'):10.1f}"
+            f" {1000 * median(name, 'server_cpu'):21.0f} {1000 * median(name, 'client_cpu'):7.0f}"
+            f" {median(name, 'memory') / MEGABYTE:6.0f} MB {100 * median(name, 'idle'):6.1f} %"
+        )
+    stock, warm = "stock", "warm"
+    cost = {name: median(name, "server_cpu") + median(name, "client_cpu") for name in (stock, warm)}
+    starts = {
+        name: statistics.median(start for one in rounds for start in one.starts) for name, rounds in found.items()
+    }
+    print(
+        f"\n   warm against stock: {median(warm, 'rate') / median(stock, 'rate'):.1f} x the throughput,"
+        f" 1/{cost[stock] / cost[warm]:.1f} of the CPU;"
+        f" against RQ: {median(warm, 'rate') / median('RQ', 'rate'):.2f} x the throughput,"
+        f" {starts[warm] / starts['RQ']:.1f} x the time to start"
+    )

@@ -1,0 +1,145 @@
+"""The review of dead letters on a real server: it reports, asks, carries out, and a question that nobody answers ends quietly."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from redrive.blocks.prefect_api import api
+from redrive.blocks.settings import settings
+from redrive.deployments.enqueue import enqueue, wait_for
+from redrive.deployments.ledger import DeadLetter
+from redrive.flows.keeper.questions import open_questions
+from redrive.flows.keeper.service import Keeper
+from tests.support.job_stack import JobStack, effects
+from tests.support.waiting import wait_until
+
+PATIENCE = 120
+
+
+@pytest.fixture
+def dead_letter(job_stack: JobStack) -> DeadLetter:
+    """A dead letter whose job completes when it is redriven."""
+    folder = job_stack.folder("review")
+    job = enqueue("test-fail-once", {"folder": str(folder), "message": "the review is about this"})
+    wait_for(job.id, timeout=PATIENCE)
+    row = job_stack.dead_letter(job.id)
+    (folder / "mended").touch()
+    return row
+
+
+def review(**parameters: Any) -> UUID:
+    deployment = api().read_deployment_by_name("dead-letter-review/dead-letter-review")
+    return api().create_flow_run_from_deployment(deployment.id, parameters=parameters).id
+
+
+def state_of(run_id: UUID) -> str:
+    state = api().read_flow_run(run_id).state
+    return str(state.name) if state else ""
+
+
+def wait_for_state(run_id: UUID, name: str) -> None:
+    wait_until(lambda: state_of(run_id) == name, PATIENCE, f"the review to be {name}")
+
+
+def answer(run_id: UUID, **decision: Any) -> None:
+    """As Prefect's form does: the server checks it and wakes the run."""
+    body = {"run_input": decision}
+    told = api().request("POST", "/flow_runs/{id}/resume", path_params={"id": run_id}, json=body).json()
+    assert told["status"] == "ACCEPT", told
+
+
+@contextmanager
+def impatient_keeper(stack: JobStack) -> Iterator[None]:
+    """A second keeper that gives nobody time to answer."""
+    stop = threading.Event()
+    with stack.ledger() as ledger:
+        keeper = Keeper(settings(), ledger, patience=timedelta(0))
+        thread = threading.Thread(target=keeper.run, args=(stop,))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_decision_is_carried_out_and_recorded(job_stack: JobStack, dead_letter: DeadLetter) -> None:
+    run_id = review()
+    wait_for_state(run_id, "Suspended")
+
+    answer(run_id, who="ada", act="redrive", fingerprint=dead_letter.fingerprint[:8], why="mended")
+
+    wait_for_state(run_id, "Completed")
+    row = job_stack.dead_letter(dead_letter.run_id, status="resolved", timeout=PATIENCE)
+    assert (row.redriven_by, row.redriven_why) == ("ada", "mended")
+    assert len(effects(job_stack.home.parent / dead_letter.parameters["folder"], "mended-runs")) == 1
+
+
+@pytest.mark.parametrize(
+    ("decision", "complaint"), [({"act": "discard"}, "who"), ({"who": "ada", "act": "redive"}, "does not match")]
+)
+def test_answer_that_does_not_fit_is_refused_and_the_question_stays(
+    job_stack: JobStack, dead_letter: DeadLetter, decision: dict[str, str], complaint: str
+) -> None:
+    run_id = review()
+    wait_for_state(run_id, "Suspended")
+
+    body = {"run_input": decision}
+    told = api().request("POST", "/flow_runs/{id}/resume", path_params={"id": run_id}, json=body).json()
+
+    assert told["status"] == "REJECT"
+    assert complaint in told["details"]["reason"]
+    assert state_of(run_id) == "Suspended"
+
+
+def test_newer_review_asks_instead_of_an_older_one(job_stack: JobStack, dead_letter: DeadLetter) -> None:
+    older = review()
+    wait_for_state(older, "Suspended")
+
+    newer = review()
+
+    wait_for_state(newer, "Suspended")
+    assert state_of(older) == "Cancelled"
+    assert [run.id for run in open_questions()] == [newer]
+
+
+def test_question_that_nobody_answers_ends_quietly(job_stack: JobStack, dead_letter: DeadLetter) -> None:
+    run_id = review()
+    wait_for_state(run_id, "Suspended")
+
+    with impatient_keeper(job_stack):
+        wait_for_state(run_id, "Cancelled")
+
+    history = api().read_flow_run_states(run_id)
+    assert {"Failed", "Crashed"}.isdisjoint(state.name for state in history)
+    (last,) = (state for state in history if state.name == "Cancelled")
+    assert "nobody decided" in (last.message or "")
+    assert job_stack.dead_letter(dead_letter.run_id).status == "open"
+
+
+def test_keepers_patience_leaves_a_fresh_question_open(job_stack: JobStack, dead_letter: DeadLetter) -> None:
+    run_id = review()
+
+    wait_for_state(run_id, "Suspended")
+
+    state = api().read_flow_run(run_id).state
+    assert state is not None
+    assert state.state_details.pause_timeout is None, "Prefect would fail it"
+
+
+def test_scheduled_review_only_reports(job_stack: JobStack, dead_letter: DeadLetter) -> None:
+    run_id = review(ask=False)
+
+    wait_for_state(run_id, "Completed")
+
+    body = {"artifacts": {"flow_run_id": {"any_": [str(run_id)]}}}
+    artifacts = api().request("POST", "/artifacts/filter", json=body).json()
+    (table,) = (one for one in artifacts if one["key"] == "dead-letters")
+    assert dead_letter.fingerprint in table["data"]
