@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +12,6 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.worker_report import SlotReport, WorkerReport, WorkerReports
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.queues import pause_queue
 from tests.support.grafana import Asked, boards, queries
@@ -78,12 +75,8 @@ def work(scene: Scene) -> None:
     stack.redrive("dead", "redrive", str(rows[1].id), "--why", "a test")
     # A series that appears with its first job shows no rate; only later jobs do.
     second = some_work(stack.folder("dashboards"))
-
-    def all_counted() -> bool:
-        publish_slots(stack)
-        return counted(prometheus, len(first) + len(second))
-
-    wait_until(all_counted, PATIENCE, "the second jobs to be counted")
+    both = len(first) + len(second)
+    wait_until(lambda: counted(prometheus, both), PATIENCE, "the second jobs to be counted")
     pause_queue("low", paused=False)
 
 
@@ -96,19 +89,6 @@ def some_work(folder: Path) -> list[UUID]:
 
 def counted(prometheus: Prometheus, count: int) -> bool:
     return (prometheus.value('sum(queue_jobs_failed_total{job="test-fail-once"})') or 0) >= count
-
-
-def publish_slots(stack: JobStack) -> None:
-    """What Redrive's own worker says of its slots; the stack's stock worker says nothing."""
-    now = datetime.now(UTC).isoformat()
-    busy = SlotReport(run_id="0" * 8, job="test-ok", queue="default", attempt=1, since=now)
-    report = WorkerReport(
-        name="reporting", pool="jobs", type="redrive", host=socket.gethostname(), pid=os.getpid(), started=now,
-        slots=4, busy=(busy,),
-    )  # fmt: skip
-    reports = WorkerReports(stack.settings.valkey_url())
-    reports.publish(report)
-    reports.close()
 
 
 @pytest.mark.parametrize("uid", sorted(boards()))
