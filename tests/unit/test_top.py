@@ -11,6 +11,7 @@ from rich.console import Console
 
 from redrive.blocks.errors import ParameterError
 from redrive.blocks.worker_report import SlotReport, WorkerReport
+from redrive.deployments.commands.output import _plain
 from redrive.deployments.commands.top import frame, top_command
 from redrive.deployments.jobs import Job
 from redrive.deployments.ledger import Group
@@ -148,3 +149,11 @@ def test_no_line_is_longer_than_a_narrow_terminal(width: int) -> None:
 def test_looking_without_a_pause_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"give 0\.5 seconds or more"):
         top_command(every=0.01)
+
+
+def test_json_has_every_part_as_an_object() -> None:
+    told = _plain(a_top(workers=tuple(workers([a_report("w-1", "mail")], [], [])), dead=(a_group(7),), open_dead=7))
+
+    assert told["queues"][0]["name"] == "high"
+    assert told["workers"][0]["busy"][0]["job"] == "mail"
+    assert told["dead"][0]["error_type"] == "lib.ConnectionError"
