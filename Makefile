@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down test browser check bench soak constraints wheel
+.PHONY: help up down test browser tools check bench soak constraints wheel
 
 help:
 	@echo "make up     set up, start the stack, run the four sample jobs, print results and addresses"
@@ -21,7 +21,7 @@ up: $(BIN)/.installed
 down: $(BIN)/.installed
 	@$(BIN)/redrive down
 
-test: $(BIN)/.installed-dev check browser
+test: $(BIN)/.installed-dev check browser tools
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/chaos $(PYTEST_ARGS)
 # Alone, because a lease of some seconds is no test of anything on a machine that other tests keep busy. Random faults may fail
 # a batch once; that is shown as a rerun and to be looked at. `make soak` gives no second chance.
@@ -44,8 +44,21 @@ check: $(BIN)/.installed-dev
 bench: $(BIN)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks
 
-soak: $(BIN)/.installed-dev
-	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos tests/integration $(PYTEST_ARGS)
+soak: $(BIN)/.installed-dev tools
+	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos tests/e2e tests/integration $(PYTEST_ARGS)
+
+# Prometheus and Alertmanager, which test the alert rules and dashboards. Unpacked here, not installed: installing Debian's packages
+# would start both as services of the machine. Without them those tests are skipped, and say so.
+tools:
+	@for need in promtool:prometheus amtool:prometheus-alertmanager; do \
+	  tool=$${need%%:*} package=$${need##*:}; \
+	  if command -v $$tool > /dev/null || test -x build/tools/usr/bin/$$tool; then continue; fi; \
+	  mkdir -p build/tools; \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq > /dev/null 2>&1 || true; fi; \
+	  if (cd build/tools && apt-get download -qq $$package && dpkg -x $${package}_*.deb . && rm $${package}_*.deb) > /dev/null 2>&1; \
+	  then echo "unpacked $$package into build/tools"; \
+	  else echo "no $$tool here: the tests that need it are skipped (on Debian: apt-get update, then make tools)"; fi; \
+	done
 
 wheel: $(BIN)/.installed-dev
 	@$(BIN)/python -m build --wheel --outdir dist .

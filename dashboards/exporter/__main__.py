@@ -10,8 +10,11 @@ import signal
 import sys
 import threading
 
+from prometheus_client import ProcessCollector
+
 from redrive.blocks.errors import RedriveError
 from redrive.blocks.settings import settings
+from redrive.dashboards.exporter.platform import Platform
 from redrive.dashboards.exporter.server import MetricsServer
 from redrive.dashboards.exporter.service import Exporter
 from redrive.deployments.ledger import Ledger
@@ -35,6 +38,10 @@ def main() -> None:
         except RedriveError as error:
             log.error("%s", error)  # noqa: TRY400  (one sentence that says what to do, not where in the code)
             sys.exit(1)
+        platform = Platform(here)
+        server.registry.register(platform)
+        ProcessCollector(registry=server.registry)
+        threading.Thread(target=platform.run, args=(stop,), name="platform", daemon=True).start()
         threading.Thread(target=server.serve_forever, name="scrapes", daemon=True).start()
         log.info("figures of %s at http://%s:%d/metrics", here.api_url, here.host, here.metrics_port)
         exporter.run(stop)

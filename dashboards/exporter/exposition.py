@@ -29,6 +29,10 @@ from redrive.deployments.ledger.finishes import (
 #: Seconds after which a figure of now is no figure of now any more: it is left out, and `queue_exporter_up` is 0.
 STALE = 60.0
 
+#: Pairs of queue and job type that have counters before a job of that type went through that queue; with more pairs each has
+#: them from its first job on. A pair is a dozen series.
+EARLY = 600
+
 FATES = ("completed", "cancelled", "dead")
 STATUSES = ("open", "redriven", "resolved", "discarded")
 
@@ -104,7 +108,10 @@ def _counters(now: Snapshot) -> Iterator[Metric]:
 
 
 def _kinds(now: Snapshot) -> set[tuple[str, str]]:
-    return {*now.kinds, *((queue, job) for _, queue, job, _ in now.counts)}
+    """By queue and job type: what has counters. One that is born with its first failure shows no increase, so no alert sees it."""
+    known = {*now.kinds, *((queue, job) for _, queue, job, _ in now.counts)}
+    anywhere = {(one.queue, job) for one in now.depths for _, job in now.kinds}
+    return known | anywhere if len(anywhere) <= EARLY else known
 
 
 def _histograms(counts: Mapping[Key, float]) -> Iterator[Metric]:

@@ -38,9 +38,10 @@ class Page:
         self._totals = b""
 
     def text(self, now: Snapshot) -> bytes:
-        of = (now.counts, now.kinds, now.ledger_read is None)
-        # The same values are the same objects: a snapshot takes over from the one before what did not change.
-        if len(self._of) != len(of) or any(one is not other for one, other in zip(self._of, of, strict=True)):
+        queues = tuple(one.queue for one in now.depths)
+        of = (now.counts, now.kinds, now.ledger_read is None, queues)
+        # Mostly the same objects, which compare at once: a snapshot takes over from the one before what did not change.
+        if self._of != of:
             self._totals, self._of = _written(totals(now)), of
         return self._totals + _written(gauges(now, time.monotonic(), datetime.now(UTC)))
 
@@ -64,6 +65,8 @@ class MetricsServer(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, read: Read) -> None:
         self.read = read
         self.page = Page()
+        #: What is told besides the snapshot.
+        self.registry = CollectorRegistry()
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
@@ -79,7 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:
             case "/metrics":
-                self._answer(HTTPStatus.OK, self.server.page.text(self.server.read()), CONTENT_TYPE_PLAIN_0_0_4)
+                told = self.server.page.text(self.server.read()) + generate_latest(self.server.registry)
+                self._answer(HTTPStatus.OK, told, CONTENT_TYPE_PLAIN_0_0_4)
             case "/health":
                 self._answer(*_health(self.server.read()))
             case _:

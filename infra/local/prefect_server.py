@@ -58,6 +58,8 @@ def _server(settings: Settings) -> dict[str, str]:
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": settings.prefect_database_url(),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # /api/metrics, behind the same password: its memory, processor and files.
+        "PREFECT_SERVER_METRICS_ENABLED": "true",
         "PREFECT_SERVER_API_HOST": settings.host,
         "PREFECT_SERVER_API_PORT": str(settings.prefect_port),
         "DO_NOT_TRACK": "1",

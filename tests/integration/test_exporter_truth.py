@@ -33,7 +33,7 @@ from redrive.deployments.ledger.finishes import DURATION, TRIES, WAIT
 from redrive.deployments.redrive import redrive
 from redrive.flows.keeper.processes import JobProcesses
 from tests.support.job_stack import JobStack, pointed_at
-from tests.support.prometheus import Prometheus, scraping
+from tests.support.prometheus import Prometheus, installed, scraping
 from tests.support.waiting import wait_until
 
 SMALL = 20
@@ -189,7 +189,7 @@ class Batch:
             raise AssertionError(f"not counted: {missing}; {histories}") from None
         if self.prometheus is not None:
             prometheus = self.prometheus
-            wait_until(lambda: sum(prometheus.query(OURS).values()) >= fates, 60, "Prometheus to have it")
+            wait_until(lambda: sum(prometheus.figures(OURS).values()) >= fates, 60, "Prometheus to have it")
 
     def of(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
         """Values that are not 0, by queue, job and the labels named; schedules of the stack start jobs as well, which are left out."""
@@ -298,7 +298,7 @@ def batch(request: pytest.FixtureRequest) -> Iterator[Batch]:
         stack.start()
         ending.enter_context(pointed_at(stack))
         batch = Batch(stack, request.param or size())
-        if shutil.which("prometheus"):
+        if installed("prometheus"):
             batch.prometheus = ending.enter_context(scraping(f"127.0.0.1:{stack.settings.metrics_port}"))
         batch.run()
         batch.scrape()
@@ -368,11 +368,11 @@ def test_queues_are_empty_at_the_end_and_the_ledger_is_told(batch: Batch) -> Non
 
 def test_prometheus_has_the_same_and_saw_no_counter_go_back(batch: Batch, truth: Truth) -> None:
     if batch.prometheus is None:
-        pytest.skip("no Prometheus is installed; Debian's package is `prometheus`")
+        pytest.skip("no Prometheus is here; `make tools` fetches it on Debian")
 
-    found = batch.prometheus.query(f"{OURS} > 0")
-    resets = {name: batch.prometheus.query(f"sum(resets({name}[1h]))") for name in NEVER_BACK}
-    seen_down = batch.prometheus.query('min_over_time(up{job="redrive"}[1h])')
+    found = batch.prometheus.figures(f"{OURS} > 0")
+    resets = {name: batch.prometheus.figures(f"sum(resets({name}[1h]))") for name in NEVER_BACK}
+    seen_down = batch.prometheus.figures('min_over_time(up{job="redrive"}[1h])')
 
     assert {
         tuple(dict(labels)[name] for name in ("queue", "job", "status")): n for labels, n in found.items()

@@ -1,0 +1,158 @@
+"""One job type: how much it does, how long it takes, how often it fails and why."""
+
+from __future__ import annotations
+
+from redrive.dashboards.grafana.page import Page, Row, job_types, prefect_link, queues
+from redrive.dashboards.grafana.panels import GREEN, RED, YELLOW, Query, bars, graph, number
+from redrive.dashboards.grafana.queries import (
+    CHOSEN,
+    DURATION,
+    JOB,
+    TRIES,
+    WAIT,
+    a_minute,
+    failed_share,
+    in_range,
+    percentile,
+    percentiles,
+)
+
+FIGURES = Row(
+    "In this time",
+    [
+        number(
+            "Finished",
+            in_range("queue_jobs_total", CHOSEN),
+            says="Jobs of this type that ended.",
+            unit="short",
+            span=4,
+            decimals=0,
+        ),
+        number(
+            "Failed share",
+            failed_share(CHOSEN, "$__range"),
+            says="Which share of them became dead letters.",
+            unit="percentunit",
+            span=4,
+            decimals=1,
+            steps=((None, GREEN), (0.01, YELLOW), (0.06, RED)),
+        ),
+        number(
+            "Retries a job",
+            f"{in_range('queue_job_retries_total', CHOSEN)} / ({in_range('queue_jobs_total', CHOSEN)} > 0)",
+            says="How often a try failed and another followed, for each job that ended.",
+            unit="short",
+            span=4,
+            decimals=2,
+            steps=((None, GREEN), (0.2, YELLOW), (1, RED)),
+        ),
+        number(
+            "Processing p95",
+            percentile(0.95, DURATION, CHOSEN, "$__range"),
+            says="Nineteen jobs in twenty ran for less.",
+            unit="s",
+            span=4,
+        ),
+        number(
+            "Wait p95",
+            percentile(0.95, WAIT, CHOSEN, "$__range"),
+            says="Nineteen jobs in twenty waited for their start for less.",
+            unit="s",
+            span=4,
+        ),
+        number(
+            "Schedule overdue",
+            f"max(queue_schedule_overdue_seconds{{{JOB}}})",
+            says="For how long a scheduled run is missing; 0 is as it should be.",
+            unit="s",
+            span=4,
+            steps=((None, GREEN), (60, YELLOW), (600, RED)),
+        ),
+    ],
+)
+
+COURSE = Row(
+    "Course",
+    [
+        graph(
+            "Finished by fate",
+            Query(a_minute("queue_jobs_total", CHOSEN, "status"), "{{status}}"),
+            says="Jobs that ended, a minute, by how they ended.",
+            unit="cpm",
+            stacked=True,
+            reduce=("mean", "max"),
+        ),
+        graph(
+            "Dead letters by reason",
+            Query(a_minute("queue_jobs_failed_total", CHOSEN, "reason"), "{{reason}}"),
+            says="Jobs that failed for good, a minute, and why.",
+            unit="cpm",
+            stacked=True,
+            reduce=("mean", "max"),
+        ),
+        graph(
+            "Processing time",
+            *percentiles(DURATION, CHOSEN),
+            says="How long jobs ran, all their attempts together.",
+            unit="s",
+        ),
+        graph(
+            "Wait for a start",
+            *percentiles(WAIT, CHOSEN),
+            says="From the moment a job was due to its first start.",
+            unit="s",
+        ),
+    ],
+)
+
+TROUBLE = Row(
+    "Tries",
+    [
+        graph(
+            "Retries and rescues",
+            Query(
+                f"sum(rate(queue_job_retries_total{{{CHOSEN}}}[$__rate_interval])) * 60",
+                "retries",
+            ),
+            Query(
+                f"sum(rate(queue_jobs_rescued_total{{{CHOSEN}}}[$__rate_interval])) * 60",
+                "rescues",
+            ),
+            says="retries: a try failed and another followed. rescues: its process or worker died and it was started again.",
+            unit="cpm",
+            reduce=("mean", "max"),
+        ),
+        graph(
+            "Tries a job",
+            *percentiles(TRIES, CHOSEN),
+            says="How many tries jobs took; 1 is a job that succeeded, or failed for good, at once.",
+            unit="short",
+        ),
+        bars(
+            "Dead letters in this time",
+            in_range("queue_jobs_failed_total", CHOSEN, "reason"),
+            "{{reason}}",
+            says="What this type fails of.",
+            unit="short",
+        ),
+        bars(
+            "Finished in this time by queue",
+            in_range("queue_jobs_total", CHOSEN, "queue"),
+            "{{queue}}",
+            says="Which queues this type goes through.",
+            unit="short",
+        ),
+    ],
+)
+
+PAGE = Page(
+    uid="redrive-job-type",
+    title="Job type",
+    says="One job type: how much it does, how long it takes, how often it fails and why.",
+    variables=(job_types(several=False), queues()),
+    links=(
+        prefect_link("Runs in Prefect", "/runs"),
+        prefect_link("Deployments in Prefect", "/deployments"),
+    ),
+    rows=(FIGURES, COURSE, TROUBLE),
+)

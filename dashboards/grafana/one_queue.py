@@ -1,0 +1,167 @@
+"""One queue: what waits in it, who works it off, and how fast."""
+
+from __future__ import annotations
+
+from redrive.dashboards.grafana.overview import PAUSED
+from redrive.dashboards.grafana.page import Page, Row, prefect_link, queues
+from redrive.dashboards.grafana.panels import GREEN, ORANGE, RED, YELLOW, Query, graph, number, states
+from redrive.dashboards.grafana.queries import DURATION, QUEUE, WAIT, a_minute, now, percentiles
+
+NOW = Row(
+    "Now",
+    [
+        number(
+            "State",
+            f"max(queue_paused{{{QUEUE}}})",
+            says="Whether the queue starts jobs. Resume it with `redrive queues resume`.",
+            unit="short",
+            span=3,
+            words=PAUSED,
+        ),
+        number(
+            "Waiting",
+            f"max(queue_jobs_waiting{{{QUEUE}}})",
+            says="Jobs that are due and have not started.",
+            unit="short",
+            span=3,
+        ),
+        number(
+            "Oldest waiting",
+            f"max(queue_oldest_waiting_seconds{{{QUEUE}}})",
+            says="For how long the longest waiting job has been due.",
+            unit="s",
+            span=3,
+            steps=((None, GREEN), (300, YELLOW), (900, RED)),
+        ),
+        number("Running", f"max(queue_jobs_running{{{QUEUE}}})", says="Jobs under way.", unit="short", span=3),
+        number(
+            "Retrying",
+            f"max(queue_jobs_retrying{{{QUEUE}}})",
+            says="Jobs that wait for their next try; they hold no slot.",
+            unit="short",
+            span=3,
+            steps=((None, GREEN), (10, ORANGE)),
+        ),
+        number(
+            "Scheduled",
+            f"max(queue_jobs_scheduled{{{QUEUE}}})",
+            says="Jobs that are not due yet. They are no backlog.",
+            unit="short",
+            span=3,
+        ),
+        number(
+            "Workers",
+            f"max(queue_workers{{{QUEUE}}})",
+            says="Workers that are online and serve this queue.",
+            unit="short",
+            span=3,
+            steps=((None, RED), (1, GREEN)),
+        ),
+        number(
+            "Last finished",
+            f"time() - max(queue_last_finished_timestamp_seconds{{{QUEUE}}})",
+            says="How long ago a job of this queue ended last. Long is fine while nothing waits.",
+            unit="s",
+            span=3,
+        ),
+    ],
+)
+
+BACKLOG = Row(
+    "Backlog",
+    [
+        graph(
+            "Jobs by state",
+            *(Query(f"max(queue_jobs_{state}{{{QUEUE}}})", state) for state in ("running", "waiting", "retrying")),
+            says="Jobs that are under way, due, or waiting for their next try.",
+            unit="short",
+            stacked=True,
+        ),
+        graph(
+            "Oldest waiting job",
+            Query(f"max(queue_oldest_waiting_seconds{{{QUEUE}}})", "oldest"),
+            says="For how long the longest waiting job has been due.",
+            unit="s",
+        ),
+        graph(
+            "Wait for a start",
+            *percentiles(WAIT, QUEUE),
+            says="From the moment a job was due to its first start.",
+            unit="s",
+        ),
+        graph(
+            "Scheduled for later",
+            Query(f"max(queue_jobs_scheduled{{{QUEUE}}})", "scheduled"),
+            says="Jobs with a time that has not come.",
+            unit="short",
+        ),
+        states(
+            "Pauses",
+            Query(now("queue_paused"), "{{queue}}"),
+            says="When the queue took jobs and started none, because somebody paused it.",
+            words=PAUSED,
+            height=4,
+        ),
+    ],
+)
+
+WORK = Row(
+    "Work done",
+    [
+        graph(
+            "Finished by job type",
+            Query(a_minute("queue_jobs_total", QUEUE, "job"), "{{job}}"),
+            says="Jobs that ended, a minute, by job type.",
+            unit="cpm",
+            stacked=True,
+            reduce=("mean", "max"),
+        ),
+        graph(
+            "Finished by fate",
+            Query(a_minute("queue_jobs_total", QUEUE, "status"), "{{status}}"),
+            says="Jobs that ended, a minute, by how they ended.",
+            unit="cpm",
+            stacked=True,
+            reduce=("mean", "max"),
+        ),
+        graph(
+            "Processing time",
+            *percentiles(DURATION, QUEUE),
+            says="How long jobs ran, all their attempts together.",
+            unit="s",
+        ),
+        graph(
+            "Slots",
+            *(Query(f'max(queue_worker_slots{{{QUEUE}, status="{status}"}})', status) for status in ("busy", "free")),
+            says="Slots of the workers that say so: busy with jobs of this queue, or free for it and for their other queues. "
+            "Redrive's own worker says so, Prefect's `process` worker does not.",
+            unit="short",
+            stacked=True,
+        ),
+        graph(
+            "Retries by job type",
+            Query(a_minute("queue_job_retries_total", QUEUE, "job"), "{{job}}"),
+            says="Tries that failed and were followed by another, a minute.",
+            unit="cpm",
+            stacked=True,
+            reduce=("mean", "max"),
+        ),
+        graph(
+            "New dead letters by job type",
+            Query(a_minute("queue_jobs_failed_total", QUEUE, "job"), "{{job}}"),
+            says="Jobs that failed for good, a minute.",
+            unit="cpm",
+            stacked=True,
+            reduce=("mean", "max"),
+        ),
+    ],
+)
+
+PAGE = Page(
+    uid="redrive-queue",
+    title="Queue",
+    says="One queue: what waits in it, who works it off, and how fast.",
+    variables=(queues(several=False),),
+    links=(prefect_link("The queue in Prefect", "/work-pools/work-pool/jobs/queue/$queue"),),
+    rows=(NOW, BACKLOG, WORK),
+)

@@ -1,0 +1,110 @@
+"""A stack of one's own whose alerts a real Prometheus looks after, with thresholds of seconds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from redrive.infra.local.supervisor import Supervisor
+from tests.support.job_stack import JobStack
+from tests.support.prometheus import Prometheus, running_prometheus, scrapes, tool
+from tests.support.waiting import wait_until
+
+THRESHOLDS = Path(__file__).with_name("short_thresholds.yaml")
+
+#: Seconds for what takes a few on a quiet machine.
+PATIENCE = 240
+
+
+class AlertScene:
+    """Breaks parts of the stack, and waits for its alerts."""
+
+    def __init__(self, stack: JobStack, prometheus: Prometheus) -> None:
+        self.stack = stack
+        self.prometheus = prometheus
+
+    def fires(self, alert: str, **labels: str) -> dict[str, Any]:
+        """Wait until that alert fires; what it says, filled in."""
+        found = wait_until(lambda: self._firing(alert, labels), PATIENCE, f"{alert} {labels} to fire")
+        said: dict[str, Any] = found[0]["annotations"]
+        for text in said.values():
+            assert "{{" not in text, text
+            assert "no value" not in text, text
+        return said
+
+    def clears(self, *alerts: str, **labels: str) -> None:
+        """Wait until none of those alerts fires."""
+        for alert in alerts:
+            wait_until(lambda alert=alert: not self._firing(alert, labels), PATIENCE, f"{alert} {labels} to clear")  # type: ignore[misc]  # mypy sees no type in the default
+
+    def _firing(self, alert: str, labels: dict[str, str]) -> list[dict[str, Any]]:
+        wanted = {"alertname": alert, **labels}
+        return [one for one in self.prometheus.alerts() if wanted.items() <= one["labels"].items()]
+
+    @contextmanager
+    def without(self, component: str) -> Iterator[None]:
+        """That component is stopped meanwhile, and healthy again afterwards."""
+        with self._supervisor() as supervisor:
+            supervisor.stop(component)
+        try:
+            yield
+        finally:
+            with self._supervisor() as supervisor:
+                supervisor.start(component)
+        wait_until(lambda: self.stack.component(component)["healthy"], PATIENCE, f"{component} to be healthy")
+
+    @contextmanager
+    def silent(self, component: str) -> Iterator[None]:
+        """That component keeps its connections and answers nothing meanwhile."""
+        process = psutil.Process(int(self.stack.component(component)["pid"]))
+        family = [process, *process.children(recursive=True)]
+        for one in family:
+            one.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for one in family:
+                one.send_signal(signal.SIGCONT)
+
+    def _supervisor(self) -> Supervisor:
+        found = Supervisor.find(self.stack.settings)
+        assert found is not None
+        return found
+
+
+@contextmanager
+def alert_scene() -> Iterator[AlertScene]:
+    """Stack and Prometheus, both ended afterwards."""
+    tool("prometheus")
+    folder = Path(tempfile.mkdtemp(prefix="redrive-alerts-"))
+    stack = JobStack(folder / ".redrive", retry_after=20)
+    # Prefect calls a worker offline after three heartbeats it missed.
+    stack.env["PREFECT_WORKER_HEARTBEAT_SECONDS"] = "10"
+    # Schedules make no job unless a test does what the scheduler would.
+    stack.env["PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED"] = "false"
+    try:
+        stack.start()
+        with running_prometheus(folder / "prometheus", scrapes(stack), _rules(folder)) as prometheus:
+            wait_until(lambda: prometheus.value("queue_exporter_up") == 1, PATIENCE, "the exporter to be scraped")
+            yield AlertScene(stack, prometheus)
+    finally:
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _rules(folder: Path) -> Path:
+    """The rules with short thresholds, made by the command that makes the real ones."""
+    path = folder / "rules.yaml"
+    command = [sys.executable, "-m", "redrive.dashboards.alerts", "--thresholds", str(THRESHOLDS), "--rules", str(path)]
+    subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
+    return path
