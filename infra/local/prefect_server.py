@@ -42,6 +42,7 @@ class PrefectServer(Component):
             # Address and port are in the environment.
             (sys.executable, "-P", "-m", "prefect", "server", "start"),
             {**client_environment(self.settings), **_server(self.settings)},
+            _TUNING,
         )
 
     def healthy(self) -> bool:
@@ -51,6 +52,13 @@ class PrefectServer(Component):
                 return all(client.get(path, timeout=PATIENCE).is_success for path in ("/health", "/ready"))
         except httpx.HTTPError:
             return False
+
+
+#: Given ones of the environment win.
+_TUNING = {
+    # To wait for a slot is what jobs in a queue do. Marking each after 15 s costs a change of state, most when there is most to do.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "300",
+}
 
 
 def _server(settings: Settings) -> dict[str, str]:

@@ -98,6 +98,8 @@ class DueRuns:
         self._changed = asyncio.Event()
         self._waiting = 0
         self._away = 0.0
+        #: Whether nothing was due at the last look.
+        self.is_empty = False
         #: When the API last answered, by this machine's clock.
         self.last_answer = datetime.now(UTC)
 
@@ -175,6 +177,7 @@ class DueRuns:
             ready += await self._owed(now, ready)
         self._next_known = min((due.at for due in later), default=None)
         self._snapshot = deque(ready)
+        self.is_empty = not ready
         self._taken_at = time.monotonic()
         self.last_answer = datetime.now(UTC)
 

@@ -10,6 +10,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -179,9 +180,10 @@ class Slots:
     async def _settings(self, due: Due, deployment: Deployment | None) -> WarmConfiguration | ValueError:
         """Of the job, or what is wrong with them."""
         try:
-            return await self.deployments.settings(due.run, deployment, self.me.template())
+            config = await self.deployments.settings(due.run, deployment, self.me.template())
         except ValueError as error:
             return error
+        return _without_folder(config) or config
 
     async def _claim(self, due: Due) -> bool:
         """Pending: of all workers that saw the run, one is told yes."""
@@ -232,3 +234,13 @@ class Slots:
                 pause = min(2 * pause, TELL_LONGEST)
             else:
                 return
+
+
+def _without_folder(config: WarmConfiguration) -> ValueError | None:
+    """What is wrong with a job's folder."""
+    if config.working_dir is None or Path(config.working_dir).is_dir():
+        return None
+    return ValueError(
+        f"the working directory {config.working_dir} is no folder on this machine: make it, or change `working_dir` "
+        "in the deployment's job variables"
+    )

@@ -101,11 +101,17 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
                 self._due.wake()
                 self._last_polled_time = self._due.last_answer
             if self._once:
+                await self._nothing_due()
                 return []
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(float(PREFECT_WORKER_QUERY_SECONDS.value())):
                     await self._drained.wait()
         raise Drained
+
+    async def _nothing_due(self) -> None:
+        """Wait until what is due now was run (`worker start --run-once`)."""
+        while not (self._ready and self._due.is_empty and len(self._slots.waiting) == self._slot_count):  # noqa: ASYNC110  (three parts have to agree)
+            await asyncio.sleep(0.1)
 
     async def run(
         self, flow_run: FlowRun, configuration: WarmConfiguration, task_status: anyio.abc.TaskStatus[int] | None = None

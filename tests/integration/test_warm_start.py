@@ -38,6 +38,28 @@ def test_job_starts_at_once_without_polling(plain_prefect: PlainPrefect) -> None
     assert 0 <= _waited(later) < AT_ONCE
 
 
+def test_worker_that_runs_once_runs_what_is_due_and_ends(plain_prefect: PlainPrefect) -> None:
+    pool = plain_prefect.pool()
+    deployment = plain_prefect.deploy("quick", pool)
+    folder = str(plain_prefect.folder("once"))
+    runs = [plain_prefect.begin(deployment, folder=folder) for _ in range(5)]
+    later = plain_prefect.begin(deployment, scheduled=datetime.now(UTC) + timedelta(hours=1), folder=folder)
+
+    plain_prefect.command("worker", "start", "--pool", pool, "--limit", "2", "--run-once")
+
+    assert {plain_prefect.run(run)["state_type"] for run in runs} == {"COMPLETED"}
+    assert plain_prefect.run(later)["state_type"] == "SCHEDULED"
+
+
+def test_job_whose_folder_is_missing_says_so(plain_prefect: PlainPrefect) -> None:
+    pool = plain_prefect.pool()
+    deployment = plain_prefect.deploy("quick", pool, job_variables={"working_dir": "/no/such/folder"})
+    with plain_prefect.working(pool, limit=1):
+        run = plain_prefect.in_state(plain_prefect.begin(deployment, folder="."), "Crashed")
+
+    assert "/no/such/folder is no folder on this machine" in run["state"]["message"]
+
+
 def test_scheduled_jobs_start_on_time(plain_prefect: PlainPrefect) -> None:
     asked_every = 40
     pool = plain_prefect.pool()
