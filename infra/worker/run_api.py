@@ -46,6 +46,24 @@ class RunApi:
         found: list[Json] = answer.json()
         return found
 
+    async def claim(self, run_id: str) -> Json | None:
+        """Propose Pending for a run that still waits: the server's answer as of `propose`, None if it waits no more.
+
+        By the call for many runs, as it takes a condition: proposed plainly, Prefect would accept Pending for a run that another
+        worker took and completed since we saw it, and it would run twice.
+        """
+        answer = await self._client.request(
+            "POST",
+            "/flow_runs/bulk_set_state",
+            json={
+                "flow_runs": {"id": {"any_": [run_id]}, "state": {"type": {"any_": ["SCHEDULED"]}}},
+                "state": {"type": "PENDING", "name": "Pending", "state_details": {"transition_id": str(uuid4())}},
+                "limit": 1,
+            },
+        )
+        results: list[Json] = answer.json()["results"]
+        return results[0] if results else None
+
     async def propose(self, run_id: str, state: Json, *, force: bool = False) -> Json:
         """Propose a state: the server's answer with `status`, `state` and `details`."""
         details = {"transition_id": str(uuid4()), **state.get("state_details", {})}

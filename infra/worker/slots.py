@@ -187,7 +187,9 @@ class Slots:
 
     async def _claim(self, due: Due) -> bool:
         """Pending: of all workers that saw the run, one is told yes."""
-        answer = await self.api.propose(due.id, {"type": "PENDING", "name": "Pending"})
+        answer = await self.api.claim(due.id)
+        if answer is None:
+            return False
         if answer["status"] == "ACCEPT":
             due.run["state"] = answer["state"]
             return True
