@@ -98,7 +98,7 @@ def test_calls_of_a_look_do_not_grow_with_what_was_seen(job_stack: JobStack, tmp
     with copies(job_stack, job.id):
         many, calls_with_many = after_all_is_seen("many")
 
-    # Copies that look like one cause may meet in the ledger while the stack's own keeper counts; nearly all is what matters here.
+    # The copies share one end to the microsecond, and pages sorted by end may then miss a few; wide looks find real ones.
     assert many >= few + 0.9 * SEEN
     assert calls_with_many == calls_with_few
     print(calls_with_many)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import PrefectClient
 
+from redrive.infra.worker.run_api import RunApi
 from tests.support.plain_prefect import PATIENCE, Json, PlainPrefect, moment
 from tests.support.waiting import wait_until
 
@@ -141,6 +144,25 @@ def test_two_workers_never_run_one_job_twice(plain_prefect: PlainPrefect) -> Non
             "Completed",
         ]
     assert set(took) == {one.name, other.name}
+
+
+def test_run_that_was_done_meanwhile_is_not_claimed(plain_prefect: PlainPrefect) -> None:
+    deployment = plain_prefect.deploy("quick", plain_prefect.pool())
+    done = plain_prefect.begin(deployment, folder=".")
+    waits = plain_prefect.begin(deployment, folder=".")
+    completed = {"state": {"type": "COMPLETED"}, "force": True}
+    plain_prefect.api.post(f"/flow_runs/{done}/set_state", json=completed).raise_for_status()
+
+    async def claim(run_id: str) -> Json | None:
+        async with PrefectClient(str(plain_prefect.api.base_url).rstrip("/")) as client:
+            return await RunApi(client).claim(run_id)
+
+    first, again, late = (asyncio.run(claim(run_id)) for run_id in (waits, waits, done))
+
+    assert first is not None
+    assert first["status"] == "ACCEPT"
+    assert (again, late) == (None, None)
+    assert plain_prefect.run(done)["state_type"] == "COMPLETED"
 
 
 def test_worker_serves_the_queues_it_was_given_only(plain_prefect: PlainPrefect) -> None:
