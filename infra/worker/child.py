@@ -59,7 +59,7 @@ class Child:
             told = self._tell({"kind": "hello", "pid": os.getpid()})
             while told and (order := self._next()):
                 done = self._run(order)
-                self._code = Code.loaded()
+                self._code = self._code.with_new()
                 told = self._tell(done) and not done["left"]
         prefect_private.flush()
         os._exit(0)

@@ -9,6 +9,7 @@ import site
 import sys
 import sysconfig
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +24,11 @@ class Code:
     def loaded(cls) -> Self:
         """What this process has loaded by now."""
         return cls({path: time for path in _project_files() if (time := _changed_at(path))})
+
+    def with_new(self) -> Self:
+        """The same, and what was loaded since. What was loaded before keeps its time: a file may have changed during a job."""
+        new = {path: time for path in _project_files() - self.files.keys() if (time := _changed_at(path))}
+        return type(self)({**self.files, **new}) if new else self
 
     def changed(self) -> bool:
         """Whether any of it changed or is gone."""
@@ -39,6 +45,7 @@ def _project_files() -> set[str]:
     return files
 
 
+@cache
 def _installed() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = {*site.getsitepackages(), site.getusersitepackages()}

@@ -36,6 +36,16 @@ def test_changed_file_is_noticed(module: Path) -> None:
     assert code.changed()
 
 
+def test_change_of_what_was_loaded_before_is_not_forgotten_with_what_is_new(module: Path) -> None:
+    code = Code({path: time for path, time in Code.loaded().files.items() if path != __file__})
+
+    os.utime(module, ns=(1, 1))
+
+    more = code.with_new()
+    assert __file__ in more.files
+    assert more.changed()
+
+
 def test_file_that_is_gone_is_noticed(module: Path) -> None:
     code = Code.loaded()
 
