@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from redrive.blocks.errors import ParameterError
 from redrive.blocks.settings import settings
-from redrive.deployments.commands.output import ago, err, out, print_json, print_table
+from redrive.deployments.commands.output import ago, err, out, print_json, print_table, short_ids
 from redrive.deployments.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -83,14 +83,14 @@ def list_command(
         },
         (
             (
-                str(row.id)[:8],
+                short,
                 row.job,
                 row.fingerprint,
                 *((row.status,) if mixed else ()),
                 ago(row.last_failure),
                 _error(row.error_type, row.message),
             )
-            for row in rows
+            for row, short in zip(rows, short_ids(row.id for row in rows), strict=True)
         ),
         none="no dead letters" if mixed else f"no {status} dead letters",
     )
@@ -184,7 +184,8 @@ def show_command(which: str, *, as_json: Json = False) -> None:
         )
     if row.status == "open":
         out.print(
-            f"run it again with `redrive dead redrive {str(row.id)[:8]}`, or give it up with `redrive dead discard {str(row.id)[:8]}`"
+            f"run it again with `redrive dead redrive {row.id}`, or give it up with `redrive dead discard {row.id}`",
+            soft_wrap=True,
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from redrive.blocks.settings import settings
-from redrive.deployments.commands.output import ago, out, print_json, print_table, span
+from redrive.deployments.commands.output import ago, out, print_json, print_table, short_ids, span
 
 if TYPE_CHECKING:
     from redrive.deployments.jobs import Job
@@ -58,7 +58,7 @@ def list_command(
         },
         (
             (
-                str(one.id)[:8],
+                short,
                 one.job,
                 one.queue,
                 _state(one),
@@ -67,7 +67,7 @@ def list_command(
                 ago(one.due),
                 one.name,
             )
-            for one in found
+            for one, short in zip(found, short_ids(one.id for one in found), strict=True)
         ),
         none="no jobs",
     )
@@ -114,11 +114,9 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
         at = state.timestamp.strftime("%H:%M:%SZ") if state.timestamp else ""
         out.print(f"  {at}  {state.name:<14} {state.message or ''}", markup=False, soft_wrap=True)
     if job.replaced_by:
-        out.print(f"what became of it: `redrive jobs show {str(job.replaced_by)[:8]}`")
+        out.print(f"what became of it: `redrive jobs show {job.replaced_by}`", soft_wrap=True)
     elif job.state == "DeadLetter":
-        out.print(
-            f"more with `redrive dead show {str(job.id)[:8]}`, again with `redrive dead redrive {str(job.id)[:8]}`"
-        )
+        out.print(f"more with `redrive dead show {job.id}`, again with `redrive dead redrive {job.id}`", soft_wrap=True)
 
 
 def _state(job: Job) -> str:

@@ -21,6 +21,9 @@ from rich.text import Text
 #: Columns where standard output is no terminal: a pipe has no edge, but a table needs one.
 PIPE_WIDTH = 200
 
+#: Lengths an id is shown in, at the end of its groups of digits: those made within a minute may begin alike.
+ID_LENGTHS = (8, 13, 18, 23)
+
 #: Blanks between two columns, and the fewest characters the last one shows.
 GAP = 3
 MINIMUM = 16
@@ -56,6 +59,16 @@ def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[object]], *,
         out.print(table)
     # A file wants no blanks up to an edge it does not have.
     sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def short_ids(ids: Iterable[object]) -> list[str]:
+    """Ids as a list shows them: cut to where no two of them are the same."""
+    whole = [str(one) for one in ids]
+    for length in ID_LENGTHS:
+        cut = [one[:length] for one in whole]
+        if len(set(cut)) == len(set(whole)):
+            return cut
+    return whole
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:

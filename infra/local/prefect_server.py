@@ -58,6 +58,11 @@ class PrefectServer(Component):
 _TUNING = {
     # To wait for a slot is what jobs in a queue do. Marking each after 15 s costs a change of state, most when there is most to do.
     "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "300",
+    # Task runs and events are written in batches, a task run a second late at most; as it comes, each of a task's three states is
+    # a transaction of its own.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100",
 }
 
 

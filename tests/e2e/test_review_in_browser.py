@@ -1,4 +1,4 @@
-"""The README's walk through Prefect's own UI, clicked in a real browser: why did it fail, mend it, retry it.
+"""The README's walk through Prefect's own UI, clicked in a real browser: why did it fail, mend it, retry it; answer a review.
 
 Danger: the UI is Prefect's and may change with it. What a newcomer reads is looked for by its words, not by its markup, where
 that is possible.
@@ -7,13 +7,15 @@ that is possible.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page, TimeoutError, sync_playwright  # noqa: A004  (Playwright's own)
 
 from tests.support.stack import LocalStack
 from tests.support.waiting import wait_until
@@ -81,10 +83,52 @@ def test_dead_job_is_understood_and_retried_by_clicking(stack: LocalStack, page:
     # The page builds up in parts, and a click into what is replaced a moment later is lost.
     tab(page, "Details").click()
     page.get_by_text("dead letter: permanent error, not tried again").first.wait_for()
-    page.get_by_role("button", name="Retry").first.click()
-    page.locator(".p-modal").get_by_role("button", name="Retry").click()
+    dialogue(page, "Retry").get_by_role("button", name="Retry").click()
 
     page.get_by_text("Completed", exact=True).first.wait_for()
     row = wait_until(lambda: row_of(stack, name, "resolved"), PATIENCE, "the row to be resolved")
     assert row is not None
     assert row["redriven_by"] == "somebody in Prefect"
+
+
+def test_review_is_answered_in_its_form(stack: LocalStack, page: Page, tmp_path: Path) -> None:
+    source = tmp_path / "tuesday.csv"
+    name = failed_sync(stack, source)
+    shutil.copy(SAMPLE, source)
+
+    page.goto("/deployments")
+    page.locator("a[href*='/deployments/deployment/']", has_text="dead-letter-review").first.click()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text("Quick run").click()
+    page.locator(".p-list-item", has_text="Suspended").locator("a[href*='/runs/flow-run/']").first.click()
+    form = dialogue(page, "Resume")
+    form.get_by_text(re.compile(r"\d open dead letters? of \d causes?")).wait_for()
+    field(form, "Who decides").fill("ada")
+    field(form, "Do what").fill("redrive")
+    field(form, "Why").fill("the file has arrived")
+    form.get_by_role("button", name="Submit").click()
+
+    page.get_by_text("Completed", exact=True).first.wait_for()
+    row = wait_until(lambda: row_of(stack, name, "resolved"), PATIENCE, "the row to be resolved")
+    assert row is not None
+    assert (row["redriven_by"], row["redriven_why"]) == ("ada", "the file has arrived")
+
+
+def dialogue(page: Page, name: str) -> Locator:
+    """What a button opens. The page builds up in parts, and a click into what is replaced a moment later is lost: click again."""
+    opened = page.locator(".p-modal")
+
+    def is_open() -> bool:
+        if not opened.is_visible():
+            page.get_by_role("button", name=name, exact=True).first.click()
+        with suppress(TimeoutError):
+            opened.wait_for(timeout=5_000)
+            return True
+        return False
+
+    wait_until(is_open, PATIENCE, f"{name} to open its dialogue")
+    return opened
+
+
+def field(form: Locator, title: str) -> Locator:
+    return form.locator(".schema-form-property", has=form.page.get_by_text(title)).last.locator("textarea")
