@@ -59,6 +59,24 @@ def bench(plain_prefect: PlainPrefect) -> Iterator[Bench]:
         worker.end()
 
 
+@pytest.fixture
+def memory_group() -> Iterator[Path]:
+    """A control group that may have 100 MB, of whichever version this system has."""
+    first, second = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    root, limit = (first, "memory.limit_in_bytes") if first.is_dir() else (second, "memory.max")
+    group = root / f"redrive-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(100 * 1024 * 1024))
+    except OSError as error:
+        if group.is_dir():
+            group.rmdir()
+        pytest.skip(f"no control group can be made here, so nobody is killed by the kernel: {error}")
+    yield group
+    wait_until(lambda: not (group / "cgroup.procs").read_text(), PATIENCE, "the group to be empty")
+    group.rmdir()
+
+
 @pytest.mark.parametrize("how", ["sleep", "lock"])
 def test_hard_timeout_kills_code_that_hears_nothing(bench: Bench, how: str) -> None:
     run_id, folder = bench.begin("stuck", {"timeout": 4}, how=how)
@@ -99,6 +117,18 @@ def test_job_above_its_memory_limit_is_killed_and_the_machine_is_fine(bench: Ben
     assert bench.prefect.end_of(quick)["state_name"] == "Completed"
 
 
+def test_job_that_the_kernel_kills_for_memory_is_told_apart(bench: Bench, memory_group: Path) -> None:
+    run_id, folder = bench.begin("cornered", group=str(memory_group))
+
+    run = bench.prefect.end_of(run_id)
+
+    assert run["state_name"] == "Crashed"
+    assert "its process was killed by the kernel, which had run out of memory" in run["state"]["message"]
+    assert not (folder / "lived").exists()
+    quick, _ = bench.begin("quick")
+    assert bench.prefect.end_of(quick)["state_name"] == "Completed"
+
+
 @pytest.mark.parametrize("how", ["sleep", "lock"])
 def test_cancelled_job_is_stopped_in_time(bench: Bench, how: str) -> None:
     run_id, folder = bench.begin("stuck", how=how)
@@ -125,6 +155,26 @@ def test_cancelled_job_that_can_leave_does_so_by_itself(bench: Bench) -> None:
 
     assert time.monotonic() - ordered <= CANCEL + SLACK
     assert run["state_name"] == "Cancelled"
+
+
+def test_suspended_job_leaves_its_slot_and_goes_on_when_it_is_resumed(bench: Bench) -> None:
+    run_id, folder = bench.begin("patient")
+    pid = bench.pid(folder, "patient")
+    bench.prefect.in_state(run_id, "Running")
+
+    bench.prefect.suspend(run_id)
+    others = [bench.begin("quick", seconds=2) for _ in range(2)]
+    # Both slots are free again, or the second would not end.
+    for other, _ in others:
+        assert bench.prefect.end_of(other)["state_name"] == "Completed"
+    assert bench.prefect.run(run_id)["state_name"] == "Suspended"
+    assert lives(psutil.Process(pid)), "a job that leaves by itself costs no process"
+
+    (folder / "enough").touch()
+    bench.prefect.resume(run_id)
+
+    assert bench.prefect.end_of(run_id)["state_name"] == "Completed"
+    assert len((folder / "patient").read_text().splitlines()) == 2
 
 
 def test_killed_child_is_seen_at_once_and_named(bench: Bench) -> None:

@@ -230,6 +230,16 @@ class PlainPrefect:
         """As the UI's button does."""
         self._post(f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING"}, "force": False})
 
+    def suspend(self, run_id: str) -> None:
+        """As somebody else than the run does it."""
+        until = datetime.now(UTC) + timedelta(hours=1)
+        details = {"pause_timeout": until.isoformat(), "pause_reschedule": True}
+        state = {"type": "PAUSED", "name": "Suspended", "state_details": details}
+        self._post(f"/flow_runs/{run_id}/set_state", {"state": state})
+
+    def resume(self, run_id: str) -> None:
+        self._post(f"/flow_runs/{run_id}/resume", {})
+
     def edit(self, old: str, new: str) -> None:
         """Change the project's code on disk."""
         path = self.project / FLOWS.name

@@ -323,6 +323,26 @@ def greedy(folder: str, megabytes: int = 2000) -> None:
 
 
 @flow
+def cornered(folder: str, group: str) -> None:
+    """Puts itself under the memory limit of a control group, and asks for more."""
+    note(folder, "cornered")
+    Path(group, "cgroup.procs").write_text(str(os.getpid()))
+    kept = [bytearray(os.urandom(1024)) * 1024 for _ in range(2000)]
+    note(folder, "lived", len(kept))
+
+
+@flow
+def patient(folder: str) -> None:
+    """Many small steps, until there is a file that says it is enough."""
+    note(folder, "patient")
+    for number in range(600):
+        if Path(folder, "enough").exists():
+            return
+        double(number)
+        time.sleep(0.1)
+
+
+@flow
 def quick(folder: str, name: str = "quick", seconds: float = 0) -> None:
     note(folder, name, VERSION)
     time.sleep(seconds)
