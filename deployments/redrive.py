@@ -32,7 +32,9 @@ CAP = 1000
 #: Rows that are read at once while many are redriven.
 PAGE = 100
 #: How many are redriven at once.
-HANDS = 4
+HANDS = 6
+#: Seconds a batch remembers that a deployment is there.
+SEEN = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,20 +78,7 @@ def redrive(
         NotFound: no such row. Conflict: somebody else was quicker, or its job type is gone.
         ParameterError: the edited parameters do not fit. ApiUnavailable, LedgerAway.
     """
-    row = ledger.get(which)
-    with reachable():
-        if parameters is not None:
-            deployment = deployment_of(row.job)
-            checked(row.job, parameters, deployment.parameter_openapi_schema or {}, deployment.parameters or {})
-        claimed = ledger.claim_for_redrive(row.id, who=who, why=why, batch=batch)
-        try:
-            run = _run(row.run_id)
-            if run is None or parameters is not None:
-                return _replace(ledger, claimed, row.parameters if parameters is None else parameters, who=who)
-            return _again(claimed, run, who=who, why=why)
-        except (RedriveError, httpx.HTTPError, ObjectNotFound) as error:
-            ledger.unclaim(row.id, who=who, why=f"could not be started: {error}")
-            raise
+    return _redrive(ledger, which, who=who, why=why, parameters=parameters, batch=batch, known=_Deployments())
 
 
 def redrive_all(
@@ -124,9 +113,10 @@ def redrive_all(
         )
     wanted = min(matched, at_most or CAP)
     batch, stopped = uuid4(), False
+    one = partial(_redrive, ledger, who=who, why=why, parameters=None, batch=batch, known=_Deployments())
     with _Hands(lambda count: progress(count, wanted)) as hands:
         for row in _paced(_rows(ledger, asked, wanted), rate):
-            if not hands.take(row.id, partial(redrive, ledger, row.id, who=who, why=why, batch=batch)):
+            if not hands.take(row.id, partial(one, row.id)):
                 stopped = True
                 break
     ledger.record_batch("redriven", who=who, why=why, batch=batch, count=hands.done)
@@ -134,6 +124,25 @@ def redrive_all(
         raise hands.broken
     stopped = stopped and hands.done + len(hands.failed) < wanted
     return Batch(id=batch, matched=matched, redriven=hands.done, failed=tuple(hands.failed), stopped=stopped)
+
+
+class _Deployments:
+    """Which deployments there are. One that was there is taken to be there for some seconds: a batch would ask for each row."""
+
+    def __init__(self) -> None:
+        self._seen: dict[UUID, float] = {}
+
+    def has(self, deployment_id: UUID | None) -> bool:
+        if deployment_id is None:
+            return False
+        if time.monotonic() - self._seen.get(deployment_id, -SEEN) < SEEN:
+            return True
+        try:
+            api().read_deployment(deployment_id)
+        except ObjectNotFound:
+            return False
+        self._seen[deployment_id] = time.monotonic()
+        return True
 
 
 class _Hands:
@@ -178,18 +187,42 @@ class _Hands:
                 self._go_on = self._progress(self.done + len(self.failed)) and self._go_on
 
 
-def _again(row: DeadLetter, run: FlowRun, *, who: str, why: str) -> Redriven:
+def _redrive(
+    ledger: Ledger,
+    which: UUID | str,
+    *,
+    who: str,
+    why: str,
+    parameters: Mapping[str, Any] | None,
+    batch: UUID | None,
+    known: _Deployments,
+) -> Redriven:
+    row = ledger.get(which)
+    with reachable():
+        if parameters is not None:
+            deployment = deployment_of(row.job)
+            checked(row.job, parameters, deployment.parameter_openapi_schema or {}, deployment.parameters or {})
+        claimed = ledger.claim_for_redrive(row.id, who=who, why=why, batch=batch)
+        try:
+            run = _run(row.run_id)
+            if run is None or parameters is not None:
+                return _replace(ledger, claimed, row.parameters if parameters is None else parameters, who=who)
+            return _again(claimed, run, who=who, why=why, known=known)
+        except (RedriveError, httpx.HTTPError, ObjectNotFound) as error:
+            ledger.unclaim(row.id, who=who, why=f"could not be started: {error}")
+            raise
+
+
+def _again(row: DeadLetter, run: FlowRun, *, who: str, why: str, known: _Deployments) -> Redriven:
     """The same run again: what its steps completed is not repeated."""
     state = run.state
     if state is not None and not (state.is_failed() or state.is_crashed()):
         raise Conflict(f"job {run.name} ({run.id}) is {state.name}, not dead; its row follows by itself")
-    try:
-        api().read_deployment(run.deployment_id)  # type: ignore[arg-type]  # collected jobs have one
-    except ObjectNotFound:
+    if not known.has(run.deployment_id):
         raise Conflict(
             f"job {run.name} ({run.id}): its deployment of {row.job!r} is gone, so no worker could run it; "
             f"register the job type again (`redrive up`) and redrive with --params-json, or discard it"
-        ) from None
+        )
     said = f"redriven by {who}" + (f": {why}" if why else "")
     now = datetime.now(UTC)
     start_again(run.id, at=now, message=said, retrying=False, labels=fresh_count(now))

@@ -13,6 +13,7 @@ import pytest
 
 from redrive.deployments.enqueue import enqueue_many
 from redrive.deployments.ledger import DeadLetter, Filter
+from redrive.deployments.queues import pause_queue
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
 
@@ -54,11 +55,14 @@ def test_three_causes_are_three_groups_and_one_is_redriven_at_a_pace(job_stack: 
     assert Counter(group["count"] for group in before.values()) == Counter(len(range(n, size, 3)) for n in range(3))
     chosen, *others = before
     (folder / "mended").touch()
+    # Or the jobs that start at once would take the server's time, and the pace would never be reached.
+    pause_queue("default", paused=True)
 
     done = job_stack.command(
         "dead", "redrive", "--fingerprint", chosen, "--rate", f"{RATE}/s", "--why", "mended", "--json"
     )
 
+    pause_queue("default", paused=False)
     told = json.loads(done.stdout)
     count = before[chosen]["count"]
     assert (told["redriven"], told["failed"], told["stopped"]) == (count, [], False)
