@@ -10,27 +10,24 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import psutil
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.sorting import FlowRunSort
 from prefect.utilities.callables import parameter_schema
 
 from redrive.blocks.prefect_api import api
 from redrive.infra.local.supervisor import Supervisor
 from redrive.infra.worker.job_template import base_job_template
+from tests.benchmarks.worker_figures import Figures, ends_of, print_table, rate_of, steps_of_latest
 from tests.support import bench_flows, bench_flows_pandas
 from tests.support.job_stack import ROOT, JobStack, pointed_at
 from tests.support.waiting import wait_until
@@ -39,7 +36,8 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 #: Names of contestants, with commas; all if not given.
 ONLY = os.environ.get("BENCH_ONLY", "")
 SLOTS = 4
-MEGABYTE = 1024 * 1024
+#: Jobs under load whose states are read to tell where the time goes.
+SAMPLE = 40
 #: Not parts of what is measured.
 BESIDE = ("worker", "ops-worker", "keeper", "exporter", "mail")
 _REQUEST = re.compile(r'"(?:GET|POST|PATCH|PUT|DELETE) (/api/\S*)')
@@ -61,26 +59,13 @@ class Contestant:
 
 
 CONTESTANTS = (
-    Contestant(name="stock", kind="process", jobs=10, singles=4),
+    Contestant(name="stock", kind="process", jobs=12, singles=4),
     Contestant(name="stock, 1 s", kind="process", jobs=12, singles=4, settings={"PREFECT_WORKER_QUERY_SECONDS": "1"}),
     Contestant(name="warm", kind="warm", jobs=300, singles=30),
     Contestant(name="RQ", kind="rq", jobs=300, singles=30),
     Contestant(name="warm, pandas", kind="warm", jobs=150, singles=20, pandas=True),
     Contestant(name="RQ, pandas", kind="rq", jobs=60, singles=10, pandas=True),
 )
-
-
-@dataclass(kw_only=True)
-class Figures:
-    """Of one contestant in one round. CPU is in seconds a job, starts in seconds, memory in bytes (PSS, the most seen)."""
-
-    rate: float
-    starts: list[float]
-    server_cpu: float = 0.0
-    client_cpu: float = 0.0
-    requests: float = 0.0
-    memory: float = 0.0
-    idle: float = 0.0
 
 
 def measure() -> dict[str, Any]:
@@ -103,8 +88,8 @@ def measure() -> dict[str, Any]:
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    _print(found)
-    return {"rounds": {name: [vars(one) for one in each] for name, each in found.items()}}
+    print_table(found, whole=len(contestants) == len(CONTESTANTS))
+    return {"rounds": {name: [asdict(one) for one in each] for name, each in found.items()}}
 
 
 class Bench:
@@ -128,6 +113,7 @@ class Bench:
             for _ in range(SLOTS * 2):
                 self._single(deployment)
             starts = [self._single(deployment) for _ in range(one.singles)]
+            start_steps = steps_of_latest(deployment, one.singles)
             idle = _idle(worker)
             client.update_work_pool(pool, WorkPoolUpdate(is_paused=True))
             ids = [str(client.create_flow_run_from_deployment(deployment).id) for _ in range(one.jobs)]
@@ -139,13 +125,15 @@ class Bench:
             # Logs and task runs follow within seconds, and are part of the price.
             time.sleep(3)
             return Figures(
-                rate=one.jobs / _seconds(ids),
+                rate=rate_of(ends_of(ids), SLOTS),
                 starts=starts,
                 server_cpu=(self._server_cpu() - server) / one.jobs,
                 client_cpu=(_cpu(worker) - mine) / one.jobs,
                 requests=self._requests(at) / one.jobs,
                 memory=max(memory),
                 idle=idle,
+                start_steps=start_steps,
+                load_steps=steps_of_latest(deployment, min(one.jobs, SAMPLE)),
             )
 
     def _run_rq(self, one: Contestant) -> Figures:
@@ -169,13 +157,11 @@ class Bench:
             told = self._folder / f"rq-many-{time.time_ns()}"
             self._enqueue(python, url, one.jobs, told, one)
             mine, memory = _cpu(worker), []
-            began = time.monotonic()
             for process in [*workers, worker]:
                 process.resume()
             _until(lambda: _lines(told) == one.jobs, memory, worker)
-            seconds = time.monotonic() - began
             return Figures(
-                rate=one.jobs / seconds,
+                rate=rate_of(map(float, told.read_text().split()), SLOTS),
                 starts=starts,
                 client_cpu=(_cpu(worker) - mine) / one.jobs,
                 memory=max(memory),
@@ -268,19 +254,6 @@ def _completed(ids: list[str]) -> int:
     return int(api().request("POST", "/flow_runs/count", json=wanted).json())
 
 
-def _seconds(ids: list[str]) -> float:
-    """From the first claim to the last end. Not from the moment the pool is let go: no event tells of it, so how long a worker takes
-    to see it is a matter of where its polling happens to be.
-    """
-    client = api()
-    mine = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(one) for one in ids]))
-    (last,) = client.read_flow_runs(flow_run_filter=mine, sort=FlowRunSort.END_TIME_DESC, limit=1)
-    first = client.read_flow_runs(flow_run_filter=mine, sort=FlowRunSort.START_TIME_ASC, limit=2 * SLOTS)
-    claims = [state.timestamp for run in first for state in client.read_flow_run_states(run.id) if state.is_pending()]
-    assert last.end_time
-    return (last.end_time - min(claims)).total_seconds()
-
-
 def _until(over: Callable[[], bool], memory: list[float], worker: psutil.Process) -> None:
     deadline = time.monotonic() + 300
     while not over():
@@ -345,39 +318,3 @@ def _rq_environment(folder: Path) -> Path:
     ]
     subprocess.run([*pip, "rq>=2.3", "pandas"], check=True)
     return made
-
-
-def _print(found: dict[str, list[Figures]]) -> None:
-    def median(name: str, what: str) -> float:
-        return statistics.median(float(getattr(one, what)) for one in found[name])
-
-    print(
-        "\n   contestant      jobs/s   start p50   start p99   requests   CPU ms a job: server  client    memory    idle"
-    )
-    for name, rounds in found.items():
-        starts = sorted(start for one in rounds for start in one.starts)
-        p50, p99 = starts[len(starts) // 2], starts[min(len(starts) - 1, int(len(starts) * 0.99))]
-        print(
-            f"   {name:<13} {median(name, 'rate'):8.2f} {p50:9.3f} s {p99:9.3f} s {median(name, 'requests'):10.1f}"
-            f" {1000 * median(name, 'server_cpu'):21.0f} {1000 * median(name, 'client_cpu'):7.0f}"
-            f" {median(name, 'memory') / MEGABYTE:6.0f} MB {100 * median(name, 'idle'):6.1f} %"
-        )
-    stock, warm = "stock", "warm"
-    if not {one.name for one in CONTESTANTS} <= found.keys():
-        return
-    cost = {name: median(name, "server_cpu") + median(name, "client_cpu") for name in (stock, warm)}
-    starts = {
-        name: statistics.median(start for one in rounds for start in one.starts) for name, rounds in found.items()
-    }
-    print(
-        f"\n   warm against stock: {median(warm, 'rate') / median(stock, 'rate'):.1f} x the throughput,"
-        f" 1/{cost[stock] / cost[warm]:.1f} of the CPU;"
-        f" against RQ: {median(warm, 'rate') / median('RQ', 'rate'):.2f} x the throughput,"
-        f" {starts[warm] / starts['RQ']:.1f} x the time to start"
-    )
-    heavy = "warm, pandas", "RQ, pandas"
-    print(
-        f"   with pandas in the module of the job, which RQ imports for each job, against RQ:"
-        f" {median(heavy[0], 'rate') / median(heavy[1], 'rate'):.2f} x the throughput,"
-        f" {starts[heavy[0]] / starts[heavy[1]]:.1f} x the time to start"
-    )
