@@ -28,7 +28,8 @@ from redrive.blocks.prefect_api import api
 from redrive.infra.local.supervisor import Supervisor
 from redrive.infra.worker.job_template import base_job_template
 from tests.benchmarks.worker_figures import Figures, ends_of, print_table, rate_of, steps_of_latest
-from tests.support import bench_flows, bench_flows_pandas
+from tests.support.bench_flows import one_task
+from tests.support.bench_flows_pandas import one_task_pandas
 from tests.support.job_stack import ROOT, JobStack, pointed_at
 from tests.support.waiting import wait_until
 
@@ -235,16 +236,14 @@ class Bench:
 def _deployment(pool: str, one: Contestant) -> Any:
     client = api()
     template = {"base_job_template": base_job_template()} if one.kind == "warm" else {}
-    module, flow = (
-        (bench_flows_pandas, bench_flows_pandas.one_task_pandas) if one.pandas else (bench_flows, bench_flows.one_task)
-    )
+    flow = one_task_pandas if one.pandas else one_task
     if pool not in {one.name for one in client.read_work_pools()}:
         client.create_work_pool(WorkPoolCreate(name=pool, type=one.kind, **template))
     return client.create_deployment(
         client.create_flow_from_name(flow.name),
         pool,
         work_pool_name=pool,
-        entrypoint=f"{module.__name__}.{flow.fn.__name__}",
+        entrypoint=f"{flow.fn.__module__}.{flow.fn.__name__}",
         parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
     )
 
@@ -308,13 +307,6 @@ def _rq_environment(folder: Path) -> Path:
     """RQ in an environment of its own: it is no dependency of ours."""
     made = folder / "rq"
     subprocess.run([sys.executable, "-m", "venv", str(made)], check=True)
-    pip = [
-        str(made / "bin" / "pip"),
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-        "-c",
-        str(ROOT / "constraints.txt"),
-    ]
-    subprocess.run([*pip, "rq>=2.3", "pandas"], check=True)
+    pip = [str(made / "bin" / "pip"), "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), "rq>=2.3", "pandas"], check=True)
     return made

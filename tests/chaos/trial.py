@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 MIXTURE = ("fault-steps",) * 5 + ("fault-flaky",) * 2 + ("fault-hopeless",) * 2 + ("fault-poison",)
 DEAD = {"fault-hopeless": "tries", "fault-poison": "crash"}
 
-#: Prefect's stock worker does some 0.4 jobs a second here; ten times that long is stuck.
+#: Even Prefect's stock worker does some 0.4 jobs a second here; ten times that long is stuck.
 SECONDS_PER_JOB = 25
 
 PAGE = 200

@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 
 JOB = "test-many"
 RATE = 20
-#: The stock worker does some 0.4 jobs a second here.
+#: Even Prefect's stock worker does some 0.4 jobs a second here.
 SECONDS_PER_JOB = 15
 
 CAUSES = (
@@ -55,14 +55,16 @@ def test_three_causes_are_three_groups_and_one_is_redriven_at_a_pace(job_stack: 
     assert Counter(group["count"] for group in before.values()) == Counter(len(range(n, size, 3)) for n in range(3))
     chosen, *others = before
     (folder / "mended").touch()
-    # Or the jobs that start at once would take the server's time, and the pace would never be reached.
+
+    # Jobs that start at once would take the server's time, and the pace would never be reached.
     pause_queue("default", paused=True)
+    try:
+        done = job_stack.command(
+            "dead", "redrive", "--fingerprint", chosen, "--rate", f"{RATE}/s", "--why", "mended", "--json"
+        )
+    finally:
+        pause_queue("default", paused=False)
 
-    done = job_stack.command(
-        "dead", "redrive", "--fingerprint", chosen, "--rate", f"{RATE}/s", "--why", "mended", "--json"
-    )
-
-    pause_queue("default", paused=False)
     told = json.loads(done.stdout)
     count = before[chosen]["count"]
     assert (told["redriven"], told["failed"], told["stopped"]) == (count, [], False)

@@ -319,9 +319,6 @@ def greedy(folder: str, megabytes: int = 2000) -> None:
     time.sleep(600)
 
 
-# Order and draining
-
-
 @flow
 def cornered(folder: str, group: str) -> None:
     """Puts itself under the memory limit of a control group, and asks for more."""
@@ -329,6 +326,9 @@ def cornered(folder: str, group: str) -> None:
     Path(group, "cgroup.procs").write_text(str(os.getpid()))
     kept = [bytearray(os.urandom(1024)) * 1024 for _ in range(2000)]
     note(folder, "lived", len(kept))
+
+
+# Order and draining
 
 
 @flow
