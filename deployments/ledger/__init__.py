@@ -1,14 +1,18 @@
 """The dead-letter ledger: `Ledger`, the values it takes and gives, and the filter people ask with."""
 
+from redrive.deployments.ledger.duties import Audit, Duty, DutyRecord
 from redrive.deployments.ledger.filters import Filter
 from redrive.deployments.ledger.ledger import Ledger
 from redrive.deployments.ledger.rows import Act, Buried, DeadLetter, Death, Group, Outcome, Page, Total
 
 __all__ = [
     "Act",
+    "Audit",
     "Buried",
     "DeadLetter",
     "Death",
+    "Duty",
+    "DutyRecord",
     "Filter",
     "Group",
     "Ledger",

@@ -5,7 +5,7 @@ Danger: rows hold secrets as the jobs got them. Show `row.masked()` to people, n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
@@ -15,9 +15,11 @@ from uuid import UUID, uuid4
 
 from redrive.blocks.errors import ParameterError
 from redrive.deployments.ledger import acts, bulk, burial, cursors, filters, grouping, locks, pruning, queries, schema
+from redrive.deployments.ledger import duties as keeper_duties
 from redrive.deployments.ledger import tallies as sums
 from redrive.deployments.ledger.counts import Counts
 from redrive.deployments.ledger.database import Database
+from redrive.deployments.ledger.duties import Audit, Duty, DutyRecord
 from redrive.deployments.ledger.filters import Filter
 from redrive.deployments.ledger.rows import Act, Buried, DeadLetter, Death, Group, Page, Total
 
@@ -93,6 +95,24 @@ class Ledger:
     def set_cursor(self, name: str, value: str) -> None:
         self._database.run(lambda connection: cursors.write_cursor(connection, name, value))
 
+    def begin_duties(self, keeper: str, every: Mapping[str, float]) -> None:
+        """A keeper starts with these duties, by name with the seconds between two rounds."""
+        self._database.run(lambda connection: keeper_duties.begin(connection, keeper, every))
+
+    def duty_done(self, keeper: str, *done: DutyRecord) -> None:
+        """Write what a keeper did of its duties since its last record."""
+        self._database.run(lambda connection: keeper_duties.record(connection, keeper, done))
+
+    def forget_keepers(self, keeper: str, duties: Sequence[str]) -> None:
+        """Forget keepers that are gone for a day, for the duties that this one has just done."""
+        self._database.run(lambda connection: keeper_duties.forget_others(connection, keeper, duties))
+
+    def audited(self, *, found: int, uncollected: int) -> None:
+        """An audit is over: add the failures it `found` that the tail had missed; so many are still `uncollected`."""
+        self._database.run(
+            lambda connection: keeper_duties.count_audit(connection, found=found, uncollected=uncollected)
+        )
+
     def prune(self, before: datetime) -> int:
         """Delete resolved and discarded rows that were closed before that time, with their acts; returns how many."""
         return pruning.prune(self._database, before)
@@ -158,6 +178,14 @@ class Ledger:
     def oldest_open(self) -> dict[str, datetime]:
         """The last failure of the oldest open row, by queue; queues without one are absent."""
         return self._database.run(queries.oldest_open)
+
+    def duties(self) -> list[Duty]:
+        """The keeper's duties by name, each with the seconds since any keeper last did it, by the database's clock."""
+        return self._database.run(keeper_duties.duties)
+
+    def audit(self) -> Audit:
+        """What the keeper's audits found up to now."""
+        return self._database.run(keeper_duties.audit)
 
     # Acts of people
 

@@ -196,6 +196,21 @@ cursors = Table(
     Column("updated", UtcDateTime, nullable=False),
 )
 
+#: When each keeper last did each of its duties, by the database's clock; written by `duties.py` alone.
+keeper_duties = Table(
+    "keeper_duties",
+    metadata,
+    Column("keeper", Text, primary_key=True),
+    Column("duty", Text, primary_key=True),
+    # Seconds between two rounds of it, as that keeper means to do it.
+    Column("every", Double, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("last_success", UtcDateTime),
+    Column("last_failure", UtcDateTime),
+    Column("error", Text),
+    Column("seconds", Double),
+)
+
 #: Counters and buckets of histograms, for metrics; written by `counts.py` alone.
 job_counts = Table(
     "job_counts",

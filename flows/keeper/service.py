@@ -21,6 +21,7 @@ from redrive.blocks.prefect_api import reachable
 from redrive.blocks.settings import Settings, settings
 from redrive.deployments.ledger import Ledger
 from redrive.flows.keeper.collecting import Collector
+from redrive.flows.keeper.duty_times import DutyTimes
 from redrive.flows.keeper.questions import PATIENCE, withdraw_unanswered
 from redrive.flows.keeper.resolving import Resolver
 from redrive.flows.rescue import Rescuer
@@ -68,9 +69,11 @@ class Keeper:
             Duty("unstrand", UNSTRAND, self._rescuer.unstrand),
             Duty("withdraw", WITHDRAW, lambda: withdraw_unanswered(patience)),
         ]
+        self._times = DutyTimes(ledger, {duty.name: duty.every for duty in self._duties})
 
     def run(self, stop: threading.Event) -> None:
         """Do every duty when its time has come, until `stop` is set."""
+        threading.Thread(target=self._times.run, args=(stop,), name="duty times", daemon=True).start()
         while not stop.is_set():
             for duty in self._duties:
                 if time.monotonic() - duty.last >= duty.every:
@@ -79,6 +82,7 @@ class Keeper:
             stop.wait(max(0.05, due - time.monotonic()))
 
     def _attend(self, duty: Duty) -> None:
+        began = time.monotonic()
         try:
             with reachable():
                 for done in duty.do():
@@ -88,16 +92,19 @@ class Keeper:
             if not duty.failing:
                 log.warning("%s has to wait: %s", duty.name, error)
             duty.failing = True
+            self._times.failed(duty.name, str(error))
             if duty.name == "rescue" or isinstance(error, ApiUnavailable):
                 self._rescuer.missed()
-        except Exception:
+        except Exception as error:
             # A bug in one duty, or an answer nobody foresaw, must not stop the others.
             log.exception("%s failed; it is tried again in %g s", duty.name, duty.every)
             duty.failing = True
+            self._times.failed(duty.name, f"{type(error).__name__}: {error}")
         else:
             if duty.failing:
                 log.info("%s works again", duty.name)
             duty.failing = False
+            self._times.done(duty.name, seconds=time.monotonic() - began)
             _touch(self._settings.home / "run" / ALIVE_FILE)
         duty.last = time.monotonic()
 

@@ -14,12 +14,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import time_machine
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event
 
 from redrive.blocks.errors import Conflict, LedgerAway
-from redrive.deployments.ledger import Filter, Ledger, Outcome
+from redrive.deployments.ledger import DutyRecord, Filter, Ledger, Outcome
 from redrive.deployments.ledger.schema import VERSION_TABLE
 from redrive.deployments.ledger.tables import metadata
 from tests.support.deaths import START, a_death, varied
@@ -316,3 +317,22 @@ def test_single_rows_and_the_oldest_of_a_large_ledger_are_found_by_index(full_le
     assert len(plans) >= 4
     for plan in plans:
         assert "Seq Scan" not in plan, plan
+
+
+def test_age_of_a_duty_is_reckoned_by_the_database_whatever_the_clock_here_says(ledger: Ledger):
+    with time_machine.travel(timedelta(hours=-1)):
+        ledger.begin_duties("keeper", {"rescue": 5.0})
+        ledger.duty_done("keeper", DutyRecord(duty="rescue", every=5, succeeded=10, seconds=0.1))
+
+    with time_machine.travel(timedelta(hours=2)):
+        (duty,) = ledger.duties()
+
+    assert 10 <= duty.age < 40
+
+
+def test_audits_at_once_lose_no_find(ledger: Ledger):
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(ledger.audited, found=1, uncollected=0) for _ in range(40)]:
+            done.result()
+
+    assert ledger.audit().found == 40
