@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from redrive.blocks.errors import SettingsError
 
@@ -62,10 +62,24 @@ class Settings(BaseModel):
         description="Seconds running jobs get to finish when the local worker is told to stop; the rest start again later.",
     )
     retry_after: float = Field(90, ge=1, description="Lease: seconds a silent worker keeps its jobs.")
+    file_roots: tuple[Path, ...] = Field(
+        (), description="Further folders that files named by a job's parameters may lie in, separated by `:`."
+    )
     keep_days: float = Field(30, gt=0, description="Days that finished runs and closed dead letters are kept.")
     # Read from Prefect's own names, so that one shell configures both.
     external_api_url: str | None = Field(None, description="PREFECT_API_URL, if it is not this stack's own server.")
     api_auth: SecretStr | None = Field(None, description="PREFECT_API_AUTH_STRING, if given.")
+
+    @field_validator("file_roots", mode="before")
+    @classmethod
+    def _absolute_folders(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        folders = [Path(part).expanduser() for part in value.split(os.pathsep) if part]
+        for folder in folders:
+            if not folder.is_absolute():
+                raise ValueError(f"{str(folder)!r} must begin with /, so that it means the same wherever a job runs")
+        return tuple(folders)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -7,12 +7,14 @@ replaced between two tries would come back as what it was before.
 from __future__ import annotations
 
 import hashlib
+import os
 from importlib.metadata import version
 from pathlib import Path, PurePath
 
 from prefect.logging import get_run_logger
 
 from redrive.blocks.errors import PermanentError
+from redrive.blocks.file_access import file_names, is_folder, open_file
 from redrive.blocks.payloads import Attachment, DocumentRecord, DocumentsResult, Payload
 from redrive.blocks.settings import settings
 from redrive.deployments.catalog import job_type
@@ -45,12 +47,12 @@ def documents(source: str = "samples/inbox", pattern: str = "*", store: str = "d
     are named and the job becomes a dead letter, so that somebody sees them. Redriving it reads only those again.
 
     Args:
-        source: Folder or file; a relative path counts from REDRIVE_HOME.
+        source: Folder or file inside REDRIVE_HOME or a folder of REDRIVE_FILE_ROOTS; a relative path counts from REDRIVE_HOME.
         pattern: Which files of the folder, like *.pdf; folders inside of it are not entered.
         store: Storage block for the results, `name` of a local file system or `type/name`.
     """
     logger = get_run_logger()
-    files = listed(settings().place(source), pattern)
+    files = listed(source, pattern)
     records: list[DocumentRecord] = []
     corrupt: list[PermanentError] = []
     stopped: list[ReadingStopped] = []
@@ -115,33 +117,44 @@ def read_document(file: FileRef, store: str) -> DocumentRecord:
     return record
 
 
-def listed(source: Path, pattern: str) -> list[FileRef]:
-    """The files to read, by name; hidden ones are left out.
+def listed(source: str | Path, pattern: str) -> list[FileRef]:
+    """The files to read, by name; folders inside and hidden ones are left out, what is no file is refused when it is read.
 
     Raises:
-        PermanentError: nothing there, not readable, or no file fits the pattern.
+        PermanentError: nothing there, outside of the allowed folders, not readable, or no file fits the pattern.
     """
+    place = settings().place(source)
     try:
-        if source.is_file():
-            paths = [source]
+        if is_folder(source):
+            names = [name for name in file_names(source) if not name.startswith(".") and PurePath(name).match(pattern)]
+            paths = [place / name for name in names]
         else:
-            paths = sorted(
-                path
-                for path in source.iterdir()
-                if PurePath(path.name).match(pattern) and not path.name.startswith(".") and path.is_file()
-            )
-        files = [FileRef(path=str(p), size=p.stat().st_size, modified_ns=p.stat().st_mtime_ns) for p in paths]
-    except FileNotFoundError as error:
-        raise PermanentError(f"{source} does not exist: check the parameter source") from error
-    except OSError as error:
-        raise PermanentError(
-            f"{source} cannot be read ({error.strerror}): check its permissions for the worker's user"
-        ) from error
+            paths = [place]
     except ValueError as error:
         raise PermanentError(f"the pattern {pattern!r} cannot work ({error}): give one like *.pdf") from error
+    files = [_reference(path) for path in paths if not _is_inner_folder(path)]
     if not files:
-        raise PermanentError(f"no file in {source} fits the pattern {pattern!r}: check both")
+        raise PermanentError(f"no file in {place} fits the pattern {pattern!r}: check both")
     return files
+
+
+def _is_inner_folder(path: Path) -> bool:
+    try:
+        return is_folder(path)
+    except PermanentError:
+        # A link that leads outside, to whatever: refused by name when it is to be read.
+        return False
+
+
+def _reference(path: Path) -> FileRef:
+    try:
+        with open_file(path) as file:
+            found = os.fstat(file.fileno())
+    except PermanentError:
+        if not os.path.lexists(path):
+            raise
+        found = path.lstat()
+    return FileRef(path=str(path), size=found.st_size, modified_ns=found.st_mtime_ns)
 
 
 def checksum_of(path: Path) -> str:
@@ -150,17 +163,10 @@ def checksum_of(path: Path) -> str:
     Raises:
         PermanentError: it is gone, not readable or too large.
     """
-    try:
-        with path.open("rb") as file:
-            if path.stat().st_size > SIZE_LIMIT:
-                raise PermanentError(
-                    f"{path.name} is larger than {SIZE_LIMIT // 1024**2} MB: take it out of the folder"
-                )
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise PermanentError(
-            f"{path.name} cannot be read ({error.strerror}): check that it is there and its permissions"
-        ) from error
+    with open_file(path) as file:
+        if os.fstat(file.fileno()).st_size > SIZE_LIMIT:
+            raise PermanentError(f"{path.name} is larger than {SIZE_LIMIT // 1024**2} MB: take it out of the folder")
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def safe_name(name: str) -> str:

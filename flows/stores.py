@@ -14,7 +14,7 @@ from prefect.blocks.core import Block
 from prefect.filesystems import LocalFileSystem, WritableFileSystem
 
 from redrive.blocks.errors import PermanentError
-from redrive.blocks.settings import settings
+from redrive.blocks.file_access import open_file
 
 #: The block type meant by a bare name.
 DEFAULT_TYPE = "local-file-system"
@@ -67,10 +67,10 @@ class Store:
 
 
 def content_of(reference: str) -> tuple[str, bytes]:
-    """Name and content of a file given as a path, or as `store:path`.
+    """Name and content of a file given as a path inside the allowed folders, or as `store:path`.
 
     Raises:
-        PermanentError: it is not there.
+        PermanentError: it is not there, or a path outside of them.
     """
     store_name, separator, path = reference.partition(":")
     if separator and len(store_name) > 1:
@@ -81,13 +81,8 @@ def content_of(reference: str) -> tuple[str, bytes]:
                 f"there is no file {path} in {store.name}: check the name, or run the job that makes it first"
             )
         return Path(path).name, content
-    place = settings().place(reference)
-    try:
-        return place.name, place.read_bytes()
-    except OSError as error:
-        raise PermanentError(
-            f"{place} cannot be read ({error.strerror}): check the path and its permissions"
-        ) from error
+    with open_file(reference) as file:
+        return Path(reference).name, file.read()
 
 
 def _done(value: Any) -> Any:

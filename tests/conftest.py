@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+from tests.support.file_roots import FILE_ROOTS
 
 pytest_plugins = [
     "tests.support.stack",
@@ -10,6 +14,11 @@ pytest_plugins = [
     "tests.support.postgres",
     "tests.support.plain_prefect",
 ]
+
+
+def pytest_configure() -> None:
+    """Jobs called as plain functions in a test's own process may read what tests make, as those of a test's stack may."""
+    os.environ["REDRIVE_FILE_ROOTS"] = FILE_ROOTS
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

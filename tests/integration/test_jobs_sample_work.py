@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,16 @@ def test_corrupt_file_is_named_and_the_good_ones_are_stored(outputs: Path, tmp_p
     assert "bad.pdf" in str(failed.value)
     assert "torn.docx" in str(failed.value)
     checksum = documents_module.checksum_of(tmp_path / "good.csv")
+    assert (outputs / "documents" / checksum / "document.json").exists()
+
+
+def test_link_out_of_the_allowed_folders_is_refused_by_name_and_the_others_are_read(outputs: Path, tmp_path: Path):
+    (tmp_path / "good.txt").write_text("apples")
+    (tmp_path / "shadow.txt").symlink_to("/etc/shadow")
+    os.mkfifo(tmp_path / "fifo.txt")
+    with pytest.raises(PermanentError, match=r"2 of 3 files.*fifo\.txt is a FIFO.*shadow\.txt leads to /etc/shadow"):
+        documents(source=str(tmp_path))
+    checksum = documents_module.checksum_of(tmp_path / "good.txt")
     assert (outputs / "documents" / checksum / "document.json").exists()
 
 

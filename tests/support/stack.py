@@ -21,6 +21,7 @@ import pytest
 from redrive.blocks.settings import Settings
 from redrive.infra.local.folders import temporary_folder
 from redrive.infra.local.marks import end_leftovers, leftovers
+from tests.support.file_roots import FILE_ROOTS
 
 #: Seconds a command of the stack may take on a busy machine.
 PATIENCE = 240
@@ -32,7 +33,8 @@ class LocalStack:
     def __init__(self, home: Path, project: Path | None = None, **settings: object) -> None:
         self.home = home
         self.project = project or home.parent
-        given = {"home": home, **free_ports("prefect_port", "console_port", "metrics_port", "smtp_port"), **settings}
+        ports = free_ports("prefect_port", "console_port", "metrics_port", "smtp_port")
+        given = {"home": home, "file_roots": FILE_ROOTS, **ports, **settings}
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(("REDRIVE_", "PREFECT_"))}
         self.env |= {f"REDRIVE_{name.upper()}": str(value) for name, value in given.items()}
 
