@@ -18,16 +18,24 @@ POOL = "jobs"
 
 #: Queues that are looked at, in the order in which they are served.
 QUEUES = 20
+#: Runs that are read to find the one that is longest in its state. Prefect sorts by the first start of a run, which for one that
+#: was tried again lies before the start of the attempt that runs; so the first one need not be the one.
+OLDEST_AMONG = 20
 
 SCHEDULED = {"type": {"any_": ["SCHEDULED"]}}
 UNDER_WAY = {"type": {"any_": ["RUNNING", "PENDING"]}}
+RUNNING = {"type": {"any_": ["RUNNING"]}}
+#: Claimed by a worker and not started.
+STARTING = {"type": {"any_": ["PENDING"]}}
 RETRYING = {"name": {"any_": ["AwaitingRetry"]}}
 FIRST_TIME = {"type": {"any_": ["SCHEDULED"]}, "name": {"not_any_": ["AwaitingRetry"]}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Depth:
-    """One queue. `waiting`: due and not started, retries that are due included; `oldest`: since when the first of them is due."""
+    """One queue. `waiting`: due and not started, retries that are due included; `oldest`: since when the first of them is due.
+    `running` includes `starting`: claimed by a worker and not started; both have the time since when their oldest is so.
+    """
 
     queue: str
     paused: bool
@@ -35,7 +43,10 @@ class Depth:
     scheduled: int = 0
     running: int = 0
     retrying: int = 0
+    starting: int = 0
     oldest: datetime | None = None
+    oldest_running: datetime | None = None
+    oldest_starting: datetime | None = None
 
 
 def depths(api: PrefectApi) -> list[Depth]:
@@ -52,14 +63,19 @@ def _depth(api: PrefectApi, queue: dict[str, Any], *, waits: bool, retries: bool
     due = {"state": SCHEDULED, "next_scheduled_start_time": {"before_": now.isoformat()}}
     later = {"state": FIRST_TIME, "next_scheduled_start_time": {"after_": now.isoformat()}}
     waiting = api.count(due, queue=queue["id"]) if waits else 0
+    running = api.count({"state": UNDER_WAY}, queue=queue["id"]) if runs else 0
+    starting = api.count({"state": STARTING}, queue=queue["id"]) if running else 0
     return Depth(
         queue=queue["name"],
         paused=bool(queue["is_paused"]),
         waiting=waiting,
         scheduled=api.count(later, queue=queue["id"]) if waits else 0,
         retrying=api.count({"state": RETRYING}, queue=queue["id"]) if retries else 0,
-        running=api.count({"state": UNDER_WAY}, queue=queue["id"]) if runs else 0,
+        running=running,
+        starting=starting,
         oldest=_oldest(api, queue["id"], due) if waiting else None,
+        oldest_running=_longest_in(api, queue["id"], RUNNING) if running > starting else None,
+        oldest_starting=_longest_in(api, queue["id"], STARTING) if starting else None,
     )
 
 
@@ -73,6 +89,18 @@ def _oldest(api: PrefectApi, queue: str, due: dict[str, Any]) -> datetime | None
     found = api.post("/flow_runs/filter", body)
     at = found[0].get("next_scheduled_start_time") if found else None
     return datetime.fromisoformat(at) if at else None
+
+
+def _longest_in(api: PrefectApi, queue: str, state: dict[str, Any]) -> datetime | None:
+    """Since when the run that is longest in this state is so."""
+    body = {
+        "flow_runs": {"state": state},
+        "work_pool_queues": {"id": {"any_": [queue]}},
+        "sort": "START_TIME_ASC",
+        "limit": OLDEST_AMONG,
+    }
+    since = [datetime.fromisoformat(run["state"]["timestamp"]) for run in api.post("/flow_runs/filter", body)]
+    return min(since, default=None)
 
 
 def online_workers(api: PrefectApi) -> list[str]:

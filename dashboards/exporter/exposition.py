@@ -6,12 +6,14 @@ Danger: no label may come from a job's data, or from names without a bound.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
+from redrive.dashboards.exporter.gauge import age, gauge
+from redrive.dashboards.exporter.ledger_figures import audit_found, dead_letters, keeper
 from redrive.dashboards.exporter.snapshot import Snapshot
 from redrive.deployments.ledger.finishes import (
     FAILED,
@@ -34,7 +36,6 @@ STALE = 60.0
 EARLY = 600
 
 FATES = ("completed", "cancelled", "dead")
-STATUSES = ("open", "redriven", "resolved", "discarded")
 
 _HISTOGRAMS = {
     "duration": ("queue_jobs_processing_duration_seconds", "Seconds a finished job ran, all its attempts together."),
@@ -66,6 +67,7 @@ def totals(now: Snapshot) -> Iterator[Metric]:
         yield from _counters(now)
         yield from _histograms(now.counts)
         yield _last_finished(now.counts)
+        yield audit_found(now)
 
 
 def gauges(now: Snapshot, at: float, clock: datetime) -> Iterator[Metric]:
@@ -74,8 +76,9 @@ def gauges(now: Snapshot, at: float, clock: datetime) -> Iterator[Metric]:
     if _fresh(now.depths_read, at):
         yield from _depth(now, clock)
         yield from _workers(now)
-    if _fresh(now.ledger_read, at):
-        yield from _dead(now, clock)
+    if now.ledger_read is not None and _fresh(now.ledger_read, at):
+        yield from dead_letters(now, clock)
+        yield from keeper(now, at - now.ledger_read)
     yield _overdue(now, clock)
     yield from _exporter(now, at)
 
@@ -137,7 +140,7 @@ def _last_finished(counts: Mapping[Key, float]) -> Metric:
     for (metric, queue, _, _), at in counts.items():
         if metric == LAST:
             latest[queue] = max(at, latest.get(queue, 0))
-    return _gauge(
+    return gauge(
         "queue_last_finished_timestamp_seconds",
         "When the last job of the queue ended, seconds since the epoch.",
         ["queue"],
@@ -149,25 +152,31 @@ def _depth(now: Snapshot, clock: datetime) -> Iterator[Metric]:
     for name, said in (
         ("waiting", "Jobs that are due and have not started."),
         ("scheduled", "Jobs that are not due yet."),
-        ("running", "Jobs under way."),
+        ("running", "Jobs under way, those that are starting included."),
+        ("starting", "Jobs that a worker claimed and has not started."),
         ("retrying", "Jobs that wait for a next try."),
     ):
         values = [([one.queue], float(getattr(one, name))) for one in now.depths]
-        yield _gauge(f"queue_jobs_{name}", said, ["queue"], values)
-    yield _gauge(
-        "queue_oldest_waiting_seconds",
-        "Seconds that the longest waiting job is due; 0 if none waits.",
-        ["queue"],
-        (([one.queue], _age(one.oldest, clock)) for one in now.depths),
-    )
-    yield _gauge(
+        yield gauge(f"queue_jobs_{name}", said, ["queue"], values)
+    for name, said, since in (
+        ("waiting", "Seconds that the longest waiting job is due; 0 if none waits.", "oldest"),
+        ("running", "Seconds that the attempt under way for longest has run; 0 if none runs.", "oldest_running"),
+        (
+            "starting",
+            "Seconds since the job claimed first of those that have not started was claimed; 0 if there is none.",
+            "oldest_starting",
+        ),
+    ):
+        ages = [([one.queue], age(getattr(one, since), clock)) for one in now.depths]
+        yield gauge(f"queue_oldest_{name}_seconds", said, ["queue"], ages)
+    yield gauge(
         "queue_paused", "1 if the queue is paused.", ["queue"], (([one.queue], float(one.paused)) for one in now.depths)
     )
-    yield _gauge(
+    yield gauge(
         "queue_paused_seconds",
         "Seconds since the queue was seen paused; 0 if it is not.",
         ["queue"],
-        (([one.queue], _age(now.paused_since.get(one.queue) if one.paused else None, clock)) for one in now.depths),
+        (([one.queue], age(now.paused_since.get(one.queue) if one.paused else None, clock)) for one in now.depths),
     )
 
 
@@ -177,7 +186,7 @@ def _workers(now: Snapshot) -> Iterator[Metric]:
     def serving(queue: str) -> list[str]:
         return [name for name in now.workers if not serves.get(name) or queue in serves[name]]
 
-    yield _gauge(
+    yield gauge(
         "queue_workers",
         "Workers that are online and serve the queue.",
         ["queue"],
@@ -191,7 +200,7 @@ def _workers(now: Snapshot) -> Iterator[Metric]:
             busy = sum(slot.queue == one.queue for report in now.reports for slot in report.busy)
             free = sum(max(0, report.slots - len(report.busy)) for report in mine if not report.draining)
             slots += [([one.queue, "busy"], float(busy)), ([one.queue, "free"], float(free))]
-    yield _gauge(
+    yield gauge(
         "queue_worker_slots",
         "Slots of workers: busy with jobs of the queue, or free for it and the other queues of that worker.",
         ["queue", "status"],
@@ -199,62 +208,32 @@ def _workers(now: Snapshot) -> Iterator[Metric]:
     )
 
 
-def _dead(now: Snapshot, clock: datetime) -> Iterator[Metric]:
-    queues = sorted({*(one.queue for one in now.depths), *(total.queue for total in now.dead)})
-    counts = Counter({(queue, status): 0 for queue in queues for status in STATUSES})
-    for total in now.dead:
-        counts[total.queue, total.status] += total.count
-    yield _gauge(
-        "queue_dead_letters",
-        "Dead letters in the ledger.",
-        ["queue", "status"],
-        (([queue, status], float(count)) for (queue, status), count in sorted(counts.items())),
-    )
-    yield _gauge(
-        "queue_dead_letter_oldest_seconds",
-        "Seconds since the oldest open dead letter failed; 0 if none is open.",
-        ["queue"],
-        (([queue], _age(now.oldest_dead.get(queue), clock)) for queue in queues),
-    )
-
-
 def _overdue(now: Snapshot, clock: datetime) -> Metric:
-    return _gauge(
+    return gauge(
         "queue_schedule_overdue_seconds",
         "Seconds since a schedule should have made a run; 0 if it did.",
         _BY_JOB,
-        (([queue, job], _age(since, clock)) for (queue, job), since in sorted(now.missing.items())),
+        (([queue, job], age(since, clock)) for (queue, job), since in sorted(now.missing.items())),
     )
 
 
 def _exporter(now: Snapshot, at: float) -> Iterator[Metric]:
     if now.counted is not None:
-        yield _gauge(
+        yield gauge(
             "queue_exporter_lag_seconds",
             "Seconds since every finished job was counted.",
             [],
             [([], max(0.0, at - now.counted))],
         )
-    yield _gauge(
+    yield gauge(
         "queue_exporter_up",
         "1 if the exporter reaches Prefect and the ledger and its figures are fresh.",
         [],
         [([], float(is_up(now, at)))],
     )
-    yield _gauge(
+    yield gauge(
         "queue_exporter_clock_offset_seconds",
         "Seconds that the Prefect server's clock is ahead of the exporter's; less than 2 counts as 0.",
         [],
         [([], now.clock_offset)],
     )
-
-
-def _gauge(name: str, said: str, labels: Sequence[str], values: Iterable[tuple[list[str], float]]) -> Metric:
-    family = GaugeMetricFamily(name, said, labels=labels)
-    for where, value in values:
-        family.add_metric(where, value)
-    return family
-
-
-def _age(since: datetime | None, clock: datetime) -> float:
-    return max(0.0, (clock - since).total_seconds()) if since else 0.0

@@ -39,7 +39,7 @@ class Page:
 
     def text(self, now: Snapshot) -> bytes:
         queues = tuple(one.queue for one in now.depths)
-        of = (now.counts, now.kinds, now.ledger_read is None, queues)
+        of = (now.counts, now.kinds, now.ledger_read is None, queues, now.audit)
         # Mostly the same objects, which compare at once: a snapshot takes over from the one before what did not change.
         if self._of != of:
             self._totals, self._of = _written(totals(now)), of

@@ -133,14 +133,18 @@ class Exporter:
         if self._changed or totals != self._totals or began - self._counts_read > REREAD:
             self._update(counts=self._counts.all())
             self._changed, self._totals, self._counts_read = False, totals, began
-        queues = self._counts.name("queue", {*(total.queue for total in totals), *oldest})
-        oldest_dead: dict[str, datetime] = {}
-        for queue, since in oldest.items():
-            oldest_dead[queues[queue]] = min(since, oldest_dead.get(queues[queue], since))
+        queues = self._counts.name("queue", {*(total.queue for total in totals), *(queue for queue, _ in oldest)})
+        jobs = self._counts.name("job", {job for _, job in oldest})
+        oldest_dead: dict[tuple[str, str], datetime] = {}
+        for (queue, job), since in oldest.items():
+            kind = (queues[queue], jobs[job])
+            oldest_dead[kind] = min(since, oldest_dead.get(kind, since))
         self._update(
             counted=began,
             dead=tuple(total.model_copy(update={"queue": queues[total.queue]}) for total in totals),
             oldest_dead=oldest_dead,
+            duties=tuple(self._ledger.duties()),
+            audit=self._ledger.audit(),
             ledger_read=time.monotonic(),
         )
 

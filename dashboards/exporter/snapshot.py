@@ -8,7 +8,7 @@ from datetime import datetime
 
 from redrive.blocks.worker_report import WorkerReport
 from redrive.dashboards.exporter.depth import Depth
-from redrive.deployments.ledger import Total
+from redrive.deployments.ledger import Audit, Duty, Total
 from redrive.deployments.ledger.finishes import Key
 
 
@@ -21,7 +21,11 @@ class Snapshot:
     #: Begin of the last sweep that saw every finished job.
     counted: float | None = None
     dead: tuple[Total, ...] = ()
-    oldest_dead: Mapping[str, datetime] = field(default_factory=dict)
+    #: By queue and job type.
+    oldest_dead: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    #: The keeper's duties, with their ages when the ledger was read.
+    duties: tuple[Duty, ...] = ()
+    audit: Audit = field(default_factory=Audit)
     ledger_read: float | None = None
     depths: tuple[Depth, ...] = ()
     depths_read: float | None = None

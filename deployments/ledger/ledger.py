@@ -175,8 +175,8 @@ class Ledger:
         """Counts by status, queue, job type and reason, for metrics; costs the same at any number of rows."""
         return self._database.run(queries.totals)
 
-    def oldest_open(self) -> dict[str, datetime]:
-        """The last failure of the oldest open row, by queue; queues without one are absent."""
+    def oldest_open(self) -> dict[tuple[str, str], datetime]:
+        """The last failure of the oldest open row, by queue and job type; those without one are absent."""
         return self._database.run(queries.oldest_open)
 
     def duties(self) -> list[Duty]:

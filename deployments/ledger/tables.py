@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    text,
 )
 
 #: A row of any columns; which ones a query asked for is known where it stands.
@@ -115,6 +116,16 @@ for _name in DIMENSIONS:
         dead_letters.c.last_failure,
         dead_letters.c.id,
     )
+_OPEN = dead_letters.c.status == text("'open'")
+Index(
+    "ix_dead_letters_open_kind",
+    dead_letters.c.queue,
+    dead_letters.c.job,
+    dead_letters.c.last_failure,
+    dead_letters.c.id,
+    postgresql_where=_OPEN,
+    sqlite_where=_OPEN,
+)
 _CLOSED = dead_letters.c.closed_at.is_not(None)
 Index("ix_dead_letters_closed", dead_letters.c.closed_at, postgresql_where=_CLOSED, sqlite_where=_CLOSED)
 _REPLACED = dead_letters.c.replaced_by_run_id.is_not(None)

@@ -104,6 +104,7 @@ def a_run(
     waited: float = 1,
     ran: float = 2,
     end: datetime | None = None,
+    since: datetime | None = None,
     labels: dict[str, Any] | None = None,
     run_count: int = 1,
     run_id: str | None = None,
@@ -126,7 +127,13 @@ def a_run(
         "run_count": run_count,
         "labels": labels or {},
         "tags": [],
-        "state": {"id": str(uuid4()), "type": state, "name": name or state.capitalize(), "message": message},
+        "state": {
+            "id": str(uuid4()),
+            "type": state,
+            "name": name or state.capitalize(),
+            "message": message,
+            "timestamp": (since or started).isoformat(),
+        },
     }
 
 

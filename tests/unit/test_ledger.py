@@ -310,7 +310,10 @@ def test_totals_and_oldest_count_only_what_is_there(ledger: Ledger):
         ("open", "high", 1),
         ("open", "low", 1),
     }
-    assert ledger.oldest_open() == {"high": START + timedelta(seconds=2), "low": START + timedelta(seconds=1)}
+    assert ledger.oldest_open() == {
+        ("high", "send-mail"): START + timedelta(seconds=2),
+        ("low", "send-mail"): START + timedelta(seconds=1),
+    }
 
 
 def test_cursor_of_a_sweep_is_kept(ledger: Ledger):
