@@ -51,17 +51,22 @@ class WorkerReport:
     #: Names of the queues it serves; empty means all of the pool's.
     queues: tuple[str, ...] = ()
     busy: tuple[SlotReport, ...] = ()
-    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    at: str = field(default_factory=lambda: _utc(datetime.now(UTC).isoformat()))
 
     @classmethod
     def read(cls, text: str | bytes) -> Self:
         values = json.loads(text)
         values["queues"] = tuple(values["queues"])
-        values["busy"] = tuple(SlotReport(**slot) for slot in values["busy"])
-        return cls(**values)
+        values["busy"] = tuple(SlotReport(**{**slot, "since": _utc(slot["since"])}) for slot in values["busy"])
+        return cls(**{**values, "started": _utc(values["started"]), "at": _utc(values["at"])})
 
     def write(self) -> str:
         return json.dumps(asdict(self))
+
+
+def _utc(text: str) -> str:
+    """The time as every other one of Redrive's: with a `Z`, in microseconds."""
+    return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 class WorkerReports:

@@ -11,10 +11,10 @@ import sys
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
-from rich.console import Console
 
 from redrive.blocks.errors import RedriveError
 from redrive.blocks.settings import settings
+from redrive.deployments.commands.output import err
 from redrive.deployments.exit_codes import ExitCode, exit_code_of
 
 app = App(
@@ -62,20 +62,19 @@ def main() -> NoReturn:
     """Run the command line and exit with one of `ExitCode`."""
     # `redrive jobs list | head` ends quietly, as other commands do.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         if sys.argv[1:2] != ["up"]:
             # What `up` starts inherits its environment, and jobs have loggers and settings of their own.
             _point_prefect_here()
         result = app()
     except (RedriveError, TimeoutError) as error:
-        console.print(f"redrive: {error}", markup=False)
+        err.print(f"redrive: {error}", soft_wrap=True)
         sys.exit(exit_code_of(error))
     except CycloptsError as error:
-        console.print(f"redrive: {error}", markup=False)
+        err.print(f"redrive: {error}", soft_wrap=True)
         sys.exit(ExitCode.USAGE)
     except KeyboardInterrupt:
-        console.print("redrive: interrupted; what was accepted goes on", markup=False)
+        err.print("redrive: interrupted; what was accepted goes on", soft_wrap=True)
         sys.exit(ExitCode.INTERRUPTED)
     sys.exit(result if isinstance(result, int) else ExitCode.OK)
 

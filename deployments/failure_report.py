@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
+from redrive.blocks.plain_text import code_block, markdown
 from redrive.blocks.prefect_api import api
 
 #: Type of the artifact: Prefect's UI renders it on the run's page.
@@ -44,17 +45,20 @@ class FailureReport:
     @classmethod
     def from_markdown(cls, text: str) -> FailureReport | None:
         """The report in an artifact's text; None if there is none or it was written by another version."""
-        found = re.search(rf"<!-- {re.escape(MARK)} (\{{.*\}}) -->", text)
+        # The last one: what stands before it may quote a message, which anybody can have written.
+        found = re.findall(rf"<!-- {re.escape(MARK)} (\{{.*\}}) -->", text)
         try:
-            values = json.loads(found[1]) if found else None
+            values = json.loads(found[-1]) if found else None
             return cls(**{**values, "run_id": UUID(values["run_id"])}) if values else None
         except (json.JSONDecodeError, TypeError, KeyError, ValueError):
             return None
 
     def markdown(self, said: str) -> str:
-        where = f"In step **{self.step}**." if self.step else "In the job's own code, outside of its steps."
+        """The report for people; everything in it that comes from the job is shown as it is, never as markup."""
+        where = f"In step **{markdown(self.step)}**." if self.step else "In the job's own code, outside of its steps."
         return (
-            f"## {said}\n\n**{self.error_type}**: {self.message}\n\n{where}\n\n```text\n{self.traceback}\n```\n\n"
+            f"## {markdown(said)}\n\n**{markdown(self.error_type)}**: {markdown(self.message)}\n\n{where}\n\n"
+            f"{code_block(self.traceback)}\n\n"
             f"See it with `redrive dead show {self.run_id}`; when the cause is mended, `redrive dead redrive {self.run_id}`.\n\n"
             f"{self.as_comment()}"
         )

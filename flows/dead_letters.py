@@ -17,6 +17,7 @@ from prefect.logging import get_run_logger
 from pydantic import BaseModel, Field
 
 from redrive.blocks.errors import NotFound, ParameterError, PermanentError
+from redrive.blocks.plain_text import markdown
 from redrive.blocks.settings import settings
 from redrive.deployments.catalog import job_type
 from redrive.deployments.ledger import Filter, Group, Ledger
@@ -149,13 +150,12 @@ def carry_out(act: str, fingerprint: str, job: str, pace: float, who: str, why: 
 
 
 def _row(group: Group, run_id: str) -> dict[str, Any]:
-    message = " ".join(group.message.split())
     return {
         "cause": group.fingerprint,
         "count": group.open,
-        "error": group.error_type,
-        "message": message if len(message) <= MESSAGE_WIDTH else message[: MESSAGE_WIDTH - 1] + "…",
-        "job types": ", ".join(group.jobs),
+        "error": markdown(group.error_type),
+        "message": markdown(_shortened(group.message)),
+        "job types": markdown(", ".join(group.jobs)),
         "first seen": f"{group.first_seen:%Y-%m-%d %H:%M}Z",
         "last seen": f"{group.last_seen:%Y-%m-%d %H:%M}Z",
         "sample": f"[open run]({settings().ui_url}/runs/flow-run/{run_id})",
@@ -169,11 +169,16 @@ def _summary(groups: list[Group], total: int) -> str:
     for group in groups[:10]:
         since = datetime.now(UTC) - group.first_seen
         lines.append(
-            f"- **{group.open} × {group.error_type}** in {', '.join(group.jobs)}, for {_days(since)}: "
-            f"{' '.join(group.message.split())[:MESSAGE_WIDTH]}  \n  `redrive dead redrive --fingerprint {group.fingerprint} --rate 5/s`"
+            f"- **{group.open} × {markdown(group.error_type)}** in {markdown(', '.join(group.jobs))}, for {_days(since)}: "
+            f"{markdown(_shortened(group.message))}  \n  `redrive dead redrive --fingerprint {group.fingerprint} --rate 5/s`"
         )
     lines.append("\nTo decide here, run the deployment *dead-letter-review* and resume it with the form.")
     return "\n".join(lines)
+
+
+def _shortened(message: str) -> str:
+    words = " ".join(message.split())
+    return words if len(words) <= MESSAGE_WIDTH else words[: MESSAGE_WIDTH - 1] + "…"
 
 
 def _question(reviewed: Reviewed) -> str:

@@ -13,6 +13,7 @@ import prefect
 from prefect.client.schemas.actions import ArtifactCreate
 
 from redrive.blocks.masking import mask_text
+from redrive.blocks.plain_text import markdown
 from redrive.blocks.prefect_api import api
 from redrive.deployments.failure_report import ARTIFACT_TYPE, MESSAGE_LIMIT, TRACEBACK_LIMIT, FailureReport
 from redrive.flows.attempt import Attempt
@@ -40,7 +41,7 @@ def report_failure(attempt: Attempt, error: BaseException, *, verdict: Bury, ste
     api().create_artifact(
         ArtifactCreate(
             type=ARTIFACT_TYPE,
-            description=verdict.message,
+            description=markdown(verdict.message),
             data=report.markdown(verdict.message),
             flow_run_id=attempt.id,
         )

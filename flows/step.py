@@ -94,7 +94,7 @@ def step(
             persist_result=reuse,
             cache_policy=StepKey() if reuse else NO_CACHE,
             retry_condition_fn=may_retry_in_process,
-            **{**declared.task_options(), **options},
+            **{"log_prints": True, **declared.task_options(), **options},
         )
 
     return decorate

@@ -25,9 +25,7 @@ def check_command(*, as_json: Annotated[bool, Parameter(name="--json", negative=
     for finding in check():
         findings.append(finding)
         if not as_json:
-            out.print(
-                f"{'ok  ' if finding.well else 'BAD '} {finding.point:<14} {finding.said}", markup=False, soft_wrap=True
-            )
+            out.print(f"{'ok  ' if finding.well else 'BAD '} {finding.point:<14} {finding.said}", soft_wrap=True)
     if as_json:
         print_json(findings)
     return ExitCode.OK if all(finding.well for finding in findings) else ExitCode.UNHEALTHY

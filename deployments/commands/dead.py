@@ -6,7 +6,6 @@ Danger: everything shown is masked; the ledger and Prefect have the real values.
 from __future__ import annotations
 
 import getpass
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,8 +15,20 @@ from cyclopts import App, Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from redrive.blocks.errors import ParameterError
+from redrive.blocks.plain_text import plain_line, plain_text
 from redrive.blocks.settings import settings
-from redrive.deployments.commands.output import ago, err, out, print_json, print_table, short_ids
+from redrive.deployments.commands.output import (
+    ago,
+    counted,
+    err,
+    one_line,
+    out,
+    print_fields,
+    print_heading,
+    print_json,
+    print_table,
+    short_ids,
+)
 from redrive.deployments.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -152,34 +163,34 @@ def show_command(which: str, *, as_json: Json = False) -> None:
     if as_json:
         print_json({"dead_letter": row, "history": history})
         return
-    out.print(f"[b]{row.job}[/b] job [b]{row.run_name}[/b] is a dead letter: {row.status}")
-    for label, value in (
-        ("id", row.id),
-        ("run", f"{row.run_id}  {settings().ui_url}/runs/flow-run/{row.run_id}"),
-        ("cause", row.fingerprint),
-        ("error", f"{row.error_type}: {row.message}"),
-        ("in step", row.step),
-        ("reason", row.reason),
-        ("tries", row.tries or None),
-        ("crashes", row.crashes or None),
-        ("queue", row.queue),
-        ("worker", row.worker),
-        ("first failed", f"{row.first_failure:%Y-%m-%d %H:%M:%SZ} ({ago(row.first_failure)})"),
-        ("last failed", f"{row.last_failure:%Y-%m-%d %H:%M:%SZ} ({ago(row.last_failure)})"),
-        ("replaced by", row.replaced_by_run_id),
-        ("replaces", row.replaces_run_id),
-        ("parameters", json.dumps(row.parameters, ensure_ascii=False, default=str)),
-    ):
-        if value is not None:
-            out.print(f"  {label:<13} {value}", markup=False, soft_wrap=True)
+    print_heading("", row.job, " job ", row.run_name, f" is a dead letter: {row.status}")
+    print_fields(
+        (
+            ("id", row.id),
+            ("run", f"{row.run_id}  {settings().ui_url}/runs/flow-run/{row.run_id}"),
+            ("cause", row.fingerprint),
+            ("error", f"{row.error_type}: {row.message}"),
+            ("in step", row.step),
+            ("reason", row.reason),
+            ("tries", row.tries or None),
+            ("crashes", row.crashes or None),
+            ("queue", row.queue),
+            ("worker", row.worker),
+            ("first failed", f"{row.first_failure:%Y-%m-%d %H:%M:%SZ} ({ago(row.first_failure)})"),
+            ("last failed", f"{row.last_failure:%Y-%m-%d %H:%M:%SZ} ({ago(row.last_failure)})"),
+            ("replaced by", row.replaced_by_run_id),
+            ("replaces", row.replaces_run_id),
+            ("parameters", one_line(row.parameters)),
+        ),
+        width=13,
+    )
     if row.traceback:
         out.print("traceback")
-        out.print("  " + row.traceback.rstrip().replace("\n", "\n  "), markup=False, soft_wrap=True)
+        out.print("  " + plain_text(row.traceback).rstrip().replace("\n", "\n  "), soft_wrap=True)
     out.print("history")
     for act in history:
         out.print(
-            f"  {act.at:%Y-%m-%d %H:%M:%SZ}  {act.what:<10} {act.who}{f': {act.why}' if act.why else ''}",
-            markup=False,
+            f"  {act.at:%Y-%m-%d %H:%M:%SZ}  {act.what:<10} {plain_line(act.who)}{f': {plain_line(act.why)}' if act.why else ''}",
             soft_wrap=True,
         )
     if row.status == "open":
@@ -292,7 +303,7 @@ def _redrive_named(
                     if result.edited
                     else f"runs again: {result.run_id}"
                 )
-                out.print(f"{row.job} job {row.run_name} {what}", markup=False, soft_wrap=True)
+                out.print(f"{row.job} job {row.run_name} {what}", soft_wrap=True)
     if as_json:
         print_json(done)
     elif dry_run:
@@ -326,7 +337,7 @@ def _redrive_filtered(
             soft_wrap=True,
         )
         for row_id, said in batch.failed:
-            err.print(f"redrive: {row_id} stays: {said}", markup=False, soft_wrap=True)
+            err.print(f"redrive: {row_id} stays: {said}", soft_wrap=True)
     return ExitCode.INTERRUPTED if batch.stopped else ExitCode.OK
 
 
@@ -397,4 +408,4 @@ def _error(kind: str, message: str) -> str:
 
 
 def _letters(count: int) -> str:
-    return "1 dead letter" if count == 1 else f"{count} dead letters"
+    return counted(count, "dead letter")

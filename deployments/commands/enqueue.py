@@ -70,7 +70,7 @@ def enqueue_command(
             if accepted.due and accepted.due > datetime.now(UTC)
             else ""
         )
-        out.print(f"{job} job {accepted.name} {said}{due}: {accepted.id}", markup=False, soft_wrap=True)
+        out.print(f"{job} job {accepted.name} {said}{due}: {accepted.id}", soft_wrap=True)
     if not wait:
         if as_json:
             print_json(accepted)
@@ -93,14 +93,13 @@ def enqueue_command(
         why = f": {state.message}" if state and state.message and not completed else ""
         out.print(
             f"{job} job {run.name} ended {state.name if state else 'unknown'} after {span(run.total_run_time)}{why}",
-            markup=False,
             soft_wrap=True,
         )
         if completed:
             _show_result(run)
         else:
             hint = "dead show" if state is not None and state.is_failed() else "jobs show"
-            out.print(f"see why, and what to do, with `redrive {hint} {run.id}`", markup=False, soft_wrap=True)
+            out.print(f"see why, and what to do, with `redrive {hint} {run.id}`", soft_wrap=True)
     return ExitCode.OK if completed else ExitCode.JOB_FAILED
 
 
@@ -111,11 +110,11 @@ def _show_result(run: FlowRun) -> None:
     except Exception:  # noqa: BLE001  (results may live where only the workers reach; the job is completed all the same)
         return
     if callable(summary := getattr(result, "summary", None)):
-        out.print(f"  {summary()}", markup=False, soft_wrap=True)
+        out.print(f"  {summary()}", soft_wrap=True)
         for output in list(result.outputs)[:SHOWN_OUTPUTS]:
-            out.print(f"  {output}", markup=False, soft_wrap=True)
+            out.print(f"  {output}", soft_wrap=True)
     elif result is not None:
-        out.print(f"  {result!r}"[:RESULT_WIDTH], markup=False, soft_wrap=True)
+        out.print(f"  {result!r}"[:RESULT_WIDTH], soft_wrap=True)
 
 
 def _pair(text: str) -> tuple[str, str]:

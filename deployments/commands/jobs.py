@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from redrive.blocks.settings import settings
-from redrive.deployments.commands.output import ago, out, print_json, print_table, short_ids, span
+from redrive.deployments.commands.output import ago, out, print_heading, print_json, print_table, short_ids, span
 
 if TYPE_CHECKING:
     from redrive.deployments.jobs import Job
@@ -90,7 +90,7 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
         ]
         print_json({"job": job, "history": states})
         return
-    out.print(f"[b]{job.job}[/b] job [b]{job.name}[/b] ({job.id})")
+    print_heading("", job.job, " job ", job.name, f" ({job.id})")
     for label, value in (
         ("state", f"{job.state}{f': {job.message}' if job.message else ''}"),
         ("error", job.error),
@@ -108,11 +108,11 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
         ("parameters", ", ".join(f"{name}={value!r}" for name, value in job.parameters.items()) or None),
     ):
         if value:
-            out.print(f"  {label:<12} {value}", markup=False, soft_wrap=True)
+            out.print(f"  {label:<12} {value}", soft_wrap=True)
     out.print("history")
     for state in history:
         at = state.timestamp.strftime("%H:%M:%SZ") if state.timestamp else ""
-        out.print(f"  {at}  {state.name:<14} {state.message or ''}", markup=False, soft_wrap=True)
+        out.print(f"  {at}  {state.name:<14} {state.message or ''}", soft_wrap=True)
     if job.replaced_by:
         out.print(f"what became of it: `redrive jobs show {job.replaced_by}`", soft_wrap=True)
     elif job.state == "DeadLetter":
@@ -139,7 +139,7 @@ def cancel_command(reference: str, *, as_json: Json = False) -> None:
         print_json(job)
         return
     what = "is being stopped" if job.state == "Cancelling" else "is cancelled"
-    out.print(f"{job.job} job {job.name} ({job.id}) {what}", markup=False)
+    out.print(f"{job.job} job {job.name} ({job.id}) {what}")
 
 
 @app.command(name="retry")
@@ -165,10 +165,10 @@ def retry_command(reference: str, *, who: str | None = None, why: str = "", as_j
         if as_json:
             print_json(redriven)
         else:
-            out.print(f"{redriven.job} job {run.name} ({run.id}) runs again", markup=False, soft_wrap=True)
+            out.print(f"{redriven.job} job {run.name} ({run.id}) runs again", soft_wrap=True)
         return
     job = retry_now(run.id, who=person)
     if as_json:
         print_json(job)
     else:
-        out.print(f"{job.job} job {job.name} ({job.id}) has its next try now", markup=False, soft_wrap=True)
+        out.print(f"{job.job} job {job.name} ({job.id}) has its next try now", soft_wrap=True)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from redrive.deployments.commands.output import out, print_json, print_table, span
+from redrive.deployments.commands.output import counted, out, print_json, print_table, span
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 
@@ -89,5 +89,10 @@ def _set(name: str, *, paused: bool, as_json: bool) -> None:
     if as_json:
         print_json(queue)
         return
-    said = f"is paused; {queue.waiting} jobs wait" if paused else f"runs again; {queue.waiting} jobs are due"
+    one = queue.waiting == 1
+    said = (
+        f"is paused; {counted(queue.waiting, 'job')} wait{'s' if one else ''}"
+        if paused
+        else f"runs again; {counted(queue.waiting, 'job')} {'is' if one else 'are'} due"
+    )
     out.print(f"queue {queue.name} {said}", soft_wrap=True)

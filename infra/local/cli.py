@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from pydantic import TypeAdapter
 
 from redrive.blocks.errors import RedriveError
+from redrive.blocks.plain_text import plain_line, plain_text
 from redrive.blocks.settings import settings as current
 from redrive.blocks.worker_report import WorkerReport
+from redrive.deployments.commands.output import counted, print_json
 from redrive.deployments.exit_codes import ExitCode, exit_code_of
 from redrive.infra.local import maildir, stack
 from redrive.infra.local.prefect_client import client_environment
@@ -82,7 +83,10 @@ def status(*, json: bool = False) -> int:
         Print JSON for other programs.
     """
     found = ask(current())
-    _say(found.model_dump_json(indent=2) if json else _table(found))
+    if json:
+        print_json(found)
+    else:
+        _say(_table(found))
     return ExitCode.OK if found.healthy else ExitCode.UNHEALTHY
 
 
@@ -91,7 +95,7 @@ def env() -> None:
     """Print exports that point Prefect's own commands at this stack: `eval "$(redrive env)"`."""
     exports = {"REDRIVE_HOME": str(current().home), **client_environment(current())}
     for name, value in exports.items():
-        _say(f"export {name}={shlex.quote(value)}")
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 
 @mail.command(name="list")
@@ -105,12 +109,12 @@ def mail_list(*, json: bool = False) -> None:
     """
     found = maildir.messages(_mail_folder())
     if json:
-        _say(TypeAdapter(list[maildir.Message]).dump_json(found, indent=2).decode())
+        print_json(found)
         return
     for one in found:
         columns = [one.id, f"{one.date:%Y-%m-%d %H:%M:%S}", ", ".join(one.recipients), one.subject]
         columns += [f"[{part.name}]" for part in one.attachments]
-        _say(_printable("  ".join(columns)))
+        _say(plain_line("  ".join(columns)))
 
 
 @mail.command(name="show")
@@ -137,15 +141,15 @@ def mail_show(
     message = maildir.content(_mail_folder(), id)
     if json:
         (described,) = (one for one in maildir.messages(_mail_folder()) if one.id.startswith(id))
-        _say(described.model_dump_json(indent=2))
+        print_json(described)
     else:
         for name in ("Date", "From", "To", "Subject", "Message-ID"):
             if message[name]:
-                _say(f"{name}: {_printable(str(message[name]))}")
+                _say(f"{name}: {plain_line(str(message[name]))}")
         _say("")
-        _say(_printable(maildir.text(message)))
+        _say(maildir.text(message))
     if html:
-        html.write_text(maildir.html(message))
+        html.write_text(maildir.html(message), errors="replace")
     if save:
         for file in maildir.save_attachments(message, save):
             sys.stderr.write(f"saved {file}\n")
@@ -159,7 +163,7 @@ def _table(found: StackStatus) -> str:
     lines = [
         f"{one.name:<10} {one.state:<10} {f'pid {one.pid}' if one.pid else '':<12} "
         + (f"since {one.since.astimezone():%Y-%m-%d %H:%M:%S}" if one.since else "")
-        + (f", {one.restarts} restarts" if one.restarts else "")
+        + (f", {counted(one.restarts, 'restart')}" if one.restarts else "")
         for one in found.components
     ]
     places = [
@@ -184,13 +188,8 @@ def _workers(found: list[WorkerReport]) -> list[str]:
     return lines
 
 
-def _printable(text: str) -> str:
-    """A message's text without what would steer the terminal."""
-    return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
-
-
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{plain_text(text)}\n")
     sys.stdout.flush()
 
 
@@ -199,7 +198,7 @@ def main() -> None:
     try:
         result = app(result_action="return_value")
     except RedriveError as error:
-        sys.stderr.write(f"redrive: {error}\n")
+        sys.stderr.write(f"redrive: {plain_text(str(error))}\n")
         sys.exit(exit_code_of(error))
     sys.exit(result if isinstance(result, int) else ExitCode.OK)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
 from redrive.blocks.errors import NotFound
+from redrive.blocks.settings import settings
+from redrive.infra.local.cli import mail_list, mail_show
 from redrive.infra.local.maildir import content, html, messages, open_maildir, safe_name, save_attachments, text
+from tests.support.hostile import HOSTILE, steers
 
 
 def kept(folder: Path, **headers: str) -> EmailMessage:
@@ -90,3 +94,29 @@ def test_saving_overwrites_nothing_and_stays_in_the_folder(tmp_path: Path):
     assert (target / "same.csv").read_text() == "mine"
     assert len({*saved}) == 2
     assert {file.parent for file in saved} == {target}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("REDRIVE_HOME", str(tmp_path))
+    settings.cache_clear()
+    yield tmp_path
+    settings.cache_clear()
+
+
+def test_a_message_is_shown_with_its_spaces_and_without_what_steers_the_terminal(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = EmailMessage()
+    message["From"], message["To"] = "a@example.org", "b@example.org"
+    message["Subject"] = "Pay\x1b[2J now\u202e"
+    message.set_content("10\u00a0000\u202f€\n" + "\n".join(HOSTILE).encode("utf-8", "replace").decode())
+    open_maildir(home / "mail").add(message)
+    mail_list()
+    mail_list(json=True)
+    mail_show(messages(home / "mail")[0].id)
+
+    printed = capsys.readouterr().out
+    assert "10\u00a0000\u202f€" in printed
+    assert "�[2J" in printed
+    assert steers(printed) == []

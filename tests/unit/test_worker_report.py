@@ -11,7 +11,7 @@ import redis
 from redrive.blocks.worker_report import LIFETIME, PREFIX, SlotReport, WorkerReport, WorkerReports
 from tests.support.valkey import running_valkey
 
-BUSY = SlotReport(run_id="a-run", job="send-mail", queue="high", attempt=2, since="2026-01-01T00:00:00+00:00")
+BUSY = SlotReport(run_id="a-run", job="send-mail", queue="high", attempt=2, since="2026-01-01T00:00:00.000000Z")
 
 
 def a_report(name: str = "one", **given: object) -> WorkerReport:
@@ -21,7 +21,7 @@ def a_report(name: str = "one", **given: object) -> WorkerReport:
         "type": "warm",
         "host": "here",
         "pid": 7,
-        "started": "2026-01-01T00:00:00+00:00",
+        "started": "2026-01-01T00:00:00.000000Z",
         "slots": 4,
         "queues": ("high", "low"),
         "busy": (BUSY,),
