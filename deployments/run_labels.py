@@ -5,41 +5,57 @@ Danger: label values are JSON scalars; times are written as ISO 8601 text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from redrive.blocks.prefect.labels import (
+    ATTEMPT,
+    CRASH_COUNTED,
+    CRASHES,
+    FIRST_FAILURE,
+    FIRST_START,
+    KEY,
+    REDRIVEN_AT,
+    REPLACED_BY,
+    REPLACES,
+    RESCUES,
+    RETRIES,
+    TRIES,
+    WORKER,
+    moment,
+)
 
 if TYPE_CHECKING:
     # Whoever only reads labels need not wait for Prefect.
     from prefect.client.schemas.objects import State
 
-TRIES = "redrive.tries"
-CRASHES = "redrive.crashes"
-FIRST_START = "redrive.first_start"
-#: Tries that were followed by another one, of all steps, since tries were counted afresh.
-RETRIES = "redrive.retries"
-#: Crashes that were followed by another start, since then.
-RESCUES = "redrive.rescues"
-#: The Crashed state that `CRASHES` counted last: a rescue that was cut off must not count it again.
-CRASH_COUNTED = "redrive.crash_counted"
-#: First failed try since tries were counted afresh.
-FIRST_FAILURE = "redrive.first_failure"
-#: When tries were last counted afresh.
-REDRIVEN_AT = "redrive.redriven_at"
-#: The idempotency key, as given.
-KEY = "redrive.key"
+__all__ = [
+    "ASKED",
+    "ATTEMPT",
+    "CRASHES",
+    "CRASH_COUNTED",
+    "DEAD_LETTER",
+    "FIRST_FAILURE",
+    "FIRST_START",
+    "KEY",
+    "REDRIVEN_AT",
+    "REPLACED_BY",
+    "REPLACES",
+    "RESCUES",
+    "RETRIES",
+    "TRIES",
+    "WORKER",
+    "died_since",
+    "effect_key",
+    "fresh_count",
+    "moment",
+]
+
 #: Drawn anew for each request to enqueue, so that the answer tells a new job from the one that was there.
 ASKED = "redrive.asked"
-#: The dead job that this one replaces with edited parameters.
-REPLACES = "redrive.replaces"
-#: And on the dead job: which one replaces it; empty if it was deleted.
-REPLACED_BY = "redrive.replaced_by"
 
 DEAD_LETTER = "DeadLetter"
-
-
-#: Set by Prefect: the worker that took the run.
-WORKER = "prefect.worker.name"
 
 
 def fresh_count(now: datetime) -> dict[str, Any]:
@@ -55,12 +71,9 @@ def fresh_count(now: datetime) -> dict[str, Any]:
     }
 
 
-def moment(value: Any) -> datetime | None:
-    """The time in a label; None if there is none or it cannot be read."""
-    try:
-        return datetime.fromisoformat(str(value)) if value else None
-    except ValueError:
-        return None
+def effect_key(labels: Mapping[str, Any], idempotency_key: str | None, run_id: object) -> str:
+    """What effects carry so that they happen once: the same in every try, redrive and replacement of a job."""
+    return str(labels.get(KEY) or idempotency_key or run_id)
 
 
 def died_since(history: Iterable[State[Any]], since: datetime | None) -> bool:

@@ -1,0 +1,104 @@
+"""The labels of a flow run as typed values: the home of tries, crashes and first start, and of who has the run.
+
+Danger: labels can be written by anybody. One that cannot be read counts as absent; none ever raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+TRIES: Final = "redrive.tries"
+CRASHES: Final = "redrive.crashes"
+FIRST_START: Final = "redrive.first_start"
+#: Tries that were followed by another one, of all steps, since tries were counted afresh.
+RETRIES: Final = "redrive.retries"
+#: Crashes that were followed by another start, since then.
+RESCUES: Final = "redrive.rescues"
+#: The Crashed state that `CRASHES` counted last: a rescue that was cut off must not count it again.
+CRASH_COUNTED: Final = "redrive.crash_counted"
+#: First failed try since tries were counted afresh.
+FIRST_FAILURE: Final = "redrive.first_failure"
+#: When tries were last counted afresh.
+REDRIVEN_AT: Final = "redrive.redriven_at"
+#: The idempotency key, as given.
+KEY: Final = "redrive.key"
+#: The dead job that this one replaces with edited parameters.
+REPLACES: Final = "redrive.replaces"
+#: And on the dead job: which one replaces it; empty if it was deleted.
+REPLACED_BY: Final = "redrive.replaced_by"
+#: The attempt that holds the run: id of the Pending state that began it. Empty: nobody holds it.
+ATTEMPT: Final = "redrive.attempt"
+#: Set by Prefect: the worker that took the run.
+WORKER: Final = "prefect.worker.name"
+#: Tries spent when a worker killed a job's process because a step outlived its timeout (`blocks/step_deadline.py`).
+HARD_TIMEOUT: Final = "redrive.hard_timeout"
+
+#: The greatest count that the ledger's columns hold; whoever wrote a greater one did not count.
+GREATEST_COUNT: Final = 2**31 - 1
+#: Characters of a label that is used as a text.
+TEXT_LIMIT: Final = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What the labels of one run say."""
+
+    tries: int = 0
+    crashes: int = 0
+    retries: int = 0
+    rescues: int = 0
+    hard_timeout: int = 0
+    first_start: datetime | None = None
+    first_failure: datetime | None = None
+    redriven_at: str = ""
+    crash_counted: str = ""
+    key: str | None = None
+    attempt: str | None = None
+    worker: str | None = None
+    #: Whether its last worker's name was taken off it because it was to wait, and no other has signed since.
+    is_unsigned: bool = False
+
+    @classmethod
+    def of(cls, raw: object) -> Labels:
+        labels: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {}
+        return cls(
+            tries=count(labels.get(TRIES)),
+            crashes=count(labels.get(CRASHES)),
+            retries=count(labels.get(RETRIES)),
+            rescues=count(labels.get(RESCUES)),
+            hard_timeout=count(labels.get(HARD_TIMEOUT)),
+            first_start=moment(labels.get(FIRST_START)),
+            first_failure=moment(labels.get(FIRST_FAILURE)),
+            redriven_at=_text(labels.get(REDRIVEN_AT)) or "",
+            crash_counted=_text(labels.get(CRASH_COUNTED)) or "",
+            key=_text(labels.get(KEY)),
+            attempt=_text(labels.get(ATTEMPT)),
+            worker=_text(labels.get(WORKER)),
+            is_unsigned=labels.get(WORKER) == "",
+        )
+
+
+def count(value: Any) -> int:
+    """The count in a label, 0 if there is none or it cannot be read."""
+    try:
+        return min(max(0, int(value or 0)), GREATEST_COUNT)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def moment(value: Any) -> datetime | None:
+    """The time in a label, UTC if it names no zone; None if there is none or it cannot be read."""
+    try:
+        found = datetime.fromisoformat(str(value)) if value else None
+        return None if found is None else (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _text(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    return str(value).replace("\x00", "\N{REPLACEMENT CHARACTER}")[:TEXT_LIMIT]
