@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from redrive.blocks.settings import Settings
+from redrive.infra.local.failure_reason import reason
+from redrive.infra.local.process import Account
 
 Say = Callable[[str], None]
 
@@ -47,6 +49,7 @@ class Component(ABC):
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._log_begin = 0
 
     @property
     def stop_seconds(self) -> int:
@@ -64,8 +67,8 @@ class Component(ABC):
         return getattr(self.settings, self.port_setting) if self.port_setting else None
 
     @property
-    def account(self) -> int | None:
-        """The user id it runs as; None for that of `redrive up`."""
+    def account(self) -> Account | None:
+        """Whom it runs as; None for whoever calls `redrive up`."""
         return None
 
     @property
@@ -102,6 +105,12 @@ class Component(ABC):
     def forget(self) -> None:
         """Forget what is known of earlier starts. Called before `redrive up` starts it."""
         self._starts.unlink(missing_ok=True)
+        self._log_begin = self.log.stat().st_size if self.log.exists() else 0
+
+    @property
+    def failure(self) -> str:
+        """Why it ended, from what it logged since `redrive up` started it; empty if it said nothing."""
+        return reason(last_lines(self.log, 200, since=self._log_begin))
 
     @property
     def starts(self) -> int:
@@ -120,12 +129,13 @@ def log_file(settings: Settings, name: str) -> Path:
     return settings.home / "logs" / f"{name}.log"
 
 
-def last_lines(path: Path, count: int = 12, at_most: int = 16_384) -> str:
-    """The end of a log file; empty if there is none."""
+def last_lines(path: Path, count: int = 12, at_most: int = 16_384, since: int = 0) -> str:
+    """The end of a log file, from byte `since` at the earliest; empty if there is none."""
     try:
         with path.open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - at_most))
+            end = log.seek(0, os.SEEK_END)
+            # Shorter than that: it was rotated meanwhile.
+            log.seek(max(since if since <= end else 0, end - at_most))
             text = log.read().decode(errors="replace")
     except FileNotFoundError:
         return ""

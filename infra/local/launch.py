@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
+from redrive.blocks.errors import RedriveError
 from redrive.blocks.settings import Settings
 from redrive.infra.local.components import component
 from redrive.infra.local.marks import marks
@@ -18,7 +19,14 @@ from redrive.infra.local.process import become, end_with_parent
 
 
 def main(name: str) -> None:
-    """Run the component of that name in place of this process."""
+    """Run the component of that name in place of this process; what forbids it is one sentence in its log."""
+    try:
+        _become_component(name)
+    except RedriveError as error:
+        sys.exit(f"redrive: {error}")
+
+
+def _become_component(name: str) -> None:
     settings = Settings.load()
     part = component(name, settings)
     end_with_parent(part.stop_signal)

@@ -13,7 +13,15 @@ from sqlalchemy.engine import make_url
 
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component, Program
-from redrive.infra.local.postgres_files import SERVER, clear_stale, data_folder, make_data, owner
+from redrive.infra.local.postgres_files import (
+    SERVER,
+    account,
+    check_access,
+    clear_stale,
+    data_folder,
+    make_data,
+)
+from redrive.infra.local.process import Account
 
 #: Seconds a health check waits.
 _PATIENCE = 2
@@ -61,10 +69,11 @@ class Postgres(Component):
         return self.settings.database_url is not None
 
     @property
-    def account(self) -> int | None:
-        return owner(self.settings) if os.geteuid() == 0 else None
+    def account(self) -> Account | None:
+        return account(self.settings) if os.geteuid() == 0 else None
 
     def program(self) -> Program:
+        check_access(self.settings)
         make_data(self.settings)
         clear_stale(data_folder(self.settings), self._sockets)
         sockets = str(self._sockets).replace('"', '""')

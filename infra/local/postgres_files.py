@@ -17,6 +17,8 @@ import psutil
 
 from redrive.blocks.errors import StackError
 from redrive.blocks.settings import Settings
+from redrive.infra.local.failure_reason import reason
+from redrive.infra.local.process import Account
 
 
 def _programs() -> Path:
@@ -38,30 +40,66 @@ def data_folder(settings: Settings) -> Path:
     return settings.home / "postgres"
 
 
-def owner(settings: Settings) -> int:
-    """The user id the data belongs, or will belong, to when Redrive runs as root."""
+def account(settings: Settings) -> Account:
+    """The account the data belongs, or will belong, to when Redrive runs as root: the folder's owner if that is not root.
+
+    Raises:
+        StackError: there is none.
+    """
     try:
-        owned_by = data_folder(settings).stat().st_uid
+        owned = data_folder(settings).stat()
     except FileNotFoundError:
-        owned_by = 0
-    if owned_by:
-        return owned_by
-    for account in _ACCOUNTS:
+        owned = None
+    if owned and owned.st_uid:
+        return Account(owned.st_uid, owned.st_gid)
+    # initdb refuses a user id without an account, as the owner of a folder from outside of a container may be.
+    for name in (_name(settings.home.stat().st_uid), *_ACCOUNTS):
         try:
-            return pwd.getpwnam(account).pw_uid
+            found = pwd.getpwnam(name)
         except KeyError:
             continue
+        if found.pw_uid:
+            return Account(found.pw_uid, found.pw_gid)
     raise StackError("PostgreSQL refuses to run as root, and no account `nobody` exists: start Redrive as another user")
 
 
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
+
+
+def check_access(settings: Settings) -> None:
+    """See that this process, having become PostgreSQL's account, reaches the programs and the folder of the data.
+
+    Raises:
+        StackError: it does not: a closed folder above, and no right to pass it.
+    """
+    # access(2), as PostgreSQL's own programs ask. Only here does it matter that it asks for the real user id.
+    if os.access(SERVER, os.R_OK | os.X_OK) and os.access(settings.home, os.W_OK | os.X_OK):
+        return
+    closed = SERVER if not os.access(SERVER, os.R_OK | os.X_OK) else settings.home
+    me = _name(os.geteuid()) or str(os.geteuid())
+    raise StackError(
+        f"PostgreSQL does not run as root, and account {me} cannot reach {closed}, because this container withholds "
+        "CAP_SETPCAP or CAP_DAC_OVERRIDE from root: start Redrive as an ordinary user, or from a folder others may enter "
+        "and REDRIVE_HOME writable for that account, or set REDRIVE_DATABASE_URL"
+    )
+
+
 def make_data(settings: Settings) -> None:
-    """Make the data folder, wholly or not at all: an interrupted try leaves nothing that looks like data."""
+    """Make the data folder, wholly or not at all: an interrupted try leaves nothing that looks like data.
+
+    Raises:
+        StackError: initdb's reason.
+    """
     data = data_folder(settings)
     if (data / "PG_VERSION").exists():
         return
     made = data.with_name("postgres.new")
     shutil.rmtree(made, ignore_errors=True)
-    subprocess.run(
+    done = subprocess.run(
         [
             BIN / "initdb",
             "--pgdata", made,
@@ -72,8 +110,10 @@ def make_data(settings: Settings) -> None:
             # Only a socket in a folder of ours leads in, and it is closed to others.
             "--auth-local", "trust", "--auth-host", "reject",
         ],
-        check=True,
+        check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    if done.returncode:
+        raise StackError(f"PostgreSQL's data folder {data} could not be made: {reason(done.stdout)}")
     made.rename(data)
 
 

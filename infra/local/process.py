@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pwd
+from dataclasses import dataclass
 from signal import Signals
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_OVERRIDE = 1
 _CAPABILITY_VERSION_3 = 0x20080522
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whom a process runs as."""
+
+    uid: int
+    gid: int
 
 
 def end_with_parent(signal: Signals) -> None:
@@ -23,24 +33,33 @@ def end_with_parent(signal: Signals) -> None:
     _libc().prctl(_PR_SET_PDEATHSIG, int(signal), 0, 0, 0)
 
 
-def become(uid: int) -> None:
-    """Go from root to `uid` for good, keeping only the right to pass folders that are closed to others.
+def become(account: Account) -> None:
+    """Go from root to an account for good, keeping only the right to pass folders that are closed to others.
 
     PostgreSQL refuses to run as root, but a project under /root (mode 0700) can be reached by root only. Opening such
     folders to everybody, as other wrappers do, is not ours to decide; one ambient capability does it instead.
+
+    access(2) ignores capabilities of ordinary accounts unless the secure bit is set, and PostgreSQL's programs look for
+    each other by it. A container may withhold either right: then open folders still work, and no right is left over.
     """
     libc = _libc()
+    libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    gid = pwd.getpwuid(uid).pw_gid
     os.setgroups([])
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
-    keep = 1 << _CAP_DAC_OVERRIDE
+    os.setresgid(account.gid, account.gid, account.gid)
+    os.setresuid(account.uid, account.uid, account.uid)
+    kept = _keep(1 << _CAP_DAC_OVERRIDE) and not libc.prctl(
+        _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0
+    )
+    if not kept:
+        # What would be lost by exec must not hide from a check made before it.
+        _keep(0)
+
+
+def _keep(capabilities: int) -> bool:
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    sets = (ctypes.c_uint32 * 6)(keep, keep, keep, 0, 0, 0)
-    # A container may not own the capability: then this fails, and open folders still work.
-    if libc.capset(header, sets) == 0:
-        libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0)
+    sets = (ctypes.c_uint32 * 6)(capabilities, capabilities, capabilities, 0, 0, 0)
+    return bool(_libc().capset(header, sets) == 0)
 
 
 def _libc() -> ctypes.CDLL:

@@ -9,7 +9,7 @@ import time
 
 from redrive.blocks.errors import ComponentFailed, StackError
 from redrive.blocks.settings import Settings
-from redrive.infra.local.component import Component, Say, last_lines
+from redrive.infra.local.component import Component, Say
 from redrive.infra.local.components import components
 from redrive.infra.local.folders import clear_temporary, make_folders, only_one
 from redrive.infra.local.marks import end_leftovers
@@ -119,7 +119,9 @@ def _give_up_if_hopeless(part: Component, supervisor: Supervisor, seconds: float
     else:
         return
     raise ComponentFailed(
-        f"{part.name} {what}; its log {part.log} ends with:\n{last_lines(part.log)}", component=part.name, log=part.log
+        f"{part.name} {what}: {part.failure or 'it does not say why'} (its log: {part.log})",
+        component=part.name,
+        log=part.log,
     )
 
 

@@ -24,6 +24,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from redrive.blocks.errors import ComponentFailed
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component, last_lines, log_file
+from redrive.infra.local.failure_reason import reason
 from redrive.infra.local.marks import marks
 
 #: States of a component whose process lives.
@@ -100,7 +101,9 @@ class Supervisor:
             if found := cls.find(settings):
                 return found
             time.sleep(0.05)
-        raise ComponentFailed(f"the supervisor did not start; the end of its log {log}:\n{last_lines(log)}")
+        raise ComponentFailed(
+            f"the supervisor did not start: {reason(last_lines(log, 200)) or 'no reason'} (its log: {log})"
+        )
 
     @property
     def pid(self) -> int:
