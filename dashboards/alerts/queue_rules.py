@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+from redrive.dashboards.alerts.limits import FailureRate, seconds
 from redrive.dashboards.alerts.rule import Rule, also, increase, now, rule, unless_paused
-from redrive.dashboards.alerts.thresholds import FailureRate, QueueThresholds, Thresholds, seconds
+from redrive.dashboards.alerts.running_rules import not_starting, oldest_running, rescue_storm
+from redrive.dashboards.alerts.thresholds import JobTypeThresholds, QueueThresholds, Thresholds
 
 _OPEN = 'status="open"'
 
@@ -13,7 +16,8 @@ _OPEN = 'status="open"'
 def queue_rules(thresholds: Thresholds) -> list[Rule]:
     """Every alert of the queues; once for all queues that share its thresholds, once more for each that differs."""
     found: list[Rule] = []
-    for part, make in _OF_A_QUEUE.items():
+    makers = _OF_A_QUEUE | {"dead_letter_age": partial(_dead_letter_age, apart=sorted(thresholds.job_types))}
+    for part, make in makers.items():
         common = getattr(thresholds.every_queue, part)
         apart = {name: one for name, one in thresholds.queues.items() if getattr(one, part) != common}
         # Queues nobody named have thresholds too.
@@ -25,6 +29,8 @@ def queue_rules(thresholds: Thresholds) -> list[Rule]:
             found.extend(
                 rule.model_copy(update={"labels": {**rule.labels, **labelled}}) for rule in make(f'queue="{name}"', one)
             )
+    for job, own in thresholds.job_types.items():
+        found.append(_job_dead_letter_age(job, own))
     return found
 
 
@@ -155,16 +161,36 @@ def _dead_letters(where: str, limits: QueueThresholds) -> Iterator[Rule]:
     )
 
 
-def _dead_letter_age(where: str, limits: QueueThresholds) -> Iterator[Rule]:
+def _dead_letter_age(where: str, limits: QueueThresholds, apart: Sequence[str]) -> Iterator[Rule]:
     age = limits.dead_letter_age.age
+    # Job types with a patience of their own, longer or shorter, have a rule of their own.
+    oldest = (
+        now("queue_job_dead_letter_oldest_seconds", also(where, f'job!~"{"|".join(apart)}"'))
+        if apart
+        else now("queue_dead_letter_oldest_seconds", where)
+    )
     yield rule(
         "RedriveDeadLetterOld",
-        f"{now('queue_dead_letter_oldest_seconds', where)} > {seconds(age):g}",
+        f"{oldest} > {seconds(age):g}",
         limits.dead_letter_age,
         summary="Queue {{ $labels.queue }}: a dead letter has been open for {{ $value | humanizeDuration }} and nobody has acted on it. "
         "`redrive dead list --queue {{ $labels.queue }}` shows it; redrive it, or discard it with `--why`.",
         description=f"Every dead letter of this queue shall be looked at within {age}.",
         dashboard="redrive-dead-letters",
+    )
+
+
+def _job_dead_letter_age(job: str, limits: JobTypeThresholds) -> Rule:
+    age = limits.dead_letter_age.age
+    return rule(
+        "RedriveDeadLetterOld",
+        f'max by (queue, job) (queue_job_dead_letter_oldest_seconds{{job="{job}"}}) > {seconds(age):g}',
+        limits.dead_letter_age,
+        summary="Job type {{ $labels.job }}: a dead letter has been open for {{ $value | humanizeDuration }} and nobody has acted on it. "
+        "`redrive dead list --job {{ $labels.job }}` shows it; redrive it, or discard it with `--why`.",
+        description=f"Every dead letter of this job type shall be looked at within {age}, in whichever queue it was.",
+        dashboard="redrive-dead-letters",
+        labels={"job": job},
     )
 
 
@@ -176,6 +202,8 @@ _OF_A_QUEUE: dict[str, Callable[[str, QueueThresholds], Iterator[Rule]]] = {
     "paused": _paused,
     "failure_rate": _failure_rate,
     "retry_storm": _retry_storm,
+    "rescue_storm": rescue_storm,
+    "not_starting": not_starting,
+    "oldest_running": oldest_running,
     "dead_letters": _dead_letters,
-    "dead_letter_age": _dead_letter_age,
 }

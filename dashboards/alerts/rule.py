@@ -10,7 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from redrive.dashboards.alerts.thresholds import Alert, Severity, Thresholds
+from redrive.dashboards.alerts.limits import Alert, Severity
+from redrive.dashboards.alerts.runbook import RUNBOOKS, first_step
+from redrive.dashboards.alerts.thresholds import Thresholds
 
 
 class Rule(BaseModel):
@@ -28,17 +30,21 @@ class Rule(BaseModel):
 
     def plain(self, thresholds: Thresholds) -> dict[str, Any]:
         links = thresholds.links
+        annotations = {
+            "summary": self.summary,
+            "description": self.description,
+            "first_step": first_step(self.alert),
+            "runbook": f"{RUNBOOKS}, section {self.alert}",
+            "dashboard_url": f"{links.grafana.rstrip('/')}/d/{self.dashboard}",
+        }
+        if links.runbooks is not None:
+            annotations["runbook_url"] = f"{links.runbooks}#{self.alert.lower()}"
         return {
             "alert": self.alert,
             "expr": self.expr,
             "for": self.hold,
             "labels": {"severity": self.severity, "service": "redrive", **self.labels},
-            "annotations": {
-                "summary": self.summary,
-                "description": self.description,
-                "runbook_url": f"{links.runbooks}#{self.alert.lower()}",
-                "dashboard_url": f"{links.grafana.rstrip('/')}/d/{self.dashboard}",
-            },
+            "annotations": annotations,
         }
 
 

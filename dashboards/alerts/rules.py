@@ -1,4 +1,4 @@
-"""The rules file, and the alerts that belong to no queue: schedules and the exporter itself."""
+"""The rules file, and the alerts that belong to no queue: schedules and the exporter itself; the keeper has a file of its own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import yaml
 
+from redrive.dashboards.alerts.keeper_rules import keeper_rules
+from redrive.dashboards.alerts.limits import seconds
 from redrive.dashboards.alerts.queue_rules import queue_rules
 from redrive.dashboards.alerts.rule import Rule, rule
-from redrive.dashboards.alerts.thresholds import Thresholds, seconds
+from redrive.dashboards.alerts.thresholds import Thresholds
 
 #: Name of the scrape job in infra/prometheus/prometheus.yml.
 SCRAPE_JOB = "redrive"
@@ -23,6 +25,7 @@ def document(thresholds: Thresholds) -> str:
     groups = {
         "redrive-queues": queue_rules(thresholds),
         "redrive-schedules": [schedule_missed(thresholds)],
+        "redrive-keeper": list(keeper_rules(thresholds)),
         "redrive-exporter": list(exporter_rules(thresholds)),
     }
     made = {

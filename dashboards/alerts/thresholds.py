@@ -6,117 +6,33 @@ Danger: a typing error in this file must not silence an alert, so nothing unknow
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError, field_validator
 
 from redrive.blocks.errors import SettingsError
+from redrive.dashboards.alerts.limits import (
+    Age,
+    Alert,
+    Depth,
+    FailureRate,
+    Found,
+    Late,
+    Open,
+    Storm,
+    Strict,
+    Window,
+)
+from redrive.deployments.catalog import catalog
 from redrive.deployments.job_type import QUEUES
 
 FILE = Path(__file__).with_name("thresholds.yaml")
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_PART = re.compile(r"(\d+)(ms|[smhdw])")
-_DURATION = re.compile(rf"(?:{_PART.pattern})+")
 
-
-def seconds(duration: str) -> float:
-    """A duration as Prometheus writes it (`1h30m`), in seconds."""
-    return sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(duration))
-
-
-def _duration(text: str) -> str:
-    if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is no duration; write one like 30s, 5m, 1h30m or 1d")
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
-Severity = Literal["critical", "warning"]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Alert(_Strict):
-    """What every alert has: `for`, how long its condition must last, and how urgent it is."""
-
-    hold: Duration = Field(alias="for")
-    severity: Severity
-
-
-class Age(Alert):
-    """Fires on what is older, or lasts longer, than `age`."""
-
-    age: Duration
-
-
-class Depth(Alert):
-    """Fires on more than so many `jobs` that are due and not started."""
-
-    jobs: int = Field(ge=1)
-
-
-class Open(Alert):
-    """Fires on more than so many `open` dead letters."""
-
-    open: int = Field(ge=0)
-
-
-class Storm(Alert):
-    """Fires on more than `per_job` retries for each finished job, and `at_least` so many, in `window`."""
-
-    window: Duration
-    per_job: float = Field(gt=0)
-    at_least: int = Field(ge=1)
-
-
-class Window(Alert):
-    """A burn of the failure budget over a `long` window that still goes on in the `short` one.
-
-    Two windows, as in Google's SRE workbook (chapter 5): the long one keeps a blip from firing, the short one ends the alert
-    soon after the failures end.
-    """
-
-    long: Duration
-    short: Duration
-    burn: float = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _short_is_shorter(self) -> Self:
-        if seconds(self.short) >= seconds(self.long):
-            raise ValueError(f"short: {self.short} must be shorter than long: {self.long}")
-        return self
-
-
-class FailureRate(_Strict):
-    """`objective`: the share of finished jobs that shall not be dead letters."""
-
-    objective: float = Field(gt=0, lt=1)
-    at_least: int = Field(ge=1)
-    windows: tuple[Window, ...] = Field(min_length=1)
-
-    def limit(self, window: Window) -> float:
-        """The share of dead letters above which this window's alert fires."""
-        return round(window.burn * (1 - self.objective), 6)
-
-    @model_validator(mode="after")
-    def _can_fire(self) -> Self:
-        for window in self.windows:
-            if self.limit(window) >= 1:
-                raise ValueError(
-                    f"burn: {window.burn:g} of a budget of {1 - self.objective:.3g} is a share of {self.limit(window):g}, "
-                    "which no failure rate exceeds: lower burn, or raise objective"
-                )
-        return self
-
-
-class QueueThresholds(_Strict):
+class QueueThresholds(Strict):
     """What holds for one queue."""
 
     depth: Depth
@@ -126,11 +42,28 @@ class QueueThresholds(_Strict):
     paused: Age
     failure_rate: FailureRate
     retry_storm: Storm
+    rescue_storm: Storm
+    not_starting: Age
+    oldest_running: Age
     dead_letters: Open
     dead_letter_age: Age
 
 
-class Exporter(_Strict):
+class JobTypeThresholds(Strict):
+    """What holds for one job type, in whichever queue."""
+
+    dead_letter_age: Age
+
+
+class Keeper(Strict):
+    """The keeper: a duty that nobody does, and failures that did not reach the ledger as they should."""
+
+    late: Late
+    uncollected: Alert
+    audit_found: Found
+
+
+class Exporter(Strict):
     """The exporter itself: not scraped, sees nothing, or sees the past."""
 
     down: Alert
@@ -138,20 +71,30 @@ class Exporter(_Strict):
     lag: Age
 
 
-class Links(_Strict):
-    """Addresses that alerts send people to."""
+class Links(Strict):
+    """Addresses that alerts send people to. Without one for the runbooks, alerts name the file and tell its first step."""
 
-    runbooks: str
     grafana: str
+    runbooks: str | None = None
+
+    @field_validator("grafana", "runbooks")
+    @classmethod
+    def _is_absolute(cls, link: str | None) -> str | None:
+        # A mail or a chat opens an address; a path opens nothing there.
+        if link is not None and not link.startswith(("http://", "https://")):
+            raise ValueError(f"{link!r} opens from no mail: write an address with https://, or leave it out")
+        return link
 
 
-class Thresholds(_Strict):
-    """The whole file. `queues` holds only queues that differ from `every_queue`, complete."""
+class Thresholds(Strict):
+    """The whole file. `queues` holds only queues that differ from `every_queue`, complete; `job_types` those with their own."""
 
     links: Links
     every_queue: QueueThresholds
     queues: dict[str, QueueThresholds]
+    job_types: dict[str, JobTypeThresholds]
     schedule_missed: Age
+    keeper: Keeper
     exporter: Exporter
 
     @classmethod
@@ -168,7 +111,7 @@ class Thresholds(_Strict):
         except yaml.YAMLError as error:
             raise SettingsError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
         if not isinstance(given, dict):
-            raise SettingsError(f"{path} must hold links, every_queue, queues, schedule_missed and exporter")
+            raise SettingsError(f"{path} must hold links, every_queue, queues, schedule_missed, keeper and exporter")
         try:
             return cls.model_validate(_complete(given, path))
         except ValidationError as error:
@@ -176,13 +119,25 @@ class Thresholds(_Strict):
 
 
 def _complete(given: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Lay what differs for a queue over what holds for every queue."""
+    """Lay what differs for a queue or a job type over what holds for every queue."""
     queues = given.get("queues") or {}
+    kinds = given.get("job_types") or {}
     for name in queues:
         if name not in QUEUES:
             raise SettingsError(f"{path}: queues.{name}: there is no such queue{_hint(str(name), QUEUES)}")
+    for name in kinds:
+        if name not in catalog():
+            raise SettingsError(
+                f"{path}: job_types.{name}: there is no such job type{_hint(str(name), catalog())}; "
+                "those of your own are found through REDRIVE_JOBS"
+            )
     base = given.get("every_queue") or {}
-    return {**given, "queues": {name: _over(base, different or {}) for name, different in queues.items()}}
+    of_a_job_type = {name: value for name, value in base.items() if name in JobTypeThresholds.model_fields}
+    return {
+        **given,
+        "queues": {name: _over(base, different or {}) for name, different in queues.items()},
+        "job_types": {name: _over(of_a_job_type, different or {}) for name, different in kinds.items()},
+    }
 
 
 def _over(base: object, different: object) -> Any:
@@ -212,5 +167,8 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 
 def _words() -> set[str]:
-    models = (Thresholds, QueueThresholds, Exporter, Links, FailureRate, Window, Storm, Open, Depth, Age)
+    models = (
+        Thresholds, QueueThresholds, JobTypeThresholds, Keeper, Late, Found, Exporter, Links, FailureRate, Window, Storm, Open,
+        Depth, Age,
+    )  # fmt: skip
     return {field.alias or name for model in models for name, field in model.model_fields.items()}

@@ -57,6 +57,12 @@ def keeper(now: Snapshot, since_read: float) -> Iterator[Metric]:
         (([duty.duty], duty.age + since_read) for duty in now.duties),
     )
     yield gauge(
+        "queue_keeper_duty_every_seconds",
+        "Seconds between two rounds of this duty, as the keeper means to do it.",
+        ["duty"],
+        (([duty.duty], duty.every) for duty in now.duties),
+    )
+    yield gauge(
         "queue_uncollected_failures",
         "Failed jobs that the latest audit found and that are not in the ledger yet.",
         [],

@@ -43,6 +43,12 @@ QUIET = {
     "queue_exporter_up": steady(1),
     "queue_exporter_lag_seconds": steady(2),
     'queue_schedule_overdue_seconds{job="sync"}': steady(0),
+    'queue_keeper_duty_age_seconds{duty="rescue"}': steady(4),
+    'queue_keeper_duty_every_seconds{duty="rescue"}': steady(5),
+    'queue_keeper_duty_age_seconds{duty="audit"}': steady(500),
+    'queue_keeper_duty_every_seconds{duty="audit"}': steady(600),
+    "queue_uncollected_failures": steady(0),
+    "queue_audit_found_total": steady(12),
 } | {
     series: value
     for queue in ("high", "default", "low")
@@ -51,7 +57,10 @@ QUIET = {
         f'queue_jobs_scheduled{{queue="{queue}"}}': steady(0),
         f'queue_jobs_retrying{{queue="{queue}"}}': steady(0),
         f'queue_jobs_running{{queue="{queue}"}}': steady(0),
+        f'queue_jobs_starting{{queue="{queue}"}}': steady(0),
         f'queue_oldest_waiting_seconds{{queue="{queue}"}}': steady(0),
+        f'queue_oldest_running_seconds{{queue="{queue}"}}': steady(0),
+        f'queue_oldest_starting_seconds{{queue="{queue}"}}': steady(0),
         f'queue_last_finished_timestamp_seconds{{queue="{queue}"}}': steady(0),
         f'queue_workers{{queue="{queue}"}}': steady(1),
         f'queue_paused{{queue="{queue}"}}': steady(0),
@@ -59,6 +68,7 @@ QUIET = {
         f'queue_jobs_total{{queue="{queue}",job="sync",status="completed"}}': steady(500),
         f'queue_jobs_failed_total{{queue="{queue}",job="sync",reason="tries"}}': steady(7),
         f'queue_job_retries_total{{queue="{queue}",job="sync"}}': steady(40),
+        f'queue_jobs_rescued_total{{queue="{queue}",job="sync"}}': steady(20),
         f'queue_dead_letters{{queue="{queue}",status="open"}}': steady(0),
         f'queue_dead_letters{{queue="{queue}",status="resolved"}}': steady(400),
         f'queue_dead_letter_oldest_seconds{{queue="{queue}"}}': steady(0),
@@ -70,6 +80,9 @@ DONE = 'queue_jobs_total{queue="default",job="sync",status="completed"}'
 DEAD = 'queue_jobs_total{queue="default",job="sync",status="dead"}'
 FAILED = 'queue_jobs_failed_total{queue="default",job="sync",reason="tries"}'
 RETRIES = 'queue_job_retries_total{queue="default",job="sync"}'
+RESCUES = 'queue_jobs_rescued_total{queue="default",job="sync"}'
+RESCUE_AGE = 'queue_keeper_duty_age_seconds{duty="rescue"}'
+AUDIT_AGE = 'queue_keeper_duty_age_seconds{duty="audit"}'
 
 
 def of(metric: str, queue: str = "default", more: str = "") -> str:
@@ -236,8 +249,100 @@ SCENARIOS = [
     ),
     Scenario(
         "an old dead letter is told of, and no more once it is closed",
-        {of("dead_letter_oldest_seconds", "high"): then(growing(60), 300, steady(0))},
-        {240: set(), 247: {"RedriveDeadLetterOld high"}, 301: set()},
+        {of("job_dead_letter_oldest_seconds", "high", ',job="sync"'): then(growing(60), 300, "_x400")},
+        {240: set(), 247: {"RedriveDeadLetterOld high"}, 306: set()},
+    ),
+    Scenario(
+        "an old dead letter: a job type with a patience of its own is told of by that, and by no other",
+        {of("job_dead_letter_oldest_seconds", queue, ',job="reports"'): growing(60) for queue in ("high", "default")},
+        {
+            239: set(),
+            247: {"RedriveDeadLetterOld high reports", "RedriveDeadLetterOld default reports"},
+            599: {"RedriveDeadLetterOld high reports", "RedriveDeadLetterOld default reports"},
+        },
+    ),
+    Scenario(
+        "rescue storm: fires while rescues outnumber what finishes, and ends with them",
+        {DONE: growing(1), RESCUES: then(growing(3, 20), 40, steady(137))},
+        {2: set(), 6: {"RedriveRescueStorm default"}, 39: {"RedriveRescueStorm default"}, 56: set()},
+    ),
+    Scenario(
+        "rescue storm: when nothing finishes any more it fires too",
+        {DONE: None, DEAD: None, RESCUES: growing(1)},
+        {12: {"RedriveRescueStorm default"}},
+    ),
+    Scenario(
+        "rescue storm: some rescues among many jobs are a machine that was restarted",
+        {DONE: growing(10), RESCUES: growing(1)},
+        {60: set()},
+    ),
+    Scenario("rescue storm: few rescues are none", {RESCUES: then(steady(20), 30, steady(24))}, {32: set(), 60: set()}),
+    Scenario(
+        "not starting: a claimed job that does not start is told of, and no more once it does",
+        {of("oldest_starting_seconds", "low"): then(growing(60), 10, steady(0))},
+        {0: set(), 2: {"RedriveNotStarting low"}, 9: {"RedriveNotStarting low"}, 10: set()},
+    ),
+    Scenario(
+        "not starting: jobs that wait a moment for their process are quiet",
+        {of("oldest_starting_seconds"): steady(20), of("jobs_starting"): steady(50)},
+        {60: set()},
+    ),
+    Scenario(
+        "oldest running: each queue by its own patience, and no more once it ended",
+        {
+            of("oldest_running_seconds", queue): then(growing(60), 420, steady(5))
+            for queue in ("high", "default", "low")
+        },
+        {
+            60: set(),
+            67: {"RedriveOldestRunning high"},
+            367: {"RedriveOldestRunning high", "RedriveOldestRunning default"},
+            420: set(),
+        },
+    ),
+    Scenario(
+        "keeper: a duty that nobody does is told of, and no more once somebody does it",
+        {RESCUE_AGE: then(growing(60), 20, steady(3))},
+        {2: set(), 4: {"RedriveKeeperLate rescue"}, 19: {"RedriveKeeperLate rescue"}, 20: set()},
+    ),
+    Scenario(
+        "keeper: a duty that comes every ten minutes is late after half an hour",
+        {AUDIT_AGE: growing(60)},
+        {29: set(), 32: {"RedriveKeeperLate audit"}},
+    ),
+    Scenario(
+        "keeper: a pace that is missing hides no late duty",
+        {RESCUE_AGE: growing(60), 'queue_keeper_duty_every_seconds{duty="rescue"}': None},
+        {4: {"RedriveKeeperLate rescue"}},
+    ),
+    Scenario(
+        "keeper: of two exporters the one that sees the duty old is heard",
+        {
+            RESCUE_AGE: None,
+            'queue_keeper_duty_age_seconds{duty="rescue",instance="a"}': steady(3),
+            'queue_keeper_duty_age_seconds{duty="rescue",instance="b"}': growing(60),
+        },
+        {4: {"RedriveKeeperLate rescue"}},
+    ),
+    Scenario(
+        "keeper: none that ever worked is told of",
+        {RESCUE_AGE: None, AUDIT_AGE: None},
+        {0: set(), 1: {"RedriveKeeperLate all"}},
+    ),
+    Scenario(
+        "keeper: an exporter that cannot read the ledger is no missing keeper",
+        {RESCUE_AGE: None, AUDIT_AGE: None, "queue_exporter_up": steady(0)},
+        {10: {"RedriveExporterBlind"}},
+    ),
+    Scenario(
+        "uncollected failures are told of until they are in the ledger",
+        {"queue_uncollected_failures": then(steady(2), 30, steady(0))},
+        {9: set(), 11: {"RedriveUncollected"}, 30: set()},
+    ),
+    Scenario(
+        "finds of the audit are told of for an hour",
+        {"queue_audit_found_total": then(steady(12), 10, steady(15))},
+        {9: set(), 11: {"RedriveAuditFound"}, 60: {"RedriveAuditFound"}, 72: set()},
     ),
     Scenario(
         "schedule: fires for the job type that did not start, clears when it did",
@@ -296,9 +401,30 @@ def test_every_expression_is_promql() -> None:
 
 def test_every_alert_has_a_runbook_section() -> None:
     headings = re.findall(r"^## (\w+)$", FILE.with_name("runbooks.md").read_text(), re.MULTILINE)
-    linked = {rule["annotations"]["runbook_url"].partition("#")[2] for rule in rules()}
+    named = {rule["annotations"]["runbook"].rpartition(" ")[2] for rule in rules()}
 
-    assert {heading.lower() for heading in headings} == linked
+    assert set(headings) == named == {rule["alert"] for rule in rules()}
+
+
+def test_every_alert_carries_the_first_step_of_its_runbook() -> None:
+    for rule in rules():
+        step = rule["annotations"]["first_step"]
+        assert "`redrive " in step, rule["alert"]
+        assert not re.search(r"\b(QUEUE|JOB|DUTY)\b", step), step
+        assert "](" not in step, step
+
+
+def test_no_link_of_an_alert_is_relative() -> None:
+    with_address = Thresholds.read().model_dump(by_alias=True, mode="json")
+    with_address["links"]["runbooks"] = "https://wiki.example.com/redrive"
+    made = yaml.safe_load(document(Thresholds.model_validate(with_address)))
+    of_all = [*rules(), *(rule for group in made["groups"] for rule in group["rules"])]
+    links = [(rule["alert"], key, url) for rule in of_all for key, url in rule["annotations"].items() if "_url" in key]
+
+    for alert, key, url in links:
+        assert url.startswith(("http://", "https://")), (alert, key, url)
+    linked = {url.partition("#")[2] for _, key, url in links if key == "runbook_url"}
+    assert linked == {rule["alert"].lower() for rule in rules()}
 
 
 def test_every_command_in_alerts_and_runbooks_exists() -> None:
@@ -329,7 +455,7 @@ def promtool_test(scenario: Scenario, rules: Path) -> dict[str, Any]:
                 "input_series": [{"series": name, "values": values} for name, values in series.items()],
                 "promql_expr_test": [
                     {
-                        "expr": 'count by (alertname, queue, job, window) (ALERTS{alertstate="firing"})',
+                        "expr": 'count by (alertname, queue, job, window, duty) (ALERTS{alertstate="firing"})',
                         "eval_time": f"{minute}m",
                         "exp_samples": [{"labels": _labels(name), "value": 1} for name in sorted(names)],
                     }
@@ -340,8 +466,15 @@ def promtool_test(scenario: Scenario, rules: Path) -> dict[str, Any]:
     }
 
 
+#: Labels that the words after an alert's name stand for.
+TOLD_APART_BY = {
+    "RedriveScheduleMissed": ("job",),
+    "RedriveKeeperLate": ("duty",),
+    "RedriveDeadLetterOld": ("queue", "job"),
+}
+
+
 def _labels(name: str) -> str:
     alert, *more = name.split()
-    first = "job" if alert == "RedriveScheduleMissed" else "queue"
-    values = {"alertname": alert} | dict(zip((first, "window"), more, strict=False))
+    values = {"alertname": alert} | dict(zip(TOLD_APART_BY.get(alert, ("queue", "window")), more, strict=False))
     return "{" + ",".join(f'{label}="{value}"' for label, value in values.items()) + "}"

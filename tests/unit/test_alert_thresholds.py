@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from redrive.blocks.errors import SettingsError
-from redrive.dashboards.alerts.thresholds import FILE, Thresholds, seconds
+from redrive.dashboards.alerts.limits import seconds
+from redrive.dashboards.alerts.thresholds import FILE, Thresholds
 
 
 def test_what_a_queue_does_not_name_is_as_for_every_queue() -> None:
@@ -20,6 +21,18 @@ def test_what_a_queue_does_not_name_is_as_for_every_queue() -> None:
     assert (high.oldest_waiting.age, high.oldest_waiting.severity) == ("5m", "critical")
     assert high.oldest_waiting.hold == thresholds.every_queue.oldest_waiting.hold
     assert high.depth == thresholds.every_queue.depth
+
+
+def test_what_a_job_type_does_not_name_is_as_for_every_queue(tmp_path: Path) -> None:
+    document = yaml.safe_load(FILE.read_text())
+    document["job_types"] = {"mail": {"dead_letter_age": {"age": "15m"}}}
+    path = tmp_path / "thresholds.yaml"
+    path.write_text(yaml.safe_dump(document))
+
+    thresholds = Thresholds.read(path)
+
+    mail = thresholds.job_types["mail"].dead_letter_age
+    assert (mail.age, mail.hold) == ("15m", thresholds.every_queue.dead_letter_age.hold)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +83,19 @@ def take(path: str) -> Callable[[dict[str, Any]], None]:
             ),
             "short: 1h must be shorter than long: 5m",
         ),
+        (
+            put("job_types.report.dead_letter_age.age", "5m"),
+            "job_types.report: there is no such job type; did you mean reports?",
+        ),
+        (
+            put("job_types.mail.dead_letter_ages", {}),
+            "job_types.mail.dead_letter_ages: there is no such threshold; did you mean",
+        ),
+        (
+            put("links.runbooks", "docs/runbooks.md"),
+            "links.runbooks: 'docs/runbooks.md' opens from no mail: write an address",
+        ),
+        (put("keeper.late.round", 3), "keeper.late.round: there is no such threshold; did you mean rounds?"),
         (take("exporter.down"), "exporter.down is missing"),
         (take("schedule_missed"), "schedule_missed is missing"),
     ],
