@@ -26,6 +26,9 @@ PATIENCE = 60
 class PostgresServer:
     """Can be stopped and started again; every `database()` is a new empty one."""
 
+    #: Not waiting for the disk: a test's data need not survive the machine.
+    options = "-c fsync=off"
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = folder / "data"
@@ -40,14 +43,15 @@ class PostgresServer:
     def initialise(self) -> None:
         self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
 
-    def start(self) -> None:
-        # Not waiting for the disk: a test's data need not survive the machine. Nothing listens on the network.
-        options = (
-            f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c fsync=off -c max_connections=60"
-        )
+    def start(self, **environment: str) -> None:
+        """Start it; `environment` is added to its own."""
+        # Nothing listens on the network.
+        place = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c max_connections=60"
+        options = f"{place} {self.options}"
         self._run(
-            "pg_ctl", "-D", self.data, "-w", "-t", str(PATIENCE), "-l", self.folder / "log", "-o", options, "start"
-        )
+            "pg_ctl", "-D", self.data, "-w", "-t", str(PATIENCE), "-l", self.folder / "log", "-o", options, "start",
+            **environment,
+        )  # fmt: skip
 
     def stop(self, how: str = "fast") -> None:
         self._run("pg_ctl", "-D", self.data, "-w", "-t", str(PATIENCE), "-m", how, "stop")
@@ -59,12 +63,13 @@ class PostgresServer:
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
-    def _run(self, program: str, *arguments: str | Path) -> None:
+    def _run(self, program: str, *arguments: str | Path, **environment: str) -> None:
         # To a file, not a pipe: the server inherits it, and a pipe would never end.
         with (self.folder / "commands.log").open("a") as log:
             done = subprocess.run(
                 [self.programs / program, *arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, timeout=2 * PATIENCE, check=False, **self._as,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, timeout=2 * PATIENCE, check=False,
+                env={**os.environ, **environment}, **self._as,
             )  # fmt: skip
         if done.returncode:
             said = [
@@ -74,10 +79,16 @@ class PostgresServer:
 
 
 @contextmanager
-def running_server() -> Iterator[PostgresServer]:
-    # Straight in the temporary folder: the folders pytest makes are closed to others, and too long for a socket.
+def server_folder() -> Iterator[Path]:
+    """Straight in the temporary folder: the folders pytest makes are closed to others, and too long for a socket."""
     with tempfile.TemporaryDirectory(prefix="redrive-pg-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder))
+        yield Path(folder)
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    with server_folder() as folder:
+        server = PostgresServer(folder)
         server.initialise()
         server.start()
         try:
