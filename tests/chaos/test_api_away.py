@@ -13,7 +13,7 @@ from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
 from redrive.flows.keeper.runs import Run, by_id
 from tests.chaos.fault_stack import LEASE, OUTAGE, PATIENCE, FaultStack, pass_by
-from tests.chaos.trial import read_journal
+from tests.chaos.journal import read_journal
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(900)]

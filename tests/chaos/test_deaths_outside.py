@@ -10,7 +10,7 @@ import pytest
 from redrive.blocks.prefect_api import api
 from redrive.flows.keeper.runs import by_id
 from tests.chaos.fault_stack import PATIENCE, FaultStack
-from tests.chaos.trial import read_journal
+from tests.chaos.journal import read_journal
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(600)]

@@ -18,7 +18,7 @@ import pytest
 from redrive.blocks.prefect_api import api
 from redrive.deployments.enqueue import Item, enqueue_many
 from tests.chaos.fault_stack import OUTAGE, PATIENCE, FaultStack, pass_by
-from tests.chaos.trial import Line, read_journal
+from tests.chaos.journal import Line, read_journal
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]

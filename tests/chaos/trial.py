@@ -6,8 +6,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +14,7 @@ from redrive.deployments.enqueue import enqueue
 from redrive.deployments.ledger import Filter
 from redrive.flows.keeper.runs import Run, by_id
 from tests.chaos.fault_stack import FaultStack
+from tests.chaos.journal import Line, read_journal
 from tests.support.fault_jobs import STAGES
 from tests.support.waiting import wait_until
 
@@ -27,16 +26,6 @@ DEAD = {"fault-hopeless": "tries", "fault-poison": "crash"}
 SECONDS_PER_JOB = 25
 
 PAGE = 200
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the journal."""
-
-    what: str
-    run_id: UUID
-    key: str
-    pid: int
 
 
 class Trial:
@@ -196,17 +185,6 @@ class Trial:
                         worker = said.split()[2]
                         assert not self.stack.worker_lives(worker), f"a job of a live worker was rescued: {said}"
         return crashed
-
-
-def read_journal(folder: Path) -> list[Line]:
-    path = folder / "journal"
-    if not path.exists():
-        return []
-    lines = []
-    for line in path.read_text().splitlines():
-        what, run_id, key, pid = line.split()
-        lines.append(Line(what, UUID(run_id), key, int(pid)))
-    return lines
 
 
 Fault = Callable[[Trial], None]

@@ -49,9 +49,9 @@ STAGES = ("reserve", "charge", "confirm")
 
 
 def note(folder: str, what: str) -> None:
-    """Add a line to the journal: what, run, key, pid."""
+    """Add a line to the journal: what, run, key, pid, monotonic seconds."""
     me = current_job()
-    line = f"{what} {me.id} {me.key} {os.getpid()}\n".encode()
+    line = f"{what} {me.id} {me.key} {os.getpid()} {time.monotonic():.4f}\n".encode()
     file = os.open(Path(folder) / "journal", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         os.write(file, line)
