@@ -3,7 +3,8 @@
 The keeper reads them: of what is noted it knows at once whether it still lives, where otherwise only silence tells. They are
 written only where `REDRIVE_HOME` is set, as the stack does for what it starts.
 
-Danger: a process id alone proves nothing, it may belong to somebody else by now; each note holds when the process started.
+Danger: a process id alone proves nothing, it may belong to somebody else by now, or to another host that shares the folder; each
+note holds the whole identity of its process (`process_identity.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from redrive.blocks.process_identity import ProcessIdentity
 
-#: Seconds two readings of a process's start may differ: the kernel counts in ticks.
-TICK = 0.05
 #: Notes of ended workers are needed as long as a job carries their name; the newest are plenty.
 KEPT = 200
 
@@ -31,11 +30,15 @@ class ProcessNotes:
         return cls(home / "run" / kind)
 
     def note(self, name: str, pid: int | None = None) -> None:
-        """Note that a process (the calling one if not given) is what that name names."""
-        process = psutil.Process(pid)
+        """Note that a process (the calling one if not given) is what that name names.
+
+        Raises:
+            ProcessLookupError: it has ended.
+        """
+        process = ProcessIdentity.of(pid)
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f"{name}.partial"
-        partial.write_text(json.dumps({"pid": process.pid, "started": process.create_time()}))
+        partial.write_text(json.dumps(process.note()))
         partial.rename(self.folder / name)
 
     def forget(self, name: str) -> None:
@@ -48,12 +51,14 @@ class ProcessNotes:
             old.unlink(missing_ok=True)
 
     def pid(self, name: str) -> int | None:
-        """The process of that name if it lives, 0 if it ended, None if nobody noted it."""
+        """The process of that name if it lives, 0 if it ended, None if nobody of this host noted it."""
         try:
-            noted = json.loads((self.folder / name).read_text())
+            noted = ProcessIdentity.read(json.loads((self.folder / name).read_text()))
         except (FileNotFoundError, json.JSONDecodeError):
             return None
-        return noted["pid"] if _lives(noted["pid"], noted["started"]) else 0
+        if noted is None or not noted.is_here:
+            return None
+        return noted.pid if noted.lives else 0
 
     def alive(self) -> dict[str, int]:
         """Every name whose process lives, with its id."""
@@ -62,11 +67,3 @@ class ProcessNotes:
         except FileNotFoundError:
             return {}
         return {name: pid for name in names if not name.endswith(".partial") and (pid := self.pid(name))}
-
-
-def _lives(pid: int, started: float) -> bool:
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - started) <= TICK and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

@@ -200,6 +200,14 @@ async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker:
         await hooks(answer["state"])
 
 
+async def release(api: RunApi, run: Json, message: str) -> None:
+    """Make a claimed run that never began wait for any worker again, if it still is as it was when it was claimed."""
+    now = await api.read(run["id"])
+    if now is not None and now["state"]["id"] == run["state"]["id"]:
+        await api.forget_process(run["id"])
+        await api.wait_again(run["id"], message, only_from=["PENDING"])
+
+
 async def hand_back(api: RunApi, run_id: str, message: str) -> None:
     """Make a run wait for any worker, now: nothing failed and nothing crashed."""
     await api.forget_process(run_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable
@@ -89,6 +90,11 @@ class ChildProcess:
         except (TimeoutError, ValueError, OSError) as error:
             writer.close()
             raise ChildGone from error
+
+    @property
+    def has_ended(self) -> bool:
+        """Asked of the kernel: the event loop may not have come to it yet."""
+        return self.ended.done() or bool(select.select([self._pidfd], [], [], 0)[0])
 
     def hear(self, listener: Callable[[dict[str, Any]], None]) -> None:
         """Set who gets what the child says from now on."""

@@ -58,12 +58,21 @@ class Children:
             while True:
                 await self._changed.wait_for(lambda: bool(self._idle))
                 child = self._idle.pop()
-                if not child.ended.done():
+                if not child.has_ended:
                     return child
+
+    async def instead_of(self, child: ChildProcess) -> ChildProcess:
+        """The same child while it lives, else another one: it may have ended while its slot waited for work."""
+        if not child.has_ended:
+            return child
+        await self.give_back(child, retire=True)
+        return await self.take()
 
     async def give_back(self, child: ChildProcess, *, retire: bool) -> None:
         """A child that a job left as it was is used again, unless it is to retire."""
-        current = self._all.get(child) is self._template
+        if child in self._idle:
+            return
+        current = child in self._all and self._all[child] is self._template
         if child.ended.done() or retire or not current:
             await self._let_go(child)
             return

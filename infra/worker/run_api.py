@@ -6,7 +6,7 @@ Danger: `set_state` has no compare-and-set. What is decided from a state that wa
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -52,17 +52,31 @@ class RunApi:
         By the call for many runs, as it takes a condition: proposed plainly, Prefect would accept Pending for a run that another
         worker took and completed since we saw it, and it would run twice.
         """
+        return await self.transition(run_id, {"type": "PENDING", "name": "Pending"}, only_from=["SCHEDULED"])
+
+    async def transition(
+        self, run_id: str, state: Json, *, only_from: Iterable[str], force: bool = False
+    ) -> Json | None:
+        """Propose a state for a run in a state of these types: the server's answer as of `propose`, None if it is in another."""
+        details = {"transition_id": str(uuid4()), **state.get("state_details", {})}
         answer = await self._client.request(
             "POST",
             "/flow_runs/bulk_set_state",  # type: ignore[arg-type]  # Prefect's list of routes forgets it
             json={
-                "flow_runs": {"id": {"any_": [run_id]}, "state": {"type": {"any_": ["SCHEDULED"]}}},
-                "state": {"type": "PENDING", "name": "Pending", "state_details": {"transition_id": str(uuid4())}},
+                "flow_runs": {"id": {"any_": [run_id]}, "state": {"type": {"any_": list(only_from)}}},
+                "state": {**state, "state_details": details},
+                "force": force,
                 "limit": 1,
             },
         )
         results: list[Json] = answer.json()["results"]
         return results[0] if results else None
+
+    async def wait_again(self, run_id: str, message: str, *, only_from: Iterable[str]) -> Json | None:
+        """Make a run of these types wait for any worker, from now on; as of `transition`."""
+        details = {"scheduled_time": datetime.now(UTC).isoformat()}
+        state: Json = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": message, "state_details": details}
+        return await self.transition(run_id, state, only_from=only_from)
 
     async def propose(self, run_id: str, state: Json, *, force: bool = False) -> Json:
         """Propose a state: the server's answer with `status`, `state` and `details`."""

@@ -11,11 +11,11 @@ import functools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
-from redrive.infra.worker.attempt import Attempt, conclude
+from redrive.infra.worker.attempt import Attempt, conclude, release
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.child_process import ChildProcess
 from redrive.infra.worker.children import Children
@@ -94,6 +94,8 @@ class Slots:
                 raise
             self.waiting.discard(me)
             try:
+                # Only then is the run claimed: a child may have been killed, or have met new code, while it was idle.
+                child = await self.children.instead_of(child)
                 await self._one(due, child)
             except (httpx.HTTPError, OSError) as error:
                 self.log.warning("run %s could not be taken, the API did not answer: %r", due.id, error)
@@ -109,17 +111,13 @@ class Slots:
     ) -> int:
         """Run a claimed run; returns what its exit code would be in a process of its own."""
         attempt = Attempt(due, config, child, self.log, flow_name=await self.deployments.flow_name(due.run["flow_id"]))
-        self.attempts.begin(attempt)
         # The job need not wait until its run carries our name: until then the keeper sees a run that nobody signed for.
         signed = asyncio.create_task(self._insist(functools.partial(self.api.label, due.id, self.me.labels)))
         due.run["labels"] = {**due.run.get("labels", {}), **self.me.labels}
         try:
-            how = await attempt.run(self._order(attempt, deployment))
-            while how == "untouched":
+            while (how := await self._run(attempt, deployment)) == "untouched":
                 await self.children.give_back(attempt.child, retire=True)
                 attempt.child = await self.children.take()
-                self.attempts.begin(attempt)
-                how = await attempt.run(self._order(attempt, deployment))
             ending = await asyncio.shield(attempt.child.ended) if how == "died" else None
             await signed
             hooks = functools.partial(self._hooks, attempt, deployment)
@@ -128,6 +126,14 @@ class Slots:
             await self.attempts.end(attempt)
             await self.children.give_back(attempt.child, retire=self._is_spent(attempt))
         return int(attempt.done["status"]) if attempt.done else 1
+
+    async def _run(self, attempt: Attempt, deployment: Deployment | None) -> Literal["done", "died", "untouched"]:
+        try:
+            self.attempts.begin(attempt)
+        except ProcessLookupError:
+            # It ended between the claim and this moment.
+            return "untouched"
+        return await attempt.run(self._order(attempt, deployment))
 
     async def _hooks(self, attempt: Attempt, deployment: Deployment | None, state: Json) -> None:
         """Have another child run the hooks of a job that its own process cannot run any more. Nothing is tried twice."""
@@ -139,10 +145,12 @@ class Slots:
         helper = Attempt(attempt.due, attempt.config, attempt.child, self.log, flow_name=attempt.flow_name)
         # Nobody stops it for what its job was stopped for.
         helper.intent = attempt.intent or "cancel"
-        self.attempts.begin(helper)
         try:
+            self.attempts.begin(helper)
             async with asyncio.timeout(HOOKS):
                 await helper.run(self._order(helper, deployment, state))
+        except ProcessLookupError:
+            self.log.warning("the process for the hooks of job %s ended before it could run them", attempt.run_id)
         except TimeoutError:
             self.log.warning("the hooks of job %s took more than %g s and were stopped", attempt.run_id, HOOKS)
             attempt.child.kill()
@@ -166,7 +174,13 @@ class Slots:
             await self.api.propose(due.id, {"type": "CRASHED", "name": "Crashed", "message": message})
             await self.children.give_back(child, retire=False)
             return
-        await self.to_its_end(due, config, deployment, child)
+        try:
+            await self.to_its_end(due, config, deployment, child)
+        except Exception:
+            await self._insist(
+                functools.partial(release, self.api, due.run, f"worker {self.me.name} could not begin it")
+            )
+            raise
 
     async def _deployment(self, due: Due) -> Deployment | None:
         deployment_id = due.run.get("deployment_id")

@@ -63,9 +63,49 @@ def test_another_process_with_the_same_id_is_not_taken_for_it(tmp_path: Path, sl
     path = tmp_path / "run" / "jobs" / "a-run"
     noted = json.loads(path.read_text())
 
-    path.write_text(json.dumps({**noted, "started": noted["started"] - 60}))
+    path.write_text(json.dumps({**noted, "started": noted["started"] - 1}))
 
     assert notes.pid("a-run") == 0
+
+
+def test_process_of_another_host_is_not_judged_here(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    notes = ProcessNotes.of(tmp_path, "workers")
+    notes.note("a-worker", sleeper.pid)
+    path = tmp_path / "run" / "workers" / "a-worker"
+    noted = json.loads(path.read_text())
+
+    path.write_text(json.dumps({**noted, "host": "another-host"}))
+
+    assert notes.pid("a-worker") is None
+    assert notes.alive() == {}
+
+
+def test_process_of_an_earlier_boot_is_gone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    notes = ProcessNotes.of(tmp_path, "workers")
+    notes.note("a-worker", sleeper.pid)
+    path = tmp_path / "run" / "workers" / "a-worker"
+    noted = json.loads(path.read_text())
+
+    path.write_text(json.dumps({**noted, "boot": "another-boot"}))
+
+    assert notes.pid("a-worker") == 0
+
+
+def test_note_of_an_earlier_version_leaves_the_worker_to_its_lease(tmp_path: Path) -> None:
+    notes = ProcessNotes.of(tmp_path, "workers")
+    notes.note("a-worker")
+
+    (tmp_path / "run" / "workers" / "a-worker").write_text(json.dumps({"pid": os.getpid(), "started": 1700000000.25}))
+
+    assert notes.pid("a-worker") is None
+
+
+def test_process_that_ended_cannot_be_noted(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    sleeper.kill()
+    wait_until(lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_ZOMBIE)
+
+    with pytest.raises(ProcessLookupError):
+        ProcessNotes.of(tmp_path, "jobs").note("a-run", sleeper.pid)
 
 
 def test_what_nobody_noted_is_not_known(tmp_path: Path) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
 import pytest
 
+from redrive.blocks.process_identity import ProcessIdentity
 from redrive.blocks.settings import Settings
 from redrive.deployments.endings import Spent
 from redrive.deployments.ledger import Ledger
@@ -44,10 +45,10 @@ def a_run(**given: Any) -> Run:
 
 def note(folder: Path, *, alive: bool) -> None:
     """Say that the stack started the worker here: as this process, or as one that is gone."""
-    me = psutil.Process()
+    me = ProcessIdentity.of()
     (folder / "run" / "workers").mkdir(parents=True)
-    started = me.create_time() if alive else me.create_time() - 1000
-    (folder / "run" / "workers" / WORKER).write_text(json.dumps({"pid": me.pid, "started": started}))
+    noted = me if alive else replace(me, started=me.started - 1)
+    (folder / "run" / "workers" / WORKER).write_text(json.dumps(noted.note()))
 
 
 def silent(rescuer: Rescuer, run: Run, seconds: float) -> None:
