@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from redrive.blocks.prefect.run import Run
 from redrive.deployments.ledger.finishes import Status
 from redrive.deployments.run_labels import REDRIVEN_AT, RESCUES, RETRIES
 
@@ -54,6 +55,20 @@ class Spent:
             since=str(labels.get(REDRIVEN_AT) or ""),
             ran=float(run.get("total_run_time") or 0),
             waited=_waited(run),
+        )
+
+    @classmethod
+    def of_run(cls, run: Run) -> Spent:
+        """Of a flow run as the gateway reads it."""
+        waited = None
+        if run.run_count and run.start_time and run.expected_start:
+            waited = (run.start_time - run.expected_start).total_seconds()
+        return cls(
+            retries=run.labels.retries,
+            rescues=run.labels.rescues,
+            since=run.labels.redriven_at,
+            ran=run.ran,
+            waited=waited,
         )
 
 

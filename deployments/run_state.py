@@ -6,7 +6,7 @@ marked for the process that had it, and no worker would ever take it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,13 +15,12 @@ from prefect.client.schemas.objects import State
 from prefect.states import AwaitingRetry, Scheduled
 
 from redrive.blocks.errors import Conflict
+from redrive.blocks.prefect import runs
 from redrive.blocks.prefect_api import api
-from redrive.deployments.run_labels import WORKER
+from redrive.deployments.run_labels import ATTEMPT, WORKER
 
-
-def set_state(run_id: UUID, state: State[Any], *, force: bool) -> bool:
-    """Set a run's state; whether the server took it."""
-    return api().set_flow_run_state(run_id, state, force=force).status.value == "ACCEPT"
+#: States of a job that failed: from no other is it started again.
+DEAD = ("FAILED", "CRASHED")
 
 
 def forget_process(run_id: UUID, labels: Mapping[str, Any] | None = None) -> None:
@@ -31,22 +30,27 @@ def forget_process(run_id: UUID, labels: Mapping[str, Any] | None = None) -> Non
     would call it lost in the moment between Pending and the next worker's signature. Further `labels` cost no call of their own.
     """
     api().request("PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json={"infrastructure_pid": None})
-    api().update_flow_run_labels(run_id, {WORKER: "", **(labels or {})})
+    api().update_flow_run_labels(run_id, {WORKER: "", ATTEMPT: "", **(labels or {})})
 
 
 def start_again(
-    run_id: UUID, *, at: datetime, message: str, retrying: bool, labels: Mapping[str, Any] | None = None
+    run_id: UUID,
+    *,
+    at: datetime,
+    message: str,
+    retrying: bool,
+    labels: Mapping[str, Any] | None = None,
+    only_from: Collection[str] = DEAD,
 ) -> None:
     """Make a run that ended wait for a start at `at`, as AwaitingRetry or, after a redrive, as Scheduled.
 
-    `labels` are written on it before.
+    `labels` are written on it before. Call it for a run that was just read: what a worker wrote since would be erased.
 
     Raises:
-        Conflict: the server refuses, for instance because the run completed in the meantime.
+        Conflict: its state is none of `only_from` any more, because somebody was quicker, or the server refuses.
     """
     state: State[Any] = (AwaitingRetry if retrying else Scheduled)(scheduled_time=at, message=message)
     forget_process(run_id, labels)
-    answer = api().set_flow_run_state(run_id, state, force=False)
-    if answer.status.value != "ACCEPT":
-        why = getattr(answer.details, "reason", None) or answer.status.value
-        raise Conflict(f"run {run_id} cannot be started again: {why}")
+    done = runs.transition(run_id, state, only_from=only_from)
+    if not done:
+        raise Conflict(f"run {run_id} cannot be started again: {done.refused}")

@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.support.job_stack",
     "tests.support.postgres",
     "tests.support.plain_prefect",
+    "tests.support.keeperless",
 ]
 
 

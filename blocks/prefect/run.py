@@ -52,6 +52,11 @@ class Run:
         """What effects carry so that they happen once: the same in every try, redrive and replacement of a job."""
         return self.labels.key or self.idempotency_key or str(self.id)
 
+    @property
+    def worker(self) -> str | None:
+        """Who has it, or had it last."""
+        return self.labels.worker
+
     @classmethod
     def of(cls, raw: Mapping[str, Any], *, job: str) -> Run:
         """From the API's JSON."""

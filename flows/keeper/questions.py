@@ -3,7 +3,7 @@
 Prefect would end an expired suspension as Failed: a red run, and an alarm, because nobody had an opinion. So reviews are
 suspended without a timeout of Prefect's, and end here.
 
-Danger: nothing compares and sets; an answer that comes in the same moment as the withdrawal may be lost, and is asked for again.
+Danger: an answer that comes in the same moment as the withdrawal may be lost, and is asked for again.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun
 from prefect.states import Cancelled
 
+from redrive.blocks.prefect import runs
 from redrive.blocks.prefect_api import api
-from redrive.deployments.run_state import set_state
 
 #: Name of the job type that asks.
 REVIEW = "dead-letter-review"
@@ -43,10 +43,7 @@ def open_questions() -> list[FlowRun]:
 
 def withdraw(run: FlowRun, why: str) -> bool:
     """Cancel a review that still waits; whether it did."""
-    state = api().read_flow_run(run.id).state
-    if state is None or state.type is not StateType.PAUSED:
-        return False
-    return set_state(run.id, Cancelled(message=why), force=False)
+    return bool(runs.transition(run.id, Cancelled(message=why), only_from=["PAUSED"]))
 
 
 def withdraw_unanswered(patience: timedelta = PATIENCE) -> list[Withdrawn]:

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from redrive.blocks.errors import Conflict
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.runs import PAGE, by_id
 from redrive.blocks.prefect_api import api
 from redrive.deployments.ledger import DeadLetter, Filter, Ledger
 from redrive.deployments.run_labels import REPLACED_BY
-from redrive.flows.keeper.runs import PAGE, Run, by_id
 
 #: From claiming a row to starting its run takes a redrive well under a second; after this it was cut off in between.
 CUT_OFF = timedelta(minutes=2)

@@ -11,7 +11,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +20,12 @@ from redrive.blocks.errors import ApiUnavailable, RedriveError
 from redrive.blocks.prefect_api import reachable
 from redrive.blocks.settings import Settings, settings
 from redrive.deployments.ledger import Ledger
+from redrive.flows.keeper.auditing import Auditor
 from redrive.flows.keeper.collecting import Collector
 from redrive.flows.keeper.duty_times import DutyTimes
 from redrive.flows.keeper.questions import PATIENCE, withdraw_unanswered
 from redrive.flows.keeper.resolving import Resolver
+from redrive.flows.keeper.stranded import Stranded
 from redrive.flows.rescue import Rescuer
 
 log = logging.getLogger("redrive.keeper")
@@ -34,6 +36,7 @@ RESOLVE = 3.0
 WIDE_COLLECT = 60.0
 UNSTRAND = 20.0
 WITHDRAW = 60.0
+AUDIT = 60.0
 #: A rescue sweep looks this often within one lease, and at most every so many seconds.
 LOOKS_PER_LEASE = 15
 RESCUE = 5.0
@@ -61,24 +64,32 @@ class Keeper:
         self._rescuer = Rescuer(settings, ledger)
         collector, resolver = Collector(ledger), Resolver(ledger)
         rescue_every = min(RESCUE, settings.retry_after / LOOKS_PER_LEASE)
+        #: In a thread of its own: whatever the others wait for, jobs of lost workers do not.
+        self._rescue = Duty("rescue", rescue_every, lambda: self._rescuer.sweep(now=time.monotonic()))
         self._duties = [
             Duty("collect", COLLECT, collector.sweep),
             Duty("collect widely", WIDE_COLLECT, lambda: collector.sweep(wide=True)),
-            Duty("rescue", rescue_every, lambda: self._rescuer.sweep(now=time.monotonic())),
             Duty("resolve", RESOLVE, resolver.sweep),
-            Duty("unstrand", UNSTRAND, self._rescuer.unstrand),
+            Duty("unstrand", UNSTRAND, Stranded().sweep),
+            Duty("audit", AUDIT, Auditor(ledger).sweep),
             Duty("withdraw", WITHDRAW, lambda: withdraw_unanswered(patience)),
         ]
-        self._times = DutyTimes(ledger, {duty.name: duty.every for duty in self._duties})
+        self._times = DutyTimes(ledger, {duty.name: duty.every for duty in [self._rescue, *self._duties]})
 
     def run(self, stop: threading.Event) -> None:
         """Do every duty when its time has come, until `stop` is set."""
         threading.Thread(target=self._times.run, args=(stop,), name="duty times", daemon=True).start()
+        rescue = threading.Thread(target=self._attend_to, args=([self._rescue], stop), name="rescue")
+        rescue.start()
+        self._attend_to(self._duties, stop)
+        rescue.join()
+
+    def _attend_to(self, duties: Sequence[Duty], stop: threading.Event) -> None:
         while not stop.is_set():
-            for duty in self._duties:
+            for duty in duties:
                 if time.monotonic() - duty.last >= duty.every:
                     self._attend(duty)
-            due = min(duty.last + duty.every for duty in self._duties)
+            due = min(duty.last + duty.every for duty in duties)
             stop.wait(max(0.05, due - time.monotonic()))
 
     def _attend(self, duty: Duty) -> None:

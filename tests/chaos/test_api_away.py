@@ -9,9 +9,10 @@ import psutil
 import pytest
 
 from redrive.blocks.errors import ApiUnavailable
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.runs import by_id
 from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
-from redrive.flows.keeper.runs import Run, by_id
 from tests.chaos.fault_stack import LEASE, OUTAGE, PATIENCE, FaultStack, pass_by
 from tests.chaos.journal import read_journal
 from tests.support.waiting import wait_until

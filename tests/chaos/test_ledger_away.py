@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from redrive.blocks.prefect.runs import by_id
 from redrive.deployments.enqueue import enqueue, wait_for
-from redrive.flows.keeper.runs import by_id
 from tests.chaos.fault_stack import PATIENCE, FaultStack
 from tests.support.waiting import wait_until
 

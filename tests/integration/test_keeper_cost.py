@@ -15,9 +15,11 @@ from redrive.blocks.prefect_api import api
 from redrive.blocks.settings import settings
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.deployments.ledger import Ledger
+from redrive.flows.keeper.auditing import Auditor
 from redrive.flows.keeper.collecting import Collector
 from redrive.flows.keeper.questions import withdraw_unanswered
 from redrive.flows.keeper.resolving import Resolver
+from redrive.flows.keeper.stranded import Stranded
 from redrive.flows.rescue import Rescuer
 from tests.support.job_stack import JobStack
 
@@ -64,7 +66,8 @@ def looks(ledger: Ledger) -> dict[str, Callable[[], Any]]:
         "collect widely": lambda: collector.sweep(wide=True),
         "rescue": lambda: rescuer.sweep(now=0),
         "resolve": Resolver(ledger).sweep,
-        "unstrand": rescuer.unstrand,
+        "unstrand": Stranded().sweep,
+        "audit": Auditor(ledger).sweep,
         "withdraw": withdraw_unanswered,
     }
 

@@ -71,16 +71,16 @@ def pointed_at(stack: LocalStack) -> Iterator[None]:
     os.environ["PREFECT_API_URL"] = stack.settings.api_url
     os.environ["PREFECT_API_AUTH_STRING"] = stack.settings.auth_string() or ""
     os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"] = str(stack.home / "results")
-    _forget()
+    forget_caches()
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
-        _forget()
+        forget_caches()
 
 
-def _forget() -> None:
+def forget_caches() -> None:
     settings.cache_clear()
     catalog.cache_clear()
     prefect_api._clients.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +11,13 @@ from uuid import uuid4
 
 import pytest
 
+from redrive.blocks.prefect.labels import Labels
+from redrive.blocks.prefect.run import Run
 from redrive.blocks.process_identity import ProcessIdentity
 from redrive.blocks.settings import Settings
-from redrive.deployments.endings import Spent
-from redrive.deployments.ledger import Ledger
+from redrive.flows.keeper.lost import Lost
+from redrive.flows.keeper.pools import Workers
 from redrive.flows.keeper.processes import JobProcesses
-from redrive.flows.keeper.runs import Run
-from redrive.flows.rescue import Rescuer
 
 LEASE = 90.0
 WORKER = "host-1"
@@ -27,9 +26,8 @@ EVERY = 5.0
 
 
 @pytest.fixture
-def rescuer(tmp_path: Path) -> Rescuer:
-    settings = Settings.load({"REDRIVE_HOME": str(tmp_path), "REDRIVE_RETRY_AFTER": str(LEASE)})
-    return Rescuer(settings, Ledger(f"sqlite:///{tmp_path}/ledger.db"))
+def lost(tmp_path: Path) -> Lost:
+    return Lost(Settings.load({"REDRIVE_HOME": str(tmp_path), "REDRIVE_RETRY_AFTER": str(LEASE)}))
 
 
 def a_run(**given: Any) -> Run:
@@ -37,10 +35,17 @@ def a_run(**given: Any) -> Run:
     values: dict[str, Any] = {
         "id": uuid4(), "name": "happy-owl", "job": "mail", "flow_id": uuid4(), "deployment_id": uuid4(), "queue": "default",
         "pool": "jobs", "state_id": uuid4(), "state_type": "RUNNING", "state_name": "Running", "message": "", "since": now,
-        "end_time": None, "scheduled": None, "parameters": {}, "tags": (), "labels": {"prefect.worker.name": WORKER},
-        "pid": None, "retry_type": None, "spent": Spent(),
+        "transition": None, "scheduled": None, "expected_start": now, "start_time": None, "end_time": None, "run_count": 1,
+        "ran": 0.0, "parameters": {}, "tags": (), "labels": {"prefect.worker.name": WORKER}, "idempotency_key": None,
+        "pid": None, "retry_type": None,
     }  # fmt: skip
-    return Run(**{**values, **given})
+    values |= given
+    return Run(**{**values, "labels": Labels.of(values["labels"])})
+
+
+def signed(run: Run) -> dict[str, str]:
+    """The labels that a warm worker writes when it takes a run."""
+    return {"prefect.worker.name": WORKER, "redrive.attempt": str(run.state_id)}
 
 
 def note(folder: Path, *, alive: bool) -> None:
@@ -51,47 +56,95 @@ def note(folder: Path, *, alive: bool) -> None:
     (folder / "run" / "workers" / WORKER).write_text(json.dumps(noted.note()))
 
 
-def silent(rescuer: Rescuer, run: Run, seconds: float) -> None:
-    """Nothing changes for so long, while the API answers every look."""
+def silent(lost: Lost, run: Run, seconds: float, *, pool_type: str = "warm") -> None:
+    """Nothing changes for so long, while the API answers every time."""
+    workers = Workers({WORKER: "10:00"}, {"jobs": pool_type})
     now = 0.0
     while now <= seconds:
-        rescuer._workers.look({WORKER: "10:00"}, now=now, longest_gap=LEASE / 2)
-        rescuer._stuck.look({str(run.id): run.state_id}, now=now, longest_gap=LEASE / 2)
+        lost.sample([run], JobProcesses({}), workers, now=now)
         now += EVERY
 
 
 @pytest.mark.parametrize("alive", [True, False], ids=["worker lives", "worker is gone"])
 @pytest.mark.parametrize("state", ["RUNNING", "PENDING"])
-def test_job_whose_process_lives_is_not_lost(rescuer: Rescuer, tmp_path: Path, *, alive: bool, state: str) -> None:
+def test_job_whose_process_lives_is_not_lost(lost: Lost, tmp_path: Path, *, alive: bool, state: str) -> None:
     run = a_run(state_type=state)
     note(tmp_path, alive=alive)
-    silent(rescuer, run, 10 * LEASE)
+    silent(lost, run, 10 * LEASE)
 
-    assert rescuer._lost(run, JobProcesses({run.id: [1]})) is None
+    assert lost.cause(run, JobProcesses({run.id: [1]})) is None
 
 
-def test_job_that_is_gone_with_its_worker_is_lost_at_once(rescuer: Rescuer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING"])
+def test_job_that_is_gone_with_its_worker_is_lost_at_once(lost: Lost, tmp_path: Path, state: str) -> None:
     note(tmp_path, alive=False)
+    run = a_run(state_type=state)
+    run = replace(run, labels=Labels.of(signed(run)))
 
-    cause = rescuer._lost(a_run(), JobProcesses({}))
+    cause = lost.cause(run, JobProcesses({}))
 
     assert cause == f"worker {WORKER} was killed, and so was the job's process"
 
 
-@pytest.mark.parametrize(("seconds", "lost"), [(LEASE - EVERY, False), (LEASE, True)])
+def test_job_retried_in_prefect_is_not_lost_for_the_worker_it_had_before(lost: Lost, tmp_path: Path) -> None:
+    note(tmp_path, alive=False)
+    before = a_run()
+    # Another worker has claimed it just now and not signed yet.
+    claimed = replace(before, state_id=uuid4(), state_type="PENDING", labels=Labels.of(signed(before)))
+    silent(lost, claimed, LEASE - EVERY)
+
+    assert lost.cause(claimed, JobProcesses({})) is None
+
+    silent(lost, claimed, 2 * LEASE)
+    assert lost.cause(claimed, JobProcesses({})) is not None
+
+
+def test_signature_of_a_plain_worker_counts_once_it_stood_for_a_moment(lost: Lost, tmp_path: Path) -> None:
+    note(tmp_path, alive=False)
+    run = a_run(state_type="PENDING")
+
+    silent(lost, run, 0)
+    assert lost.cause(run, JobProcesses({})) is None
+
+    silent(lost, run, EVERY)
+    assert lost.cause(run, JobProcesses({})) is not None
+
+
+@pytest.mark.parametrize(("seconds", "is_lost"), [(LEASE - EVERY, False), (LEASE, True)])
 def test_job_of_another_host_is_lost_when_its_worker_was_silent_for_the_lease(
-    rescuer: Rescuer, seconds: float, *, lost: bool
+    lost: Lost, seconds: float, *, is_lost: bool
 ) -> None:
     run = a_run()
-    silent(rescuer, run, seconds)
+    silent(lost, run, seconds)
 
-    cause = rescuer._lost(run, JobProcesses({}))
+    cause = lost.cause(run, JobProcesses({}))
 
-    assert cause == (f"worker {WORKER} is silent for {LEASE:g} s" if lost else None)
+    assert cause == (f"worker {WORKER} is silent for {LEASE:g} s" if is_lost else None)
 
 
 @pytest.mark.parametrize(
-    ("given", "lost"),
+    ("given", "is_lost"),
+    [
+        ({"state_type": "RUNNING"}, False),
+        ({"state_type": "CANCELLING"}, False),
+        # Its pod may start any time.
+        ({"state_type": "PENDING", "pid": "cluster:default:pod-1"}, False),
+        ({"state_type": "PENDING"}, True),
+    ],
+    ids=["running", "cancelling", "submitted", "never submitted"],
+)
+def test_job_that_outlives_its_worker_is_not_lost_with_it(
+    lost: Lost, tmp_path: Path, given: dict[str, Any], *, is_lost: bool
+) -> None:
+    note(tmp_path, alive=False)
+    run = a_run(**given)
+    silent(lost, run, 10 * LEASE, pool_type="kubernetes")
+
+    assert (lost.cause(run, JobProcesses({})) is not None) is is_lost
+
+
+@pytest.mark.parametrize(
+    ("given", "is_lost"),
     [
         ({"state_type": "PENDING", "labels": {}}, True),
         ({"labels": {"prefect.worker.name": ""}}, True),
@@ -101,23 +154,22 @@ def test_job_of_another_host_is_lost_when_its_worker_was_silent_for_the_lease(
     ids=["pending", "about to wait", "by hand"],
 )
 def test_job_without_a_worker_is_lost_when_a_worker_had_begun_with_it(
-    rescuer: Rescuer, given: dict[str, Any], *, lost: bool
+    lost: Lost, given: dict[str, Any], *, is_lost: bool
 ) -> None:
     run = a_run(**given)
-    silent(rescuer, run, LEASE)
+    silent(lost, run, LEASE)
 
-    assert (rescuer._lost(run, JobProcesses({})) is not None) is lost
+    assert (lost.cause(run, JobProcesses({})) is not None) is is_lost
 
 
-def test_an_outage_longer_than_the_lease_makes_nobody_lost(rescuer: Rescuer) -> None:
+def test_an_outage_longer_than_the_lease_makes_nobody_lost(lost: Lost) -> None:
     run = a_run()
-    silent(rescuer, run, EVERY)
-    look: Callable[[float], None] = lambda now: rescuer._workers.look({WORKER: "10:00"}, now=now, longest_gap=LEASE / 2)  # noqa: E731
+    silent(lost, run, EVERY)
     outage = 2 * LEASE
 
-    rescuer.missed()
+    lost.missed()
     # Back again: for as long as it was away nobody need have found back yet.
     for passed in range(0, int(outage), int(EVERY)):
-        look(EVERY + outage + passed)
+        lost.sample([run], JobProcesses({}), Workers({WORKER: "10:00"}, {"jobs": "warm"}), now=EVERY + outage + passed)
 
-    assert rescuer._lost(run, JobProcesses({})) is None
+    assert lost.cause(run, JobProcesses({})) is None

@@ -1,0 +1,166 @@
+"""The ledger misses nobody: a failure gets its row however late, however odd, and whoever caused it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.schemas.actions import ArtifactCreate
+
+from redrive.blocks.prefect_api import api
+from redrive.blocks.settings import settings
+from redrive.deployments.failure_report import FailureReport
+from redrive.flows.keeper import auditing
+from redrive.flows.keeper.auditing import Auditor
+from redrive.flows.keeper.collecting import CURSOR, Collector
+from redrive.flows.rescue import Rescuer
+from tests.support.keeperless import Keeperless
+from tests.support.waiting import wait_until
+
+PATIENCE = 20
+#: Labels that nobody foresaw.
+ODD: dict[str, Any] = {
+    "redrive.tries": "many", "redrive.crashes": "some", "redrive.first_failure": "soon", "redrive.hard_timeout": "never",
+    "redrive.first_start": "2026-01-01T00:00:00", "redrive.retries": 10**12, "redrive.redriven_at": "x" * 5_000,
+}  # fmt: skip
+
+
+def outage_passed(keeperless: Keeperless) -> None:
+    """The collector's tail is beyond everything that happened up to now."""
+    keeperless.ledger.set_cursor(CURSOR, (datetime.now(UTC) + timedelta(hours=1)).isoformat())
+
+
+def rescued(keeperless: Keeperless, *expected: UUID) -> None:
+    rescuer = Rescuer(settings(), keeperless.ledger)
+    done: set[UUID] = set()
+
+    def all_are() -> bool:
+        done.update(one.run_id for one in rescuer.sweep(now=time.monotonic()))
+        return done >= set(expected)
+
+    wait_until(all_are, PATIENCE, f"{expected} to be rescued")
+
+
+def test_job_that_the_rescue_gives_up_has_its_row_at_once(keeperless: Keeperless) -> None:
+    run = keeperless.run(keeperless.deployment("jobs"))
+    keeperless.set(run, "CRASHED", message="Flow run process exited with status code: -9")
+    crashed = keeperless.read(run)
+    outage_passed(keeperless)
+
+    rescued(keeperless, run)
+
+    dead = keeperless.read(run)
+    (row,) = keeperless.ledger.find().rows
+    # Prefect keeps the end of the crash, which no tail reads any more.
+    assert dead.end_time == crashed.end_time
+    assert (row.run_id, row.dead_state_id, row.reason, row.crashes) == (run, dead.state_id, "crash", 1)
+    assert Collector(keeperless.ledger).sweep(wide=True) == []
+
+
+@pytest.mark.parametrize("kind", ["FAILED", "CRASHED"])
+def test_audit_finds_what_the_tail_had_passed(
+    keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(auditing, "TAIL_GRACE", timedelta(0))
+    monkeypatch.setattr(auditing, "RESCUE_GRACE", timedelta(0))
+    deployment = keeperless.deployment("jobs")
+    run, cancelled = keeperless.run(deployment), keeperless.run(deployment)
+    keeperless.set(run, kind)
+    keeperless.set(cancelled, "CANCELLED", message="by a person")
+    outage_passed(keeperless)
+    collected = Collector(keeperless.ledger).sweep(wide=True)
+    audit = Auditor(keeperless.ledger).sweep
+
+    found = audit()
+
+    assert collected == []
+    assert [one.run_id for one in found] == [run]
+    assert keeperless.ledger.audit().found == 1
+    assert audit() == []
+    assert keeperless.ledger.audit().found == 1
+
+
+def test_audit_goes_round_a_few_pages_at_a_time(keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditing, "TAIL_GRACE", timedelta(0))
+    monkeypatch.setattr(auditing, "PAGES", 1)
+    monkeypatch.setattr(auditing, "PAGE", 2)
+    deployment = keeperless.deployment("jobs")
+    made = [keeperless.run(deployment) for _ in range(5)]
+    for run in made:
+        keeperless.set(run, "FAILED")
+
+    sweeps = [len(Auditor(keeperless.ledger).sweep()) for _ in range(4)]
+
+    assert sweeps == [2, 2, 1, 0]
+    assert set(keeperless.rows()) == set(made)
+
+
+def sweep_collector(keeperless: Keeperless, *_: UUID) -> None:
+    Collector(keeperless.ledger).sweep()
+
+
+@pytest.mark.parametrize(
+    ("kind", "sweep"), [("FAILED", sweep_collector), ("CRASHED", rescued)], ids=["collect", "rescue"]
+)
+def test_record_nobody_foresaw_gets_its_row_and_hides_no_other(
+    keeperless: Keeperless, kind: str, sweep: Callable[..., None]
+) -> None:
+    deployment = keeperless.deployment("jobs")
+    odd, plain = keeperless.run(deployment, labels=ODD), keeperless.run(deployment)
+    for run in (odd, plain):
+        keeperless.set(run, kind)
+
+    sweep(keeperless, odd, plain)
+
+    assert set(keeperless.rows()) == {odd, plain}
+
+
+def test_report_that_cannot_be_read_leaves_what_the_state_says(keeperless: Keeperless) -> None:
+    deployment = keeperless.deployment("jobs")
+    odd, plain = keeperless.run(deployment), keeperless.run(deployment)
+    report: Any = {
+        "run_id": odd,
+        "error_type": 5,
+        "message": ["?"],
+        "traceback": 1,
+        "step": {},
+        "reason": 0,
+        "tries": "",
+    }
+    comment = FailureReport(**report).as_comment()
+    api().create_artifact(ArtifactCreate(type="markdown", data=comment, flow_run_id=odd))
+    for run in (odd, plain):
+        keeperless.set(run, "FAILED", message="it broke")
+
+    Collector(keeperless.ledger).sweep()
+
+    assert keeperless.rows() == {odd: "Failed", plain: "Failed"}
+
+
+def test_runs_of_other_teams_on_the_same_server_are_none_of_ours(keeperless: Keeperless) -> None:
+    deployment = keeperless.deployment("their-pool", flow="theirs")
+    failed, crashed = keeperless.run(deployment), keeperless.run(deployment)
+    keeperless.set(failed, "FAILED")
+    keeperless.set(crashed, "CRASHED")
+    ours = keeperless.run(keeperless.deployment("jobs"))
+    keeperless.set(ours, "CRASHED")
+
+    Collector(keeperless.ledger).sweep()
+    rescued(keeperless, ours)
+
+    assert set(keeperless.rows()) == {ours}
+    assert keeperless.read(crashed).state_type == "CRASHED"
+
+
+def test_crashed_housekeeping_is_started_again_and_gets_no_row(keeperless: Keeperless) -> None:
+    run = keeperless.run(keeperless.deployment("ops", flow="dead-letter-review"))
+    keeperless.set(run, "CRASHED")
+
+    rescued(keeperless, run)
+
+    assert keeperless.read(run).state_name == "AwaitingRetry"
+    assert keeperless.rows() == {}
