@@ -20,7 +20,13 @@ from redrive.blocks.saved import saved
 from redrive.blocks.settings import settings
 from redrive.blocks.warehouse import Warehouse
 from redrive.deployments.catalog import catalog
+from redrive.deployments.keeper_health import keeper_health
 from redrive.deployments.ledger import Ledger
+
+#: Seconds the exporter may take to say how it is; it asks nobody for that.
+EXPORTER_PATIENCE = 5.0
+#: An address to listen on, not to ask at.
+EVERYWHERE = "0.0.0.0"  # noqa: S104  (compared with, not bound to)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,8 @@ def check() -> Iterator[Finding]:
             ("deployments", _deployments),
             ("workers", _workers),
             ("ledger", _ledger),
+            ("keeper", _keeper),
+            ("exporter", _exporter),
             ("warehouse", lambda: _block(Warehouse)),
             ("mail server", lambda: _block(MailServer)),
         ):
@@ -99,6 +107,38 @@ def _ledger() -> str:
     with Ledger(settings().ledger_url()) as ledger:
         ledger.migrate()
         return f"reachable, {sum(total.count for total in ledger.totals() if total.status == 'open')} open dead letters"
+
+
+def _keeper() -> str:
+    with Ledger(settings().ledger_url()) as ledger:
+        ledger.migrate()
+        health = keeper_health(ledger.duties())
+    if not health.well:
+        raise RedriveError(health.said)
+    return health.said
+
+
+def _exporter() -> str:
+    here = settings()
+    url = f"http://{here.host if here.host != EVERYWHERE else '127.0.0.1'}:{here.metrics_port}"
+    try:
+        # Proxies of the environment are not asked for a server on this machine.
+        with httpx.Client(trust_env=False, timeout=EXPORTER_PATIENCE) as client:
+            answer = client.get(f"{url}/health")
+    except httpx.TimeoutException:
+        raise RedriveError(
+            f"the exporter at {url} does not answer within {EXPORTER_PATIENCE:g} s, so no alert can fire: "
+            "`redrive status` shows its process; end one that hangs with `kill -9 PID` and it is started again"
+        ) from None
+    except httpx.TransportError:
+        if here.external_api_url is not None:
+            return f"none on this machine ({url}); where it runs, the alert RedriveExporterDown watches it"
+        raise RedriveError(
+            f"nothing answers at {url}, so no alert can fire: `redrive up` starts the exporter"
+        ) from None
+    if not answer.is_success:
+        raise RedriveError(f"its figures stand still: {' '.join(answer.text.split())}")
+    return f"{url}/metrics is fresh"
 
 
 def _block(kind: type[Block]) -> str:

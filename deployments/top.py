@@ -18,6 +18,7 @@ from redrive.blocks.prefect_api import api, reachable
 from redrive.blocks.settings import settings
 from redrive.blocks.worker_report import WorkerReport, WorkerReports
 from redrive.deployments.jobs import Job, list_jobs
+from redrive.deployments.keeper_health import KeeperHealth, keeper_health
 from redrive.deployments.ledger import Filter, Group, Ledger
 from redrive.deployments.queues import POOL, QueueState, list_queues
 
@@ -63,7 +64,7 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Top:
-    """One look. `dead` is None when the ledger is away."""
+    """One look. `dead` and `keeper` are None when the ledger is unavailable."""
 
     at: datetime
     queues: tuple[QueueState, ...]
@@ -71,6 +72,7 @@ class Top:
     pace: tuple[Pace, ...]
     dead: tuple[Group, ...] | None
     open_dead: int | None
+    keeper: KeeperHealth | None
     #: What could not be asked, one sentence each.
     missing: tuple[str, ...] = ()
 
@@ -99,7 +101,7 @@ class Watch:
         with reachable():
             pace = tuple(_pace(minutes) for minutes in MINUTES)
             online = _online()
-        dead, open_dead = self._dead(missing)
+        dead, open_dead, keeper = self._read_ledger(missing)
         return Top(
             at=datetime.now(UTC),
             queues=queues,
@@ -107,6 +109,7 @@ class Watch:
             pace=pace,
             dead=dead,
             open_dead=open_dead,
+            keeper=keeper,
             missing=tuple(missing),
         )
 
@@ -119,14 +122,15 @@ class Watch:
             missing.append("a worker of another version reports in a form that cannot be read here")
         return []
 
-    def _dead(self, missing: list[str]) -> tuple[tuple[Group, ...] | None, int | None]:
+    def _read_ledger(self, missing: list[str]) -> tuple[tuple[Group, ...] | None, int | None, KeeperHealth | None]:
         try:
             wanted = Filter(status="open")
             groups = self._ledger.groups(wanted, limit=CAUSES)
-            return tuple(group.masked() for group in groups), self._ledger.count(wanted)
+            keeper = keeper_health(self._ledger.duties())
+            return tuple(group.masked() for group in groups), self._ledger.count(wanted), keeper
         except LedgerAway as error:
             missing.append(str(error))
-            return None, None
+            return None, None, None
 
 
 def workers(reports: Iterable[WorkerReport], online: Iterable[str], under_way: Iterable[Job]) -> list[Worker]:

@@ -128,6 +128,7 @@ def frame(top: Top, *, jobs: int) -> RenderableType:
     """One screen of it, with at most so many lines of jobs."""
     parts: list[RenderableType] = [
         _head(top),
+        *_keeper(top),
         Text(""),
         _queues(top),
         Text(""),
@@ -149,6 +150,21 @@ def _head(top: Top) -> Text:
         line.append("   ")
         line.append(f"{_rate(pace.failed)} failed/min", style="bold red" if pace.failed else "not bold dim")
     return line
+
+
+def _keeper(top: Top) -> Iterator[RenderableType]:
+    """One line: that it does its duties, or which it does not; what to do about it, `redrive check` says."""
+    if top.keeper is None:
+        return
+    line = Text.assemble(("keeper   ", "dim"), no_wrap=True, overflow="ellipsis")
+    late = top.keeper.late
+    if top.keeper.well:
+        line.append("ok", style="green")
+    elif not late:
+        line.append("none has ever worked with this ledger: `redrive check`", style="bold red")
+    else:
+        line.append(f"late: {', '.join(f'{one.duty} {span(one.age)}' for one in late)} (`redrive check`)", "bold red")
+    yield line
 
 
 def _rate(value: float) -> str:

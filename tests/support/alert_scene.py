@@ -17,7 +17,7 @@ import psutil
 
 from redrive.infra.local.supervisor import Supervisor
 from tests.support.job_stack import JobStack
-from tests.support.prometheus import Prometheus, running_prometheus, scrapes, tool
+from tests.support.prometheus import ROOT, Prometheus, running_prometheus, scrapes, tool
 from tests.support.waiting import wait_until
 
 THRESHOLDS = Path(__file__).with_name("short_thresholds.yaml")
@@ -106,5 +106,8 @@ def _rules(folder: Path) -> Path:
     """The rules with short thresholds, made by the command that makes the real ones."""
     path = folder / "rules.yaml"
     command = [sys.executable, "-m", "redrive.dashboards.alerts", "--thresholds", str(THRESHOLDS), "--rules", str(path)]
-    subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
+    # As somebody with job types of their own would.
+    subprocess.run(
+        command, check=True, capture_output=True, cwd=ROOT, env={**os.environ, "REDRIVE_JOBS": "tests.support.jobs"}
+    )
     return path

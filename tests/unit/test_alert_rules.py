@@ -296,6 +296,7 @@ SCENARIOS = [
         {
             60: set(),
             67: {"RedriveOldestRunning high"},
+            364: {"RedriveOldestRunning high"},
             367: {"RedriveOldestRunning high", "RedriveOldestRunning default"},
             420: set(),
         },

@@ -14,6 +14,7 @@ from redrive.blocks.worker_report import SlotReport, WorkerReport
 from redrive.deployments.commands.output import _plain
 from redrive.deployments.commands.top import frame, top_command
 from redrive.deployments.jobs import Job
+from redrive.deployments.keeper_health import KeeperHealth, LateDuty
 from redrive.deployments.ledger import Group
 from redrive.deployments.queues import QueueState
 from redrive.deployments.top import Pace, Top, Worker, workers
@@ -64,6 +65,7 @@ def a_group(count: int, message: str = "the server\nhung up") -> Group:
 def a_top(**facts: Any) -> Top:
     given: dict[str, Any] = {
         "at": NOW, "queues": (a_queue("high"),), "workers": (), "dead": (), "open_dead": 0,
+        "keeper": KeeperHealth(well=True, said="all 6 duties are done in time"),
         "pace": (Pace(minutes=1, done=42.0, failed=1.0), Pace(minutes=15, done=31.5, failed=0.0)),
     } | facts  # fmt: skip
     return Top(**given)
@@ -141,9 +143,26 @@ def test_what_could_not_be_asked_is_said_and_the_rest_stands() -> None:
 def test_no_line_is_longer_than_a_narrow_terminal(width: int) -> None:
     (worker,) = workers([a_report("some-host-with-a-long-name-4f5a6b7c", "dead-letter-review")], [], [])
 
-    text = shown(a_top(workers=(worker,), dead=(a_group(7, "x" * 300),), open_dead=7), width=width)
+    text = shown(
+        a_top(workers=(worker,), dead=(a_group(7, "x" * 300),), open_dead=7, keeper=a_late_keeper()), width=width
+    )
 
     assert max(len(line) for line in text.splitlines()) <= width
+
+
+def a_late_keeper() -> KeeperHealth:
+    late = LateDuty(duty="rescue", age=200, since=NOW - timedelta(seconds=200), error=None)
+    return KeeperHealth(well=False, said="rescue was not done for 3 min", late=(late,))
+
+
+def test_the_keeper_is_one_line_that_says_which_duty_is_late() -> None:
+    def line(keeper: KeeperHealth) -> str:
+        (found,) = [line for line in shown(a_top(keeper=keeper)).splitlines() if line.startswith("keeper")]
+        return found
+
+    assert line(KeeperHealth(well=True, said="all is done")).split() == ["keeper", "ok"]
+    assert line(a_late_keeper()).split() == ["keeper", "late:", "rescue", "3", "min", "(`redrive", "check`)"]
+    assert "none has ever worked" in line(KeeperHealth(well=False, said="no keeper"))
 
 
 def test_looking_without_a_pause_is_refused() -> None:
@@ -157,3 +176,4 @@ def test_json_has_every_part_as_an_object() -> None:
     assert told["queues"][0]["name"] == "high"
     assert told["workers"][0]["busy"][0]["job"] == "mail"
     assert told["dead"][0]["error_type"] == "lib.ConnectionError"
+    assert told["keeper"] == {"well": True, "said": "all 6 duties are done in time", "late": []}
