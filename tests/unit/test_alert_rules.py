@@ -262,6 +262,27 @@ SCENARIOS = [
         },
     ),
     Scenario(
+        "an old dead letter: each queue by its own patience",
+        {
+            of("job_dead_letter_oldest_seconds", "default", ',job="sync"'): then(steady(86_000), 30, steady(86_500)),
+            of("job_dead_letter_oldest_seconds", "low", ',job="sync"'): then(steady(259_000), 30, steady(260_000)),
+        },
+        {29: set(), 34: set(), 36: {"RedriveDeadLetterOld default", "RedriveDeadLetterOld low"}},
+    ),
+    Scenario(
+        "an old dead letter: that of an urgent job type is no matter of its queue",
+        {
+            of("job_dead_letter_oldest_seconds", queue, ',job="reports"'): steady(10**6)
+            for queue in ("high", "default", "low")
+        },
+        {10: {f"RedriveDeadLetterOld {queue} reports" for queue in ("high", "default", "low")}},
+    ),
+    Scenario(
+        "oldest running: a queue of long jobs has a long patience",
+        {of("oldest_running_seconds", "low"): then(steady(86_000), 30, steady(86_500))},
+        {29: set(), 34: set(), 36: {"RedriveOldestRunning low"}},
+    ),
+    Scenario(
         "rescue storm: fires while rescues outnumber what finishes, and ends with them",
         {DONE: growing(1), RESCUES: then(growing(3, 20), 40, steady(137))},
         {2: set(), 6: {"RedriveRescueStorm default"}, 39: {"RedriveRescueStorm default"}, 56: set()},
