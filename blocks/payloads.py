@@ -9,6 +9,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from redrive.blocks.counted import counted
+
 
 class Payload(BaseModel):
     """A value a job hands back."""
@@ -74,9 +76,9 @@ class DocumentsResult(JobResult):
         words = sum(record.words for record in self.documents)
         before = sum(record.stored_before for record in self.documents)
         empty = [record.name for record in self.documents if record.empty]
-        said = f"{len(self.documents)} documents, {words:,} words in {self.store}"
+        said = f"{counted(len(self.documents), 'document')}, {counted(words, 'word')} in {self.store}"
         if before:
-            said += f" ({before} were there already)"
+            said += f" ({before} {'was' if before == 1 else 'were'} there already)"
         return f"{said}; no text in {', '.join(empty)}" if empty else said
 
 
@@ -117,7 +119,7 @@ class ReportResult(JobResult):
         return list(self.files.values())
 
     def summary(self) -> str:
-        return f"{self.title}: {self.rows:,} rows as {', '.join(self.files).upper()}"
+        return f"{self.title}: {counted(self.rows, 'row')} as {', '.join(self.files).upper()}"
 
 
 class MailResult(JobResult):

@@ -13,6 +13,7 @@ import httpx
 from prefect.blocks.core import Block
 from prefect.exceptions import ObjectNotFound
 
+from redrive.blocks.counted import counted
 from redrive.blocks.errors import RedriveError
 from redrive.blocks.mail_server import MailServer
 from redrive.blocks.prefect_api import api, prefect_settings, reachable
@@ -106,7 +107,8 @@ def _workers() -> str:
 def _ledger() -> str:
     with Ledger(settings().ledger_url()) as ledger:
         ledger.migrate()
-        return f"reachable, {sum(total.count for total in ledger.totals() if total.status == 'open')} open dead letters"
+        letters = sum(total.count for total in ledger.totals() if total.status == "open")
+        return f"reachable, {counted(letters, 'open dead letter')}"
 
 
 def _keeper() -> str:

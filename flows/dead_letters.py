@@ -16,6 +16,7 @@ from prefect.input import RunInput
 from prefect.logging import get_run_logger
 from pydantic import BaseModel, Field
 
+from redrive.blocks.counted import counted
 from redrive.blocks.errors import NotFound, ParameterError, PermanentError
 from redrive.blocks.plain_text import markdown
 from redrive.blocks.settings import settings
@@ -165,7 +166,7 @@ def _row(group: Group, run_id: str) -> dict[str, Any]:
 def _summary(groups: list[Group], total: int) -> str:
     if not groups:
         return "## No open dead letters\n\nEvery accepted job completed, waits, runs, or was settled by a person."
-    lines = [f"## {total} open dead letters, {len(groups)} causes\n"]
+    lines = [f"## {counted(total, 'open dead letter')}, {counted(len(groups), 'cause')}\n"]
     for group in groups[:10]:
         since = datetime.now(UTC) - group.first_seen
         lines.append(
@@ -187,8 +188,7 @@ def _question(reviewed: Reviewed) -> str:
 
 
 def _counted(reviewed: Reviewed) -> str:
-    letters = "1 open dead letter" if reviewed.open == 1 else f"{reviewed.open} open dead letters"
-    return f"{letters} of {'1 cause' if reviewed.causes == 1 else f'{reviewed.causes} causes'}"
+    return f"{counted(reviewed.open, 'open dead letter')} of {counted(reviewed.causes, 'cause')}"
 
 
 def _days(span: timedelta) -> str:

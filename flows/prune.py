@@ -12,6 +12,7 @@ from uuid import UUID
 from prefect.logging import get_run_logger
 from pydantic import BaseModel
 
+from redrive.blocks.counted import counted
 from redrive.blocks.prefect_api import api
 from redrive.blocks.settings import settings
 from redrive.deployments.catalog import job_type
@@ -34,7 +35,7 @@ class Pruned(BaseModel):
     before: datetime
 
     def summary(self) -> str:
-        return f"{self.runs} runs and {self.dead_letters} dead letters from before {self.before:%Y-%m-%d} deleted"
+        return f"{counted(self.runs, 'run')} and {counted(self.dead_letters, 'dead letter')} from before {self.before:%Y-%m-%d} deleted"
 
 
 @job(PRUNE)

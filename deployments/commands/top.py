@@ -264,7 +264,9 @@ def _dead(top: Top) -> Iterator[RenderableType]:
     if not top.dead:
         yield Text("no open dead letters", style="green")
         return
-    yield Text.assemble((f"{top.open_dead or 0:,}", "bold red"), (" open dead letters", "bold"))
+    yield Text.assemble(
+        (f"{top.open_dead or 0:,}", "bold red"), (f" open dead letter{'' if top.open_dead == 1 else 's'}", "bold")
+    )
     # The causes, counts and jobs are shown whole; the error gets what is left of the line.
     table = _table(("CAUSE", "left"), ("COUNT", "right"), ("JOBS", "left"), ("LAST", "left"))
     table.add_column("ERROR", no_wrap=True, overflow="ellipsis", ratio=1)
