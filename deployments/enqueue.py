@@ -9,20 +9,24 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from itertools import islice
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
-from redrive.blocks.errors import Conflict, NotFound, ParameterError
+from redrive.blocks.errors import ApiUnavailable, Conflict, NotFound, ParameterError, UnknownJob
 from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.catalog import job_type
 from redrive.deployments.job_type import QUEUES, Queue
+from redrive.deployments.nearest import unknown
 from redrive.deployments.parameters import checked
-from redrive.deployments.run_labels import ASKED, KEY
+from redrive.deployments.removed import is_removed
+from redrive.deployments.run_labels import ASKED, DRAWN, KEY
 
 #: Prefect's own limit of runs in one bulk call.
 BULK_LIMIT = 100
@@ -32,6 +36,13 @@ DEPLOYMENT_SECONDS = 30.0
 CRASH_STANDS = 120.0
 #: Seconds between two looks at a job that is waited for.
 POLL_SECONDS = 0.5
+
+#: Seconds in the past that a time still means "now": clocks differ, and `--at` of this very minute is meant well.
+PAST = 60.0
+#: Pauses before a request is repeated whose connection broke, seconds. Its key makes one job of all of them.
+REPEATS = (0.1, 0.5, 2.0)
+#: What breaks after a request may have arrived; a connection that was never made is not among them.
+_BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 
 _deployments: dict[str, tuple[float, DeploymentResponse]] = {}
 
@@ -74,13 +85,16 @@ def enqueue(
     """Ask for one job and return when it is durable.
 
     Args:
-        job: name of the job type. parameters: what its flow takes.
-        key: idempotency key: equal keys of one job type make one job.
+        job: name of the job type. parameters: what its flow takes; dates, enums, UUIDs, decimals, paths, dataclasses and
+            pydantic models arrive as equal ones.
+        key: idempotency key: equal keys of one job type make one job. Without one, a key is drawn for this request, so that
+            a connection that breaks before the answer came makes one job too.
         queue: instead of the job type's own.
         delay: seconds or timedelta from now until it is due. at: the time it is due; not both.
 
     Raises:
-        UnknownJob, ParameterError: with what would fit. ApiUnavailable: nothing was accepted; ask again with the same key.
+        UnknownJob, ParameterError: with what would fit. ApiUnavailable: nothing was accepted, or it says that this is not known
+            and which key to ask again with.
     """
     return enqueue_many(job, [Item(parameters=parameters or {}, key=key)], queue=queue, delay=delay, at=at, tags=tags)[
         0
@@ -105,9 +119,9 @@ def enqueue_many(
         as `enqueue`; if the API goes away in the middle, what was accepted stays, and keys make asking again safe.
     """
     wanted = [item if isinstance(item, Item) else Item(parameters=item) for item in items]
-    due = _due(delay, at)
+    due = due_at(delay, at)
     if queue is not None and queue not in QUEUES:
-        raise ParameterError(f"there is no queue {queue!r}; the queues are {', '.join(QUEUES)}")
+        raise ParameterError(unknown("queue", queue, QUEUES))
     with reachable():
         deployment = deployment_of(job)
         schema, defaults = deployment.parameter_openapi_schema or {}, deployment.parameters or {}
@@ -117,7 +131,7 @@ def enqueue_many(
         ]
         accepted: list[Accepted] = []
         for batch in _batches(bodies):
-            runs = _create(deployment.id, batch)
+            runs = _created(job, deployment.id, batch)
             accepted += [_accepted(job, run, body) for run, body in zip(runs, batch, strict=True)]
         return accepted
 
@@ -162,41 +176,107 @@ def deployment_of(job: str) -> DeploymentResponse:
     try:
         found = api().read_deployment_by_name(f"{job}/{job}")
     except ObjectNotFound:
-        # Only now is the catalog needed: a producer may ask for job types whose code it does not have.
-        known = job_type(job)
-        raise Conflict(
-            f"job type {known.name!r} is not registered with Prefect yet: run `redrive up` or `prefect deploy --all`"
-        ) from None
+        raise _not_registered(job) from None
+    if is_removed(found):
+        raise UnknownJob(
+            f"job type {job!r} was removed from the catalog, so no new job of it is accepted: "
+            f"list it in JOBS again and run `redrive up`, or delete its deployment"
+        )
     _deployments[job] = (time.monotonic(), found)
     return found
 
 
-def _due(delay: timedelta | float | None, at: datetime | None) -> datetime | None:
+def _not_registered(job: str) -> Conflict:
+    # Only now is the catalog needed: a producer may ask for job types whose code it does not have.
+    known = job_type(job)
+    return Conflict(
+        f"job type {known.name!r} is not registered with Prefect (any more): run `redrive up` or `prefect deploy --all`"
+    )
+
+
+def due_at(delay: timedelta | float | None, at: datetime | None) -> datetime | None:
+    """When a job with this delay or time is due; None for at once.
+
+    Raises:
+        ParameterError: both are given, or it lies in the past, or further than calendars go.
+    """
     if delay is not None and at is not None:
         raise ParameterError("give a delay or a time, not both")
-    if delay is not None:
-        wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
-        if wait < timedelta(0):
-            raise ParameterError(f"a delay of {wait.total_seconds():g} s lies in the past; give 0 or more")
-        return datetime.now(UTC) + wait
-    return at.astimezone(UTC) if at is not None else None
+    try:
+        if delay is not None:
+            wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+            if wait < timedelta(0):
+                raise ParameterError(f"a delay of {wait.total_seconds():g} s lies in the past; give 0 or more")
+            return datetime.now(UTC) + wait
+        due = at.astimezone(UTC) if at is not None else None
+    except (OverflowError, ValueError) as error:
+        if isinstance(error, ParameterError):
+            raise
+        raise ParameterError(
+            f"no calendar goes as far as {delay if at is None else at}; give an earlier time"
+        ) from None
+    now = datetime.now(UTC)
+    if due is not None and (now - due).total_seconds() > PAST:
+        raise ParameterError(
+            f"{due:%Y-%m-%d %H:%M:%S}Z lies in the past (it is {now:%Y-%m-%d %H:%M:%S}Z); give a time to come"
+        )
+    return due
 
 
 def _body(
     item: Item, parameters: dict[str, Any], *, queue: Queue | None, due: datetime | None, tags: Sequence[str]
 ) -> dict[str, Any]:
     details = {"scheduled_time": due.isoformat()} if due else {}
+    if "\x00" in (item.key or ""):
+        raise ParameterError(f"the key {item.key!r} holds a NUL character, which no database keeps")
+    # A drawn key is the job's key in every way: one request, repeated because its answer was lost, makes one job.
+    key = item.key or f"{DRAWN}{uuid4()}"
     body: dict[str, Any] = {
         "parameters": parameters,
         "state": {"type": "SCHEDULED", "name": "Scheduled", "state_details": details},
         "tags": list(tags),
-        "labels": {ASKED: uuid4().hex, **({KEY: item.key} if item.key else {}), **item.labels},
+        "labels": {ASKED: uuid4().hex, KEY: key, **item.labels},
+        "idempotency_key": key,
     }
-    if item.key:
-        body["idempotency_key"] = item.key
     if queue:
         body["work_queue_name"] = queue
     return body
+
+
+def _created(job: str, deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs, also where the connection breaks after the server made them."""
+    for pause in (*REPEATS, None):
+        try:
+            return _create(deployment, batch)
+        except ObjectNotFound:
+            raise _forgotten(job) from None
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code == HTTPStatus.NOT_FOUND:
+                raise _forgotten(job) from None
+            raise
+        except _BROKEN as error:
+            if pause is None:
+                raise _unknown(batch, error) from error
+            time.sleep(pause)
+        except httpx.TimeoutException as error:
+            if isinstance(error, httpx.ConnectTimeout):
+                raise
+            raise _unknown(batch, error) from error
+    raise AssertionError("the loop above returns or raises")
+
+
+def _forgotten(job: str) -> Conflict:
+    """The deployment was deleted since it was read."""
+    _deployments.pop(job, None)
+    return _not_registered(job)
+
+
+def _unknown(batch: list[dict[str, Any]], error: Exception) -> ApiUnavailable:
+    keys = f"the key {batch[0]['idempotency_key']}" if len(batch) == 1 else "keys of your own"
+    return ApiUnavailable(
+        f"Prefect's API did not answer ({type(error).__name__}), so it is not known whether the job was accepted: ask again with "
+        f"{keys}, which makes it one job either way"
+    )
 
 
 def _create(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -208,10 +288,11 @@ def _create(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any
     results = answer.json()["results"]
     if refused := [result["error"] for result in results if result["status"] != "CREATED"]:
         raise ParameterError(
-            f"{len(refused)} of {len(results)} jobs were refused, the others accepted; the first because: {refused[0]}"
+            f"{len(refused)} of {len(results)} jobs {'was' if len(refused) == 1 else 'were'} refused, "
+            f"the others accepted; the first because: {refused[0]}"
         )
     ids = [result["flow_run_id"] for result in results]
-    if not any("idempotency_key" in body for body in batch):
+    if all(body["idempotency_key"].startswith(DRAWN) for body in batch):
         return [
             {"id": one, "labels": body["labels"], "state": body["state"]} for one, body in zip(ids, batch, strict=True)
         ]
@@ -227,7 +308,7 @@ def _accepted(job: str, run: dict[str, Any], body: dict[str, Any]) -> Accepted:
         id=UUID(run["id"]),
         job=job,
         name=run.get("name", ""),
-        key=body.get("idempotency_key"),
+        key=None if body["idempotency_key"].startswith(DRAWN) else body["idempotency_key"],
         new=(run.get("labels") or {}).get(ASKED) == body["labels"][ASKED],
         due=datetime.fromisoformat(scheduled) if scheduled else None,
     )

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import re
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from prefect.utilities.schema_tools import validate
+from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from redrive.blocks.errors import ParameterError
+
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 def checked(
     job: str, parameters: Mapping[str, Any], schema: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The parameters, if they fit.
+    """The parameters as JSON values, if they fit.
 
     Args:
         job: name of the job type, for the message.
@@ -34,6 +41,7 @@ def checked(
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known) or 'none'}"
             raise ParameterError(f"job type {job!r} has no parameter {name!r}; {hint}")
+    parameters = {name: _jsonable(job, name, value) for name, value in parameters.items()}
     errors = validate({**defaults, **parameters}, dict(schema), allow_none_with_default=True)
     if errors:
         first = errors[0]
@@ -44,13 +52,61 @@ def checked(
                 f"job type {job!r} needs the parameter {missing!r}: {_describe(known.get(missing, {}))}"
             )
         raise ParameterError(f"job type {job!r}: parameter {where!r} does not fit: {first.message}")
-    return dict(parameters)
+    return parameters
 
 
 def parsed(pairs: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters from `k=v` texts: JSON where the schema wants something other than text, else the text itself."""
     known = schema.get("properties", {})
     return {name: _value(text, known.get(name, {})) for name, text in pairs.items()}
+
+
+def _jsonable(job: str, name: str, value: Any) -> Any:
+    """The value as pydantic writes it, so that the flow reads an equal one: dates as ISO 8601, decimals as text."""
+    where = f"job type {job!r}: parameter {name!r}"
+    try:
+        secret = _holds_secret(value)
+        written = None if secret else to_jsonable_python(value)
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        raise ParameterError(f"{where} cannot be written as JSON: {str(error).splitlines()[0]}") from None
+    if secret:
+        raise ParameterError(
+            f"{where} holds a SecretStr, which would arrive as asterisks; give its text, or a block's name"
+        )
+    if fault := _unkeepable(written):
+        raise ParameterError(f"{where} holds {fault}, which no database keeps")
+    return written
+
+
+def _holds_secret(value: Any) -> bool:
+    match value:
+        case SecretStr() | SecretBytes():
+            return True
+        case Mapping():
+            return any(_holds_secret(one) for one in value.values())
+        case list() | tuple() | set() | frozenset():
+            return any(_holds_secret(one) for one in value)
+        case BaseModel():
+            return any(_holds_secret(one) for one in vars(value).values())
+        case _:
+            return is_dataclass(value) and any(_holds_secret(getattr(value, one.name)) for one in fields(value))
+
+
+def _unkeepable(value: Any) -> str | None:
+    """What PostgreSQL's JSON has no place for."""
+    match value:
+        case str():
+            if "\x00" in value:
+                return "a NUL character"
+            return "half of a surrogate pair" if _LONE.search(value) else None
+        case float():
+            return None if math.isfinite(value) else f"the number {value}"
+        case dict():
+            return next(filter(None, map(_unkeepable, (*value, *value.values()))), None)
+        case list():
+            return next(filter(None, map(_unkeepable, value)), None)
+        case _:
+            return None
 
 
 def _value(text: str, schema: Mapping[str, Any]) -> Any:

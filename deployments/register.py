@@ -26,6 +26,7 @@ from redrive.blocks.settings import Settings
 from redrive.deployments.catalog import catalog
 from redrive.deployments.default_blocks import save_default_blocks
 from redrive.deployments.job_type import QUEUES, JobType
+from redrive.deployments.removed import mark_removed
 
 Say = Callable[[str], None]
 
@@ -57,6 +58,8 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
         with ThreadPoolExecutor(4) as pool_of_calls:
             list(pool_of_calls.map(lambda pair: _deployment(client, *pair), flows))
         say(f"{len(flows)} deployments: {', '.join(job.name for job, _ in flows)}")
+        if gone := mark_removed(client, settings.home, (job.name for job in jobs)):
+            say(f"no longer in the catalog, so they take no new jobs: {', '.join(gone)}")
 
 
 def _pool(client: SyncPrefectClient, name: str, description: str) -> None:

@@ -36,6 +36,7 @@ __all__ = [
     "CRASHES",
     "CRASH_COUNTED",
     "DEAD_LETTER",
+    "DRAWN",
     "FIRST_FAILURE",
     "FIRST_START",
     "KEY",
@@ -52,6 +53,8 @@ __all__ = [
     "moment",
 ]
 
+#: How a key begins that nobody gave: it was drawn for one request.
+DRAWN = "request-"
 #: Drawn anew for each request to enqueue, so that the answer tells a new job from the one that was there.
 ASKED = "redrive.asked"
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
 
 import pytest
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from redrive.blocks.errors import ParameterError, UnknownJob
+from redrive.blocks import prefect_api
+from redrive.blocks.errors import ApiUnavailable, ParameterError, UnknownJob
+from redrive.blocks.prefect_api import api, prefect_settings
+from redrive.blocks.settings import settings
+from redrive.deployments import enqueue as producing
 from redrive.deployments.enqueue import Item, enqueue, enqueue_many, wait_for
-from redrive.deployments.jobs import list_jobs
+from redrive.deployments.jobs import list_jobs, show_job
+from redrive.deployments.register import register
+from redrive.deployments.removed import mark_removed
+from tests.support.counting_proxy import CountingProxy, counting
 from tests.support.job_stack import JobStack, effects
+from tests.support.jobs import Address, Colour
 
 
 def test_one_key_makes_one_job(job_stack: JobStack) -> None:
@@ -62,8 +76,12 @@ def test_queue_of_a_job_can_be_chosen(job_stack: JobStack) -> None:
         ("test-ok", {"foldr": "x"}, {}, ParameterError, "did you mean 'folder'?"),
         ("test-ok", {}, {}, ParameterError, "needs the parameter 'folder'"),
         ("test-ok", {"folder": "x", "seconds": "soon"}, {}, ParameterError, "parameter 'seconds' does not fit: 'soon'"),
-        ("test-ok", {"folder": "x"}, {"queue": "urgent"}, ParameterError, "the queues are high, default, low"),
+        ("test-ok", {"folder": "x"}, {"queue": "urgent"}, ParameterError, "there are high, default, low"),
         ("test-ok", {"folder": "x"}, {"delay": -1}, ParameterError, "lies in the past"),
+        ("test-ok", {"folder": "x"}, {"queue": "hihg"}, ParameterError, "did you mean 'high'?"),
+        ("test-ok", {"folder": "x"}, {"at": datetime.now(UTC) - timedelta(days=1)}, ParameterError, "lies in the past"),
+        ("test-ok", {"folder": "a\x00"}, {}, ParameterError, "NUL"),
+        ("test-ok", {"folder": "x"}, {"key": "a\x00"}, ParameterError, "NUL"),
         ("test-ok", {"folder": "x"}, {"delay": 1, "at": datetime.now(UTC)}, ParameterError, "not both"),
     ],
 )
@@ -84,3 +102,102 @@ def test_nothing_of_a_batch_is_accepted_if_one_does_not_fit(job_stack: JobStack)
         enqueue_many("test-ok", [{"folder": str(folder), "name": folder.name}, {"foldr": "x"}])
 
     assert [one for one in list_jobs(job="test-ok") if one.parameters.get("name") == folder.name] == []
+
+
+def test_dates_enums_and_models_arrive_as_what_they_were(job_stack: JobStack) -> None:
+    given = {
+        "folder": str(job_stack.folder("typed")),
+        "address": Address(city="Paris", since=date(2020, 1, 1)),
+        "colour": Colour.RED,
+        "price": Decimal("1.50"),
+        "path": Path("in/x.csv"),
+    }
+
+    run = wait_for(enqueue("test-typed", given).id, timeout=120)
+
+    with prefect_settings():
+        assert run.state is not None
+        assert run.state.result() == "Paris red 1.50 x.csv"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_lost_answer_makes_one_job_of_each(job_stack: JobStack, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = job_stack.folder("lost").name
+    items = [{"folder": "x", "name": f"{name}-{n}"} for n in range(count)]
+
+    with through_a_proxy(monkeypatch) as proxy:
+        proxy.losing = {"/create_flow_run": 1, "/create_flow_run/bulk": 1}
+        accepted = enqueue_many("test-ok", items, delay=3600)
+
+    assert sum(proxy.losing.values()) == 1, "an answer was lost"
+    assert [one.new for one in accepted] == [True] * count
+    assert sorted(made(name)) == sorted(one.id for one in accepted)
+
+
+def test_a_request_that_was_never_answered_names_the_key_to_ask_again_with(
+    job_stack: JobStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = job_stack.folder("never").name
+    parameters = {"folder": "x", "name": name}
+
+    with through_a_proxy(monkeypatch) as proxy:
+        proxy.losing = {"/create_flow_run": 99}
+        with pytest.raises(ApiUnavailable, match="ask again with the key") as caught:
+            enqueue("test-ok", parameters, delay=3600)
+    key = str(caught.value).partition("the key ")[2].partition(",")[0]
+    again = enqueue("test-ok", parameters, delay=3600, key=key)
+
+    assert again.new is False
+    assert made(name) == [again.id]
+
+
+def test_a_job_type_that_was_removed_takes_no_new_jobs_until_it_is_back(job_stack: JobStack) -> None:
+    home = job_stack.folder("catalog")
+    waiting = enqueue("test-typed", TYPED, delay=3600)
+    mark_removed(api(), home, ["test-typed", "test-ok"])
+    assert mark_removed(api(), home, ["test-ok"]) == ["test-typed"]
+    producing._deployments.clear()
+
+    with pytest.raises(UnknownJob, match="was removed from the catalog"):
+        enqueue("test-typed", TYPED, delay=3600)
+
+    assert show_job(waiting.id)[0].state == "Scheduled", "what was accepted stays"
+    register(settings())
+    assert enqueue("test-typed", TYPED, delay=3600).new
+
+
+def test_a_deployment_deleted_while_it_was_remembered_is_told_in_one_sentence(job_stack: JobStack) -> None:
+    flow = api().create_flow_from_name("test-deleted")
+    deployment = api().create_deployment(flow, "test-deleted", work_pool_name="jobs")
+    assert enqueue("test-deleted", delay=3600).new
+    api().delete_deployment(deployment)
+
+    with pytest.raises(UnknownJob, match="no job type is named 'test-deleted'"):
+        enqueue("test-deleted", delay=3600)
+
+
+TYPED = {"folder": "x", "address": {"city": "x", "since": "2020-01-01"}, "colour": "red", "price": "1", "path": "x"}
+
+
+@contextmanager
+def through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingProxy]:
+    """This process talks to Prefect through a proxy; Prefect's client itself asks once, so that what asks again is ours."""
+    target = settings().api_url
+    with counting(target.removesuffix("/api")) as proxy, temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        monkeypatch.setenv("PREFECT_API_URL", f"{proxy.url}/api")
+        _forget()
+        try:
+            yield proxy
+        finally:
+            monkeypatch.setenv("PREFECT_API_URL", target)
+            _forget()
+
+
+def _forget() -> None:
+    settings.cache_clear()
+    prefect_api._clients.clear()
+
+
+def made(name: str) -> list[UUID]:
+    """The runs whose parameter `name` begins so."""
+    return [one.id for one in list_jobs(job="test-ok") if str(one.parameters.get("name")).startswith(name)]

@@ -1,7 +1,8 @@
-"""A proxy before an API that counts what passes: how many calls a client makes, whoever wrote it."""
+"""A proxy before an API that counts what passes: how many calls a client makes, whoever wrote it. It can lose answers."""
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,15 @@ OWN = {"connection", "content-length", "content-encoding", "transfer-encoding", 
 
 
 class CountingProxy:
-    """Passes calls on to `target`; `calls` is how many."""
+    """Passes calls on to `target`; `calls` is how many.
+
+    `losing` says of how many more calls to a path (by its end) the answer is lost: the server has acted by then.
+    """
 
     def __init__(self, target: str) -> None:
         self.client = httpx.Client(base_url=target, trust_env=False, timeout=300)
         self.calls = 0
+        self.losing: dict[str, int] = {}
         self.url = ""
         self._lock = threading.Lock()
 
@@ -27,6 +32,14 @@ class CountingProxy:
             self.calls += 1
         kept = {name: value for name, value in headers.items() if name.lower() not in OWN}
         return self.client.request(method, path, headers=kept, content=body)
+
+    def loses(self, path: str) -> bool:
+        with self._lock:
+            for end, left in self.losing.items():
+                if path.endswith(end) and left > 0:
+                    self.losing[end] = left - 1
+                    return True
+        return False
 
 
 @contextmanager
@@ -40,6 +53,10 @@ def counting(target: str) -> Iterator[CountingProxy]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             answer = proxy.passed(self.command, self.path, dict(self.headers), body)
+            if proxy.loses(self.path):
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
             self.send_response_only(answer.status_code)
             for name, value in answer.headers.items():
                 if name.lower() not in OWN:

@@ -9,9 +9,13 @@ import ctypes
 import os
 import signal
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from redrive.blocks.errors import PermanentError, Snooze
 from redrive.blocks.retry import RetryPolicy
@@ -41,9 +45,32 @@ DEAF = JobType(
 THREE = JobType("test-three", entrypoint="tests.support.jobs.three", policy=ONCE)
 LONG = JobType("test-long", entrypoint="tests.support.jobs.long", policy=RetryPolicy(max_tries=1, timeout=None))
 DIE = JobType("test-die", entrypoint="tests.support.jobs.die", policy=RetryPolicy(max_tries=1, max_crashes=1))
+TYPED = JobType("test-typed", entrypoint="tests.support.jobs.typed", policy=ONCE)
+CHATTY = JobType("test-chatty", entrypoint="tests.support.jobs.chatty", policy=ONCE)
+CROWD = JobType("test-crowd", entrypoint="tests.support.jobs.crowd", policy=ONCE)
+HOSTILE = JobType("test-hostile", entrypoint="tests.support.jobs.hostile", policy=ONCE)
 UNHASHABLE = JobType("test-unhashable", entrypoint="tests.support.jobs.unhashable", policy=ONCE)
 
-JOBS = [OK, FAIL, FAIL_ONCE, MANY, BODY, FLAKY, PERMANENT, NAP, SLOW, DEAF, THREE, LONG, DIE, UNHASHABLE]
+JOBS = [
+    OK,
+    FAIL,
+    FAIL_ONCE,
+    MANY,
+    BODY,
+    FLAKY,
+    PERMANENT,
+    NAP,
+    SLOW,
+    DEAF,
+    THREE,
+    LONG,
+    DIE,
+    TYPED,
+    CHATTY,
+    CROWD,
+    HOSTILE,
+    UNHASHABLE,
+]
 
 
 def leave(folder: str, name: str) -> int:
@@ -212,6 +239,50 @@ def die(folder: str, times: int = 99) -> int:
     if count <= times:
         os.kill(os.getpid(), signal.SIGKILL)
     return count
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Address(BaseModel):
+    city: str
+    since: date
+
+
+@step(ONCE)
+def told(text: str) -> None:
+    print(text)
+
+
+@job(TYPED)
+def typed(folder: str, address: Address, colour: Colour, price: Decimal, path: Path) -> str:
+    told(f"{address!r} {colour!r} {price!r} {path!r}")
+    return f"{address.city} {colour.value} {price} {path.name}"
+
+
+@step(ONCE)
+def chat(lines: int) -> None:
+    for number in range(lines):
+        print(f"line {number}")
+
+
+@job(CHATTY)
+def chatty(lines: int, seconds: float = 0) -> int:
+    chat(lines)
+    time.sleep(seconds)
+    return lines
+
+
+@job(CROWD)
+def crowd(number: int = 0) -> int:
+    return number
+
+
+@job(HOSTILE)
+def hostile(text: str) -> None:
+    told(text)
+    raise ValueError(text)
 
 
 @step(ONCE)

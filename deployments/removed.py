@@ -1,0 +1,60 @@
+"""Job types that were removed from the catalog: their deployments stay, for the jobs that wait and for history, and take no new jobs.
+
+Danger: only what this stack itself registered before counts as removed; other projects on the same Prefect server have
+catalogs of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
+
+#: Tag of a deployment whose job type is gone; people see it in Prefect, and registering the job type again takes it off.
+REMOVED = "redrive-removed"
+
+
+def is_removed(deployment: DeploymentResponse) -> bool:
+    return REMOVED in (deployment.tags or ())
+
+
+def mark_removed(client: SyncPrefectClient, home: Path, catalog: Iterable[str]) -> list[str]:
+    """Mark what this stack registered before and the catalog has no more, and remember the catalog; returns the marked names."""
+    memory, now = home / "registered.json", sorted(catalog)
+    gone = [name for name in _read(memory) if name not in now]
+    for name in gone:
+        _mark(client, name)
+    # Those that are gone stay in memory: a deployment somebody makes again by hand is marked again.
+    written = memory.with_suffix(".new")
+    written.write_text(json.dumps(sorted({*now, *gone})))
+    written.replace(memory)
+    return gone
+
+
+def _read(memory: Path) -> list[str]:
+    try:
+        found = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        # Nothing was registered from here yet, or nobody knows what.
+        return []
+    return [str(name) for name in found] if isinstance(found, list) else []
+
+
+def _mark(client: SyncPrefectClient, name: str) -> None:
+    try:
+        there = client.read_deployment_by_name(f"{name}/{name}")
+    except ObjectNotFound:
+        return
+    if REMOVED not in there.tags:
+        client.update_deployment(there.id, DeploymentUpdate(tags=[*there.tags, REMOVED]))
+    for schedule in there.schedules:
+        if str(schedule.slug or "").startswith("redrive-"):
+            # Registered again with its job type; a pause would stay.
+            client.delete_deployment_schedule(there.id, schedule.id)
+        elif schedule.active:
+            client.update_deployment_schedule(there.id, schedule.id, active=False)
