@@ -65,6 +65,9 @@ class Settings(BaseModel):
     file_roots: tuple[Path, ...] = Field(
         (), description="Further folders that files named by a job's parameters may lie in, separated by `:`."
     )
+    actor: str = Field(
+        "", description="Who acts here, for cancels, redrives and discards; the user of the system if empty."
+    )
     keep_days: float = Field(30, gt=0, description="Days that finished runs and closed dead letters are kept.")
     # Read from Prefect's own names, so that one shell configures both.
     external_api_url: str | None = Field(None, description="PREFECT_API_URL, if it is not this stack's own server.")

@@ -11,6 +11,7 @@ from typing import Any
 
 from redrive.blocks.errors import Conflict, NotFound
 from redrive.blocks.prefect_api import api, reachable
+from redrive.deployments.nearest import unknown
 
 POOL = "jobs"
 
@@ -46,7 +47,7 @@ def pause_queue(name: str, *, paused: bool) -> QueueState:
     with reachable():
         queues = {queue["name"]: queue for queue in _queues()}
         if name not in queues:
-            raise NotFound(f"there is no queue {name!r}; the queues are {', '.join(sorted(queues))}")
+            raise NotFound(unknown("queue", name, sorted(queues)))
         if bool(queues[name]["is_paused"]) is paused:
             raise Conflict(f"queue {name!r} is {'paused' if paused else 'running'} already")
         path = {"work_pool_name": POOL, "name": name}

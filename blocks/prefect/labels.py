@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 TRIES: Final = "redrive.tries"
 CRASHES: Final = "redrive.crashes"
@@ -29,6 +30,12 @@ KEY: Final = "redrive.key"
 REPLACES: Final = "redrive.replaces"
 #: And on the dead job: which one replaces it; empty if it was deleted.
 REPLACED_BY: Final = "redrive.replaced_by"
+#: On a job that a person had run again after it completed or was cancelled: the newest such job; and on that one: which it was.
+RERUN_AS: Final = "redrive.rerun_as"
+RERUN_OF: Final = "redrive.rerun_of"
+#: Who cancelled it, and why.
+CANCELLED_BY: Final = "redrive.cancelled_by"
+CANCEL_REASON: Final = "redrive.cancel_reason"
 #: The attempt that holds the run: id of the Pending state that began it. Empty: nobody holds it.
 ATTEMPT: Final = "redrive.attempt"
 #: Set by Prefect: the worker that took the run.
@@ -58,6 +65,12 @@ class Labels:
     key: str | None = None
     attempt: str | None = None
     worker: str | None = None
+    replaces: UUID | None = None
+    replaced_by: UUID | None = None
+    rerun_of: UUID | None = None
+    rerun_as: UUID | None = None
+    cancelled_by: str | None = None
+    cancel_reason: str | None = None
     #: Whether its last worker's name was taken off it because it was to wait, and no other has signed since.
     is_unsigned: bool = False
 
@@ -77,6 +90,12 @@ class Labels:
             key=_text(labels.get(KEY)),
             attempt=_text(labels.get(ATTEMPT)),
             worker=_text(labels.get(WORKER)),
+            replaces=_id(labels.get(REPLACES)),
+            replaced_by=_id(labels.get(REPLACED_BY)),
+            rerun_of=_id(labels.get(RERUN_OF)),
+            rerun_as=_id(labels.get(RERUN_AS)),
+            cancelled_by=_text(labels.get(CANCELLED_BY)),
+            cancel_reason=_text(labels.get(CANCEL_REASON)),
             is_unsigned=labels.get(WORKER) == "",
         )
 
@@ -95,6 +114,13 @@ def moment(value: Any) -> datetime | None:
         found = datetime.fromisoformat(str(value)) if value else None
         return None if found is None else (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
+        return None
+
+
+def _id(value: Any) -> UUID | None:
+    try:
+        return UUID(str(value)) if value else None
+    except ValueError:
         return None
 
 

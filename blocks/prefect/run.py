@@ -40,6 +40,10 @@ class Run:
     end_time: datetime | None
     run_count: int
     ran: float
+    #: The same with the attempt that runs now.
+    ran_so_far: float = 0.0
+    #: Made by a schedule, not asked for by anybody.
+    auto_scheduled: bool = False
     parameters: dict[str, Any]
     tags: tuple[str, ...]
     labels: Labels
@@ -82,6 +86,8 @@ class Run:
             end_time=_time(raw.get("end_time")),
             run_count=raw.get("run_count") or 0,
             ran=float(raw.get("total_run_time") or 0),
+            ran_so_far=float(raw.get("estimated_run_time") or 0),
+            auto_scheduled=bool(raw.get("auto_scheduled")),
             parameters=raw.get("parameters") or {},
             tags=tuple(map(str, raw.get("tags") or ())),
             labels=Labels.of(raw.get("labels")),

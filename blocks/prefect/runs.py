@@ -43,19 +43,28 @@ class Order(Enum):
     #: When the run was first to start; unlike other times it never changes.
     EXPECTED = ("expected_start_time", "EXPECTED_START_TIME_ASC", False)
     DUE = ("next_scheduled_start_time", "NEXT_SCHEDULED_START_TIME_ASC", False)
+    #: By the same time as `EXPECTED`, as people read lists.
+    LATEST = ("expected_start_time", "EXPECTED_START_TIME_DESC", True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which runs; every condition that is given must hold. `queues` and `pools` are names, times are inclusive."""
+    """Which runs; every condition that is given must hold. `queues`, `pools` and `jobs` are names, times are inclusive."""
 
     types: Sequence[str] = ()
     names: Sequence[str] = ()
+    #: Names of states that do not fit.
+    not_names: Sequence[str] = ()
+    run_names: Sequence[str] = ()
+    jobs: Sequence[str] = ()
+    queues: Sequence[str] = ()
     pools: Sequence[str] = ()
     ids: Sequence[UUID] = ()
     ended_after: datetime | None = None
     ended_before: datetime | None = None
     due_before: datetime | None = None
+    due_after: datetime | None = None
+    expected_after: datetime | None = None
     #: A run without a deployment is no job: nobody could start it again.
     deployed: bool = True
 
@@ -66,20 +75,27 @@ class Wanted:
             state["type"] = {"any_": list(self.types)}
         if self.names:
             state["name"] = {"any_": list(self.names)}
+        if self.not_names:
+            state.setdefault("name", {})["not_any_"] = list(self.not_names)
         found: dict[str, Any] = {"state": state} if state else {}
+        if self.run_names:
+            found["name"] = {"any_": list(self.run_names)}
         if self.deployed:
             found["deployment_id"] = {"is_null_": False}
         if self.ids:
             found["id"] = {"any_": [str(one) for one in self.ids]}
         if ended := _span(self.ended_after, self.ended_before):
             found["end_time"] = ended
-        if due := _span(None, self.due_before):
+        if due := _span(self.due_after, self.due_before):
             found["next_scheduled_start_time"] = due
+        if expected := _span(self.expected_after, None):
+            found["expected_start_time"] = expected
         return found
 
     def body(self) -> dict[str, Any]:
-        pools = {"work_pools": {"name": {"any_": list(self.pools)}}} if self.pools else {}
-        return {"flow_runs": self.flow_runs(), **pools}
+        named = {"work_pools": self.pools, "work_pool_queues": self.queues, "flows": self.jobs}
+        others = {kind: {"name": {"any_": list(names)}} for kind, names in named.items() if names}
+        return {"flow_runs": self.flow_runs(), **others}
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,20 @@ Danger: everything shown is masked; the ledger and Prefect have the real values.
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from redrive.blocks.errors import ParameterError
+from redrive.blocks.counted import counted
+from redrive.blocks.errors import ApiUnavailable, ParameterError
 from redrive.blocks.plain_text import plain_line, plain_text
 from redrive.blocks.settings import settings
+from redrive.deployments.commands.actor import Who, actor
 from redrive.deployments.commands.output import (
     ago,
-    counted,
     err,
     one_line,
     out,
@@ -29,12 +28,18 @@ from redrive.deployments.commands.output import (
     print_table,
     short_ids,
 )
+from redrive.deployments.commands.progress import progress
 from redrive.deployments.exit_codes import ExitCode
+from redrive.deployments.job_type import QUEUES
+from redrive.deployments.nearest import unknown
 
 if TYPE_CHECKING:
     from redrive.deployments.ledger import Filter, Ledger
 
 app = App(name="dead", help="Dead letters: see them, understand them, run them again or discard them.")
+
+STATUSES = ("open", "redriven", "resolved", "discarded", "all")
+REASONS = ("tries", "permanent", "deadline", "timeout", "crash", "unstartable", "cancelled")
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -49,14 +54,31 @@ class Which:
     fingerprint: Annotated[str | None, Parameter(help="Cause, or its first digits (see `redrive dead groups`).")] = None
     job: Annotated[str | None, Parameter(help="Name of the job type.")] = None
     queue: Annotated[str | None, Parameter(help="high, default or low.")] = None
-    reason: Annotated[str | None, Parameter(help="tries, permanent, deadline, crash, unstartable or cancelled.")] = None
+    reason: Annotated[
+        str | None, Parameter(help="tries, permanent, deadline, timeout, crash, unstartable or cancelled.")
+    ] = None
     text: Annotated[str | None, Parameter(help="Part of the message.")] = None
 
     def filter(self, status: str) -> Filter:
         """As the ledger asks; `all` is any status."""
         from redrive.deployments.ledger import Filter
 
+        if status not in STATUSES:
+            raise ParameterError(unknown("status", status, STATUSES))
+        if self.queue and self.queue not in QUEUES:
+            raise ParameterError(unknown("queue", self.queue, QUEUES))
         return Filter(**asdict(self), status=None if status == "all" else status)
+
+    def check(self, ledger: Ledger) -> None:
+        """Refuse a reason or job type that there is not, with the nearest."""
+        if not self.reason and not self.job:
+            return
+        totals = ledger.totals()
+        reasons = sorted({*REASONS, *(total.reason for total in totals)})
+        if self.reason and self.reason not in reasons:
+            raise ParameterError(unknown("reason", self.reason, reasons))
+        if self.job and all(total.job != self.job for total in totals):
+            _check_job_type(self.job, {total.job for total in totals})
 
 
 @app.command(name="list")
@@ -75,7 +97,8 @@ def list_command(
         as_json: Print JSON.
     """
     asked = (which or Which()).filter(status)
-    with _ledger() as ledger:
+    _at_least_one(limit)
+    with _ledger(which) as ledger:
         rows = [row.masked() for row in ledger.find(asked, limit=limit).rows]
         total = ledger.count(asked)
     if as_json:
@@ -127,7 +150,8 @@ def groups_command(
         as_json: Print JSON.
     """
     asked = (which or Which()).filter(status)
-    with _ledger() as ledger:
+    _at_least_one(limit)
+    with _ledger(which) as ledger:
         groups = [group.masked() for group in ledger.groups(asked, limit=limit)]
     if as_json:
         print_json(groups)
@@ -209,7 +233,7 @@ def redrive_command(
     limit: int | None = None,
     params_json: str | None = None,
     why: str = "",
-    who: str | None = None,
+    who: Who = None,
     dry_run: Flag = False,
     as_json: Json = False,
 ) -> int:
@@ -221,17 +245,18 @@ def redrive_command(
         limit: At most this many.
         params_json: Parameters to change, as one JSON object: a new run replaces the old one (one dead letter only).
         why: Reason, kept in the history.
-        who: Person, if not the one logged in.
+        who: Person, if not the one logged in (or REDRIVE_ACTOR).
         dry_run: Only say what would be run.
         as_json: Print JSON.
     """
-    person = who or getpass.getuser()
+    person = actor(who)
     asked = _which(ids, which)
+    _at_least_one(limit)
     if ids:
         return _redrive_named(ids, person, why, params_json, dry_run=dry_run, as_json=as_json)
     if params_json is not None:
         raise ParameterError("--params-json edits one dead letter: name its id")
-    return _redrive_filtered(asked, person, why, rate=_rate(rate), limit=limit, dry_run=dry_run, as_json=as_json)
+    return _redrive_filtered(asked, which, person, why, rate=_rate(rate), limit=limit, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(name="discard")
@@ -241,7 +266,7 @@ def discard_command(
     which: Which | None = None,
     limit: int | None = None,
     why: str = "",
-    who: str | None = None,
+    who: Who = None,
     dry_run: Flag = False,
     as_json: Json = False,
 ) -> int:
@@ -251,13 +276,14 @@ def discard_command(
         ids: Ids of dead letters or their runs, or the first 8 characters of each.
         limit: At most this many.
         why: Reason, kept in the history.
-        who: Person, if not the one logged in.
+        who: Person, if not the one logged in (or REDRIVE_ACTOR).
         dry_run: Only say what would be discarded.
         as_json: Print JSON.
     """
-    person = who or getpass.getuser()
+    person = actor(who)
     asked = _which(ids, which)
-    with _ledger() as ledger:
+    _at_least_one(limit)
+    with _ledger(which) as ledger:
         if ids:
             rows = [ledger.get(one) for one in ids]
             if not dry_run:
@@ -268,7 +294,7 @@ def discard_command(
             if limit is not None:
                 count = min(count, limit)
             if not dry_run:
-                with _progress("discarding", count) as moved:
+                with progress("discarding", count) as moved:
                     count = ledger.discard_all(
                         asked, who=person, why=why, at_most=limit, progress=lambda done: moved(done, count)
                     )
@@ -312,11 +338,19 @@ def _redrive_named(
 
 
 def _redrive_filtered(
-    asked: Filter, person: str, why: str, *, rate: float | None, limit: int | None, dry_run: bool, as_json: bool
+    asked: Filter,
+    which: Which | None,
+    person: str,
+    why: str,
+    *,
+    rate: float | None,
+    limit: int | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     from redrive.deployments.redrive import redrive_all
 
-    with _ledger() as ledger:
+    with _ledger(which) as ledger:
         matched = ledger.count(asked)
         if dry_run:
             if as_json:
@@ -324,7 +358,7 @@ def _redrive_filtered(
             else:
                 out.print(f"would run {_letters(matched if limit is None else min(matched, limit))} again")
             return ExitCode.OK
-        with _progress("redriving", matched if limit is None else min(matched, limit)) as moved:
+        with progress("redriving", matched if limit is None else min(matched, limit)) as moved:
             batch = redrive_all(ledger, asked, who=person, why=why, rate=rate, at_most=limit, progress=moved)
     if as_json:
         print_json(batch)
@@ -342,38 +376,34 @@ def _redrive_filtered(
 
 
 @contextmanager
-def _ledger() -> Iterator[Ledger]:
+def _ledger(which: Which | None = None) -> Iterator[Ledger]:
+    """The ledger, once it is known that what `which` names is there."""
     from redrive.deployments.ledger import Ledger
 
     with Ledger(settings().ledger_url()) as ledger:
         ledger.migrate()
+        if which is not None:
+            which.check(ledger)
         yield ledger
 
 
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int, int], bool]]:
-    """A bar on standard error; the function it gives moves it, and says False after Ctrl-C, so that the act ends cleanly."""
-    import signal
+def _at_least_one(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise ParameterError(f"--limit {limit} is nothing; give 1 or more")
 
-    interrupted = False
 
-    def stop(*_: object) -> None:
-        nonlocal interrupted
-        interrupted = True
+def _check_job_type(name: str, dead: set[str]) -> None:
+    """Whether a job type that has no dead letters is known at all; where Prefect cannot be asked, the benefit of the doubt."""
+    from redrive.blocks.prefect_api import reachable
+    from redrive.deployments.job_search import known_job_types
 
-    before = signal.signal(signal.SIGINT, stop)
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=err, transient=True) as bar:
-            task = bar.add_task(what, total=total)
-
-            def moved(done: int, _of: int) -> bool:
-                bar.update(task, completed=done)
-                return not interrupted
-
-            yield moved
-    finally:
-        signal.signal(signal.SIGINT, before)
+        with reachable():
+            known = {*known_job_types(), *dead}
+    except ApiUnavailable:
+        return
+    if name not in known:
+        raise ParameterError(unknown("job type", name, sorted(known)))
 
 
 def _which(ids: list[str] | None, which: Which | None) -> Filter:

@@ -6,26 +6,22 @@ Danger: `--param k=v` is text until the job type's schema says otherwise; `--par
 from __future__ import annotations
 
 import json
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from rich.text import Text
 
 from redrive.blocks.errors import ParameterError
 from redrive.deployments.commands.output import err, out, print_json, span
+from redrive.deployments.commands.results import result_text
+from redrive.deployments.commands.times import duration
 from redrive.deployments.exit_codes import ExitCode
 from redrive.deployments.job_type import Queue
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
-
-#: Outputs and characters of a result that are shown; `--json` and the files themselves have the rest.
-SHOWN_OUTPUTS = 5
-RESULT_WIDTH = 300
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    from redrive.deployments.enqueue import Accepted
 
 
 def enqueue_command(
@@ -56,26 +52,43 @@ def enqueue_command(
         as_json: Print JSON.
     """
     from redrive.blocks.prefect_api import reachable
-    from redrive.deployments.enqueue import deployment_of, enqueue, wait_for
+    from redrive.deployments.enqueue import deployment_of, due_at, enqueue
     from redrive.deployments.parameters import parsed
 
+    delay = duration("--in", in_) if in_ else None
+    # Before anything is asked of Prefect.
+    due_at(delay, at)
     with reachable():
         schema = deployment_of(job).parameter_openapi_schema or {}
     parameters = {**json_parameters(params_json), **parsed(dict(_pair(text) for text in param or ()), schema)}
-    accepted = enqueue(job, parameters, key=key, queue=queue, delay=_duration(in_) if in_ else None, at=at)
-    said = "accepted" if accepted.new else "was there already (same key)"
-    if not as_json:
-        due = (
-            f", due in {span(accepted.due - datetime.now(UTC))}"
-            if accepted.due and accepted.due > datetime.now(UTC)
-            else ""
-        )
-        out.print(f"{job} job {accepted.name} {said}{due}: {accepted.id}", soft_wrap=True)
-    if not wait:
-        if as_json:
+    accepted = enqueue(job, parameters, key=key, queue=queue, delay=delay, at=at)
+    try:
+        if not as_json:
+            out.print(f"{job} job {accepted.name} {_accepted(accepted)}: {accepted.id}", soft_wrap=True)
+        elif not wait:
             print_json(accepted)
-        return ExitCode.OK
-    with err.status(f"waiting for {job} job {accepted.name}"):
+        return _waited(accepted, timeout, as_json=as_json) if wait else ExitCode.OK
+    except KeyboardInterrupt:
+        err.print(
+            f"redrive: {job} job {accepted.name} goes on; see how it is with `redrive jobs show {accepted.id}`, "
+            f"stop it with `redrive jobs cancel {accepted.id}`",
+            soft_wrap=True,
+        )
+        return ExitCode.INTERRUPTED
+
+
+def _accepted(accepted: Accepted) -> str:
+    now = datetime.now(UTC)
+    due = f", due in {span(accepted.due - now)}" if accepted.due and accepted.due > now else ""
+    return f"{'accepted' if accepted.new else 'was there already (same key)'}{due}"
+
+
+def _waited(accepted: Accepted, timeout: float | None, *, as_json: bool) -> int:
+    """Wait until it ended, and say how."""
+    from redrive.deployments.enqueue import wait_for
+    from redrive.deployments.job_result import result_of
+
+    with err.status(Text(f"waiting for {accepted.job} job {accepted.name}")):
         run = wait_for(accepted.id, timeout=timeout)
     state = run.state
     completed = state is not None and state.is_completed()
@@ -83,7 +96,7 @@ def enqueue_command(
         print_json(
             {
                 "id": run.id,
-                "job": job,
+                "job": accepted.job,
                 "new": accepted.new,
                 "state": state and state.name,
                 "message": state and state.message,
@@ -92,29 +105,15 @@ def enqueue_command(
     else:
         why = f": {state.message}" if state and state.message and not completed else ""
         out.print(
-            f"{job} job {run.name} ended {state.name if state else 'unknown'} after {span(run.total_run_time)}{why}",
+            f"{accepted.job} job {run.name} ended {state.name if state else 'unknown'} after {span(run.total_run_time)}{why}",
             soft_wrap=True,
         )
-        if completed:
-            _show_result(run)
-        else:
+        if not completed:
             hint = "dead show" if state is not None and state.is_failed() else "jobs show"
             out.print(f"see why, and what to do, with `redrive {hint} {run.id}`", soft_wrap=True)
+        elif text := result_text(result_of(state)):
+            out.print("  " + text.replace("\n", "\n  "), soft_wrap=True)
     return ExitCode.OK if completed else ExitCode.JOB_FAILED
-
-
-def _show_result(run: FlowRun) -> None:
-    """What the job handed back, where this machine can read it."""
-    try:
-        result: Any = run.state.result(raise_on_failure=False) if run.state is not None else None
-    except Exception:  # noqa: BLE001  (results may live where only the workers reach; the job is completed all the same)
-        return
-    if callable(summary := getattr(result, "summary", None)):
-        out.print(f"  {summary()}", soft_wrap=True)
-        for output in list(result.outputs)[:SHOWN_OUTPUTS]:
-            out.print(f"  {output}", soft_wrap=True)
-    elif result is not None:
-        out.print(f"  {result!r}"[:RESULT_WIDTH], soft_wrap=True)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -134,10 +133,3 @@ def json_parameters(text: str | None) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise ParameterError('--params-json must be one object, like {"to": "a@example.org"}')
     return read
-
-
-def _duration(text: str) -> timedelta:
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ParameterError(f"--in {text!r} is no duration; write 30s, 10m, 2h, 1d or 1h30m")
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))

@@ -1,47 +1,95 @@
-"""`redrive jobs list|show|retry|cancel`: the jobs there are.
+"""`redrive jobs list|show|logs|retry|rerun|cancel`: the jobs there are.
 
-Danger: parameters are shown masked; the real ones are in Prefect.
+Danger: parameters, messages and results are shown masked; the real ones are in Prefect.
 """
 
 from __future__ import annotations
 
-import getpass
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from redrive.blocks.plain_text import plain_line
 from redrive.blocks.settings import settings
-from redrive.deployments.commands.output import ago, out, print_heading, print_json, print_table, short_ids, span
+from redrive.deployments.commands.output import (
+    ago,
+    one_line,
+    out,
+    print_fields,
+    print_heading,
+    print_json,
+    print_table,
+    short_ids,
+    span,
+)
+from redrive.deployments.commands.results import result_text
+from redrive.deployments.commands.times import since as moment
 
 if TYPE_CHECKING:
-    from redrive.deployments.jobs import Job
+    from prefect.client.schemas.objects import State
+
+    from redrive.deployments.jobs import Job, JobFilter, Shown
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
 
-app = App(name="jobs", help="List, show, retry and cancel jobs.")
+app = App(name="jobs", help="List, show, follow, retry, run again and cancel jobs.")
+app.command("redrive.deployments.commands.jobs_logs:logs_command", name="logs", help="Show a job's log, or follow it.")
+app.command(
+    "redrive.deployments.commands.jobs_acts:cancel_command", name="cancel", help="Cancel jobs: by id, or by a filter."
+)
+app.command(
+    "redrive.deployments.commands.jobs_acts:rerun_command",
+    name="rerun",
+    help="Run jobs again that ended: by id, or by a filter.",
+)
+app.command("redrive.deployments.commands.jobs_acts:retry_command", name="retry", help="Try a job now.")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """The options that choose jobs, the same in every command."""
+
+    state: Annotated[
+        str | None,
+        Parameter(
+            help="scheduled, waiting, retrying, starting, running, suspended, cancelling, completed, cancelled, crashed, dead "
+            "or replaced; or Prefect's name of one, as JSON prints it."
+        ),
+    ] = None
+    job: Annotated[str | None, Parameter(help="Name of the job type.")] = None
+    queue: Annotated[str | None, Parameter(help="high, default or low.")] = None
+    since: Annotated[str | None, Parameter(help="Due since: 30m, 2h or 1d (ago), or a time.")] = None
+    scheduled: Annotated[
+        bool, Parameter(negative="", help="Also what schedules made for times to come, which nobody asked for yet.")
+    ] = False
+
+    def filter(self) -> JobFilter:
+        from redrive.deployments.jobs import JobFilter
+
+        return JobFilter(
+            state=self.state,
+            job=self.job,
+            queue=self.queue,
+            since=moment(self.since, datetime.now(UTC)),
+            scheduled=self.scheduled,
+        )
 
 
 @app.command(name="list")
-def list_command(
-    *,
-    state: str | None = None,
-    job: str | None = None,
-    queue: str | None = None,
-    limit: int = 50,
-    as_json: Json = False,
-) -> None:
-    """List jobs, the latest first.
+def list_command(*, which: Which | None = None, limit: int = 50, as_json: Json = False) -> None:
+    """List jobs, the latest due first.
 
     Args:
-        state: waiting, retrying, starting, running, completed, dead, crashed, cancelled or suspended.
-        job: Name of the job type.
-        queue: high, default or low.
         limit: At most this many.
         as_json: Print JSON.
     """
-    from redrive.deployments.jobs import list_jobs
+    from redrive.deployments.jobs import Job, matching
 
-    found = list_jobs(state=state, job=job, queue=queue, limit=limit)
+    found = [Job.of(run) for run in matching((which or Which()).filter(), limit=limit)]
     if as_json:
         print_json(found)
         return
@@ -57,16 +105,7 @@ def list_command(
             "NAME": "left",
         },
         (
-            (
-                short,
-                one.job,
-                one.queue,
-                _state(one),
-                one.tries or "",
-                span(one.seconds),
-                ago(one.due),
-                one.name,
-            )
+            (short, one.job, one.queue, one.status, one.tries or "", span(one.seconds), ago(one.due), _name(one))
             for one, short in zip(found, short_ids(one.id for one in found), strict=True)
         ),
         none="no jobs",
@@ -75,100 +114,76 @@ def list_command(
 
 @app.command(name="show")
 def show_command(reference: str, *, as_json: Json = False) -> None:
-    """Show one job and its history.
+    """Show one job: its state, result and history.
 
     Args:
         reference: Its id, the first 8 characters of it, or its name.
         as_json: Print JSON.
     """
-    from redrive.deployments.jobs import show_job
+    from redrive.deployments.jobs import whole_job
 
-    job, history = show_job(reference)
+    shown = whole_job(reference)
+    job = shown.job
+    link = f"{settings().ui_url}/runs/flow-run/{job.id}"
     if as_json:
-        states = [
-            {"at": one.timestamp, "type": one.type.value, "name": one.name, "message": one.message} for one in history
-        ]
-        print_json({"job": job, "history": states})
+        result = shown.result
+        print_json(
+            {
+                "job": job,
+                "result": result.value if result else None,
+                "result_unreadable": result.unreadable if result else None,
+                "url": link,
+                "history": [_state(one) for one in shown.history],
+            }
+        )
         return
     print_heading("", job.job, " job ", job.name, f" ({job.id})")
-    for label, value in (
-        ("state", f"{job.state}{f': {job.message}' if job.message else ''}"),
-        ("error", job.error),
-        ("replaced by", job.replaced_by),
-        ("replaces", job.replaces),
-        ("queue", job.queue),
-        ("key", job.key),
-        ("due", ago(job.due)),
-        ("started", ago(job.started)),
-        ("ended", ago(job.ended)),
-        ("ran", span(job.seconds)),
-        ("tries spent", job.tries or None),
-        ("crashes", job.crashes or None),
-        ("worker", job.worker),
-        ("parameters", ", ".join(f"{name}={value!r}" for name, value in job.parameters.items()) or None),
-    ):
-        if value:
-            out.print(f"  {label:<12} {value}", soft_wrap=True)
+    print_fields(_fields(shown, link), width=12)
     out.print("history")
-    for state in history:
-        at = state.timestamp.strftime("%H:%M:%SZ") if state.timestamp else ""
-        out.print(f"  {at}  {state.name:<14} {state.message or ''}", soft_wrap=True)
+    for state in shown.history:
+        at = f"{state.timestamp:%Y-%m-%d %H:%M:%SZ}" if state.timestamp else ""
+        out.print(f"  {at:<20}  {plain_line(state.name or ''):<14} {plain_line(state.message or '')}", soft_wrap=True)
     if job.replaced_by:
         out.print(f"what became of it: `redrive jobs show {job.replaced_by}`", soft_wrap=True)
     elif job.state == "DeadLetter":
         out.print(f"more with `redrive dead show {job.id}`, again with `redrive dead redrive {job.id}`", soft_wrap=True)
 
 
-def _state(job: Job) -> str:
+def _fields(shown: Shown, link: str) -> list[tuple[str, object]]:
+    job = shown.job
+    running = job.status == "running"
+    cancelled = (
+        None
+        if job.cancelled_by is None
+        else f"{job.cancelled_by}{f': {job.cancel_reason}' if job.cancel_reason else ''}"
+    )
+    return [
+        ("state", f"{job.state}{f': {job.message}' if job.message else ''}"),
+        ("error", job.error),
+        ("cancelled by", cancelled),
+        ("replaced by", job.replaced_by),
+        ("replaces", job.replaces),
+        ("run again as", job.rerun_as),
+        ("repeats", job.rerun_of),
+        ("link", link),
+        ("queue", job.queue),
+        ("key", job.key),
+        ("due", ago(job.due)),
+        ("started", ago(job.started)),
+        ("ended", ago(job.ended)),
+        ("runs for" if running else "ran", span(job.seconds)),
+        ("tries spent", job.tries or None),
+        ("crashes", job.crashes or None),
+        ("worker", job.worker),
+        ("parameters", ", ".join(f"{name}={one_line(value)}" for name, value in job.parameters.items())),
+        ("result", result_text(shown.result)),
+    ]
+
+
+def _state(state: State[Any]) -> dict[str, Any]:
+    return {"at": state.timestamp, "type": state.type.value, "name": state.name, "message": state.message}
+
+
+def _name(job: Job) -> str:
     """A dead job that another one replaces needs nobody any more."""
-    return f"replaced by {str(job.replaced_by)[:8]}" if job.replaced_by else job.state
-
-
-@app.command(name="cancel")
-def cancel_command(reference: str, *, as_json: Json = False) -> None:
-    """Cancel one job: at once if it waits, within seconds if it runs.
-
-    Args:
-        reference: Its id, the first 8 characters of it, or its name.
-        as_json: Print JSON.
-    """
-    from redrive.deployments.jobs import cancel_job
-
-    job = cancel_job(reference)
-    if as_json:
-        print_json(job)
-        return
-    what = "is being stopped" if job.state == "Cancelling" else "is cancelled"
-    out.print(f"{job.job} job {job.name} ({job.id}) {what}")
-
-
-@app.command(name="retry")
-def retry_command(reference: str, *, who: str | None = None, why: str = "", as_json: Json = False) -> None:
-    """Try a job now: one that waits for its next try at once, a dead one as a redrive.
-
-    Args:
-        reference: Its id, the first 8 characters of it, or its name.
-        who: Person, if not the one logged in.
-        why: Reason, kept in the history of a dead letter.
-        as_json: Print JSON.
-    """
-    from redrive.deployments.jobs import find_job, retry_now
-    from redrive.deployments.ledger import Ledger
-    from redrive.deployments.redrive import redrive
-
-    person = who or getpass.getuser()
-    run = find_job(reference)
-    if run.state is not None and run.state.is_failed():
-        with Ledger(settings().ledger_url()) as ledger:
-            ledger.migrate()
-            redriven = redrive(ledger, run.id, who=person, why=why)
-        if as_json:
-            print_json(redriven)
-        else:
-            out.print(f"{redriven.job} job {run.name} ({run.id}) runs again", soft_wrap=True)
-        return
-    job = retry_now(run.id, who=person)
-    if as_json:
-        print_json(job)
-    else:
-        out.print(f"{job.job} job {job.name} ({job.id}) has its next try now", soft_wrap=True)
+    return f"{job.name}, replaced by {str(job.replaced_by)[:8]}" if job.replaced_by else job.name

@@ -131,11 +131,6 @@ def span(seconds: float | timedelta) -> str:
     return f"{value / 86400:.0f} d"
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 job`, `2 jobs`, `1,200 jobs`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def iso(moment: datetime) -> str:
     """`2026-11-25T08:00:00.000000Z`: the one form of a time in JSON, of one width, so that it sorts as text."""
     utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

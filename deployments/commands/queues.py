@@ -10,7 +10,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from redrive.deployments.commands.output import counted, out, print_json, print_table, span
+from redrive.blocks.counted import counted
+from redrive.deployments.commands.output import out, print_json, print_table, span
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 

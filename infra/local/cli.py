@@ -14,11 +14,12 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from redrive.blocks.counted import counted
 from redrive.blocks.errors import RedriveError
 from redrive.blocks.plain_text import plain_line, plain_text
 from redrive.blocks.settings import settings as current
 from redrive.blocks.worker_report import WorkerReport
-from redrive.deployments.commands.output import counted, print_json
+from redrive.deployments.commands.output import print_json
 from redrive.deployments.exit_codes import ExitCode, exit_code_of
 from redrive.infra.local import maildir, stack
 from redrive.infra.local.prefect_client import client_environment

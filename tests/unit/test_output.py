@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
 
-from redrive.deployments.commands.output import short_ids
+from redrive.blocks.counted import counted
+from redrive.deployments.commands.output import print_json, short_ids
 
 FIRST = UUID("019ab3c4-1234-7abc-8def-0123456789ab")
 
@@ -27,3 +30,19 @@ def test_ids_are_cut_to_where_they_differ(second: str, shown: list[str]) -> None
 def test_one_job_twice_and_none_at_all() -> None:
     assert short_ids([FIRST, FIRST]) == ["019ab3c4", "019ab3c4"]
     assert short_ids([]) == []
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 jobs"), (1, "1 job"), (2, "2 jobs"), (1200, "1,200 jobs")])
+def test_a_number_and_its_noun_agree(count: int, said: str) -> None:
+    assert counted(count, "job") == said
+
+
+def test_times_in_json_are_utc_of_one_width(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json(
+        [
+            datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=1))),
+            datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+        ]
+    )
+
+    assert json.loads(capsys.readouterr().out) == ["2026-01-02T02:04:05.000000Z", "2026-01-02T03:04:05.000006Z"]
