@@ -139,6 +139,22 @@ WORK = Row(
             stacked=True,
         ),
         graph(
+            "Longest under way",
+            Query(f"max(queue_oldest_running_seconds{{{QUEUE}}})", "running"),
+            Query(f"max(queue_oldest_starting_seconds{{{QUEUE}}})", "starting"),
+            says="For how long the attempt that runs for longest has run, and how long ago the job that has been starting for longest "
+            "was claimed. A worker that claims jobs and does not start them shows in the second.",
+            unit="s",
+        ),
+        graph(
+            "Rescues by job type",
+            Query(a_minute("queue_jobs_rescued_total", QUEUE, "job"), "{{job}}"),
+            says="Jobs taken back from dead processes and workers, a minute.",
+            unit="cpm",
+            stacked=True,
+            reduce=("mean", "max"),
+        ),
+        graph(
             "Retries by job type",
             Query(a_minute("queue_job_retries_total", QUEUE, "job"), "{{job}}"),
             says="Tries that failed and were followed by another, a minute.",

@@ -27,6 +27,7 @@ COLOURS = {
     "cancelled": GREY,
     "waiting": YELLOW,
     "running": BLUE,
+    "starting": "super-light-blue",
     "retrying": ORANGE,
     "scheduled": PURPLE,
     "open": RED,

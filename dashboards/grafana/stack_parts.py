@@ -1,4 +1,4 @@
-"""What jobs run on: the exporter itself, Prefect's server, PostgreSQL and Redis."""
+"""What jobs run on: the keeper, the exporter itself, Prefect's server, PostgreSQL and Redis."""
 
 from __future__ import annotations
 
@@ -62,6 +62,56 @@ NOW = Row(
             unit="percentunit",
             span=3,
             steps=((None, GREEN), (0.7, YELLOW), (0.9, RED)),
+        ),
+    ],
+)
+
+#: As `deployments/ledger/duties.py` reckons it: older than a minute, and than three of its own rounds.
+LATE = (
+    "count(max by (duty) (queue_keeper_duty_age_seconds) "
+    "> clamp_min(3 * max by (duty) (queue_keeper_duty_every_seconds), 60)) or vector(0)"
+)
+
+KEEPER = Row(
+    "The keeper",
+    [
+        number(
+            "Duties late",
+            LATE,
+            says="Duties that no keeper has done within three of their rounds (a minute at least). `redrive check` names them.",
+            unit="short",
+            span=8,
+            steps=((None, GREEN), (1, RED)),
+        ),
+        number(
+            "Uncollected failures",
+            "max(queue_uncollected_failures)",
+            says="Failed jobs that the latest audit found and could not put into the ledger.",
+            unit="short",
+            span=8,
+            steps=((None, GREEN), (1, RED)),
+        ),
+        number(
+            "Found by the audit",
+            "round(max(increase(queue_audit_found_total[$__range])))",
+            says="Failed jobs that reached the ledger only by the audit, in the time of the dashboard.",
+            unit="short",
+            span=8,
+            steps=((None, GREEN), (1, YELLOW)),
+        ),
+        graph(
+            "Age of the duties",
+            Query("max by (duty) (queue_keeper_duty_age_seconds)", "{{duty}}"),
+            says="How long ago any keeper last did each. Lines that climb together: the keeper is stopped, frozen or hangs.",
+            unit="s",
+        ),
+        graph(
+            "Rescues",
+            Query("sum by (queue) (rate(queue_jobs_rescued_total[$__rate_interval])) * 60", "{{queue}}"),
+            says="Jobs taken back from dead processes and workers, a minute.",
+            unit="cpm",
+            stacked=True,
+            reduce=("mean", "max"),
         ),
     ],
 )
@@ -156,7 +206,7 @@ SERVERS = Row(
 PAGE = Page(
     uid="redrive-platform",
     title="Platform",
-    says="What jobs run on: the exporter itself, Prefect's server, PostgreSQL and Redis.",
+    says="What jobs run on: the keeper, the exporter itself, Prefect's server, PostgreSQL and Redis.",
     links=(prefect_link("Prefect", "/dashboard"),),
-    rows=(NOW, EXPORTER_ROW, SERVERS),
+    rows=(NOW, KEEPER, EXPORTER_ROW, SERVERS),
 )
