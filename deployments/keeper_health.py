@@ -28,7 +28,7 @@ class LateDuty:
 
 @dataclass(frozen=True, kw_only=True)
 class KeeperHealth:
-    """`well`, what there is to say in one sentence, and each duty that is late, the oldest first."""
+    """`well`, what there is to say in one sentence, and each duty that is late, the most frequent first."""
 
     well: bool
     said: str
@@ -42,7 +42,8 @@ def keeper_health(duties: Sequence[Duty]) -> KeeperHealth:
             well=False,
             said="no keeper has ever worked with this ledger, so jobs of dead workers stay where they are: `redrive up` starts one",
         )
-    late = sorted((duty for duty in duties if duty.is_late), key=lambda duty: -duty.age)
+    # What is to be done most often is what is missed first: rescue and collect before the housekeeping.
+    late = sorted((duty for duty in duties if duty.is_late), key=lambda duty: (duty.every, -duty.age))
     if not late:
         return KeeperHealth(well=True, said=f"all {len(duties)} duties are done in time")
     return KeeperHealth(
@@ -55,9 +56,8 @@ def keeper_health(duties: Sequence[Duty]) -> KeeperHealth:
 
 
 def _late(late: Sequence[Duty], *, of: int) -> str:
-    oldest = late[0]
     if len(late) == of:
-        names = f"none of its {of} duties was done" if of > 1 else f"{oldest.duty} was not done"
+        names = f"none of its {of} duties was done" if of > 1 else f"{late[0].duty} was not done"
     else:
         more = f" and {len(late) - NAMED} more" if len(late) > NAMED else ""
         names = f"{', '.join(duty.duty for duty in late[:NAMED])}{more} {'was' if len(late) == 1 else 'were'} not done"

@@ -75,7 +75,8 @@ def test_frozen_keeper_alerts_and_shows_in_check_and_top_until_it_goes_on(scene:
 
         late = wait_until(lambda: None if (found := keeper())["well"] else found, PATIENCE, "the check to find it")
         assert late is not None
-        assert "none of its" in late["said"]
+        assert "rescue" in late["said"]
+        assert "`kill -9 PID`" in late["said"]
         told = json.loads(scene.stack.redrive("top", "--json").stdout)["keeper"]
         assert not told["well"]
         assert {"rescue", "collect"} <= {one["duty"] for one in told["late"]}
