@@ -45,7 +45,9 @@ app.command(
     help="Whether all that jobs need is as it should be.",
 )
 app.command("redrive.deployments.commands.enqueue:enqueue_command", name="enqueue", help="Ask for one job.")
-app.command("redrive.deployments.commands.jobs:app", name="jobs", help="List, show, retry and cancel jobs.")
+app.command(
+    "redrive.deployments.commands.jobs:app", name="jobs", help="List, show, follow, retry, run again and cancel jobs."
+)
 
 app.command(
     "redrive.deployments.commands.dead:app", name="dead", help="Dead letters: see them, run them again, discard them."

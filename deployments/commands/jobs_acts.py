@@ -63,13 +63,12 @@ def cancel_command(
     chosen = _chosen(ids, which)
     if chosen is None:
         found = [_found(one) for one in ids or ()]
-        if not dry_run:
-            done = [act(run.id) for run in found]
+        if len(found) == 1 and not dry_run:
+            job = act(found[0].id)
+            what = "is being stopped" if job.state == "Cancelling" else "is cancelled"
             if as_json:
-                print_json(done[0] if len(done) == 1 else done)
-                return ExitCode.OK
-            for job in done:
-                what = "is being stopped" if job.state == "Cancelling" else "is cancelled"
+                print_json(job)
+            else:
                 out.print(f"{job.job} job {job.name} ({job.id}) {what}", soft_wrap=True)
             return ExitCode.OK
     else:
@@ -78,7 +77,7 @@ def cancel_command(
                 f"jobs that are {chosen.state} are not to be cancelled; give --state {', '.join(UNFINISHED)}, or none for all of these"
             )
         found = _matching(chosen, limit, UNFINISHED)
-    return _many(found, act, "cancel", "cancelled", dry_run=dry_run, yes=yes, as_json=as_json)
+    return _many(found, act, "cancel", "cancelled", dry_run=dry_run, yes=yes or chosen is None, as_json=as_json)
 
 
 def rerun_command(
@@ -112,12 +111,11 @@ def rerun_command(
     chosen = _chosen(ids, which)
     if chosen is None:
         found = [_found(one) for one in ids or ()]
-        if not dry_run:
-            done = [act(run.id) for run in found]
+        if len(found) == 1 and not dry_run:
+            run, new = found[0], act(found[0].id)
             if as_json:
-                print_json(done[0] if len(done) == 1 else done)
-                return ExitCode.OK
-            for run, new in zip(found, done, strict=True):
+                print_json(new)
+            else:
                 as_what = "" if new["run_id"] == run.id else f" as {new['run_id']}"
                 out.print(f"{run.job} job {run.name} ({run.id}) runs again{as_what}", soft_wrap=True)
             return ExitCode.OK
@@ -125,7 +123,7 @@ def rerun_command(
         if chosen.state not in FINISHED:
             raise ParameterError(f"say which jobs that ended shall run again: --state {', '.join(FINISHED)}")
         found = _matching(chosen, limit, FINISHED)
-    return _many(found, act, "run again", "run again", dry_run=dry_run, yes=yes, as_json=as_json)
+    return _many(found, act, "run again", "run again", dry_run=dry_run, yes=yes or chosen is None, as_json=as_json)
 
 
 def retry_command(reference: str, *, who: Who = None, why: str = "", as_json: Json = False) -> None:

@@ -203,6 +203,19 @@ def test_many_are_cancelled_and_run_again_by_a_filter(redrive: Commands, monkeyp
     )
 
 
+def test_of_several_ids_each_is_told_of(redrive: Commands) -> None:
+    waiting = enqueue("test-crowd", delay=3600)
+    done = enqueue("test-crowd")
+    wait_for(done.id, timeout=PATIENCE)
+
+    told = redrive.json("jobs", "cancel", str(done.id), str(waiting.id))
+
+    assert redrive.code == ExitCode.CONFLICT
+    assert (told["matched"], told["cancelled"]) == (2, 1)
+    assert [one["id"] for one in told["refused"]] == [str(done.id)]
+    assert "has ended already: Completed" in told["refused"][0]["reason"]
+
+
 def test_every_state_that_is_printed_is_taken(redrive: Commands) -> None:
     wait_for(enqueue("test-crowd").id, timeout=PATIENCE)
     later = enqueue("test-crowd", delay=3600)
@@ -296,22 +309,22 @@ def test_nothing_a_job_says_steers_the_terminal(job_stack: JobStack, redrive: Co
     wait_for(dead.id, timeout=PATIENCE)
     api().request("PATCH", "/flow_runs/{id}", path_params={"id": dead.id}, json={"name": text[:200]})
     row = job_stack.dead_letter(dead.id)
-    with job_stack.ledger() as ledger:
-        ledger.discard(row.id, who=text[:50], why=text[:100])
     wait_until(lambda: "[red]rich" in redrive("jobs", "logs", str(dead.id)), PATIENCE, "its log to arrive")
 
-    for arguments in (
-        ("jobs", "list", "--limit", "500"),
-        ("jobs", "show", str(dead.id)),
-        ("jobs", "logs", str(dead.id)),
-        ("dead", "list", "--status", "all"),
-        ("dead", "groups", "--status", "all"),
-        ("dead", "show", str(row.id)),
-        ("top",),
-    ):
+    def check(*arguments: str) -> None:
         shown, told = redrive(*arguments), redrive(*arguments, "--json")
         assert steers(shown + told) == [], arguments
         assert "[red]rich[/red]" in shown + told, f"{arguments}: the words stay"
+
+    check("top")
+    check("jobs", "list", "--limit", "500")
+    check("jobs", "show", str(dead.id))
+    check("jobs", "logs", str(dead.id))
+    check("dead", "list")
+    check("dead", "groups")
+    with job_stack.ledger() as ledger:
+        ledger.discard(row.id, who=text[:50], why=text)
+    check("dead", "show", str(row.id))
     assert text in redrive.json("jobs", "show", str(dead.id))["job"]["parameters"].values()
 
 
