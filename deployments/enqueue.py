@@ -6,20 +6,17 @@ Danger: a key is remembered as long as Prefect keeps the run; after retention ha
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
-from itertools import islice
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound
 
-from redrive.blocks.errors import ApiUnavailable, Conflict, NotFound, ParameterError, UnknownJob
+from redrive.blocks.errors import Conflict, NotFound, ParameterError, UnknownJob
 from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.catalog import job_type
 from redrive.deployments.job_type import QUEUES, Queue
@@ -27,9 +24,8 @@ from redrive.deployments.nearest import unknown
 from redrive.deployments.parameters import checked
 from redrive.deployments.removed import is_removed
 from redrive.deployments.run_labels import ASKED, DRAWN, KEY
+from redrive.deployments.run_requests import batches, made
 
-#: Prefect's own limit of runs in one bulk call.
-BULK_LIMIT = 100
 #: Seconds a deployment is remembered, so that a producer's loop does not read it for every job.
 DEPLOYMENT_SECONDS = 30.0
 #: Seconds a crash may stand before it counts as an end: the keeper starts such a job again, or buries it, well before.
@@ -39,11 +35,6 @@ POLL_SECONDS = 0.5
 
 #: Seconds in the past that a time still means "now": clocks differ, and `--at` of this very minute is meant well.
 PAST = 60.0
-#: Pauses before a request is repeated whose connection broke, seconds. Its key makes one job of all of them.
-REPEATS = (0.1, 0.5, 2.0)
-#: What breaks after a request may have arrived; a connection that was never made is not among them.
-_BROKEN = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
-
 _deployments: dict[str, tuple[float, DeploymentResponse]] = {}
 
 
@@ -130,8 +121,13 @@ def enqueue_many(
             for item in wanted
         ]
         accepted: list[Accepted] = []
-        for batch in _batches(bodies):
-            runs = _created(job, deployment.id, batch)
+        for batch in batches(bodies):
+            try:
+                runs = made(deployment.id, batch)
+            except NotFound:
+                # Deleted since it was read.
+                _deployments.pop(job, None)
+                raise _not_registered(job) from None
             accepted += [_accepted(job, run, body) for run, body in zip(runs, batch, strict=True)]
         return accepted
 
@@ -243,65 +239,6 @@ def _body(
     return body
 
 
-def _created(job: str, deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs, also where the connection breaks after the server made them."""
-    for pause in (*REPEATS, None):
-        try:
-            return _create(deployment, batch)
-        except ObjectNotFound:
-            raise _forgotten(job) from None
-        except PrefectHTTPStatusError as error:
-            if error.response.status_code == HTTPStatus.NOT_FOUND:
-                raise _forgotten(job) from None
-            raise
-        except _BROKEN as error:
-            if pause is None:
-                raise _unknown(batch, error) from error
-            time.sleep(pause)
-        except httpx.TimeoutException as error:
-            if isinstance(error, httpx.ConnectTimeout):
-                raise
-            raise _unknown(batch, error) from error
-    raise AssertionError("the loop above returns or raises")
-
-
-def _forgotten(job: str) -> Conflict:
-    """The deployment was deleted since it was read."""
-    _deployments.pop(job, None)
-    return _not_registered(job)
-
-
-def _unknown(batch: list[dict[str, Any]], error: Exception) -> ApiUnavailable:
-    keys = f"the key {batch[0]['idempotency_key']}" if len(batch) == 1 else "keys of your own"
-    return ApiUnavailable(
-        f"Prefect's API did not answer ({type(error).__name__}), so it is not known whether the job was accepted: ask again with "
-        f"{keys}, which makes it one job either way"
-    )
-
-
-def _create(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Create the runs; returns each as the API tells it, in order."""
-    path = {"id": deployment}
-    if len(batch) == 1:
-        return [api().request("POST", "/deployments/{id}/create_flow_run", path_params=path, json=batch[0]).json()]
-    answer = api().request("POST", "/deployments/{id}/create_flow_run/bulk", path_params=path, json=batch)  # type: ignore[arg-type]
-    results = answer.json()["results"]
-    if refused := [result["error"] for result in results if result["status"] != "CREATED"]:
-        raise ParameterError(
-            f"{len(refused)} of {len(results)} jobs {'was' if len(refused) == 1 else 'were'} refused, "
-            f"the others accepted; the first because: {refused[0]}"
-        )
-    ids = [result["flow_run_id"] for result in results]
-    if all(body["idempotency_key"].startswith(DRAWN) for body in batch):
-        return [
-            {"id": one, "labels": body["labels"], "state": body["state"]} for one, body in zip(ids, batch, strict=True)
-        ]
-    # The bulk call does not tell new jobs from known ones; the runs themselves do.
-    found = api().request("POST", "/flow_runs/filter", json={"flow_runs": {"id": {"any_": ids}}, "limit": BULK_LIMIT})
-    runs = {run["id"]: run for run in found.json()}
-    return [runs[one] for one in ids]
-
-
 def _accepted(job: str, run: dict[str, Any], body: dict[str, Any]) -> Accepted:
     scheduled = ((run.get("state") or {}).get("state_details") or {}).get("scheduled_time")
     return Accepted(
@@ -312,9 +249,3 @@ def _accepted(job: str, run: dict[str, Any], body: dict[str, Any]) -> Accepted:
         new=(run.get("labels") or {}).get(ASKED) == body["labels"][ASKED],
         due=datetime.fromisoformat(scheduled) if scheduled else None,
     )
-
-
-def _batches(bodies: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    rest = iter(bodies)
-    while batch := list(islice(rest, BULK_LIMIT)):
-        yield batch
