@@ -112,6 +112,12 @@ def is_folder(given: str | Path) -> bool:
     return _allowed(given)[1].is_dir()
 
 
+def shown(path: str | Path) -> str:
+    """A path for people: on one line, with what is no text or cannot be printed escaped."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _allowed(given: str | Path) -> tuple[Path, Path]:
     """The allowed folder a path lies in, and where it really leads; judged before anything there is touched."""
     here = settings()
@@ -124,13 +130,13 @@ def _allowed(given: str | Path) -> tuple[Path, Path]:
     for name in CLOSED:
         if real.is_relative_to(home / name):
             raise PermanentError(
-                f"{_shown(given)} leads into {home / name}, which belongs to the stack itself: jobs do not read there"
+                f"{shown(given)} leads into {home / name}, which belongs to the stack itself: jobs do not read there"
             )
     for root in (home, *(Path(os.path.realpath(root)) for root in here.file_roots)):
         if real.is_relative_to(root):
             return root, real
     raise PermanentError(
-        f"{_shown(given)}{'' if real == place else f' leads to {_shown(real)}, which'} is outside of the folders jobs may "
+        f"{shown(given)}{'' if real == place else f' leads to {shown(real)}, which'} is outside of the folders jobs may "
         f"read: move it into {home}, or add its folder to the setting REDRIVE_FILE_ROOTS"
     )
 
@@ -150,13 +156,13 @@ def _descend(root: Path, parts: Sequence[str]) -> int:
 def _refuse_special(given: str | Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = next((kind for is_kind, kind in _KINDS if is_kind(found.st_mode)), "something else")
-        raise PermanentError(f"{_shown(given)} is {kind}, not a file: take it out, or name a file")
+        raise PermanentError(f"{shown(given)} is {kind}, not a file: take it out, or name a file")
 
 
 def _refuse_secret(given: str | Path, found: os.stat_result) -> None:
     """A second name of one of the stack's passwords (a hard link) is that password."""
     if found.st_nlink > 1 and any(os.path.samestat(found, secret) for secret in _secrets(settings())):
-        raise PermanentError(f"{_shown(given)} is a link to a password of the stack itself: jobs do not read it")
+        raise PermanentError(f"{shown(given)} is a link to a password of the stack itself: jobs do not read it")
 
 
 def _secrets(here: Settings) -> list[os.stat_result]:
@@ -166,12 +172,7 @@ def _secrets(here: Settings) -> list[os.stat_result]:
 
 def _unreadable(given: str | Path, error: OSError) -> PermanentError:
     if error.errno == errno.ENOENT:
-        return PermanentError(f"{_shown(given)} does not exist: check the path")
+        return PermanentError(f"{shown(given)} does not exist: check the path")
     return PermanentError(
-        f"{_shown(given)} cannot be read ({error.strerror}): check the path and its permissions for the worker's user"
+        f"{shown(given)} cannot be read ({error.strerror}): check the path and its permissions for the worker's user"
     )
-
-
-def _shown(path: str | Path) -> str:
-    """A path for a message; bytes that are no text appear escaped."""
-    return os.fsencode(path).decode(errors="backslashreplace")

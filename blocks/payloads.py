@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from redrive.blocks.counted import counted
 
+#: Names in one line for a person.
+NAMED = 10
+
 
 class Payload(BaseModel):
     """A value a job hands back."""
@@ -38,10 +41,14 @@ class Attachment(Payload):
     mime: str
     size: int
     path: str
+    sha256: str = ""
 
 
 class DocumentRecord(Payload):
-    """One document: text, metadata and checksum, stored under the SHA-256 of its content."""
+    """One document: text, metadata and checksum, stored under the SHA-256 of its content.
+
+    `text_sha256` is that of `text.txt`; `left_out` says what a limit kept out; `reader` names another reader than the usual one.
+    """
 
     name: str
     source: str
@@ -56,6 +63,10 @@ class DocumentRecord(Payload):
     characters: int = 0
     words: int = 0
     empty: bool = False
+    empty_because: str | None = None
+    left_out: tuple[str, ...] = ()
+    reader: str | None = None
+    text_sha256: str = ""
     attachments: tuple[Attachment, ...] = ()
     extractor: str = ""
     location: str = ""
@@ -76,10 +87,18 @@ class DocumentsResult(JobResult):
         words = sum(record.words for record in self.documents)
         before = sum(record.stored_before for record in self.documents)
         empty = [record.name for record in self.documents if record.empty]
+        cut = [f"{record.name} without {', '.join(record.left_out)}" for record in self.documents if record.left_out]
         said = f"{counted(len(self.documents), 'document')}, {counted(words, 'word')} in {self.store}"
         if before:
             said += f" ({before} {'was' if before == 1 else 'were'} there already)"
-        return f"{said}; no text in {', '.join(empty)}" if empty else said
+        if empty:
+            said += f"; no text in {_some(empty)}"
+        return f"{said}; too large to be stored whole: {_some(cut)}" if cut else said
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 class SyncResult(JobResult):

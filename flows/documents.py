@@ -6,115 +6,223 @@ replaced between two tries would come back as what it was before.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from importlib.metadata import version
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from prefect.logging import get_run_logger
 
 from redrive.blocks.errors import PermanentError
-from redrive.blocks.file_access import file_names, is_folder, open_file
-from redrive.blocks.payloads import Attachment, DocumentRecord, DocumentsResult, Payload
+from redrive.blocks.file_access import file_names, is_folder, open_file, shown
+from redrive.blocks.payloads import DocumentRecord, DocumentsResult, Payload
 from redrive.blocks.settings import settings
 from redrive.deployments.catalog import job_type
-from redrive.flows.document_text.child import ReadingStopped, extracted
-from redrive.flows.document_text.formats import format_of
+from redrive.flows.document_text.content import private_copy
+from redrive.flows.document_text.formats import Unreadable, by_ending
+from redrive.flows.document_text.library import Library
+from redrive.flows.document_text.refusals import Refusal, message, publish
+from redrive.flows.document_text.sandboxes import ReadingStopped, Sandboxes
 from redrive.flows.job import job, step
 from redrive.flows.stores import Store
 
 DOCUMENTS = job_type("documents")
 
-#: Larger than any document of an office, smaller than what would fill memory when it is stored.
-SIZE_LIMIT = 200 * 1024 * 1024
-#: Long enough to recognise, short enough for every file system together with the number in front.
-NAME_LIMIT = 100
+#: Files of one step, and seconds after which it begins no further one: with the last files' own limit (90 s) it ends before
+#: its timeout (120 s), and what is killed in the middle has little to do again.
+CHUNK, CHUNK_SECONDS = 500, 20.0
 
 
 class FileRef(Payload):
-    """A file as it was when the folder was listed."""
+    """A file as it was when the folder was listed; `raw` is its path as hex where that is no text."""
 
     path: str
     size: int
     modified_ns: int
+    raw: str = ""
+
+    @classmethod
+    def of(cls, path: Path, found: os.stat_result) -> FileRef:
+        encoded = os.fsencode(path)
+        raw = "" if shown(path).encode() == encoded else encoded.hex()
+        return cls(path=shown(path), size=found.st_size, modified_ns=found.st_mtime_ns, raw=raw)
+
+    @property
+    def place(self) -> Path:
+        return Path(os.fsdecode(bytes.fromhex(self.raw)) if self.raw else self.path)
+
+    @property
+    def name(self) -> str:
+        return shown(self.place.name)
+
+
+class Chunk(Payload):
+    """What a step did: it took the first `taken` of its files."""
+
+    taken: int
+    records: tuple[DocumentRecord, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    stopped: tuple[FileRef, ...] = ()
+
+
+class FilesLeft(PermanentError):  # noqa: N818  (reads as what happened)
+    """Not all files were read. A step that ends so is not remembered, so redriving the job reads these again."""
+
+    chunk: Chunk
+
+
+@dataclass
+class Folder:
+    """What became of the files so far."""
+
+    records: list[DocumentRecord] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    cause: Exception | None = None
 
 
 @job(DOCUMENTS)
-def documents(source: str = "samples/inbox", pattern: str = "*", store: str = "documents") -> DocumentsResult:
+def documents(
+    source: str = "samples/inbox", pattern: str = "*", store: str = "documents", *, reread: bool = False
+) -> DocumentsResult:
     """Read every document of a folder, or one file, into the document store.
 
     Reads PDF, DOCX, XLSX, HTML, EML, CSV and TXT. Files that cannot be read do not keep the others from being stored; they
-    are named and the job becomes a dead letter, so that somebody sees them. Redriving it reads only those again.
+    are named in a table and the job becomes a dead letter, so that somebody sees them. Redriving it reads only those again.
 
     Args:
         source: Folder or file inside REDRIVE_HOME or a folder of REDRIVE_FILE_ROOTS; a relative path counts from REDRIVE_HOME.
         pattern: Which files of the folder, like *.pdf; folders inside of it are not entered.
         store: Storage block for the results, `name` of a local file system or `type/name`.
+        reread: Read also what is in the store already, and write it anew.
     """
-    logger = get_run_logger()
     files = listed(source, pattern)
-    records: list[DocumentRecord] = []
-    corrupt: list[PermanentError] = []
-    stopped: list[ReadingStopped] = []
-    for file in files:
+    folder, stopped = Folder(), list[FileRef]()
+    left = files
+    while left:
+        chunk = _chunk(left[:CHUNK], store, folder, reread=reread)
+        folder.records += chunk.records
+        folder.refused += chunk.refused
+        stopped += chunk.stopped
+        left = left[chunk.taken :]
+    last_stop = None
+    for file in stopped:
         try:
-            records.append(read_document(file, store))
+            folder.records.append(read_again(file, store, reread=reread))
         except PermanentError as error:
-            corrupt.append(error)
+            folder.refused.append(_refusal(file, error))
+            folder.cause = error
         except ReadingStopped as error:
-            stopped.append(error)
-    result = DocumentsResult(documents=tuple(records), store=store)
-    if not corrupt and not stopped:
+            folder.refused.append(_refusal(file, error))
+            last_stop = error
+    result = DocumentsResult(documents=tuple(folder.records), store=store)
+    if not folder.refused:
         return result
-    logger.info("stored all the same: %s", result.summary())
-    said = _named(len(files), [*corrupt, *stopped])
-    if stopped:
-        raise ReadingStopped(said) from stopped[0]
-    raise PermanentError(said) from corrupt[0]
+    get_run_logger().info("stored all the same: %s", result.summary())
+    publish(folder.refused)
+    said = message(len(files), folder.refused)
+    if last_stop is not None:
+        raise ReadingStopped(said) from last_stop
+    raise PermanentError(said) from folder.cause
+
+
+def _chunk(files: list[FileRef], store: str, folder: Folder, *, reread: bool) -> Chunk:
+    try:
+        return read_documents(files, store, reread=reread)
+    except FilesLeft as error:
+        folder.cause = error
+        return error.chunk
 
 
 @step(DOCUMENTS.policy)
-def read_document(file: FileRef, store: str) -> DocumentRecord:
-    """Text, metadata and checksum of one file, stored under its checksum."""
-    path = Path(file.path)
-    checksum = checksum_of(path)
-    target = Store.load(store)
-    extractor = f"kreuzberg {version('kreuzberg')}"
-    known = target.read(f"{checksum}/document.json")
-    if known is not None:
-        record = DocumentRecord.model_validate_json(known)
-        if record.extractor == extractor:
-            return record.model_copy(update={"name": path.name, "source": file.path, "stored_before": True})
-    mime = format_of(path)
-    with extracted(path, mime) as (folder, found):
-        attachments = tuple(
-            Attachment(
-                name=given["name"],
-                mime=given["mime"],
-                size=given["size"],
-                path=target.write(
-                    f"{checksum}/attachments/{given['number']:03}-{safe_name(given['name'])}",
-                    (folder / f"attachment-{given['number']}").read_bytes(),
-                ),
-            )
-            for given in found.pop("attachments")
-        )
-        target.write(f"{checksum}/text.txt", (folder / "text.txt").read_bytes())
-    record = DocumentRecord(
-        name=path.name,
-        source=file.path,
-        checksum=checksum,
-        size=file.size,
-        mime=mime,
-        attachments=attachments,
-        extractor=extractor,
-        empty=not found["characters"],
-        location=target.location(checksum),
-        **found,
-    )
-    # Written last: whoever finds this file finds all of the document.
-    target.write(f"{checksum}/document.json", record.model_dump_json(indent=2).encode())
-    return record
+def read_documents(files: list[FileRef], store: str, *, reread: bool) -> Chunk:
+    """Text, metadata and checksum of some files, each stored under its checksum; as many as there is time for.
+
+    Raises:
+        FilesLeft: some were refused, or their reading was stopped.
+    """
+    library = Library(Store.load(store))
+    records: list[DocumentRecord] = []
+    refused: list[Refusal] = []
+    stopped: list[FileRef] = []
+    left: list[Refusal] = []
+    ended = _read_side_by_side(files, library, reread=reread)
+    for file, outcome in ended:
+        if isinstance(outcome, DocumentRecord):
+            records.append(outcome)
+            continue
+        left.append(_refusal(file, outcome))
+        if isinstance(outcome, ReadingStopped):
+            stopped.append(file)
+        else:
+            refused.append(left[-1])
+    chunk = Chunk(taken=len(ended), records=tuple(records), refused=tuple(refused), stopped=tuple(stopped))
+    if left:
+        raise FilesLeft(message(len(ended), left), chunk=chunk)
+    return chunk
+
+
+@step(DOCUMENTS.policy)
+def read_again(file: FileRef, store: str, *, reread: bool) -> DocumentRecord:
+    """One file whose reading was stopped, with tries of its own, so that it holds up no other.
+
+    Raises:
+        PermanentError: it cannot be read.
+        ReadingStopped: it was stopped again.
+    """
+    with Sandboxes() as sandboxes:
+        outcome = _read(file, Library(Store.load(store)), sandboxes, reread=reread)
+    if isinstance(outcome, DocumentRecord):
+        return outcome
+    raise outcome
+
+
+Outcome = DocumentRecord | PermanentError | ReadingStopped
+
+
+def _read_side_by_side(files: Sequence[FileRef], library: Library, *, reread: bool) -> list[tuple[FileRef, Outcome]]:
+    """The first files, as many as there is time for, each with what became of it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    give_up = time.monotonic() + CHUNK_SECONDS
+    began: list[tuple[FileRef, Future[Outcome]]] = []
+    running: set[Future[Outcome]] = set()
+    # When a timeout ends this step, leaving the sandboxes first ends the threads that wait for them.
+    with ThreadPoolExecutor(cores) as threads, Sandboxes() as sandboxes:
+        for file in files:
+            if len(running) == cores:
+                running = wait(running, return_when=FIRST_COMPLETED).not_done
+            if began and time.monotonic() > give_up:
+                break
+            reading = threads.submit(_read, file, library, sandboxes, reread=reread)
+            began.append((file, reading))
+            running.add(reading)
+        return [(file, reading.result()) for file, reading in began]
+
+
+def _read(file: FileRef, library: Library, sandboxes: Sandboxes, *, reread: bool) -> Outcome:
+    """Read one file and store it; what is wrong with it is returned, not raised, and without its name."""
+    try:
+        mime = by_ending(file.name)
+        with private_copy(file.place) as content:
+            known = None if reread else library.known(content.checksum, mime)
+            if known is not None:
+                return known.model_copy(update={"name": file.name, "source": file.path})
+            with sandboxes.extracted(content.file, mime) as (made, found):
+                return library.add(content, mime, found, made, name=file.name, source=file.path)
+    except Unreadable as error:
+        return PermanentError(f"{file.name} {error}")
+    except ReadingStopped as error:
+        return ReadingStopped(f"{file.name} {error}")
+    except PermanentError as error:
+        return error
+
+
+def _refusal(file: FileRef, error: Exception) -> Refusal:
+    said = str(error)
+    for name in (file.path, file.name):
+        said = said.removeprefix(f"{name} ")
+    return Refusal(name=file.name, source=file.path, reason=said)
 
 
 def listed(source: str | Path, pattern: str) -> list[FileRef]:
@@ -132,53 +240,23 @@ def listed(source: str | Path, pattern: str) -> list[FileRef]:
             paths = [place]
     except ValueError as error:
         raise PermanentError(f"the pattern {pattern!r} cannot work ({error}): give one like *.pdf") from error
-    files = [_reference(path) for path in paths if not _is_inner_folder(path)]
+    files = list(_references(paths))
     if not files:
-        raise PermanentError(f"no file in {place} fits the pattern {pattern!r}: check both")
+        raise PermanentError(f"no file in {shown(place)} fits the pattern {pattern!r}: check both")
     return files
 
 
-def _is_inner_folder(path: Path) -> bool:
-    try:
-        return is_folder(path)
-    except PermanentError:
-        # A link that leads outside, to whatever: refused by name when it is to be read.
-        return False
-
-
-def _reference(path: Path) -> FileRef:
-    try:
-        with open_file(path) as file:
-            found = os.fstat(file.fileno())
-    except PermanentError:
-        if not os.path.lexists(path):
-            raise
-        found = path.lstat()
-    return FileRef(path=str(path), size=found.st_size, modified_ns=found.st_mtime_ns)
-
-
-def checksum_of(path: Path) -> str:
-    """SHA-256 of a file, as hex.
-
-    Raises:
-        PermanentError: it is gone, not readable or too large.
-    """
-    with open_file(path) as file:
-        if os.fstat(file.fileno()).st_size > SIZE_LIMIT:
-            raise PermanentError(f"{path.name} is larger than {SIZE_LIMIT // 1024**2} MB: take it out of the folder")
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def safe_name(name: str) -> str:
-    """A file name made from what a stranger wrote: no folder, no control or odd character, not hidden."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    kept = "".join(c if c.isalnum() or c in "-_. ()" else "_" for c in last).strip(". ")
-    stem, dot, ending = kept.rpartition(".")
-    if not dot:
-        return kept[:NAME_LIMIT] or "unnamed"
-    return f"{stem[: NAME_LIMIT - 10]}.{ending[:9]}"
-
-
-def _named(total: int, errors: list[PermanentError | ReadingStopped]) -> str:
-    reasons = "; ".join(str(error) for error in errors)
-    return f"{len(errors)} of {total} files could not be read, the others are stored: {reasons}"
+def _references(paths: list[Path]) -> Iterator[FileRef]:
+    for path in paths:
+        try:
+            if is_folder(path):
+                continue
+            with open_file(path) as file:
+                yield FileRef.of(path, os.fstat(file.fileno()))
+        except PermanentError:
+            # Refused by name when it is to be read, beside the others; alone, or gone, it is refused now.
+            if not os.path.lexists(path):
+                if len(paths) > 1:
+                    continue
+                raise
+            yield FileRef.of(path, path.lstat())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import secrets
 from pathlib import Path
 from typing import Any, cast
 
@@ -50,20 +51,28 @@ class Store:
     def read(self, path: str) -> bytes | None:
         """Content of a file; None if it is not there."""
         try:
+            if isinstance(self._block, LocalFileSystem):
+                return self._place(self._block, path).read_bytes()
             return cast("bytes", _done(self._block.read_path(path)))
         except Exception:  # noqa: BLE001  (no common error says "not there", and a store that is away refuses the write that follows)
             return None
 
     def write(self, path: str, content: bytes) -> str:
-        """Store a file and say where it lies."""
+        """Store a file, the whole of it or nothing, and say where it lies."""
+        if isinstance(self._block, LocalFileSystem):
+            return str(_written(self._place(self._block, path), content))
         where = _done(self._block.write_path(path, content))
         return str(where) if where else self.location(path)
 
     def location(self, path: str) -> str:
         """Where a path of this store lies, for a person."""
         if isinstance(self._block, LocalFileSystem):
-            return str(Path(self._block.basepath or ".").expanduser() / path)
+            return str(self._place(self._block, path))
         return f"{self.name}:{path}"
+
+    @staticmethod
+    def _place(block: LocalFileSystem, path: str) -> Path:
+        return Path(block.basepath or ".").expanduser() / path
 
 
 def content_of(reference: str) -> tuple[str, bytes]:
@@ -83,6 +92,18 @@ def content_of(reference: str) -> tuple[str, bytes]:
         return Path(path).name, content
     with open_file(reference) as file:
         return Path(reference).name, file.read()
+
+
+def _written(path: Path, content: bytes) -> Path:
+    """Put a file in its place at once: who is killed meanwhile leaves the old one, and two writers do not mix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
 
 
 def _done(value: Any) -> Any:

@@ -1,15 +1,15 @@
-"""Which file is which format: by content first, by name where content cannot tell.
+"""Which file is which format: by content first, by name where content cannot tell; and what is refused before it is parsed.
 
 Danger: a name is a claim. What is read as PDF or Office must look like it, or the file is called corrupt.
 """
 
 from __future__ import annotations
 
-import codecs
+import io
 import zipfile
-from pathlib import Path, PurePath
-
-from redrive.blocks.errors import PermanentError
+import zlib
+from pathlib import PurePath
+from typing import Any
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -41,86 +41,92 @@ RATIO_LIMIT = 200
 RATIO_MATTERS_FROM = 10 * 1024 * 1024
 #: A workbook of 1,000 sheets with drawings has some 4,000 entries.
 ENTRIES_LIMIT = 10_000
-
-#: Bytes; below that, zeros tell nothing.
-TWO_CHARACTERS = 4
+#: Bytes unpacked at a time.
+PIECE = 8 * 1024 * 1024
 
 _OFFICE_PART = {DOCX: "word/", XLSX: "xl/"}
-_BOMS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+
+BINARY = "is no text: its bytes are those of a picture, a program or an archive; have it sent again under its own name"
 
 
-def format_of(path: Path) -> str:
-    """MIME type of a document.
+class Unreadable(Exception):  # noqa: N818  (reads as what it says of the document)
+    """A document is at fault; the message follows its name: `is no PDF, ...`."""
+
+
+def by_ending(name: str) -> str:
+    """MIME type that a file's name claims.
 
     Raises:
-        PermanentError: a format we do not read, an empty file, or content that is not what the name says.
+        Unreadable: a format we do not read.
     """
-    mime = BY_ENDING.get(path.suffix.lower())
+    mime = BY_ENDING.get(PurePath(name).suffix.lower())
     if mime is None:
         known = ", ".join(sorted({ending.lstrip(".") for ending in BY_ENDING}))
-        raise PermanentError(
-            f"{path.name} is of no format Redrive reads ({known}): move it out of the folder or give a pattern"
-        )
-    with path.open("rb") as file:
-        head = file.read(1024)
-    if not head:
-        raise PermanentError(f"{path.name} is an empty file of 0 bytes: have it sent again")
-    if mime == PDF and b"%PDF-" not in head:
-        raise PermanentError(f"{path.name} is no PDF, it only has the name of one: have it sent again")
-    if mime in _OFFICE_PART:
-        check_archive(path, part=_OFFICE_PART[mime])
+        raise Unreadable(f"is of no format Redrive reads ({known}): move it out of the folder or give a pattern")
     return mime
 
 
-def check_archive(path: Path, *, part: str) -> None:
-    """Refuse an Office file that is no whole archive, or that would unpack into more than a document can be.
+def check(content: bytes, mime: str) -> None:
+    """Refuse content that is not what the name says, or that unpacks into more than a document can be.
 
     Raises:
-        PermanentError: with the reason.
+        Unreadable: with the reason.
     """
+    if not content:
+        raise Unreadable("is an empty file of 0 bytes: have it sent again")
+    if mime == PDF and b"%PDF-" not in content[:1024]:
+        raise Unreadable("is no PDF, it only has the name of one: have it sent again")
+    if mime in _OFFICE_PART:
+        _check_archive(content, part=_OFFICE_PART[mime])
+
+
+def extracted(content: bytes, mime: str, **options: Any) -> Any:
+    """What kreuzberg finds in a document."""
+    import kreuzberg  # noqa: PLC0415  (its first use starts threads, which the template must not have)
+
+    # Its stubs lack `disable_ocr`, which keeps an image in a document from starting an OCR model.
+    config = kreuzberg.ExtractionConfig(disable_ocr=True, use_cache=False, **options)  # type: ignore[call-arg]
+    return kreuzberg.extract_bytes_sync(content, mime, config=config)
+
+
+def _check_archive(content: bytes, *, part: str) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise PermanentError(f"{path.name} is corrupt ({error}): have it sent again") from None
+        raise Unreadable(f"is corrupt ({error}): have it sent again") from None
     if len(entries) > ENTRIES_LIMIT:
-        raise PermanentError(
-            f"{path.name} holds {len(entries):,} parts, more than the {ENTRIES_LIMIT:,} a document can have"
-        )
+        raise Unreadable(f"holds {len(entries):,} parts, more than the {ENTRIES_LIMIT:,} a document can have")
     unpacked = sum(entry.file_size for entry in entries)
     packed = max(1, sum(entry.compress_size for entry in entries))
     if unpacked > UNPACKED_LIMIT or (unpacked > RATIO_MATTERS_FROM and unpacked / packed > RATIO_LIMIT):
-        raise PermanentError(
-            f"{path.name} would unpack from {packed:,} to {unpacked:,} bytes, as a zip bomb does: it was not opened"
-        )
+        raise Unreadable(f"would unpack from {packed:,} to {unpacked:,} bytes, as a zip bomb does: it was not opened")
     for entry in entries:
         name = PurePath(entry.filename.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts:
-            raise PermanentError(
-                f"{path.name} has a part named {entry.filename!r}, which points outside of it: it was not opened"
-            )
+            raise Unreadable(f"has a part named {entry.filename!r}, which points outside of it: it was not opened")
     if not any(entry.filename.startswith(part) for entry in entries):
-        raise PermanentError(f"{path.name} is an archive without {part}, so not what its name says: have it sent again")
+        raise Unreadable(f"is an archive without {part}, so not what its name says: have it sent again")
+    for entry in entries:
+        if entry.filename.endswith((".xml", ".rels")) and _unpacked_size(content, entry) != entry.file_size:
+            raise Unreadable(
+                f"says that its part {entry.filename} is {entry.file_size:,} bytes, and that is not so: have it sent again"
+            )
 
 
-def decoded(content: bytes) -> str:
-    """Text of a plain file: by its byte order mark, else UTF-16 if every other byte is 0, else UTF-8, else Windows-1252."""
-    for bom, encoding in _BOMS:
-        if content.startswith(bom):
-            return content.decode(encoding, errors="replace")
-    sample = content[:4096]
-    if len(sample) >= TWO_CHARACTERS:
-        for offset, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
-            zeros = sample[offset::2].count(0)
-            if zeros > 0.4 * len(sample[offset::2]) and sample[1 - offset :: 2].count(0) < zeros / 4:
-                return content.decode(encoding, errors="replace")
+def _unpacked_size(content: bytes, entry: zipfile.ZipInfo) -> int:
+    """Bytes a part really has: readers stop where its entry says it ends. One more than it says if it has more."""
+    head = content[entry.header_offset : entry.header_offset + 30]
+    begin = entry.header_offset + 30 + int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
+    packed = memoryview(content)[begin : begin + entry.compress_size]
+    if entry.compress_type == zipfile.ZIP_STORED:
+        return len(packed)
+    if entry.compress_type != zipfile.ZIP_DEFLATED:
+        raise Unreadable(f"packs its part {entry.filename} in a way Office files do not use: have it sent again")
+    unpacker, size, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, bytes(packed)
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
+        while not unpacker.eof and size <= entry.file_size and (piece := unpacker.decompress(rest, PIECE)):
+            size, rest = size + len(piece), unpacker.unconsumed_tail
+    except zlib.error as error:
+        raise Unreadable(f"is corrupt ({entry.filename}: {error}): have it sent again") from None
+    return size if unpacker.eof else size + 1

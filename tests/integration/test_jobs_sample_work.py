@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +14,6 @@ from pydantic import SecretStr
 from redrive.blocks.errors import PermanentError
 from redrive.blocks.mail_server import MailServer
 from redrive.blocks.warehouse import Warehouse
-from redrive.flows import documents as documents_module
-from redrive.flows.documents import documents
 from redrive.flows.mail import mail
 from redrive.flows.reports import reports
 from redrive.flows.sync import sync
@@ -50,60 +45,6 @@ def sink(outputs: Path) -> Iterator[Sink]:
         yield server
 
 
-def test_inbox_is_stored_by_content_and_a_second_run_changes_nothing(outputs: Path):
-    first = documents(source=str(SAMPLES / "inbox"))
-    assert {Path(record.name).suffix for record in first.documents} == {
-        ".pdf", ".docx", ".xlsx", ".html", ".eml", ".csv", ".txt"
-    }  # fmt: skip
-    for record in first.documents:
-        folder = outputs / "documents" / record.checksum
-        assert json.loads((folder / "document.json").read_text())["checksum"] == record.checksum
-        assert len((folder / "text.txt").read_text()) == record.characters
-    before = {path: path.stat().st_mtime_ns for path in (outputs / "documents").rglob("*")}
-    second = documents(source=str(SAMPLES / "inbox"))
-    assert all(record.stored_before for record in second.documents)
-    assert {path: path.stat().st_mtime_ns for path in (outputs / "documents").rglob("*")} == before
-
-
-def test_corrupt_file_is_named_and_the_good_ones_are_stored(outputs: Path, tmp_path: Path):
-    shutil.copy(SAMPLES / "inbox" / "iowa-electricity.csv", tmp_path / "good.csv")
-    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 and nothing else")
-    (tmp_path / "torn.docx").write_bytes((SAMPLES / "inbox" / "officer-example.docx").read_bytes()[:5000])
-    with pytest.raises(PermanentError) as failed:
-        documents(source=str(tmp_path))
-    assert "2 of 3 files could not be read, the others are stored" in str(failed.value)
-    assert "bad.pdf" in str(failed.value)
-    assert "torn.docx" in str(failed.value)
-    checksum = documents_module.checksum_of(tmp_path / "good.csv")
-    assert (outputs / "documents" / checksum / "document.json").exists()
-
-
-def test_link_out_of_the_allowed_folders_is_refused_by_name_and_the_others_are_read(outputs: Path, tmp_path: Path):
-    (tmp_path / "good.txt").write_text("apples")
-    (tmp_path / "shadow.txt").symlink_to("/etc/shadow")
-    os.mkfifo(tmp_path / "fifo.txt")
-    with pytest.raises(PermanentError, match=r"2 of 3 files.*fifo\.txt is a FIFO.*shadow\.txt leads to /etc/shadow"):
-        documents(source=str(tmp_path))
-    checksum = documents_module.checksum_of(tmp_path / "good.txt")
-    assert (outputs / "documents" / checksum / "document.json").exists()
-
-
-def test_attachment_is_stored_under_a_safe_name(outputs: Path, tmp_path: Path):
-    mail_text = (
-        (SAMPLES / "inbox" / "mail-with-attachment.eml").read_text().replace("dingusfish.gif", "../../../escaped.gif")
-    )
-    (tmp_path / "hostile.eml").write_text(mail_text)
-    (record,) = documents(source=str(tmp_path / "hostile.eml")).documents
-    (attachment,) = record.attachments
-    assert attachment.name == "../../../escaped.gif"
-    assert Path(attachment.path) == outputs / "documents" / record.checksum / "attachments" / "001-escaped.gif"
-
-
-def test_storage_block_that_is_not_there_is_named(outputs: Path):
-    with pytest.raises(PermanentError, match="there is no storage block local-file-system/nowhere"):
-        documents(source=str(SAMPLES / "inbox" / "iowa-electricity.csv"), store="nowhere")
-
-
 def test_weather_is_synchronised_reported_and_mailed(outputs: Path, sink: Sink):
     synced = sync(source=str(SAMPLES / "data" / "seattle-weather.csv"))
     assert "inserted" in synced.summary()
@@ -133,13 +74,6 @@ def test_only_the_refused_of_two_alike_addresses_is_asked_again(outputs: Path, s
     sink.refusals = {"a@x.org": ["450 greylisted"]}
     mail(to=["aa@x.org", "a@x.org"], data=None, values=VALUES, attachments=[])
     assert [one.recipients for one in sink.received] == [["aa@x.org"], ["a@x.org"]]
-
-
-def test_document_without_text_is_stored_and_flagged(outputs: Path, tmp_path: Path):
-    (tmp_path / "scan.txt").write_text("  \n")
-    result = documents(source=str(tmp_path))
-    assert result.documents[0].empty
-    assert result.summary().endswith("; no text in scan.txt")
 
 
 def test_recipient_refused_for_good_fails_the_job_and_is_named(outputs: Path, sink: Sink):

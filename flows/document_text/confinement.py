@@ -1,0 +1,127 @@
+"""Confines a process that handles hostile input: its memory, time and files, what it may reach, and whom it outlives.
+
+What the kernel offers is used, and what it lacks is done without: limits and death with the parent work on every Linux,
+Landlock (folders, TCP, signals) from 5.13 on, a network of its own where a user may make namespaces.
+
+Danger: none of it can be undone in the process that it was done to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import site
+import struct
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+#: Bytes of address space; a 1,000-page PDF needs some 300 MB, and a library's mappings count too.
+MEMORY_LIMIT = 2 * 1024**3
+#: Seconds of processor time; a 200-page PDF takes 0.3.
+CPU_LIMIT = 60
+#: Bytes of the largest file it may write.
+FILE_LIMIT = 512 * 1024**2
+
+# <linux/prctl.h>, <linux/sched.h>
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 38, 36
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+# <linux/landlock.h>; the numbers of its calls are the same on every architecture
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF, _VERSION, _PATH_BENEATH = 444, 445, 446, 1, 1
+_EXECUTE, _READ_FILE, _READ_DIR, _MAKE_CHAR, _MAKE_BLOCK = 1 << 0, 1 << 2, 1 << 3, 1 << 6, 1 << 11
+_READ = _EXECUTE | _READ_FILE | _READ_DIR
+#: Rights over files that each version of Landlock knows: as many low bits.
+_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
+_TCP, _SCOPES = 0b11, 0b11
+_NETWORK_FROM, _SCOPES_FROM = 4, 6
+
+
+def limit() -> None:
+    """Limits for memory, processor time and sizes of files; no core dump, no file for others."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_LIMIT, FILE_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o077)
+
+
+def die_with_parent() -> None:
+    """Be killed when the thread that started this process ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what this process's children leave behind."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def leave_network() -> bool:
+    """Go where there is no network; whether that was possible. Only for a process with one thread."""
+    libc = _libc()
+    if libc is None:
+        return False
+    if libc.unshare(_CLONE_NEWNET) == 0:
+        return True
+    user, group = os.geteuid(), os.getegid()
+    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+        return False
+    with contextlib.suppress(OSError):
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    # Without it this process could make no files.
+    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+    return True
+
+
+def keep_to(folder: Path, *, readable: Iterable[Path] = ()) -> bool:
+    """Reach no files but the interpreter's and libraries' (to read) and a folder; no TCP, no process outside. Whether that was possible."""
+    libc = _libc()
+    version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION) if libc else -1
+    if libc is None or version < 1:
+        return False
+    rights = (1 << _RIGHTS.get(version, _RIGHTS[5])) - 1
+    attributes = struct.pack("Q", rights)
+    attributes += struct.pack("Q", _TCP) if version >= _NETWORK_FROM else b""
+    attributes += struct.pack("Q", _SCOPES) if version >= _SCOPES_FROM else b""
+    ruleset = libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
+    if ruleset < 0:
+        return False
+    try:
+        for path in (*_libraries(), *readable):
+            _allow(libc, ruleset, path, _READ)
+        _allow(libc, ruleset, folder, rights & ~_MAKE_CHAR & ~_MAKE_BLOCK)
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
+    finally:
+        os.close(ruleset)
+
+
+def _libraries() -> list[Path]:
+    """Where code lies that an interpreter loads late. Not the whole import path: a project's folder holds its secrets too."""
+    folders = [sys.prefix, sys.base_prefix, site.getusersitepackages(), "/usr", "/lib", "/lib64", "/etc/ld.so.cache"]
+    return [Path(folder) for folder in (*folders, "/dev/null", "/dev/urandom")]
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:
+    try:
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        # Not on this machine; what must be there fails where it is used.
+        return
+    try:
+        kept = rights if path.is_dir() else rights & (_EXECUTE | _READ_FILE)
+        libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", kept, place), 0)
+    finally:
+        os.close(place)
+
+
+def _prctl(option: int, value: int) -> None:
+    if libc := _libc():
+        libc.prctl(option, value, 0, 0, 0)
+
+
+def _libc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

@@ -1,0 +1,253 @@
+"""The documents job as a Prefect flow, with a real server, a real storage block and real sandboxes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.filesystems import LocalFileSystem
+from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
+from prefect.testing.utilities import prefect_test_harness
+
+from redrive.blocks.errors import PermanentError
+from redrive.flows.document_text import content, refusals
+from redrive.flows.document_text.sandboxes import ReadingStopped
+from redrive.flows.documents import documents
+from tests.support.odd_documents import mail, pdf
+
+SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the document store."""
+    folder = tmp_path_factory.mktemp("library")
+    with temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}), prefect_test_harness():
+        LocalFileSystem(basepath=str(folder)).save("documents", overwrite=True)
+        yield folder
+
+
+def checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def tables(name: str) -> list[dict[str, Any]]:
+    """Rows of the tables with names of files that were not read, the latest first."""
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[name])))
+    latest = max(found, key=lambda one: one.created or 0)  # type: ignore[arg-type, return-value]  # every stored one has it
+    rows: list[dict[str, Any]] = json.loads(str(latest.data))
+    return rows
+
+
+def test_inbox_is_stored_by_content_and_a_second_run_changes_nothing(library: Path):
+    first = documents(source=str(SAMPLES / "inbox"))
+    assert {Path(record.name).suffix for record in first.documents} == {
+        ".pdf", ".docx", ".xlsx", ".html", ".eml", ".csv", ".txt"
+    }  # fmt: skip
+    for record in first.documents:
+        folder = library / record.checksum
+        assert json.loads((folder / "document.json").read_text())["checksum"] == record.checksum
+        assert len((folder / "text.txt").read_text()) == record.characters
+    before = {path: path.stat().st_mtime_ns for path in (library).rglob("*")}
+    second = documents(source=str(SAMPLES / "inbox"))
+    assert all(record.stored_before for record in second.documents)
+    assert {path: path.stat().st_mtime_ns for path in (library).rglob("*")} == before
+
+
+def test_corrupt_file_is_named_and_the_good_ones_are_stored(library: Path, tmp_path: Path):
+    shutil.copy(SAMPLES / "inbox" / "iowa-electricity.csv", tmp_path / "good.csv")
+    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    (tmp_path / "torn.docx").write_bytes((SAMPLES / "inbox" / "officer-example.docx").read_bytes()[:5000])
+    with pytest.raises(PermanentError) as failed:
+        documents(source=str(tmp_path))
+    assert "2 of 3 files could not be read, the others are stored" in str(failed.value)
+    assert "bad.pdf" in str(failed.value)
+    assert "torn.docx" in str(failed.value)
+    sha256 = checksum(tmp_path / "good.csv")
+    assert (library / sha256 / "document.json").exists()
+
+
+def test_link_out_of_the_allowed_folders_is_refused_by_name_and_the_others_are_read(library: Path, tmp_path: Path):
+    (tmp_path / "good.txt").write_text("apples")
+    (tmp_path / "shadow.txt").symlink_to("/etc/shadow")
+    os.mkfifo(tmp_path / "fifo.txt")
+    with pytest.raises(PermanentError, match=r"2 of 3 files.*fifo\.txt is a FIFO.*shadow\.txt leads to /etc/shadow"):
+        documents(source=str(tmp_path))
+    sha256 = checksum(tmp_path / "good.txt")
+    assert (library / sha256 / "document.json").exists()
+
+
+def test_attachment_is_stored_under_a_safe_name(library: Path, tmp_path: Path):
+    mail_text = (
+        (SAMPLES / "inbox" / "mail-with-attachment.eml").read_text().replace("dingusfish.gif", "../../../escaped.gif")
+    )
+    (tmp_path / "hostile.eml").write_text(mail_text)
+    (record,) = documents(source=str(tmp_path / "hostile.eml")).documents
+    (attachment,) = record.attachments
+    assert attachment.name == "../../../escaped.gif"
+    assert Path(attachment.path) == library / record.checksum / "attachments" / "001-escaped.gif"
+
+
+def test_storage_block_that_is_not_there_is_named(library: Path):
+    with pytest.raises(PermanentError, match="there is no storage block local-file-system/nowhere"):
+        documents(source=str(SAMPLES / "inbox" / "iowa-electricity.csv"), store="nowhere")
+
+
+def test_store_holds_the_text_of_the_bytes_it_names_while_files_are_swapped(library: Path, tmp_path: Path):
+    """Somebody replaces the files by others all the time, as an upload folder does."""
+    versions = [[f"file {number} holds {word}".encode() for word in ("apples", "pears")] for number in range(20)]
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    for number, version in enumerate(versions):
+        (inbox / f"{number:02}.txt").write_bytes(version[0])
+    done = threading.Event()
+
+    def swap() -> None:
+        turn = 0
+        while not done.is_set():
+            turn += 1
+            for number, version in enumerate(versions):
+                (tmp_path / "next").write_bytes(version[turn % 2])
+                (tmp_path / "next").replace(inbox / f"{number:02}.txt")
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        found = documents(source=str(inbox)).documents
+    finally:
+        done.set()
+        swapping.join()
+    stored = {hashlib.sha256(text).hexdigest(): text for version in versions for text in version}
+    assert len(found) == 20
+    for record in found:
+        assert (library / record.checksum / "text.txt").read_bytes() == stored[record.checksum]
+
+
+def test_file_that_is_written_to_while_it_is_read_is_no_document_yet(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "growing.txt").write_text("half of")
+    opened = content.open_file
+
+    class Growing(io.BufferedReader):
+        def read(self, size: int | None = -1, /) -> bytes:
+            with (tmp_path / "growing.txt").open("a") as writer:
+                writer.write(" it")
+            return super().read(size)
+
+    monkeypatch.setattr(content, "open_file", lambda path: Growing(opened(path).detach()))
+    with pytest.raises(ReadingStopped, match=r"growing\.txt was written to while it was read"):
+        documents(source=str(tmp_path / "growing.txt"))
+
+
+@pytest.mark.parametrize("spoilt", ["text.txt", "document.json", "attachments/001-list.bin", "reader"])
+def test_stored_document_that_does_not_verify_is_read_again(library: Path, tmp_path: Path, spoilt: str):
+    (tmp_path / "m.eml").write_bytes(mail(f"spoilt {spoilt}", files={"list.bin": b"123"}).as_bytes())
+    (record,) = documents(source=str(tmp_path)).documents
+    folder = library / record.checksum
+    if spoilt == "reader":
+        # As 031a0ef stored it: perhaps with the text of another version of the file.
+        (folder / "document.json").write_text(
+            record.model_copy(update={"extractor": "kreuzberg 4.10.4"}).model_dump_json()
+        )
+        (folder / "text.txt").write_text("of another version")
+    else:
+        whole = (folder / spoilt).read_bytes()
+        (folder / spoilt).write_bytes(whole[: len(whole) // 2])
+    (again,) = documents(source=str(tmp_path)).documents
+    assert not again.stored_before
+    assert f"spoilt {spoilt}" in (folder / "text.txt").read_text()
+    assert (folder / "attachments" / "001-list.bin").read_bytes() == b"123"
+    assert documents(source=str(tmp_path)).documents[0].stored_before
+
+
+def test_reread_writes_anew_what_is_stored(library: Path, tmp_path: Path):
+    (tmp_path / "a.txt").write_text("apples again")
+    (record,) = documents(source=str(tmp_path)).documents
+    assert not documents(source=str(tmp_path), reread=True).documents[0].stored_before
+    assert (library / record.checksum / "text.txt").read_text() == "apples again"
+
+
+def test_same_bytes_as_another_format_do_not_replace_the_first(library: Path, tmp_path: Path):
+    page = "<p>three <b>apples</b></p>"
+    for name in ("source.txt", "page.html"):
+        (tmp_path / name).write_text(page)
+    found = {record.name: Path(record.location) for record in documents(source=str(tmp_path)).documents}
+    assert (found["source.txt"] / "text.txt").read_text() == page
+    assert (found["page.html"] / "text.txt").read_text() == "three **apples**"
+    assert all(record.stored_before for record in documents(source=str(tmp_path)).documents)
+
+
+def test_every_bad_file_is_in_the_table_and_counted_by_reason(library: Path, tmp_path: Path):
+    for number in range(60):
+        (tmp_path / f"{number:03}.pdf").write_text("no pdf at all")
+    for number in range(30):
+        (tmp_path / f"{number:03}.txt").write_bytes(b"")
+    (tmp_path / "good.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(PermanentError) as failed:
+        documents(source=str(tmp_path))
+    said = str(failed.value)
+    assert said.startswith(
+        "90 of 91 files could not be read, the others are stored: 60 files (000.pdf, 001.pdf, 002.pdf and 57 more): is no PDF"
+    )
+    assert "30 files (000.txt, 001.txt, 002.txt and 27 more): is an empty file" in said
+    assert len(said) < 1000
+    rows = tables(refusals.ARTIFACT)
+    assert {row["file"] for row in rows} == {path.name for path in tmp_path.iterdir()} - {"good.csv"}
+    assert all(row["reason"] for row in rows)
+
+
+def test_file_name_that_is_no_text_is_read_and_named_and_stops_nothing(library: Path, tmp_path: Path):
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("coffee")
+    (tmp_path / "tea.txt").write_text("tea")
+    assert [record.name for record in documents(source=str(tmp_path)).documents] == ["caf\\xe9.txt", "tea.txt"]
+    (tmp_path / os.fsdecode(b"b\xe4d\n.pdf")).write_text("x")
+    with pytest.raises(PermanentError, match=r"b\\xe4d\\n\.pdf is no PDF"):
+        documents(source=str(tmp_path))
+
+
+def test_file_whose_reader_was_killed_is_tried_again_alone(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The template is killed at its first document; what it was reading is read by another one."""
+    import redrive.flows.documents as module
+
+    class Dying(module.Sandboxes):
+        killed = False
+
+        def _ready_template(self) -> Any:
+            control = super()._ready_template()
+            if not Dying.killed:
+                Dying.killed = True
+                assert self._template is not None
+                self._template.kill()
+                self._template.wait()
+            return control
+
+    monkeypatch.setattr(module, "Sandboxes", Dying)
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_text(f"killed {number}")
+    found = documents(source=str(tmp_path)).documents
+    assert sorted(record.name for record in found) == [f"{number}.txt" for number in range(5)]
+
+
+def test_what_was_left_out_and_why_a_document_is_empty_is_in_the_jobs_message(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "scan.pdf").write_bytes(pdf(b""))
+    (record,) = (found := documents(source=str(tmp_path))).documents
+    assert record.empty_because == "its pages hold neither text nor pictures"
+    assert "no text in scan.pdf" in found.summary()
+    cut = record.model_copy(update={"left_out": ("3 attachments after the first 5,000",)})
+    assert "scan.pdf without 3 attachments after" in found.model_copy(update={"documents": (cut,)}).summary()

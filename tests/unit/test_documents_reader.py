@@ -1,0 +1,195 @@
+"""What a document holds comes out, or the record says what was left out; read in real sandboxes."""
+
+from __future__ import annotations
+
+import dataclasses
+import zipfile
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redrive.flows.document_text import budget, formats, reader
+from redrive.flows.document_text.budget import Budget
+from redrive.flows.document_text.content import private_copy
+from redrive.flows.document_text.formats import Unreadable
+from redrive.flows.document_text.sandboxes import Sandboxes
+from tests.support.odd_documents import mail, pdf
+
+RUSSIAN = "Уважаемые коллеги, отчёт за третий квартал готов. Просим прислать замечания до пятницы."
+
+
+@pytest.fixture(scope="module")
+def sandboxes() -> Iterator[Sandboxes]:
+    with Sandboxes() as running:
+        yield running
+
+
+@pytest.fixture
+def read(sandboxes: Sandboxes, tmp_path: Path) -> Any:
+    """Text and findings of a document given by name and content."""
+
+    def reading(name: str, content: bytes) -> tuple[str, dict[str, Any]]:
+        (tmp_path / name).write_bytes(content)
+        with (
+            private_copy(tmp_path / name) as copy,
+            sandboxes.extracted(copy.file, formats.by_ending(name)) as (folder, found),
+        ):
+            return (folder / "text.txt").read_text(encoding="utf-8"), found
+
+    return reading
+
+
+def test_forwarded_mails_without_names_are_read_with_their_attachments(read: Any):
+    inner = mail("The order", "three apples", files={"list.bin": b"1"})
+    text, found = read("m.eml", mail("Fwd", "see below", inside=mail("Fwd: again", inside=inner)).as_bytes())
+    assert "see below" in text
+    assert "Subject: The order\nFrom: Ada <ada@example.com>" in text
+    assert "three apples" in text
+    assert [one["name"] for one in found["attachments"]] == ["list.bin"]
+    assert found["left_out"] == []
+
+
+def test_second_and_later_text_parts_are_read_and_only_one_version_of_the_same_text(read: Any):
+    first = EmailMessage()
+    first.set_content("plain words")
+    first.add_alternative("<p>the same as page</p>", subtype="html")
+    whole = EmailMessage()
+    whole["Subject"] = "parts"
+    whole.make_mixed()
+    whole.attach(first)
+    for subtype, content in (
+        ("plain", "second part"),
+        ("html", "<p>third part</p>"),
+        ("calendar", "SUMMARY:fourth part"),
+    ):
+        part = EmailMessage()
+        part.set_content(content, subtype=subtype)
+        whole.attach(part)
+    text, _ = read("m.eml", whole.as_bytes())
+    assert all(words in text for words in ("plain words", "second part", "third part", "fourth part"))
+    assert "the same as page" not in text
+
+
+def test_attachment_inside_the_other_version_of_a_text_is_kept(read: Any):
+    whole = EmailMessage()
+    whole["Subject"] = "picture"
+    whole.set_content("plain words")
+    whole.add_alternative("<p>page</p>", subtype="html")
+    page = whole.get_payload()[1]  # type: ignore[index]
+    page.add_related(b"GIF87a", maintype="image", subtype="gif", cid="<1>", filename="logo.gif")  # type: ignore[union-attr]
+    assert [one["name"] for one in read("m.eml", whole.as_bytes())[1]["attachments"]] == ["logo.gif"]
+
+
+def test_more_than_200_attachments_are_all_kept(read: Any):
+    files = {f"{number}.bin": b"x" for number in range(250)}
+    assert len(read("m.eml", mail("many", files=files).as_bytes())[1]["attachments"]) == 250
+
+
+def test_mails_nested_deeper_than_the_budget_are_counted(read: Any):
+    nested = mail("innermost")
+    for depth in range(budget.DEPTH_LIMIT + 3):
+        nested = mail(f"level {depth}", inside=nested)
+    text, found = read("m.eml", nested.as_bytes())
+    assert "level 3" in text
+    assert "innermost" not in text
+    assert found["left_out"] == [f"1 mails more than {budget.DEPTH_LIMIT} deep in others"]
+
+
+def test_what_the_budget_leaves_out_is_counted(tmp_path: Path):
+    small = Budget(attachments=2, attachment_bytes=5, text=10)
+    files = {"a": b"123", "b": b"123", "c": b"1", "d": b"1"}
+    text, found = reader.read_mail(mail("many", files=files).as_bytes(), tmp_path, small)
+    assert [one["name"] for one in found["attachments"]] == ["a", "c"]
+    assert small.fitting(text) == text[:10]
+    assert [line.split()[0] for line in small.left_out] == ["1", "1", f"{len(text) - 10:,}"]
+    assert dataclasses.asdict(small)["attachments"] == 0
+
+
+def test_mail_in_koi8_without_a_charset_is_not_garbled(read: Any):
+    head = b"Subject: hello\nFrom: a@example.com\n\n"
+    assert RUSSIAN in read("m.eml", head + RUSSIAN.encode("koi8-r"))[0]
+
+
+def test_mail_without_headers_is_refused(read: Any):
+    with pytest.raises(Unreadable, match="so it is no mail"):
+        read("note.eml", b"just some words\n\nand more")
+
+
+def test_form_values_and_annotations_of_a_pdf_are_in_the_text(read: Any):
+    text, _ = read("form.pdf", pdf(extras=True))
+    assert "Body of the page." in text
+    assert "Form fields:\nperson.name: Ada Lovelace\nagreed: Yes" in text
+    assert "Page 1: paid by free text" in text
+    assert "Page 1: call back on Friday" in text
+
+
+def test_text_that_only_a_second_reader_finds_is_not_called_empty(read: Any):
+    text, found = read("off.pdf", pdf(b"BT /F1 14 Tf 2000 2000 Td (Beside the page.) Tj ET"))
+    assert "Beside the page." in text
+    assert found["reader"] == "pypdfium2"
+    assert "empty_because" not in found
+
+
+def test_pdf_without_text_says_why(read: Any):
+    assert read("blank.pdf", pdf(b""))[1]["empty_because"] == "its pages hold neither text nor pictures"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "declares"),
+    [("shift_jis", True), ("shift_jis", False), ("utf-16", False), ("koi8-r", True), ("gb18030", False)],
+)
+def test_page_is_not_garbled(read: Any, encoding: str, declares: bool):
+    words = {
+        "shift_jis": "東京都は明日から雨が降るでしょう。会議は午後三時に始まります。",
+        "gb18030": "请注意。本季度的销售报告已经完成。谢谢合作。",
+    }
+    said = words.get(encoding, RUSSIAN)
+    meta = f'<meta charset="{encoding}">' if declares else ""
+    text, found = read(
+        "page.html", f"<html><head>{meta}<title>{said}</title></head><body><p>{said}</p></body></html>".encode(encoding)
+    )
+    assert said in text
+    assert found["title"] == said
+
+
+def test_pictures_inside_a_page_stay_out_of_its_text(read: Any):
+    picture = "data:image/png;base64," + "iVBORw0KGgo" * 5000
+    text, _ = read(
+        "page.html", f'<p>before</p><img alt="logo" src="{picture}"><img src=\'{picture}\'><p>after</p>'.encode()
+    )
+    assert "before" in text
+    assert "after" in text
+    assert "iVBOR" not in text
+    whole = mail("page")
+    whole.set_content(f'<p>before</p><img src="{picture}">', subtype="html")
+    assert "iVBOR" not in read("m.eml", whole.as_bytes())[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20,
+        bytes(range(256)) * 40,
+        b"%PDF-1.7\n1 0 obj",
+        b"\x7fELF\x02\x01\x01" + bytes(500),
+    ],
+    ids=["png", "bytes", "pdf", "elf"],
+)
+@pytest.mark.parametrize("name", ["note.txt", "table.csv", "page.html"])
+def test_binary_with_the_name_of_a_text_is_refused(read: Any, name: str, content: bytes):
+    with pytest.raises(Unreadable, match="is no text"):
+        read(name, content)
+
+
+def test_log_with_colours_and_a_stray_zero_byte_is_a_text(read: Any):
+    assert "started" in read("app.log", b"\x1b[32mstarted\x1b[0m\n" * 50 + b"\x00")[0]
+
+
+def test_corrupt_office_file_is_refused(read: Any, tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "x", "w") as made:
+        made.writestr("word/document.xml", "<broken")
+    with pytest.raises(Unreadable, match="cannot be read"):
+        read("x.docx", (tmp_path / "x").read_bytes())
