@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import enqueue, exporter, idle, ledger, promptness, worker
+from tests.benchmarks import enqueue, exporter, families, idle, ledger, promptness, worker
 
 FOLDER = Path(__file__).resolve().parents[2] / ".redrive" / "bench"
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "enqueue": enqueue.measure,
     "exporter": exporter.measure,
+    "families": families.measure,
     "idle": idle.measure,
     "ledger": ledger.measure,
     "promptness": promptness.measure,
