@@ -8,7 +8,6 @@ Danger: none of it can be undone in the process that it was done to.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import resource
@@ -65,14 +64,23 @@ def leave_network() -> bool:
         return False
     if libc.unshare(_CLONE_NEWNET) == 0:
         return True
+    # Half done, it would leave a process that can make no files: so another one tries first.
+    trial = os.fork()
+    if not trial:
+        os._exit(0 if _leave_as_user(libc) else 1)
+    return os.waitpid(trial, 0)[1] == 0 and _leave_as_user(libc)
+
+
+def _leave_as_user(libc: ctypes.CDLL) -> bool:
     user, group = os.geteuid(), os.getegid()
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         return False
-    with contextlib.suppress(OSError):
+    try:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    # Without it this process could make no files.
-    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+    except OSError:
+        return False
     return True
 
 

@@ -1,0 +1,49 @@
+"""Confinement of a user without rights, as a worker should be."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from redrive.flows.document_text import confinement
+
+NOBODY = 65534
+#: A process that changed its user counts as one with secrets, which an ordinary one of that user is not.
+PR_SET_DUMPABLE = 4
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes its user")
+def test_user_without_rights_leaves_the_network_and_still_makes_files(tmp_path: Path):
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    os.chown(mine, NOBODY, NOBODY)
+    (tmp_path / "other").write_text("x")
+    (tmp_path / "other").chmod(0o644)
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+            left, kept = confinement.leave_network(), confinement.keep_to(mine)
+            try:
+                (tmp_path / "other").read_text()
+                reached = True
+            except PermissionError:
+                reached = False
+            (mine / "told").write_text(json.dumps({"left": left, "kept": kept, "reached": reached}))
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+    told = json.loads((mine / "told").read_text())
+    assert told["reached"] is not told["kept"], "what the kernel has is used"
+    if confinement._libc().syscall(444, None, ctypes.c_size_t(0), 1) > 0:  # type: ignore[union-attr]
+        assert told["kept"]
