@@ -115,9 +115,9 @@ def _keeper() -> str:
     with Ledger(settings().ledger_url()) as ledger:
         ledger.migrate()
         health = keeper_health(ledger.duties())
-    if not health.well:
-        raise RedriveError(health.said)
-    return health.said
+    if not health.healthy:
+        raise RedriveError(health.summary)
+    return health.summary
 
 
 def _exporter() -> str:

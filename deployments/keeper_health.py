@@ -28,10 +28,10 @@ class LateDuty:
 
 @dataclass(frozen=True, kw_only=True)
 class KeeperHealth:
-    """`well`, what there is to say in one sentence, and each duty that is late, the most frequent first."""
+    """Whether every duty is done in time, a summary in one sentence, and each duty that is late, the most frequent first."""
 
-    well: bool
-    said: str
+    healthy: bool
+    summary: str
     late: tuple[LateDuty, ...] = ()
 
 
@@ -39,16 +39,16 @@ def keeper_health(duties: Sequence[Duty]) -> KeeperHealth:
     """How the keeper is by what the ledger knows of its duties."""
     if not duties:
         return KeeperHealth(
-            well=False,
-            said="no keeper has ever worked with this ledger, so jobs of dead workers stay where they are: `redrive up` starts one",
+            healthy=False,
+            summary="no keeper has ever worked with this ledger, so jobs of dead workers stay where they are: `redrive up` starts one",
         )
     # What is to be done most often is what is missed first: rescue and collect before the housekeeping.
     late = sorted((duty for duty in duties if duty.is_late), key=lambda duty: (duty.every, -duty.age))
     if not late:
-        return KeeperHealth(well=True, said=f"all {len(duties)} duties are done in time")
+        return KeeperHealth(healthy=True, summary=f"all {len(duties)} duties are done in time")
     return KeeperHealth(
-        well=False,
-        said=f"{_late(late, of=len(duties))}; {_advice(late)}",
+        healthy=False,
+        summary=f"{_late(late, of=len(duties))}; {_advice(late)}",
         late=tuple(
             LateDuty(duty=duty.duty, age=duty.age, since=duty.last_success, error=duty.error or None) for duty in late
         ),

@@ -25,7 +25,7 @@ def keeper_rules(thresholds: Thresholds) -> Iterator[Rule]:
         limits.uncollected,
         summary="{{ $value }} failed jobs are not in the ledger, and the keeper cannot put them there. "
         "`redrive check` says how the keeper is; its log names each of them.",
-        description="Every failed job shall be a dead letter. These are in Prefect only: nobody is told of them, nobody can redrive them.",
+        description="Every failed job shall be a dead letter. These are in Prefect only: nobody sees them, nobody can redrive them.",
         dashboard="redrive-platform",
         variable="",
     )

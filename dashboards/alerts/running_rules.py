@@ -1,4 +1,4 @@
-"""The alerts of jobs that a worker has taken: those that do not start, do not end, or are taken back again and again."""
+"""The alerts of jobs that a worker has taken: those that do not start, do not end, or are reclaimed again and again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def not_starting(where: str, limits: QueueThresholds) -> Iterator[Rule]:
         limits.not_starting,
         summary="Queue {{ $labels.queue }}: a worker claimed a job {{ $value | humanizeDuration }} ago and has not started it. "
         "`redrive top --once` shows the workers; the log of the worker says what its processes die of.",
-        description=f"A claimed job shall start within {age}. The keeper takes it back after the lease; "
+        description=f"A claimed job shall start within {age}. The keeper reclaims it after the lease; "
         "the next claim may end the same way.",
     )
 

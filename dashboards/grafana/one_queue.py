@@ -149,7 +149,7 @@ WORK = Row(
         graph(
             "Rescues by job type",
             Query(a_minute("queue_jobs_rescued_total", QUEUE, "job"), "{{job}}"),
-            says="Jobs taken back from dead processes and workers, a minute.",
+            says="Jobs reclaimed from dead processes and workers, a minute.",
             unit="cpm",
             stacked=True,
             reduce=("mean", "max"),

@@ -108,7 +108,7 @@ KEEPER = Row(
         graph(
             "Rescues",
             Query("sum by (queue) (rate(queue_jobs_rescued_total[$__rate_interval])) * 60", "{{queue}}"),
-            says="Jobs taken back from dead processes and workers, a minute.",
+            says="Jobs reclaimed from dead processes and workers, a minute.",
             unit="cpm",
             stacked=True,
             reduce=("mean", "max"),

@@ -158,7 +158,7 @@ def _keeper(top: Top) -> Iterator[RenderableType]:
         return
     line = Text.assemble(("keeper   ", "dim"), no_wrap=True, overflow="ellipsis")
     late = top.keeper.late
-    if top.keeper.well:
+    if top.keeper.healthy:
         line.append("ok", style="green")
     elif not late:
         line.append("none has ever worked with this ledger: `redrive check`", style="bold red")

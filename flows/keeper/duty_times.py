@@ -81,7 +81,7 @@ class DutyTimes:
                 log.warning("times of duties have to wait: %s", error)
             self._failing = True
         except Exception:
-            # A bug here shows as duties that grow old, which is what somebody is told of; it must not end the thread.
+            # A bug here shows as duties that grow old, which raises an alert; it must not end the thread.
             self._keep(noted)
             log.exception("times of duties could not be recorded; tried again in %g s", RECORD)
             self._failing = True

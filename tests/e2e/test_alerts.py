@@ -78,7 +78,7 @@ def test_frozen_keeper_alerts_and_shows_in_check_and_top_until_it_goes_on(scene:
         assert "rescue" in late["said"]
         assert "`kill -9 PID`" in late["said"]
         told = json.loads(scene.stack.redrive("top", "--json").stdout)["keeper"]
-        assert not told["well"]
+        assert not told["healthy"]
         assert {"rescue", "collect"} <= {one["duty"] for one in told["late"]}
         assert scene.stack.redrive("check", check=False).returncode == ExitCode.UNHEALTHY
 
@@ -105,6 +105,7 @@ def test_forgotten_pause_alerts_until_the_queue_is_resumed(scene: AlertScene) ->
 def test_exporter_that_is_gone_alerts_until_it_is_back(scene: AlertScene) -> None:
     with scene.without("exporter"):
         scene.fires("RedriveExporterDown")
+        assert "`redrive up` starts the exporter" in finding(scene, "exporter")["said"]
 
     scene.clears("RedriveExporterDown")
 
@@ -185,7 +186,7 @@ def test_job_that_runs_for_long_alerts_until_it_ends(scene: AlertScene) -> None:
 
 
 @pytest.mark.soak
-def test_job_that_was_claimed_and_does_not_start_alerts_until_the_keeper_takes_it_back(scene: AlertScene) -> None:
+def test_job_that_was_claimed_and_does_not_start_alerts_until_the_keeper_reclaims_it(scene: AlertScene) -> None:
     scene.stack.redrive("queues", "pause", "low")
     job = enqueue("test-ok", {"folder": str(scene.stack.folder("claimed"))}, queue="low")
     # What a worker does first; this one dies of it.

@@ -29,7 +29,7 @@ def test_json_has_queues_workers_pace_and_causes(job_stack: JobStack) -> None:
     assert [queue["name"] for queue in told["queues"]] == ["high", "default", "low"]
     assert len(told["workers"]) == 1
     assert told["pace"][1]["failed"] > 0
-    assert told["keeper"] == {"well": True, "said": told["keeper"]["said"], "late": []}
+    assert told["keeper"] == {"healthy": True, "summary": told["keeper"]["summary"], "late": []}
     assert "PermanentError" in {group["error_type"].rpartition(".")[2] for group in told["dead"]}
 
 

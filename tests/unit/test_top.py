@@ -65,7 +65,7 @@ def a_group(count: int, message: str = "the server\nhung up") -> Group:
 def a_top(**facts: Any) -> Top:
     given: dict[str, Any] = {
         "at": NOW, "queues": (a_queue("high"),), "workers": (), "dead": (), "open_dead": 0,
-        "keeper": KeeperHealth(well=True, said="all 6 duties are done in time"),
+        "keeper": KeeperHealth(healthy=True, summary="all 6 duties are done in time"),
         "pace": (Pace(minutes=1, done=42.0, failed=1.0), Pace(minutes=15, done=31.5, failed=0.0)),
     } | facts  # fmt: skip
     return Top(**given)
@@ -152,7 +152,7 @@ def test_no_line_is_longer_than_a_narrow_terminal(width: int) -> None:
 
 def a_late_keeper() -> KeeperHealth:
     late = LateDuty(duty="rescue", age=200, since=NOW - timedelta(seconds=200), error=None)
-    return KeeperHealth(well=False, said="rescue was not done for 3 min", late=(late,))
+    return KeeperHealth(healthy=False, summary="rescue was not done for 3 min", late=(late,))
 
 
 def test_the_keeper_is_one_line_that_says_which_duty_is_late() -> None:
@@ -160,9 +160,9 @@ def test_the_keeper_is_one_line_that_says_which_duty_is_late() -> None:
         (found,) = [line for line in shown(a_top(keeper=keeper)).splitlines() if line.startswith("keeper")]
         return found
 
-    assert line(KeeperHealth(well=True, said="all is done")).split() == ["keeper", "ok"]
+    assert line(KeeperHealth(healthy=True, summary="all is done")).split() == ["keeper", "ok"]
     assert line(a_late_keeper()).split() == ["keeper", "late:", "rescue", "3", "min", "(`redrive", "check`)"]
-    assert "none has ever worked" in line(KeeperHealth(well=False, said="no keeper"))
+    assert "none has ever worked" in line(KeeperHealth(healthy=False, summary="no keeper"))
 
 
 def test_looking_without_a_pause_is_refused() -> None:
@@ -176,4 +176,4 @@ def test_json_has_every_part_as_an_object() -> None:
     assert told["queues"][0]["name"] == "high"
     assert told["workers"][0]["busy"][0]["job"] == "mail"
     assert told["dead"][0]["error_type"] == "lib.ConnectionError"
-    assert told["keeper"] == {"well": True, "said": "all 6 duties are done in time", "late": []}
+    assert told["keeper"] == {"healthy": True, "summary": "all 6 duties are done in time", "late": []}
