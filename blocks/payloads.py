@@ -125,20 +125,22 @@ class SyncResult(JobResult):
 
 
 class ReportResult(JobResult):
-    """A report in its formats; `files` by format, `latest` the same under a name that stays."""
+    """A report in its formats; `files` by format, `latest` the same under a name that stays, `notes` what was cut."""
 
     report: str
     title: str
     rows: int = 0
     files: dict[str, str] = Field(default_factory=dict)
     latest: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> list[str]:
         return list(self.files.values())
 
     def summary(self) -> str:
-        return f"{self.title}: {counted(self.rows, 'row')} as {', '.join(self.files).upper()}"
+        made = f"{self.title}: {counted(self.rows, 'row')} as {', '.join(self.files).upper()}"
+        return " ".join((made, *self.notes))
 
 
 class MailResult(JobResult):

@@ -6,9 +6,8 @@ Danger: the view is taken once and kept with the job, so that all formats and al
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from redrive.blocks.payloads import ReportResult
+from redrive.blocks.payloads import Payload, ReportResult
 from redrive.blocks.saved import saved
-from redrive.blocks.settings import settings
 from redrive.blocks.warehouse import Warehouse
 from redrive.deployments.catalog import job_type
 from redrive.flows.job import job, step
@@ -27,6 +26,13 @@ LATEST = "latest"
 """Folder of a report's newest files, whose names stay the same: what a mail or a link names."""
 
 
+class Rendered(Payload):
+    """A format that was stored: where it lies, and what it had to leave out or change."""
+
+    place: str
+    notes: tuple[str, ...] = ()
+
+
 @job(REPORTS)
 def reports(
     definition: str = "samples/reports/seattle-weather.yaml",
@@ -34,6 +40,8 @@ def reports(
     formats: list[Format] = ["pdf", "html", "xlsx"],  # noqa: B006  (as above)
     warehouse: str = "default",
     store: str = "reports",
+    locale: str | None = None,
+    timezone: str | None = None,
 ) -> ReportResult:
     """Run a report's query and store the report in each format, dated and as the latest.
 
@@ -43,18 +51,26 @@ def reports(
         formats: What to make.
         warehouse: Name of the Warehouse block to read from.
         store: Storage block for the files, `name` of a local file system or `type/name`.
+        locale: How numbers and dates are written, if not as the definition says: `de_DE`.
+        timezone: Time zone of times and days, if not the definition's: `Europe/Berlin`.
     """
-    read = ReportDefinition.load(settings().place(definition))
-    view = query(read, parameters, warehouse)
-    files = {made: render(view, made, store) for made in dict.fromkeys(formats)}
+    view = query(read(definition, locale, timezone), parameters, warehouse)
+    made = {format_: render(view, format_, store) for format_ in dict.fromkeys(formats)}
     remember(view, store)
     return ReportResult(
         report=view.name,
         title=view.title,
         rows=len(view.rows),
-        files=files,
-        latest={made: f"{store}:{path_of(view, made, LATEST)}" for made in files},
+        files={format_: rendered.place for format_, rendered in made.items()},
+        latest={format_: f"{store}:{path_of(view, format_, LATEST)}" for format_ in made},
+        notes=tuple(dict.fromkeys(note for rendered in made.values() for note in rendered.notes)),
     )
+
+
+@step(REPORTS.policy)
+def read(definition: str, locale: str | None, timezone: str | None) -> ReportDefinition:
+    """The definition; a step, so that its limits hold for reading it too."""
+    return ReportDefinition.load(definition).placed(locale=locale, timezone=timezone)
 
 
 @step(REPORTS.policy)
@@ -64,18 +80,20 @@ def query(definition: ReportDefinition, parameters: dict[str, Any], warehouse: s
 
 
 @step(REPORTS.policy)
-def render(view: ReportView, made: Format, store: str) -> str:
-    """Make one format and store it; says where it lies."""
+def render(view: ReportView, made: Format, store: str) -> Rendered:
+    """Make one format and store it."""
+    notes: tuple[str, ...] = ()
     match made:
         case "html":
             content = page(view).encode()
         case "pdf":
-            content = pdf(view)
+            content, notes = pdf(view)
         case "xlsx":
-            content = workbook(view)
+            content, notes = workbook(view)
     target = Store.load(store)
     target.write(path_of(view, made, LATEST), content)
-    return target.write(path_of(view, made, f"{view.as_of:%Y-%m-%d}"), content)
+    day = view.formats.local(view.as_of)
+    return Rendered(place=target.write(path_of(view, made, f"{day:%Y-%m-%d}"), content), notes=notes)
 
 
 @step(REPORTS.policy)

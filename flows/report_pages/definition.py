@@ -9,10 +9,11 @@ import difflib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from redrive.blocks.errors import PermanentError
+from redrive.flows.report_pages.definition_file import content
+from redrive.flows.report_pages.places import known_locale, known_zone
 
 Value = str | int | float | bool | None
 Color = Literal["cool", "warm", "strong", "quiet", "pale", "green"]
@@ -91,6 +92,13 @@ class ReportDefinition(Part):
     columns: tuple[Column, ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
     source: str = Field(description="Where the data come from; printed at the foot.")
+    locale: str = Field(
+        "en_GB", description="How numbers and dates are written: `de_DE`; `ar` also turns the page around."
+    )
+    timezone: str = Field("UTC", description="Zone of times, and of the query's own days and hours: `Europe/Berlin`.")
+    empty: Literal["report", "error"] = Field(
+        "report", description="When the query finds nothing: a report that says so, or a failed job."
+    )
 
     @field_validator("query")
     @classmethod
@@ -100,31 +108,34 @@ class ReportDefinition(Part):
             raise ValueError("a report's query must be one SELECT")
         return stripped
 
+    @field_validator("locale")
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """The definition in a YAML file.
+    def _known_locale(cls, name: str) -> str:
+        return known_locale(name)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        return known_zone(name)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The definition in a YAML file; a relative path counts from REDRIVE_HOME.
 
         Raises:
-            PermanentError: not there, not YAML, or a field that does not fit; the message names it.
+            PermanentError: not there, not allowed, no YAML, too large, or a field that does not fit; the message names it.
         """
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
+        read = content(path)
+        if not isinstance(read, dict):
             raise PermanentError(
-                f"the report definition {path} cannot be read ({error.strerror}): check the path"
-            ) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise PermanentError(
-                f"the report definition {path} is no proper YAML: {' '.join(str(error).split())}"
-            ) from error
-        if not isinstance(content, dict):
-            raise PermanentError(
-                f"the report definition {path} is empty or a list: it needs name, title, query, columns and source"
+                f"the report definition {Path(path).name} is empty or a list: it needs name, title, query, columns and source"
             )
         try:
-            return cls(**content)
+            return cls(**read)
         except ValidationError as error:
-            raise PermanentError(f"the report definition {path.name} does not fit: {_explained(error)}") from error
+            raise PermanentError(
+                f"the report definition {Path(path).name} does not fit: {_explained(error)}"
+            ) from error
 
     def with_parameters(self, given: dict[str, Any]) -> dict[str, Value]:
         """The query's parameters: the defaults, and what was given over them.
@@ -139,6 +150,22 @@ class ReportDefinition(Part):
                 hint = f"did you mean {close[0]}?" if close else f"it has {known}"
                 raise PermanentError(f"the report {self.name} has no parameter {name!r}; {hint}")
         return {**self.parameters, **given}
+
+    def placed(self, *, locale: str | None, timezone: str | None) -> Self:
+        """The definition with the job's own locale and time zone over its own.
+
+        Raises:
+            PermanentError: one that nobody knows.
+        """
+        try:
+            return self.model_copy(
+                update={
+                    "locale": known_locale(locale) if locale else self.locale,
+                    "timezone": known_zone(timezone) if timezone else self.timezone,
+                }
+            )
+        except ValueError as error:
+            raise PermanentError(str(error)) from error
 
     def column_names(self) -> list[str]:
         """Every column of the query that the definition speaks of."""

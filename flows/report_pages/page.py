@@ -1,20 +1,25 @@
-"""A report as one HTML file that needs nothing else: styles and charts are inside.
+"""A report as one HTML file that needs nothing else: styles, fonts and charts are inside.
 
-Danger: autoescape is on; only the SVG of our own charts goes in as it is.
+Danger: autoescape is on; only the SVG and the CSS of our own go in as they are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from redrive.flows.report_pages.chart import svg
-from redrive.flows.report_pages.values import day
+from redrive.flows.report_pages.chart import Drawn, charts_of
+from redrive.flows.report_pages.fonts import stack, style
+from redrive.flows.report_pages.legend import swatch
+from redrive.flows.report_pages.values import clean
 from redrive.flows.report_pages.view import ReportView
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates" / "report"
+#: Pixels of a chart on a wide screen, beside another or alone, and on a phone.
+HALF, WHOLE, PHONE = (520, 290), (1060, 300), (345, 240)
 
 
 def page(view: ReportView) -> str:
@@ -22,9 +27,47 @@ def page(view: ReportView) -> str:
     pages = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return pages.get_template("report.html.j2").render(
+    wide = charts_of(view, lambda alone: WHOLE if alone else HALF)
+    narrow = charts_of(view, lambda _: PHONE)
+    rows = "\n".join(_rows(view))
+    head = pages.get_template("report.html.j2").render(
         view=view,
+        clean=clean,
         numbers=[view.is_number(column) for column in view.columns],
-        charts=[(chart, Markup(svg(chart, view, width=520, height=300))) for chart in view.charts],  # noqa: S704  (ours)
-        day=day(view.as_of),
+        texts=[column.format in {"auto", "text"} and not view.is_number(column) for column in view.columns],
+        charts=[
+            (chart, _picture(chart, "wide"), _picture(small, "narrow"))
+            for chart, small in zip(wide, narrow, strict=True)
+        ],
+        swatch=lambda series: Markup(swatch(series)),  # noqa: S704  (ours)
+        day=view.formats.day(view.formats.local(view.as_of)),
+        rows=Markup(rows),  # noqa: S704  (escaped below)
+        stack=Markup(stack()),  # noqa: S704  (ours)
+        fonts=Markup("/*fonts*/"),
     )
+    # The page's own characters say which part of the fonts it needs.
+    return head.replace("/*fonts*/", style([head, *_chart_texts(wide)]), 1)
+
+
+def _picture(chart: Drawn, kind: str) -> Markup:
+    return Markup(chart.svg.replace("<svg ", f'<svg class="{kind}" ', 1))  # noqa: S704  (ours)
+
+
+def _rows(view: ReportView) -> Iterator[str]:
+    classes = [_class(view, place) for place in range(len(view.columns))]
+    for row in view.cells():
+        cells = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(classes, row, strict=True))
+        yield f"<tr>{cells}</tr>"
+
+
+def _class(view: ReportView, place: int) -> str:
+    column = view.columns[place]
+    if view.is_number(column):
+        return ' class="n"'
+    return ' class="t" dir="auto"' if column.format in {"auto", "text"} else ""
+
+
+def _chart_texts(charts: list[Drawn]) -> Iterator[str]:
+    for chart in charts:
+        yield chart.title
+        yield chart.unit

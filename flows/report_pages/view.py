@@ -5,25 +5,21 @@ Danger: a view is a step's result and is read back from JSON, so it holds nothin
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import cached_property
 from string import Template
 from typing import Any
 
-import pandas as pd
-import psycopg
 from pydantic import AwareDatetime
 
 from redrive.blocks.errors import PermanentError
 from redrive.blocks.payloads import Payload
 from redrive.blocks.warehouse import Warehouse
+from redrive.flows.report_pages.answer import Answer, Kind, answer, kept
 from redrive.flows.report_pages.definition import Chart, Column, Figure, ReportDefinition, Value
-from redrive.flows.report_pages.values import NONE, number, shown
-
-#: Seconds a query may take.
-QUERY_LIMIT = 120
-#: Rows; more is an export, not a report.
-ROWS_LIMIT = 50_000
+from redrive.flows.report_pages.taken import numbers, taken
+from redrive.flows.report_pages.values import NONE, Formats
 
 
 class ShownFigure(Payload):
@@ -46,10 +42,18 @@ class ReportView(Payload):
     charts: tuple[Chart, ...]
     columns: tuple[Column, ...]
     names: tuple[str, ...]
+    kinds: tuple[Kind, ...]
     rows: tuple[tuple[Value, ...], ...]
     totals: tuple[Value, ...] | None
     notes: tuple[str, ...]
     source: str
+    locale: str = "en_GB"
+    timezone: str = "UTC"
+    nothing: str = ""
+
+    @cached_property
+    def formats(self) -> Formats:
+        return Formats(self.locale, self.timezone)
 
     def values(self, name: str) -> list[Value]:
         place = self.names.index(name)
@@ -59,25 +63,28 @@ class ReportView(Payload):
         """The column's format, also of one that the table does not show."""
         return next((c for c in self.columns if c.name == name), Column(name=name, format="date", decimals=1))
 
-    def cells(self) -> list[list[str]]:
-        """The table's texts."""
-        places = [(self.names.index(column.name), column) for column in self.columns]
-        return [[shown(row[place], column) for place, column in places] for row in self.rows]
+    def number(self, name: str) -> bool:
+        """Whether the query's column holds numbers."""
+        return self.kinds[self.names.index(name)] == "number"
+
+    def cells(self) -> Iterator[list[str]]:
+        """The table's texts, row by row."""
+        places = [(self.names.index(c.name), c, self.number(c.name)) for c in self.columns]
+        shown = self.formats.shown
+        for row in self.rows:
+            yield [shown(row[place], column, number=number) for place, column, number in places]
 
     def total_cells(self) -> list[str]:
         """The last line's texts; empty if there is none."""
         if self.totals is None:
             return []
         pairs = zip(self.columns, self.totals, strict=True)
-        return ["" if column.total is None else shown(value, column) for column, value in pairs]
+        cells = ["" if column.total is None else self.formats.shown(value, column) for column, value in pairs]
+        return ["Total" if not cells[0] else cells[0], *cells[1:]]
 
     def is_number(self, column: Column) -> bool:
         """Whether a column is set to the right."""
-        if column.format not in {"auto", "number", "percent"}:
-            return False
-        return all(
-            v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in self.values(column.name)
-        )
+        return column.format in {"auto", "number", "percent"} and self.number(column.name)
 
 
 def collect(definition: ReportDefinition, warehouse: Warehouse, parameters: dict[str, Any], at: datetime) -> ReportView:
@@ -87,116 +94,76 @@ def collect(definition: ReportDefinition, warehouse: Warehouse, parameters: dict
         at: when the report is made.
 
     Raises:
-        PermanentError: the query is wrong, takes too long, answers no rows, or lacks a column the definition names.
+        PermanentError: the query is wrong, takes too long, finds nothing though the definition wants an error then, or lacks
+            a column the definition names.
     """
-    frame = _answer(definition, warehouse, definition.with_parameters(parameters))
+    given = definition.with_parameters(parameters)
+    found = answer(definition, warehouse, given)
     for name in definition.column_names():
-        if name not in frame.columns:
+        if name not in found.names:
             raise PermanentError(
-                f"the query of report {definition.name} has no column {name!r}; it has {', '.join(frame.columns)}"
+                f"the query of report {definition.name} has no column {name!r}; it has {', '.join(found.names)}"
             )
-    first = {
-        name: shown(value, Column(name=name, format="auto")).replace(",", "") for name, value in _row(frame, 0).items()
-    }
+    nothing = "" if found.rows else _nothing(given)
+    if nothing and definition.empty == "error":
+        raise PermanentError(f"the query of report {definition.name} found nothing ({nothing}): check them")
+    texts = _texts(definition, found, given)
     view = ReportView(
         name=definition.name,
-        title=Template(definition.title).safe_substitute(first),
-        subtitle=Template(definition.subtitle).safe_substitute(first),
+        title=Template(definition.title).safe_substitute(texts),
+        subtitle=Template(definition.subtitle).safe_substitute(texts),
         as_of=at.astimezone(UTC),
         figures=(),
-        charts=definition.charts,
+        charts=definition.charts if found.rows else (),
         columns=definition.columns,
-        names=tuple(frame.columns),
-        rows=tuple(tuple(_row(frame, n).values()) for n in range(len(frame))),
-        totals=_totals(definition, frame),
-        notes=tuple(Template(note).safe_substitute(first) for note in definition.notes),
+        names=found.names,
+        kinds=found.kinds,
+        rows=found.rows,
+        totals=_totals(definition, found),
+        notes=tuple(Template(note).safe_substitute(texts) for note in definition.notes),
         source=definition.source,
+        locale=definition.locale,
+        timezone=definition.timezone,
+        nothing=nothing,
     )
-    return view.model_copy(update={"figures": tuple(_figure(figure, frame, view) for figure in definition.figures)})
+    return view.model_copy(update={"figures": tuple(_figure(figure, found, view) for figure in definition.figures)})
 
 
-def _answer(definition: ReportDefinition, warehouse: Warehouse, parameters: dict[str, Any]) -> pd.DataFrame:
-    try:
-        with warehouse.connect(read_only=True, statement_timeout=QUERY_LIMIT) as connection:
-            # Prepared, because the protocol for that takes one statement only: nothing can follow the SELECT.
-            cursor = connection.execute(definition.query, parameters or None, prepare=True)
-            if cursor.description is None:
-                raise PermanentError(f"the query of report {definition.name} answers no rows: it must be one SELECT")
-            names = [column.name for column in cursor.description]
-            rows = cursor.fetchmany(ROWS_LIMIT + 1)
-    except psycopg.errors.QueryCanceled as error:
-        raise PermanentError(
-            f"the query of report {definition.name} takes more than {QUERY_LIMIT} s: make it lighter"
-        ) from error
-    except (psycopg.errors.ReadOnlySqlTransaction, psycopg.ProgrammingError, psycopg.errors.DataError) as error:
-        said = error.diag.message_primary or " ".join(str(error).split())
-        hint = "; run the sync that makes it first" if isinstance(error, psycopg.errors.UndefinedTable) else ""
-        raise PermanentError(f"the query of report {definition.name} cannot run: {said}{hint}") from error
-    if not rows:
-        raise PermanentError(
-            f"the query of report {definition.name} found nothing for {parameters or 'its tables'}: check them"
-        )
-    if len(rows) > ROWS_LIMIT:
-        raise PermanentError(
-            f"the query of report {definition.name} gives more than {ROWS_LIMIT:,} rows: summarise them"
-        )
-    return pd.DataFrame([[_json(value) for value in row] for row in rows], columns=names, dtype=object)
+def _nothing(parameters: dict[str, Value]) -> str:
+    chosen = ", ".join(f"{name} {value}" for name, value in parameters.items() if value is not None)
+    return f"Nothing was found for {chosen}." if chosen else "Nothing was found."
 
 
-def _json(value: Any) -> Value:
-    match value:
-        case Decimal():
-            return float(value)
-        case date():
-            return value.isoformat()
-        case None | bool() | int() | float() | str():
-            return value
-        case _:
-            return str(value)
+def _texts(definition: ReportDefinition, found: Answer, parameters: dict[str, Value]) -> dict[str, str]:
+    """What `$column` stands for in titles and notes."""
+    formats = Formats(definition.locale, definition.timezone)
+    known = dict.fromkeys(found.names, NONE) | {
+        name: str(value) for name, value in parameters.items() if value is not None and not found.rows
+    }
+    if found.rows:
+        for name, value in zip(found.names, found.rows[0], strict=True):
+            # A year is no amount: numbers stand without group marks.
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            known[name] = str(value) if whole else formats.shown(value, Column(name=name, format="auto"), number=False)
+    return known
 
 
-def _row(frame: pd.DataFrame, place: int) -> dict[str, Value]:
-    return {str(name): value for name, value in zip(frame.columns, frame.iloc[place].tolist(), strict=True)}
-
-
-def _numbers(frame: pd.DataFrame, name: str) -> pd.Series[float]:
-    try:
-        return frame[name].astype(float)
-    except (TypeError, ValueError) as error:
-        raise PermanentError(
-            f"column {name!r} is to be summed up, but holds {error.args[0]}: it must be numbers"
-        ) from error
-
-
-def _taken(frame: pd.DataFrame, name: str, take: str) -> float | None:
-    numbers = _numbers(frame, name)
-    match take:
-        case "first" | "last":
-            value = numbers.iloc[0 if take == "first" else -1]
-        case "count":
-            value = numbers.count()
-        case "sum":
-            value = numbers.sum(min_count=1)
-        case _:
-            value = numbers.agg(take)
-    return None if pd.isna(value) else float(value)
-
-
-def _totals(definition: ReportDefinition, frame: pd.DataFrame) -> tuple[Value, ...] | None:
-    if not any(column.total for column in definition.columns):
+def _totals(definition: ReportDefinition, found: Answer) -> tuple[Value, ...] | None:
+    if not found.rows or not any(column.total for column in definition.columns):
         return None
-    return tuple(_taken(frame, column.name, column.total) if column.total else None for column in definition.columns)
+    return tuple(kept(taken(found, c.name, c.total)) if c.total else None for c in definition.columns)
 
 
-def _figure(figure: Figure, frame: pd.DataFrame, view: ReportView) -> ShownFigure:
-    value = _taken(frame, figure.column, figure.take)
+def _figure(figure: Figure, found: Answer, view: ReportView) -> ShownFigure:
+    formats = view.formats
+    value = taken(found, figure.column, figure.take)
     if value is None:
         return ShownFigure(label=figure.label, value=NONE, note=figure.note)
     note = figure.note
     if figure.at and figure.take in {"max", "min"}:
-        numbers = _numbers(frame, figure.column)
-        place = int(numbers.argmax() if figure.take == "max" else numbers.argmin())
-        note = shown(view.values(figure.at)[place], view.column(figure.at))
-    elif figure.compare and (usual := _taken(frame, figure.compare, figure.take)):
-        note = f"{number((value / usual - 1) * 100, 0, '%', signed=True)} against {number(usual, figure.decimals, figure.unit)}"
-    return ShownFigure(label=figure.label, value=number(value, figure.decimals), unit=figure.unit, note=note)
+        place = next(n for n, number in enumerate(numbers(found, figure.column)) if number == value)
+        note = formats.shown(view.values(figure.at)[place], view.column(figure.at), number=view.number(figure.at))
+    elif figure.compare and (usual := taken(found, figure.compare, figure.take)):
+        share = formats.number((float(value) / float(usual) - 1) * 100, 0, "%", signed=True)
+        note = f"{share} against {formats.number(usual, figure.decimals, figure.unit)}"
+    return ShownFigure(label=figure.label, value=formats.number(value, figure.decimals), unit=figure.unit, note=note)

@@ -6,12 +6,16 @@ Danger: texts stay texts; `strings_to_formulas` is off, so that a value starting
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 import xlsxwriter
 
+from redrive.flows.report_pages.answer import DOUBLE_DIGITS
 from redrive.flows.report_pages.definition import Column, Value
-from redrive.flows.report_pages.values import day, moment
+from redrive.flows.report_pages.sheet import CUT
+from redrive.flows.report_pages.values import DATES, INFINITY, clean, moment
 from redrive.flows.report_pages.view import ReportView
 
 INK, SOFT, RULE = "#16324f", "#5b6876", "#d5dce3"
@@ -19,60 +23,175 @@ INK, SOFT, RULE = "#16324f", "#5b6876", "#d5dce3"
 WIDEST = 48
 #: Rows above the table: title, subtitle, an empty one.
 HEADING_ROW = 3
+#: Excel's own limit of a cell.
+CELL_LIMIT = 32_767
+#: Excel's calendar begins in 1900; earlier dates are texts.
+EXCEL_YEAR = 1901
+#: Characters of a date with its month written out.
+DATE_WIDTH = 18
+#: Numbers from here on are shown by Excel as powers of ten.
+LONG = 1e21
+FONT = {"font_name": "Calibri", "font_size": 11}
+HEADING = {
+    **FONT,
+    "bold": True,
+    "font_color": INK,
+    "bottom": 2,
+    "bottom_color": INK,
+    "text_wrap": True,
+    "valign": "bottom",
+}
 
 
-def workbook(view: ReportView) -> bytes:
-    """The report as XLSX."""
+def workbook(view: ReportView) -> tuple[bytes, tuple[str, ...]]:
+    """The report as XLSX, written row by row, and what it had to change, in sentences."""
     content = io.BytesIO()
     book = xlsxwriter.Workbook(
-        content, {"strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": True, "in_memory": True}
+        content, {"strings_to_formulas": False, "strings_to_urls": False, "constant_memory": True}
     )
     book.set_properties(
         {"title": view.title, "comments": f"Source: {view.source}", "created": view.as_of.replace(tzinfo=None)}
     )
-    font = {"font_name": "Calibri", "font_size": 11}
     sheet = book.add_worksheet("Report")
     sheet.hide_gridlines(2)
-    sheet.write_string(0, 0, view.title, book.add_format({**font, "bold": True, "font_size": 16, "font_color": INK}))
-    sheet.write_string(1, 0, view.subtitle, book.add_format({**font, "font_color": SOFT}))
-    heading = {
-        **font,
-        "bold": True,
-        "font_color": INK,
-        "bottom": 2,
-        "bottom_color": INK,
-        "text_wrap": True,
-        "valign": "bottom",
-    }
-    cells = view.cells()
-    for place, column in enumerate(view.columns):
-        right = {"align": "right"} if view.is_number(column) else {}
-        label = f"{column.heading} ({column.unit})" if column.unit else column.heading
-        sheet.write_string(HEADING_ROW, place, label, book.add_format({**heading, **right}))
-        look = {
-            **font,
-            "num_format": number_format(column),
-            "bottom": 1,
-            "bottom_color": RULE,
-            "align": "right" if right else "left",
-        }
-        style = book.add_format(look)
-        for number, value in enumerate(view.values(column.name)):
-            _write(sheet, HEADING_ROW + 1 + number, place, value, column, style)
-        if view.totals is not None:
-            bold = book.add_format({**look, "bold": True, "top": 2, "top_color": INK, "bottom": 0})
-            _write_total(sheet, view, place, column, bold)
-        longest = max([len(label), *(len(row[place]) for row in cells)])
-        sheet.set_column(place, place, min(WIDEST, longest + 3))
+    if view.formats.rtl:
+        sheet.right_to_left()
     sheet.freeze_panes(HEADING_ROW + 1, 1)
-    sheet.autofilter(HEADING_ROW, 0, HEADING_ROW + len(view.rows), len(view.columns) - 1)
     sheet.repeat_rows(HEADING_ROW)
     sheet.set_landscape()
     sheet.set_paper(9)
     sheet.fit_to_pages(1, 0)
-    _about(book, view, font)
+    sheet.write_string(
+        0, 0, clean(view.title), book.add_format({**FONT, "bold": True, "font_size": 16, "font_color": INK})
+    )
+    if view.subtitle:
+        sheet.write_string(1, 0, clean(view.subtitle), book.add_format({**FONT, "font_color": SOFT}))
+    written = _Rows(book, sheet, view)
+    written.heading()
+    written.rows()
+    written.totals()
+    written.finish()
+    said = tuple(written.said())
+    _about(book, view, said)
     book.close()
-    return content.getvalue()
+    return content.getvalue(), said
+
+
+class _Rows:
+    """The table, from top to bottom; `constant_memory` keeps one row at a time."""
+
+    def __init__(self, book: Any, sheet: Any, view: ReportView) -> None:
+        self._book, self._sheet, self._view = book, sheet, view
+        self._places = [view.names.index(column.name) for column in view.columns]
+        self._numbers = [view.is_number(column) for column in view.columns]
+        self._kinds = [view.number(column.name) for column in view.columns]
+        self._labels = [f"{c.heading} ({c.unit})" if c.unit else c.heading for c in view.columns]
+        self._looks = [self._look(n) for n in range(len(view.columns))]
+        self._longest = [len(label) for label in self._labels]
+        self._cut = self._inexact = 0
+
+    def heading(self) -> None:
+        for place, label in enumerate(self._labels):
+            style = {**HEADING, "align": "right" if self._numbers[place] else self._near()}
+            self._sheet.write_string(HEADING_ROW, place, clean(label), self._book.add_format(style))
+
+    def rows(self) -> None:
+        styles = [self._book.add_format(look) for look in self._looks]
+        row = HEADING_ROW
+        for values in self._view.rows:
+            row += 1
+            for place, at in enumerate(self._places):
+                self._write(row, place, values[at], styles[place])
+        if not self._view.rows:
+            self._sheet.write_string(
+                row + 1, 0, clean(self._view.nothing), self._book.add_format({**FONT, "italic": True})
+            )
+
+    def totals(self) -> None:
+        view = self._view
+        if view.totals is None:
+            return
+        first, last = HEADING_ROW + 1, HEADING_ROW + len(view.rows)
+        for place, (column, total) in enumerate(zip(view.columns, view.totals, strict=True)):
+            style = self._book.add_format({**self._looks[place], "bold": True, "top": 2, "top_color": INK, "bottom": 0})
+            if column.total is None:
+                self._sheet.write_string(last + 1, place, "Total" if place == 0 else "", style)
+                continue
+            name = {"sum": "SUBTOTAL(109,", "mean": "SUBTOTAL(101,"}[column.total]
+            letters = xlsxwriter.utility.xl_range(first, place, last, place)
+            # SUBTOTAL follows the filter above; the value is for readers that do not calculate.
+            shown = _excel_number(total)
+            if shown is None:
+                self._write(last + 1, place, total, style)
+            else:
+                self._sheet.write_formula(last + 1, place, f"={name}{letters})", style, shown)
+
+    def finish(self) -> None:
+        for place, longest in enumerate(self._longest):
+            self._sheet.set_column(place, place, min(WIDEST, longest + 3))
+        last = HEADING_ROW + max(1, len(self._view.rows))
+        self._sheet.autofilter(HEADING_ROW, 0, last, len(self._view.columns) - 1)
+
+    def said(self) -> Iterator[str]:
+        if self._cut:
+            yield f"Excel holds {CELL_LIMIT:,} characters in a cell: {self._cut:,} longer texts are cut and end with {CUT}."
+        if self._inexact:
+            yield f"Excel keeps {DOUBLE_DIGITS} digits: {self._inexact:,} longer, infinite or missing numbers are written as texts."
+
+    def _look(self, place: int) -> dict[str, Any]:
+        column = self._view.columns[place]
+        wraps = not self._numbers[place] and column.format in {"auto", "text"}
+        return {
+            **FONT,
+            "num_format": number_format(column),
+            "bottom": 1,
+            "bottom_color": RULE,
+            "valign": "top",
+            "align": "right" if self._numbers[place] else self._near(),
+            **({"text_wrap": True} if wraps else {}),
+        }
+
+    def _near(self) -> str:
+        return "right" if self._view.formats.rtl else "left"
+
+    def _write(self, row: int, place: int, value: Value, style: Any) -> None:
+        column, sheet = self._view.columns[place], self._sheet
+        if value is None:
+            sheet.write_blank(row, place, None, style)
+            return
+        if isinstance(value, bool):
+            sheet.write_boolean(row, place, value, style)
+            self._wide(place, 5)
+            return
+        if column.format in DATES and (when := moment(value)) is not None and when.year >= EXCEL_YEAR:
+            sheet.write_datetime(row, place, self._view.formats.local(when).replace(tzinfo=None), style)
+            self._wide(place, DATE_WIDTH)
+            return
+        if self._kinds[place] and column.format != "text":
+            number = _excel_number(value)
+            if number is None:
+                self._inexact += 1
+                text = str(value).replace("Infinity", INFINITY).replace("inf", INFINITY)
+                sheet.write_string(row, place, text, style)
+                self._wide(place, len(text))
+            else:
+                sheet.write_number(row, place, number, style)
+                self._wide(place, len(f"{number:,.{column.decimals}f}") if abs(number) < LONG else 12)
+            return
+        text = clean(str(value))
+        if len(text) > CELL_LIMIT:
+            self._cut += 1
+            text = text[: CELL_LIMIT - 1] + CUT
+        sheet.write_string(row, place, text, style)
+        self._wide(place, len(text))
+
+    def _wide(self, place: int, characters: int) -> None:
+        self._longest[place] = max(self._longest[place], characters)
+
+
+def _excel_number(value: Value) -> float | int | None:
+    """The number, if Excel keeps it as it is."""
+    return value if isinstance(value, int | float) and isfinite(value) else None
 
 
 def number_format(column: Column) -> str:
@@ -93,43 +212,18 @@ def number_format(column: Column) -> str:
     return f"+{plain};-{plain};{digits}" if column.signed else plain
 
 
-def _write(sheet: Any, row: int, place: int, value: Value, column: Column, style: Any) -> None:
-    when = moment(value) if column.format in {"date", "month", "time"} else None
-    if value is None:
-        sheet.write_blank(row, place, None, style)
-    elif when is not None:
-        sheet.write_datetime(row, place, when.replace(tzinfo=None), style)
-    elif isinstance(value, bool):
-        sheet.write_boolean(row, place, value, style)
-    elif isinstance(value, int | float) and column.format != "text":
-        sheet.write_number(row, place, value, style)
-    else:
-        sheet.write_string(row, place, str(value), style)
-
-
-def _write_total(sheet: Any, view: ReportView, place: int, column: Column, style: Any) -> None:
-    first, last = HEADING_ROW + 1, HEADING_ROW + len(view.rows)
-    total = view.totals[place] if view.totals else None
-    if column.total is None:
-        sheet.write_string(last + 1, place, "Total" if place == 0 else "", style)
-        return
-    name = {"sum": "SUBTOTAL(109,", "mean": "SUBTOTAL(101,"}[column.total]
-    letters = xlsxwriter.utility.xl_range(first, place, last, place)
-    # SUBTOTAL follows the filter above; the value is for readers that do not calculate.
-    sheet.write_formula(last + 1, place, f"={name}{letters})", style, "" if total is None else total)
-
-
-def _about(book: Any, view: ReportView, font: dict[str, Any]) -> None:
+def _about(book: Any, view: ReportView, said: tuple[str, ...]) -> None:
     sheet = book.add_worksheet("About")
     sheet.hide_gridlines(2)
     bold, plain = (
-        book.add_format({**font, "bold": True, "font_color": INK, "valign": "top"}),
-        book.add_format({**font, "text_wrap": True}),
+        book.add_format({**FONT, "bold": True, "font_color": INK, "valign": "top"}),
+        book.add_format({**FONT, "text_wrap": True}),
     )
     lines = [
         ("Report", view.title),
         ("Source", view.source),
-        ("Generated", f"{day(view.as_of)}, {view.as_of:%H:%M} UTC"),
+        ("Generated", view.formats.stamp(view.as_of)),
+        ("Time zone", view.timezone),
     ]
     lines += [
         (
@@ -138,9 +232,9 @@ def _about(book: Any, view: ReportView, font: dict[str, Any]) -> None:
         )
         for figure in view.figures
     ]
-    lines += [("Note", note) for note in view.notes]
+    lines += [("Note", note) for note in (*view.notes, *said)]
     for number, (label, text) in enumerate(lines):
-        sheet.write_string(number, 0, label, bold)
-        sheet.write_string(number, 1, text, plain)
+        sheet.write_string(number, 0, clean(label), bold)
+        sheet.write_string(number, 1, clean(text), plain)
     sheet.set_column(0, 0, 18)
     sheet.set_column(1, 1, 90)

@@ -1,0 +1,38 @@
+"""Names of locales and time zones, or the nearest that exists."""
+
+from __future__ import annotations
+
+import difflib
+from zoneinfo import available_timezones
+
+from babel import Locale, UnknownLocaleError
+from babel.localedata import locale_identifiers
+
+
+def known_locale(name: str) -> str:
+    """The name, as Babel writes it: `de_DE`.
+
+    Raises:
+        ValueError: there is no such locale; the message names the nearest.
+    """
+    try:
+        return str(Locale.parse(name.replace("-", "_")))
+    except (UnknownLocaleError, ValueError) as error:
+        raise ValueError(f"there is no locale {name!r}; {_nearest(name, locale_identifiers())}") from error
+
+
+def known_zone(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        ValueError: there is no such time zone; the message names the nearest.
+    """
+    zones = available_timezones()
+    if name not in zones:
+        raise ValueError(f"there is no time zone {name!r}; {_nearest(name, sorted(zones))}")
+    return name
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"did you mean {close[0]}?" if close else "write it like en_GB or Europe/London"

@@ -1,0 +1,227 @@
+"""Six reports, narrow to empty, in every format: nothing is overprinted, and every value is there."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import Any
+
+import openpyxl
+import pypdfium2
+import pytest
+
+from redrive.flows.report_pages.chart import POINTS_LIMIT, charts_of, specification
+from redrive.flows.report_pages.definition import Chart, Column, Series
+from redrive.flows.report_pages.page import page
+from redrive.flows.report_pages.paper import ROWS_LIMIT
+from redrive.flows.report_pages.pdf import pdf
+from redrive.flows.report_pages.view import ReportView
+from redrive.flows.report_pages.workbook import workbook
+
+#: Points: ends of letters may touch the box of a neighbour by this much without anybody seeing it.
+TOUCH = 1.0
+SENTENCE = "The valve on line three was replaced without a record; a follow-up was set for the next shift. "
+
+
+def view(columns: list[dict[str, Any]], rows: list[tuple[Any, ...]], **more: Any) -> ReportView:
+    made = tuple(Column(**column) for column in columns)
+    given: dict[str, Any] = {
+        "name": "test",
+        "title": "A title of some length",
+        "subtitle": "and what stands beneath it",
+        "as_of": datetime(2026, 11, 24, 12, tzinfo=UTC),
+        "figures": (),
+        "charts": (),
+        "columns": made,
+        "names": tuple(column.name for column in made),
+        "kinds": tuple("text" if column.format in {"text", "date", "month", "time"} else "number" for column in made),
+        "rows": tuple(rows),
+        "totals": None,
+        "notes": (),
+        "source": "made for a test",
+    }
+    return ReportView(**{**given, **more})
+
+
+def texts(*names: str) -> list[dict[str, Any]]:
+    return [{"name": name, "format": "text"} for name in names]
+
+
+def numbers(*names: str, **more: Any) -> list[dict[str, Any]]:
+    return [{"name": name, "decimals": 2, **more} for name in names]
+
+
+def reports() -> dict[str, ReportView]:
+    return {
+        "narrow": view([*texts("region"), *numbers("orders")], [("North", 1234), ("South", -56.5), ("北京", 0), ("😀 ✔", 7)]),
+        "wide": view(
+            [*texts("plant"), *numbers(*[f"metric_number_{n}" for n in range(30)], unit="kWh")],
+            [(f"plant-{r:03d}", *[(-1) ** n * (r + 1) * 10.0 ** (n % 8) / 7 for n in range(30)]) for r in range(50)],
+        ),
+        "long text": view(
+            [*texts("number"), {"name": "day", "format": "date"}, *texts("finding", "link"), *numbers("cost")],
+            [
+                (f"F-{n}", f"2026-03-{n + 1:02d}", SENTENCE * (n % 3 + 1), "https://example.com/" + "x" * n * 7, -n * 1e4)
+                for n in range(20)
+            ],
+        ),
+        "many numbers": view(
+            numbers("revenue", "cost", "margin", "share", "change", signed=True),
+            [
+                *[(n * 12345.678, -n * 999.9, n / 7, -n / 3, n * 1e6) for n in range(150)],
+                (1e300, "-Infinity", "NaN", "-1234567890123456.78", -0.0),
+            ],
+            totals=(1e300, 1.0, -2.0, 3.0, 4.0),
+        ),
+        "rtl": view(
+            [{"name": "city", "label": "المدينة", "format": "text"}, *numbers("sales", label="المبيعات")],
+            [("القاهرة", -1234.5), ("أسيوط", 567), ("Giza", 0)],
+            locale="ar_EG",
+            timezone="Africa/Cairo",
+            title="تقرير المبيعات",
+        ),
+        "empty": view([*texts("region"), *numbers("orders")], [], nothing="Nothing was found for year 1999."),
+    }  # fmt: skip
+
+
+SIX = list(reports())
+
+
+def pages_of(content: bytes) -> Iterator[tuple[str, list[tuple[float, float, float, float]]]]:
+    """Text and the boxes of its pieces, page by page."""
+    with pypdfium2.PdfDocument(content) as document:
+        for number in range(len(document)):
+            sheet = document[number]
+            words = sheet.get_textpage()
+            yield words.get_text_bounded(), [words.get_rect(n) for n in range(words.count_rects())]
+            words.close()
+            sheet.close()
+
+
+def bare(text: str) -> str:
+    return re.sub(r"\s|\ufffe|-?\u00ad", "", text)
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_nothing_is_overprinted_and_nothing_leaves_the_page(name: str):
+    content, _ = pdf(reports()[name])
+    with pypdfium2.PdfDocument(content) as document:
+        sizes = [document.get_page_size(number) for number in range(len(document))]
+    for (_, boxes), (width, height) in zip(pages_of(content), sizes, strict=True):
+        for left, bottom, right, top in boxes:
+            assert left >= 0
+            assert right <= width
+            assert bottom >= 0
+            assert top <= height
+        for one, other in combinations(boxes, 2):
+            across = min(one[2], other[2]) - max(one[0], other[0])
+            down = min(one[3], other[3]) - max(one[1], other[1])
+            assert across <= TOUCH or down <= TOUCH, (one, other)
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_every_value_is_in_every_format(name: str):
+    made = reports()[name]
+    content, said = pdf(made)
+    assert said == (
+        ("The table is wider than a page: its columns stand in 3 parts, the first one in each.",)
+        if name == "wide"
+        else ()
+    )
+    paper = bare("".join(text for text, _ in pages_of(content)))
+    html = page(made)
+    for row in made.cells():
+        for cell in row:
+            assert bare(cell) in paper
+            assert cell in html
+    sheet = openpyxl.load_workbook(io.BytesIO(workbook(made)[0]))["Report"]
+    assert sheet.max_row == 4 + max(1, len(made.rows)) + (made.totals is not None)
+    if made.nothing:
+        assert bare(made.nothing) in paper
+        assert made.nothing in html
+        assert sheet["A5"].value == made.nothing
+
+
+def test_numbers_that_excel_does_not_keep_are_texts_and_said():
+    content, said = workbook(reports()["many numbers"])
+    sheet = openpyxl.load_workbook(io.BytesIO(content))["Report"]
+    row = [cell.value for cell in sheet[155]]
+    assert row == [1e300, "-∞", "NaN", "-1234567890123456.78", 0]
+    assert said == ("Excel keeps 15 digits: 3 longer, infinite or missing numbers are written as texts.",)
+
+
+def test_text_too_long_for_its_cell_is_cut_with_a_mark_and_said():
+    content, said = pdf(view(texts("story"), [(SENTENCE * 40,)]))
+    assert "…" in "".join(text for text, _ in pages_of(content))
+    assert said == ("Cut to fit and marked with …: 1 values; HTML and XLSX have them whole.",)
+
+
+def test_sign_that_no_font_has_is_marked_and_said():
+    content, said = pdf(view(texts("word"), [("\U00012000 cuneiform",)]))
+    assert "cuneiform" in "".join(text for text, _ in pages_of(content))
+    assert said == ("The PDF's fonts lack U+12000, shown as \ufffd; HTML and XLSX have them.",)
+
+
+def test_control_characters_and_reading_direction_cannot_be_forged():
+    made = view(texts("word"), [("a\x00b\u202ec\r\nd",)])
+    assert list(made.cells()) == [["a\ufffdb\ufffdc\nd"]]
+    assert "\x00" not in page(made)
+    assert openpyxl.load_workbook(io.BytesIO(workbook(made)[0]))["Report"]["A5"].value == "a\ufffdb\ufffdc\nd"
+
+
+def test_pdf_stops_at_its_limit_and_says_so():
+    content, said = pdf(view(numbers("n"), [(n,) for n in range(ROWS_LIMIT + 7)]))
+    assert said == (
+        f"The PDF shows the first {ROWS_LIMIT:,} of {ROWS_LIMIT + 7:,} rows ({ROWS_LIMIT:,} at most); the XLSX has all.",
+    )
+    *_, (last, _) = pages_of(content)
+    assert f"{ROWS_LIMIT - 1:,}.00" in last
+    assert bare(said[0]) in bare(last)
+
+
+def test_page_of_a_right_to_left_locale_is_turned_around():
+    made = reports()["rtl"]
+    assert '<html lang="ar" dir="rtl">' in page(made)
+    assert openpyxl.load_workbook(io.BytesIO(workbook(made)[0]))["Report"].sheet_view.rightToLeft
+
+
+def test_html_holds_its_fonts_and_asks_for_nothing_else():
+    html = page(reports()["narrow"])
+    assert 'font-family:"Open Sans";font-weight:600' in html
+    assert 'font-family:"Noto Sans CJK SC"' in html
+    assert 'font-family:"Noto Sans Arabic"' not in html
+    assert "http" not in html.replace("http://www.w3.org", "")
+
+
+def charted(kind: str, rows: list[tuple[Any, ...]]) -> tuple[ReportView, Chart]:
+    chart = Chart(title="T", x="at", series=[Series(column="v", label="V"), Series(column="w", kind="dashed")])  # type: ignore[arg-type]
+    return view([{"name": "at", "format": kind}, *numbers("v", "w")], rows, charts=(chart,)), chart
+
+
+def test_legend_shows_each_series_as_it_is_drawn():
+    made, _ = charted("month", [("2026-01-01", 1, 2), ("2026-02-01", 2, 1)])
+    assert 'stroke-dasharray="5 3"' in page(made).split('class="legend"')[1].split("</ul>")[0]
+
+
+def test_months_of_two_years_are_two_bands():
+    made, chart = charted("month", [(f"{year}-01-01", year, 1) for year in (2025, 2026)])
+    drawn = specification(chart, made, width=300, height=200)
+    assert [row["x"] for row in drawn["data"]["values"]] == [0, 1]
+    assert '["Jan 25","Jan 26"]' in drawn["encoding"]["x"]["axis"]["labelExpr"]
+
+
+def test_chart_of_too_many_points_is_sampled_and_says_so():
+    rows = [
+        (f"2026-{n // 28 % 12 + 1:02d}-{n % 28 + 1:02d}T{n // 336 % 24:02d}:00:00", n, 99_999 if n == 4321 else -n)
+        for n in range(8000)
+    ]
+    made, chart = charted("time", rows)
+    values = specification(chart, made, width=300, height=200)["data"]["values"]
+    assert len(values) <= POINTS_LIMIT + 2
+    assert max(row["w"] for row in values) == 99_999
+    (drawn,) = charts_of(made, lambda _: (300, 200))
+    assert drawn.note.startswith("8,000 points, drawn as ")
+    assert drawn.note in page(made)
