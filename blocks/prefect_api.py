@@ -12,13 +12,22 @@ from typing import Any
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
 
+from redrive.blocks.api_transport import ApiTransport
 from redrive.blocks.errors import ApiUnavailable
+from redrive.blocks.patience import PERSON, SERVICE, patience, patient
 from redrive.blocks.settings import settings
 
-#: Seconds until a call is given up: the server answers slowly while hundreds of runs are created at once.
+#: Seconds until a service gives up a call: the server answers slowly while hundreds of runs are created at once.
 REQUEST_TIMEOUT = 60.0
 
 _clients: dict[int, SyncPrefectClient] = {}
@@ -33,7 +42,7 @@ def api() -> SyncPrefectClient:
         _clients[pid] = SyncPrefectClient(
             here.api_url,
             auth_string=here.auth_string(),
-            httpx_settings={"timeout": REQUEST_TIMEOUT},
+            httpx_settings={"timeout": REQUEST_TIMEOUT, "transport": ApiTransport(here.api_url)},
         )
     return _clients[pid]
 
@@ -41,19 +50,34 @@ def api() -> SyncPrefectClient:
 def prefect_settings() -> AbstractContextManager[Any]:
     """Points Prefect's own functions here: blocks find their server by Prefect's settings, not through our client."""
     here = settings()
-    return temporary_settings({PREFECT_API_URL: here.api_url, PREFECT_API_AUTH_STRING: here.auth_string()})
+    return temporary_settings(
+        {
+            PREFECT_API_URL: here.api_url,
+            PREFECT_API_AUTH_STRING: here.auth_string(),
+            PREFECT_API_REQUEST_TIMEOUT: min(patience(), REQUEST_TIMEOUT),
+            PREFECT_CLIENT_MAX_RETRIES: 0,
+        }
+    )
 
 
 @contextmanager
-def reachable() -> Iterator[None]:
-    """Turns what a call raises when the API is away or refuses us into one sentence.
+def reachable(seconds: float | None = None) -> Iterator[None]:
+    """Turns what a call raises when the API is unavailable or refuses us into one sentence, in time.
+
+    Args:
+        seconds: the API may stay silent; else as long as a person waits, and in a job, where nobody waits, a service's time.
 
     Raises:
         ApiUnavailable: no connection, no answer in time, or a wrong password.
     """
+    if seconds is None:
+        seconds = PERSON if FlowRunContext.get() is None else SERVICE
     url = settings().api_url
     try:
-        yield
+        with patient(seconds):
+            yield
+    except ApiUnavailable:
+        raise
     except httpx.TransportError as error:
         raise ApiUnavailable(
             f"Prefect's API at {url} does not answer ({type(error).__name__}): start the stack with `redrive up`, or set PREFECT_API_URL"

@@ -15,9 +15,13 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
 from redrive.blocks.errors import PermanentError, RedriveError
+from redrive.blocks.patience import patient
+from redrive.blocks.timely_postgres import TimelyConnection
 
 #: Seconds; a database in the same network answers in well under one.
 CONNECT_TIMEOUT = 10
+#: Seconds where a person waits for the answer.
+CHECK_TIMEOUT = 5
 
 
 class WarehouseUnreachable(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/errors.py)
@@ -76,14 +80,18 @@ class Warehouse(Block):
 
     def check(self) -> str:
         """Try the connection and say in a sentence what answered; raises as `connect` does."""
-        with self.connect(read_only=True) as connection:
+        # Not in `connect`: a job's statements may take long, and have timeouts of their own.
+        with patient(CHECK_TIMEOUT), self._opened(TimelyConnection, CHECK_TIMEOUT) as connection:
+            connection.read_only = True
             row = connection.execute(
                 "select current_database(), current_user, current_setting('server_version')"
             ).fetchone()
         database, user, version = row or ("?", "?", "?")
         return f"the warehouse answers: database {database} on PostgreSQL {version}, as {user}"
 
-    def _opened(self) -> psycopg.Connection:
+    def _opened(
+        self, kind: type[psycopg.Connection[Any]] = psycopg.Connection, timeout: int = CONNECT_TIMEOUT
+    ) -> psycopg.Connection[Any]:
         url = self.url.get_secret_value()
         scheme, separator, rest = url.partition("://")
         if scheme.partition("+")[0] not in {"postgresql", "postgres"} or not separator:
@@ -91,7 +99,7 @@ class Warehouse(Block):
                 "the Warehouse block's URL must begin with postgresql://: correct it in Prefect under Blocks"
             )
         try:
-            return psycopg.connect(f"postgresql://{rest}", connect_timeout=CONNECT_TIMEOUT, application_name="redrive")
+            return kind.connect(f"postgresql://{rest}", connect_timeout=timeout, application_name="redrive")
         except psycopg.OperationalError as error:
             said = _reason(error)
             where = _place(url)

@@ -3,7 +3,8 @@
 A project's own are found through `REDRIVE_JOBS=my_package.jobs,other.jobs` or the entry point group `redrive.jobs`;
 every module names them in a list `JOBS`.
 
-Danger: loading the catalog imports those modules, and their mistakes surface here; they are reported with the module's name.
+Danger: loading the catalog imports those modules, and their mistakes surface here: a broken one is left out and reported, so
+that it harms no job of another.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from redrive.blocks.errors import CatalogError, UnknownJob
+from redrive.blocks.errors import CatalogError, RedriveError, UnknownJob
 from redrive.blocks.retry import RetryPolicy, exponential
 from redrive.blocks.settings import settings
 from redrive.deployments.job_type import JobType, Schedule
@@ -74,19 +76,49 @@ BUILT_IN = (
 )
 
 
-@cache
 def catalog() -> dict[str, JobType]:
+    """All job types by name; what a broken module would list is left out, and `problems` says so."""
+    return _loaded()[0]
+
+
+def problems() -> tuple[str, ...]:
+    """One sentence for each module that cannot be imported or lists something else, and each job type named twice."""
+    return _loaded()[1]
+
+
+def complete_catalog() -> dict[str, JobType]:
     """All job types by name.
 
     Raises:
-        CatalogError: a module that cannot be imported or lists something else, or two job types of one name.
+        CatalogError: one is left out.
     """
-    found: dict[str, JobType] = {}
-    for origin, job in _all():
-        if job.name in found:
-            raise CatalogError(f"two job types are named {job.name!r}; the second is in {origin}: give it another name")
-        found[job.name] = job
-    return found
+    if problems():
+        raise CatalogError("; ".join(problems()))
+    return catalog()
+
+
+def forget() -> None:
+    """Load the catalog anew when it is asked for."""
+    _loaded.cache_clear()
+
+
+@cache
+def _loaded() -> tuple[dict[str, JobType], tuple[str, ...]]:
+    found = {job.name: job for job in BUILT_IN}
+    wrong: list[str] = []
+    for module, origin in _modules():
+        try:
+            listed = _listed(module, origin)
+        except CatalogError as error:
+            # The jobs of the other modules have nothing to do with it.
+            wrong.append(str(error))
+            continue
+        for job in listed:
+            if job.name in found:
+                wrong.append(f"{origin}: two job types are named {job.name!r}: give the one in {module} another name")
+            else:
+                found[job.name] = job
+    return found, tuple(wrong)
 
 
 def job_type(name: str) -> JobType:
@@ -103,31 +135,54 @@ def job_type(name: str) -> JobType:
     if name not in jobs:
         close = difflib.get_close_matches(name, jobs, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(jobs))}"
+        if problems():
+            hint += f"; left out, because {'; '.join(problems())}"
         raise UnknownJob(f"no job type is named {name!r}; {hint}")
     return jobs[name]
 
 
-def _all() -> Iterator[tuple[str, JobType]]:
-    yield from (("Redrive itself", job) for job in BUILT_IN)
+def _modules() -> Iterator[tuple[str, str]]:
+    """Each module with job types of the project, and what names it."""
     for name in filter(None, (part.strip() for part in settings().jobs.split(","))):
-        yield from _listed(name, f"REDRIVE_JOBS={name}")
+        yield name, f"REDRIVE_JOBS={name}"
     for point in entry_points(group=GROUP):
-        yield from _listed(point.module, f"entry point {point.name} of {GROUP}")
+        yield point.module, f"entry point {point.name} of {GROUP}"
 
 
-def _listed(module_name: str, origin: str) -> Iterator[tuple[str, JobType]]:
+def _listed(module_name: str, origin: str) -> list[JobType]:
     # The `redrive` command starts with its own folder on the path, not with the project's, as `python -m` would.
     project = str(Path.cwd())
     if project not in sys.path:
         sys.path.insert(0, project)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
-        raise CatalogError(f"{origin}: importing it failed: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise CatalogError(f"{origin}: importing it failed: {_described(error)}") from error
     jobs = getattr(module, "JOBS", None)
     if not isinstance(jobs, Iterable):
         raise CatalogError(f"{origin}: it has no list JOBS; write `JOBS = [JobType(...), ...]` in it")
-    for job in jobs:
+    listed = list(jobs)
+    for job in listed:
         if not isinstance(job, JobType):
             raise CatalogError(f"{origin}: JOBS holds {job!r}, which is no JobType")
-        yield module_name, job
+    return listed
+
+
+def _described(error: BaseException) -> str:
+    """The error in one line, with the line of the project's code where it came up."""
+    said = " ".join(str(error).split())
+    kind = "" if isinstance(error, RedriveError) else f"{type(error).__name__}: "
+    ours = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_projects(frame.filename)]
+    place = (
+        f" ({Path(ours[-1].filename).name}, line {ours[-1].lineno})"
+        if ours and not isinstance(error, SyntaxError)
+        else ""
+    )
+    return f"{kind}{said}{place}"
+
+
+def _is_projects(file: str) -> bool:
+    path = Path(file)
+    return (
+        path.is_absolute() and "site-packages" not in path.parts and not path.is_relative_to(Path(__file__).parents[1])
+    )

@@ -13,6 +13,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from redrive.blocks.errors import RedriveError
+from redrive.blocks.patience import PERSON, hurry
 from redrive.blocks.settings import settings
 from redrive.deployments.commands.output import err
 from redrive.deployments.exit_codes import ExitCode, exit_code_of
@@ -66,6 +67,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         if sys.argv[1:2] != ["up"]:
+            hurry()
             # What `up` starts inherits its environment, and jobs have loggers and settings of their own.
             _point_prefect_here()
         result = app()
@@ -90,6 +92,9 @@ def _point_prefect_here() -> None:
     if here.external_api_url is None:
         os.environ.setdefault("PREFECT_RESULTS_LOCAL_STORAGE_PATH", str(here.home / "results"))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    # What Prefect asks by itself, blocks for instance, must not keep a person waiting for minutes either.
+    os.environ["PREFECT_API_REQUEST_TIMEOUT"] = str(PERSON)
+    os.environ["PREFECT_CLIENT_MAX_RETRIES"] = "0"
     # Prefect warns about a server of another version with every command; `redrive check` is the place for that.
     os.environ.setdefault("PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED", "false")
 

@@ -30,6 +30,8 @@ from redrive.deployments.run_requests import batches, made
 DEPLOYMENT_SECONDS = 30.0
 #: Seconds a crash may stand before it counts as an end: the keeper starts such a job again, or buries it, well before.
 CRASH_STANDS = 120.0
+#: Seconds the API may be silent while somebody waits for a job: a restart of the server is no reason to give up.
+WAITING = 60.0
 #: Seconds between two looks at a job that is waited for.
 POLL_SECONDS = 0.5
 
@@ -140,7 +142,7 @@ def wait_for(job_id: UUID, *, timeout: float | None = None) -> FlowRun:
         NotFound: there is no such job (any more).
     """
     give_up = None if timeout is None else time.monotonic() + timeout
-    with reachable():
+    with reachable(WAITING):
         while True:
             try:
                 run = api().read_flow_run(job_id)

@@ -5,12 +5,15 @@ Danger: the entrypoint is a string on purpose; whoever enqueues must never load 
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
+from datetime import datetime
 from typing import Any, Literal, Self
 from zoneinfo import available_timezones
 
+from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from redrive.blocks.errors import CatalogError
@@ -22,6 +25,11 @@ QUEUES: dict[Queue, int] = {"high": 1, "default": 2, "low": 3}
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ENTRYPOINT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+#: What croniter, by which Prefect follows schedules, takes instead of five fields.
+_CRON_WORDS = frozenset({"@hourly", "@midnight", "@daily", "@weekly", "@monthly", "@yearly", "@annually"})
+_CRON_FIELDS = 5
 
 
 class Schedule(BaseModel):
@@ -39,10 +47,20 @@ class Schedule(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     active: bool = True
 
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise CatalogError(f"schedule {values.get('cron', '')!r}: {_first(error)}") from None
+
     @model_validator(mode="after")
-    def _known_zone(self) -> Self:
+    def _can_be_followed(self) -> Self:
         if self.timezone not in available_timezones():
-            raise ValueError(f"{self.timezone!r} is no IANA time zone; write one like Europe/Berlin or UTC")
+            close = difflib.get_close_matches(self.timezone, available_timezones(), n=1, cutoff=0.6)
+            hint = f"did you mean {close[0]}?" if close else "write one like Europe/Berlin or UTC"
+            raise ValueError(f"{self.timezone!r} is no IANA time zone; {hint}")
+        if reason := _no_cron_line(self.cron):
+            raise ValueError(f"{self.cron!r} is no cron line: {reason}; write one like `0 7 * * mon-fri` or @daily")
         return self
 
     @property
@@ -82,10 +100,7 @@ class JobType(BaseModel):
         try:
             super().__init__(**({"name": name} if name is not None else {}), **values)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            said = str(first["msg"]).removeprefix("Value error, ")
-            raise CatalogError(f"job type {name!r}: {f'{where}: ' if where else ''}{said}") from None
+            raise CatalogError(f"job type {name!r}: {_first(error)}") from None
 
     @model_validator(mode="after")
     def _well_named(self) -> Self:
@@ -99,3 +114,24 @@ class JobType(BaseModel):
     def deployment(self) -> str:
         """Name of its deployment as Prefect's commands take it: `flow/deployment`."""
         return f"{self.name}/{self.name}"
+
+
+def _no_cron_line(cron: str) -> str:
+    """What is wrong with a cron line; empty if nothing is."""
+    if cron in _CRON_WORDS:
+        return ""
+    if len(cron.split()) != _CRON_FIELDS:
+        return "it needs five fields: minute, hour, day, month, day of the week"
+    try:
+        CronSim(cron, datetime(2026, 1, 1))  # noqa: DTZ001  (only read, never followed)
+    except CronSimError as error:
+        return str(error)
+    return ""
+
+
+def _first(error: ValidationError) -> str:
+    """What is wrong first, and where."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    said = str(first["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 from prefect import Flow
@@ -23,10 +24,13 @@ from prefect.utilities.callables import parameter_schema
 from redrive.blocks.errors import CatalogError
 from redrive.blocks.prefect_api import api, prefect_settings, reachable
 from redrive.blocks.settings import Settings
-from redrive.deployments.catalog import catalog
+from redrive.deployments.catalog import complete_catalog
 from redrive.deployments.default_blocks import save_default_blocks
 from redrive.deployments.job_type import QUEUES, JobType
 from redrive.deployments.removed import mark_removed
+
+#: Seconds the API may be silent: a server that has just started makes its first plans.
+PATIENCE = 30.0
 
 Say = Callable[[str], None]
 
@@ -45,8 +49,8 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
         ApiUnavailable: Prefect cannot be reached.
         CatalogError: a job type whose code cannot be loaded.
     """
-    jobs = catalog().values()
-    with prefect_settings(), reachable():
+    jobs = complete_catalog().values()
+    with reachable(PATIENCE), prefect_settings():
         client = api()
         for pool, description in POOLS.items():
             _pool(client, pool, description)
@@ -54,9 +58,10 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
         say(f"work pools {', '.join(POOLS)}; queues {', '.join(QUEUES)}")
         say(f"blocks {', '.join(save_default_blocks(settings))}")
         # The flows' libraries load one after another; the calls to the API go side by side.
-        flows = [(job, _load(job)) for job in jobs]
+        flows = [(job, load(job)) for job in jobs]
         with ThreadPoolExecutor(4) as pool_of_calls:
-            list(pool_of_calls.map(lambda pair: _deployment(client, *pair), flows))
+            here = [copy_context() for _ in flows]  # how long to wait is known to this thread only
+            list(pool_of_calls.map(lambda context, pair: context.run(_deployment, client, *pair), here, flows))
         say(f"{len(flows)} deployments: {', '.join(job.name for job, _ in flows)}")
         if gone := mark_removed(client, settings.home, (job.name for job in jobs)):
             say(f"no longer in the catalog, so they take no new jobs: {', '.join(gone)}")
@@ -107,21 +112,27 @@ def _queues(client: SyncPrefectClient) -> None:
             ).raise_for_status()
 
 
-def _load(job: JobType) -> Flow[..., Any]:
+def load(job: JobType) -> Flow[..., Any]:
+    """The flow of a job type.
+
+    Raises:
+        CatalogError: it cannot be loaded, or is another one's.
+    """
     try:
-        return load_flow_from_entrypoint(job.entrypoint, use_placeholder_flow=False)
-    except Exception as error:
+        flow: Flow[..., Any] = load_flow_from_entrypoint(job.entrypoint, use_placeholder_flow=False)
+    except (Exception, SystemExit) as error:
         cause = error.__cause__ or error
         raise CatalogError(
-            f"job type {job.name!r}: {job.entrypoint} cannot be loaded: {type(cause).__name__}: {cause}"
+            f"job type {job.name!r}: {job.entrypoint} cannot be loaded: {type(cause).__name__}: {' '.join(str(cause).split())}"
         ) from error
-
-
-def _deployment(client: SyncPrefectClient, job: JobType, flow: Flow[..., Any]) -> None:
     if flow.name != job.name:
         raise CatalogError(
             f"job type {job.name!r}: {job.entrypoint} is the flow {flow.name!r}; decorate it with @job(...) of this job type"
         )
+    return flow
+
+
+def _deployment(client: SyncPrefectClient, job: JobType, flow: Flow[..., Any]) -> None:
     flow_id = client.create_flow_from_name(flow.name)
     try:
         there: Deployment | None = client.read_deployment_by_name(job.deployment)  # type: ignore[assignment]

@@ -15,12 +15,16 @@ from uuid import UUID
 import httpx
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
+from redrive.blocks.api_transport import NoAnswer
 from redrive.blocks.errors import ApiUnavailable, NotFound, ParameterError
+from redrive.blocks.patience import patience, patient
 from redrive.blocks.prefect_api import api
 from redrive.deployments.run_labels import DRAWN
 
 #: Prefect's own limit of runs in one bulk call.
 BULK_LIMIT = 100
+#: Seconds a hundred new jobs may take beyond those a call has: the server creates them one after another.
+BULK_SECONDS = 30.0
 #: Pauses before a request is repeated whose connection broke, seconds. Its key makes one job of all of them.
 REPEATS = (0.1, 0.5, 2.0)
 #: What breaks after a request may have arrived; a connection that was never made is not among them.
@@ -48,6 +52,10 @@ def made(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
             if error.response.status_code == HTTPStatus.NOT_FOUND:
                 raise NotFound(f"deployment {deployment} was deleted") from None
             raise
+        except NoAnswer as error:
+            if error.arrived:
+                raise _unknown(batch, error.__cause__ or error) from error
+            raise
         except _BROKEN as error:
             if pause is None:
                 raise _unknown(batch, error) from error
@@ -59,7 +67,7 @@ def made(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     raise AssertionError("the loop above returns or raises")
 
 
-def _unknown(batch: list[dict[str, Any]], error: Exception) -> ApiUnavailable:
+def _unknown(batch: list[dict[str, Any]], error: BaseException) -> ApiUnavailable:
     keys = f"the key {batch[0]['idempotency_key']}" if len(batch) == 1 else "keys of your own"
     return ApiUnavailable(
         f"Prefect's API did not answer ({type(error).__name__}), so it is not known whether the job was accepted: ask again with "
@@ -72,7 +80,10 @@ def _create(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any
     path = {"id": deployment}
     if len(batch) == 1:
         return [api().request("POST", "/deployments/{id}/create_flow_run", path_params=path, json=batch[0]).json()]
-    answer = api().request("POST", "/deployments/{id}/create_flow_run/bulk", path_params=path, json=batch)  # type: ignore[arg-type]
+    # A server that hangs is found out by a call that takes no time; then its silence is work.
+    api().request("GET", "/health")
+    with patient(patience() + BULK_SECONDS):
+        answer = api().request("POST", "/deployments/{id}/create_flow_run/bulk", path_params=path, json=batch)  # type: ignore[arg-type]
     results = answer.json()["results"]
     if refused := [result["error"] for result in results if result["status"] != "CREATED"]:
         raise ParameterError(

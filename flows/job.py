@@ -25,6 +25,7 @@ from prefect.logging import get_run_logger
 from prefect.states import AwaitingRetry
 
 from redrive.blocks.errors import ApiUnavailable, Snooze
+from redrive.blocks.patience import SERVICE
 from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.catalog import catalog
 from redrive.deployments.job_type import JobType
@@ -191,7 +192,7 @@ def _insist(tell_api: Callable[[], R]) -> R:
     give_up = time.monotonic() + INSIST
     while True:
         try:
-            with reachable():
+            with reachable(SERVICE):
                 return tell_api()
         except ApiUnavailable as error:
             if time.monotonic() > give_up:

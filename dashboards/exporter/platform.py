@@ -21,7 +21,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import make_url
 
+from redrive.blocks.patience import patient
 from redrive.blocks.settings import Settings
+from redrive.blocks.timely_postgres import TimelyConnection
 
 #: Seconds between looks: sizes change slowly, and asking for them reads a directory for each database.
 EVERY = 15.0
@@ -107,9 +109,12 @@ class Platform(Collector):
     def _postgres(self) -> tuple[Metric, ...]:
         url = make_url(self._settings.ledger_url()).set(drivername="postgresql")
         names = [f"{url.database}{suffix}" for suffix in ("", "_prefect", "_warehouse")]
-        with psycopg.connect(
-            url.render_as_string(hide_password=False), autocommit=True, connect_timeout=PATIENCE
-        ) as connection:
+        with (
+            patient(PATIENCE),
+            TimelyConnection.connect(
+                url.render_as_string(hide_password=False), autocommit=True, connect_timeout=PATIENCE
+            ) as connection,
+        ):
             connection.execute(f"SET statement_timeout = '{PATIENCE}s'")
             databases = connection.execute(_DATABASES, [names]).fetchall()
             states = connection.execute(_CONNECTIONS).fetchall()

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from redrive.blocks.errors import Conflict, LedgerAway, RedriveError, SettingsError
+from redrive.blocks.timely_postgres import TimelyConnection
 from redrive.deployments.ledger.text import jsonable
 
 Result = TypeVar("Result")
@@ -83,12 +84,14 @@ class Database:
             "application_name": "redrive-ledger",
         }
         given = set(self.url.query)
-        return create_engine(
+        engine = create_engine(
             self.url,
             connect_args={name: value for name, value in reach.items() if name not in given},
             **common,
             **options,
         )
+        event.listen(engine, "do_connect", _timely)
+        return engine
 
     def run(self, work: Callable[[Connection], Result]) -> Result:
         """What `work` returns, done in one transaction; done again if it lost against another transaction.
@@ -119,6 +122,10 @@ class Database:
     def dispose(self) -> None:
         self.engine.dispose()
         self.lock_engine.dispose()
+
+
+def _timely(_dialect: object, _record: object, arguments: Any, options: Any) -> TimelyConnection:
+    return TimelyConnection.connect(*arguments, **options)
 
 
 def explained(error: SQLAlchemyError) -> RedriveError | SQLAlchemyError:

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from redrive.blocks.errors import Conflict
+from redrive.blocks.patience import PERSON, for_person
 from redrive.deployments.ledger.database import Database
 
 #: Seconds to wait for somebody else's decision; an API call takes at most about half of it.
@@ -67,6 +68,8 @@ def rescue_lock(database: Database, run_id: UUID, *, wait: float = WAIT) -> Iter
         with _LOCAL.hold((str(database.url), run_id), wait):
             yield
         return
+    if for_person():
+        wait = min(wait, PERSON / 2)  # "somebody else decides" is known before the server counts as silent
     with database.lock_connection() as connection:
         connection.execute(text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": f"{wait * 1000:.0f}ms"})
         # The two halves of a random id are as random as a hash of it.

@@ -13,7 +13,11 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
 
+from redrive.blocks.patience import for_person, patience, patient
 from redrive.deployments.ledger.database import Database
+
+#: Seconds one statement of a migration may take.
+MIGRATION: Final = 3600.0
 
 VERSION_TABLE: Final = "ledger_version"
 
@@ -30,7 +34,9 @@ def migrate(database: Database) -> None:
     Raises:
         LedgerAway: the database cannot be reached.
     """
-    database.run(_migrate)
+    # A new index over a large table takes its time; a person whose command finds it in progress does not wait for it.
+    with patient(patience() if for_person() else MIGRATION):
+        database.run(_migrate)
 
 
 def _migrate(connection: Connection) -> None:

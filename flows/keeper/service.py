@@ -17,8 +17,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from redrive.blocks.errors import ApiUnavailable, RedriveError
+from redrive.blocks.patience import SERVICE
 from redrive.blocks.prefect_api import reachable
 from redrive.blocks.settings import Settings, settings
+from redrive.deployments.catalog import problems
 from redrive.deployments.ledger import Ledger
 from redrive.flows.keeper.auditing import Auditor
 from redrive.flows.keeper.collecting import Collector
@@ -95,7 +97,7 @@ class Keeper:
     def _attend(self, duty: Duty) -> None:
         began = time.monotonic()
         try:
-            with reachable():
+            with reachable(SERVICE):
                 for done in duty.do():
                     log.info("%s: %s", duty.name, done)
         except RedriveError as error:
@@ -128,6 +130,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     here = settings()
+    for problem in problems():
+        log.warning("job types are left out: %s", problem)
     with Ledger(here.ledger_url()) as ledger:
         _when_there(ledger, stop)
         log.info("keeping %s; a silent worker keeps its jobs for %g s", here.api_url, here.retry_after)

@@ -173,6 +173,8 @@ def _table(found: StackStatus) -> str:
         f"metrics    {found.urls['metrics']}",
         f"home       {found.home}",
     ]
+    if found.problem:
+        lines += ["", found.problem]
     return "\n".join(line.rstrip() for line in [*lines, *_workers(found.workers), *places])
 
 

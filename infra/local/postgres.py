@@ -11,7 +11,9 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
+from redrive.blocks.patience import patient
 from redrive.blocks.settings import Settings
+from redrive.blocks.timely_postgres import TimelyConnection
 from redrive.infra.local.component import Component, Program
 from redrive.infra.local.postgres_files import (
     SERVER,
@@ -89,7 +91,10 @@ class Postgres(Component):
 
     def healthy(self) -> bool:
         try:
-            with psycopg.connect(_address(self.settings), connect_timeout=_PATIENCE) as connection:
+            with (
+                patient(_PATIENCE),
+                TimelyConnection.connect(_address(self.settings), connect_timeout=_PATIENCE) as connection,
+            ):
                 connection.execute("SELECT 1")
         except psycopg.Error:
             return False

@@ -28,5 +28,5 @@ def api(settings: Settings) -> httpx.Client:
         trust_env=settings.external_api_url is not None,
         # Reading the certificates takes longer than an answer: only where they are used.
         verify=settings.api_url.startswith("https:"),
-        timeout=30,
+        timeout=10,
     )

@@ -12,6 +12,7 @@ from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component, Say
 from redrive.infra.local.components import components
 from redrive.infra.local.folders import clear_temporary, make_folders, only_one
+from redrive.infra.local.job_modules import check_job_modules
 from redrive.infra.local.marks import end_leftovers
 from redrive.infra.local.ports import check_ports
 from redrive.infra.local.record import Record
@@ -31,6 +32,7 @@ def up(settings: Settings, say: Say) -> None:
         StackError: or one of its kinds: what is wrong and what to do.
     """
     began = time.monotonic()
+    check_job_modules(settings)
     make_folders(settings)
     copy_samples(settings)
     with only_one(settings, say):

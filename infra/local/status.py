@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +16,7 @@ from redrive.blocks.worker_report import WorkerReport, WorkerReports
 from redrive.infra.local.component import Component
 from redrive.infra.local.components import components
 from redrive.infra.local.record import Record
-from redrive.infra.local.supervisor import UP, Running, Supervisor
+from redrive.infra.local.supervisor import UP, Running, Supervisor, SupervisorSilent
 
 
 class State(StrEnum):
@@ -27,6 +28,7 @@ class State(StrEnum):
     FAILED = "failed"
     EXTERNAL = "external"
     UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
 
 
 class ComponentStatus(BaseModel):
@@ -48,6 +50,8 @@ class StackStatus(BaseModel):
     stack: str
     healthy: bool
     supervisor_pid: int | None
+    #: What keeps this from being the whole truth; mostly empty.
+    problem: str = ""
     components: list[ComponentStatus]
     urls: dict[str, str]
     ports: dict[str, int]
@@ -57,22 +61,30 @@ class StackStatus(BaseModel):
 
 def status(settings: Settings) -> StackStatus:
     """Ask supervisord what runs, and each component whether it works."""
-    supervisor = Supervisor.find(settings)
     running: dict[str, Running] = {}
-    pid = None
-    if supervisor:
-        with supervisor:
-            running, pid = supervisor.all(), supervisor.pid
+    pid, problem, supervisor = None, "", None
+    try:
+        if supervisor := Supervisor.ask(settings):
+            with supervisor:
+                running, pid = supervisor.all(), supervisor.pid
+    except SupervisorSilent as error:
+        problem = str(error)
     record = Record.find(settings)
     external = record.external if record and not supervisor else []
     parts = components(settings)
-    found = [
-        _component(part, running.get(part.name), external=part.is_external or part.name in external) for part in parts
-    ]
+
+    def ask(part: Component) -> ComponentStatus:
+        away = part.is_external or part.name in external
+        return _component(part, running.get(part.name), external=away, known=not problem)
+
+    # Side by side: each that hangs takes its seconds.
+    with ThreadPoolExecutor(len(parts)) as pool:
+        found = list(pool.map(ask, parts))
     return StackStatus(
         home=settings.home,
         stack=settings.stack_id,
-        healthy=all(one.healthy for one in found),
+        healthy=not problem and all(one.healthy for one in found),
+        problem=problem,
         supervisor_pid=pid,
         components=found,
         urls=_urls(settings),
@@ -92,9 +104,12 @@ def _workers(settings: Settings) -> list[WorkerReport]:
         reports.close()
 
 
-def _component(part: Component, running: Running | None, *, external: bool) -> ComponentStatus:
+def _component(part: Component, running: Running | None, *, external: bool, known: bool) -> ComponentStatus:
     if external:
         return ComponentStatus(name=part.name, state=State.EXTERNAL, healthy=part.healthy())
+    if not known:
+        healthy = part.healthy()
+        return ComponentStatus(name=part.name, state=State.RUNNING if healthy else State.UNKNOWN, healthy=healthy)
     alive = running is not None and running.state in UP
     # Only what runs is asked: something else may answer in a stopped component's place.
     healthy = alive and part.healthy()

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import SupervisorTransport, UnixStreamHTTPConnection
 
-from redrive.blocks.errors import ComponentFailed
+from redrive.blocks.errors import ComponentFailed, StackError
 from redrive.blocks.settings import Settings
 from redrive.infra.local.component import Component, last_lines, log_file
 from redrive.infra.local.failure_reason import reason
@@ -39,6 +39,11 @@ _START_RETRIES = 8_000
 _START_TIMEOUT = 20.0
 
 
+#: Seconds it may take to answer a question, and to stop a component: more than any gets until it is killed.
+PATIENCE = 4.0
+STOP_PATIENCE = 600.0
+
+
 @dataclass(frozen=True)
 class Running:
     """What supervisord knows of one component."""
@@ -50,11 +55,35 @@ class Running:
     since: float
 
 
+class SupervisorSilent(StackError):  # noqa: N818  (reads as what happened)
+    """The stack's supervisor does not answer."""
+
+
+class _Connection(UnixStreamHTTPConnection):  # type: ignore[misc]  # supervisord has no types
+    """Does not wait for ever for a supervisord that is frozen."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(self.timeout)
+
+
+class _Transport(SupervisorTransport):  # type: ignore[misc]  # supervisord has no types
+    def __init__(self, socket: Path, seconds: float) -> None:
+        super().__init__(None, None, f"unix://{socket}")
+        self._socket, self._seconds = socket, seconds
+        self._get_connection = self._connection  # the base class keeps its own there
+
+    def _connection(self) -> _Connection:
+        made = _Connection("localhost", timeout=self._seconds)
+        made.socketfile = str(self._socket)
+        return made
+
+
 class Supervisor:
     """A live supervisord of this stack. Use as a context manager: it holds a connection."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._transport = SupervisorTransport(None, None, f"unix://{_socket(settings)}")
+    def __init__(self, settings: Settings, patience: float) -> None:
+        self._transport = _Transport(_socket(settings), patience)
         proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=self._transport)
         self._rpc: Any = proxy.supervisor  # names are made up at run time
 
@@ -66,10 +95,31 @@ class Supervisor:
 
     @classmethod
     def find(cls, settings: Settings) -> Self | None:
-        """The stack's supervisord, if one answers."""
-        found = cls(settings)
+        """The stack's supervisord, if one answers; one that hangs is none."""
+        try:
+            if found := cls.ask(settings):
+                with found:
+                    # Stopping a component takes longer than an answer.
+                    return cls(settings, STOP_PATIENCE)
+        except SupervisorSilent:
+            pass  # whoever starts or stops the stack ends it as a leftover
+        return None
+
+    @classmethod
+    def ask(cls, settings: Settings) -> Self | None:
+        """The stack's supervisord for questions, if there is one.
+
+        Raises:
+            SupervisorSilent: it takes calls and does not answer.
+        """
+        found = cls(settings, PATIENCE)
         try:
             found._rpc.getPID()
+        except TimeoutError:
+            found._transport.close()
+            raise SupervisorSilent(
+                f"the supervisor of this stack does not answer within {PATIENCE:g} s: `redrive up` starts the stack over"
+            ) from None
         except (OSError, xmlrpc.client.Error):
             found._transport.close()
             return None

@@ -16,7 +16,7 @@ import pytest
 from redrive.blocks import prefect_api, retry_block
 from redrive.blocks.settings import settings
 from redrive.deployments import enqueue as producing
-from redrive.deployments.catalog import catalog
+from redrive.deployments.catalog import forget
 from redrive.deployments.ledger import DeadLetter, Filter, Ledger
 from tests.support.stack import LocalStack
 from tests.support.waiting import wait_until
@@ -82,7 +82,7 @@ def pointed_at(stack: LocalStack) -> Iterator[None]:
 
 def forget_caches() -> None:
     settings.cache_clear()
-    catalog.cache_clear()
+    forget()
     prefect_api._clients.clear()
     producing._deployments.clear()
     retry_block._read.clear()
