@@ -72,6 +72,7 @@ class Settings(BaseModel):
     # Read from Prefect's own names, so that one shell configures both.
     external_api_url: str | None = Field(None, description="PREFECT_API_URL, if it is not this stack's own server.")
     api_auth: SecretStr | None = Field(None, description="PREFECT_API_AUTH_STRING, if given.")
+    given: frozenset[str] = Field(frozenset(), description="Fields the environment names, not the stack's own record.")
 
     @field_validator("file_roots", mode="before")
     @classmethod
@@ -100,12 +101,12 @@ class Settings(BaseModel):
         }
         for name in INTERNAL:
             given.pop(name.removeprefix(PREFIX).lower(), None)
-        ours = [name for name in cls.model_fields if name not in {"external_api_url", "api_auth"}]
+        ours = [name for name in cls.model_fields if name not in {"external_api_url", "api_auth", "given"}]
         for name in given:
             if name not in ours:
                 raise SettingsError(f"unknown setting {PREFIX}{name.upper()}{_nearest(name, ours)}")
         home = Path(given.pop("home", "") or _default_home()).expanduser().absolute()
-        values: dict[str, Any] = {**_recorded(home), **given, "home": home}
+        values: dict[str, Any] = {**_recorded(home), **given, "home": home, "given": frozenset(given)}
         if auth := environ.get("PREFECT_API_AUTH_STRING"):
             values["api_auth"] = auth
         try:

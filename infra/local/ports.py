@@ -1,30 +1,82 @@
-"""Whether the ports the stack needs are free, and who has them if not."""
+"""The ports the stack listens on: another one where the usual one is taken, unless a person named it; who has it then."""
 
 from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterable
 
 import psutil
 
 from redrive.blocks.errors import PortTaken, StackError
 from redrive.blocks.settings import Settings
-from redrive.infra.local.component import Component
+from redrive.infra.local.component import Component, Say
+
+#: How far from the usual port another one is looked for: neighbours are easy to remember.
+_NEAR = 100
 
 
-def check_ports(settings: Settings, parts: list[Component]) -> None:
+def choose_ports(settings: Settings, parts: list[Component], say: Say) -> Settings:
+    """The settings with a free port for each component that is to start and whose port is taken.
+
+    Raises:
+        PortTaken: a port that a person named is taken; says all of them.
+        StackError: the address is none of this machine's.
+    """
+    listening = [part for part in parts if part.port is not None]
+    named = [part for part in listening if part.port_setting in settings.given]
+    check_ports(settings, named)
+    reserved = {part.port for part in listening if part.port is not None}
+    chosen: dict[str, int] = {}
+    for part in listening:
+        if part in named or part.port is None or not (clash := _clash(settings.host, part)):
+            continue
+        port = _free(settings.host, part, reserved)
+        if port is None:
+            raise clash
+        reserved.add(port)
+        chosen[part.port_setting] = port
+        say(f"{part.name:<10} port {port}, as {part.port} is taken")
+    return settings.model_copy(update=chosen) if chosen else settings
+
+
+def check_ports(settings: Settings, parts: Iterable[Component]) -> None:
     """See that each component that is to start can have its port.
 
     Raises:
-        PortTaken: another process has one; says which, and which setting to change.
+        PortTaken: other processes have some; says which, and which settings to change.
         StackError: the address is none of this machine's.
     """
-    for part in parts:
-        if part.port is not None:
-            _check(settings.host, part.port, f"REDRIVE_{part.port_setting.upper()}", part.name)
+    clashes = [clash for part in parts if part.port is not None and (clash := _clash(settings.host, part))]
+    if not clashes:
+        return
+    if len(clashes) == 1:
+        raise clashes[0]
+    raise PortTaken("; ".join(str(clash) for clash in clashes), **clashes[0].fields)
 
 
-def _check(host: str, port: int, setting: str, name: str) -> None:
+def _free(host: str, part: Component, reserved: set[int]) -> int | None:
+    usual = part.port or 0
+    near = (port for port in range(usual + 1, min(usual + _NEAR, 65_536)) if port not in reserved)
+    return next((port for port in near if _bind(host, port, part) is None), None)
+
+
+def _clash(host: str, part: Component) -> PortTaken | None:
+    assert part.port is not None  # noqa: S101  (tells mypy; callers have seen to it)
+    if _bind(host, part.port, part) is None:
+        return None
+    pid, owner = _owner(part.port)
+    setting = _setting(part)
+    return PortTaken(
+        f"port {part.port} for {part.name} is taken by {owner}: stop it, or set {setting} to a free port",
+        port=part.port,
+        pid=pid,
+        setting=setting,
+    )
+
+
+def _bind(host: str, port: int, part: Component) -> OSError | None:
+    """What keeps this port from being listened on: somebody who does."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -33,16 +85,15 @@ def _check(host: str, port: int, setting: str, name: str) -> None:
             probe.bind(address)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            pid, owner = _owner(port)
-            raise PortTaken(
-                f"port {port} for {name} is taken by {owner}: stop it, or set {setting} to a free port",
-                port=port,
-                pid=pid,
-                setting=setting,
-            ) from None
+            return error
         raise StackError(
-            f"cannot listen on {host}:{port} for {name} ({error.strerror or error}): change REDRIVE_HOST or {setting}"
+            f"cannot listen on {host}:{port} for {part.name} ({error.strerror or error}): change REDRIVE_HOST or {_setting(part)}"
         ) from None
+    return None
+
+
+def _setting(part: Component) -> str:
+    return f"REDRIVE_{part.port_setting.upper()}"
 
 
 def _owner(port: int) -> tuple[int | None, str]:

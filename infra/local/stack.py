@@ -9,12 +9,13 @@ import time
 
 from redrive.blocks.errors import ComponentFailed, StackError
 from redrive.blocks.settings import Settings
+from redrive.blocks.settings import settings as current
 from redrive.infra.local.component import Component, Say
 from redrive.infra.local.components import components
 from redrive.infra.local.folders import clear_temporary, make_folders, only_one
 from redrive.infra.local.job_modules import check_job_modules
 from redrive.infra.local.marks import end_leftovers
-from redrive.infra.local.ports import check_ports
+from redrive.infra.local.ports import check_ports, choose_ports
 from redrive.infra.local.record import Record
 from redrive.infra.local.sample_files import copy_samples
 from redrive.infra.local.supervisor import UP, Supervisor
@@ -36,12 +37,18 @@ def up(settings: Settings, say: Say) -> None:
     make_folders(settings)
     copy_samples(settings)
     with only_one(settings, say):
+        running = Supervisor.find(settings)
+        if not running and (ended := end_leftovers(settings)):
+            say(f"ended {ended} processes that a killed supervisor left behind")
+        settings = choose_ports(settings, _to_listen(settings, running), say)
         parts = components(settings)
         external = [part for part in parts if part.is_external]
         ours = [part for part in parts if not part.is_external]
         for part in external:
             _check_external(part, say)
-        with _supervisor(settings, ours, Record.of(settings, [part.name for part in external]), say) as supervisor:
+        record = Record.of(settings, [part.name for part in external])
+        with _supervisor(settings, running, ours, record, say) as supervisor:
+            current.cache_clear()  # the ports may be others now: whoever asks reads them from the record
             _start(ours, supervisor, {part.name for part in external}, say)
     say(f"{'stack':<10} ready    {time.monotonic() - began:6.1f} s")
 
@@ -65,20 +72,31 @@ def _check_external(part: Component, say: Say) -> None:
     say(f"{part.name:<10} external")
 
 
-def _supervisor(settings: Settings, ours: list[Component], record: Record, say: Say) -> Supervisor:
+def _to_listen(settings: Settings, running: Supervisor | None) -> list[Component]:
+    """The components of ours that do not have their port yet."""
+    states = running.all() if running else {}
+    record = Record.find(settings)
+
+    def has_its_port(part: Component) -> bool:
+        known = part.name in states and states[part.name].state in UP
+        return known and record is not None and getattr(record, part.port_setting) == part.port
+
+    parts = [part for part in components(settings) if part.port is not None and not part.is_external]
+    return [part for part in parts if not has_its_port(part)]
+
+
+def _supervisor(
+    settings: Settings, running: Supervisor | None, ours: list[Component], record: Record, say: Say
+) -> Supervisor:
     """The running supervisor if it fits the settings, else a new one on ground that is swept."""
-    running = Supervisor.find(settings)
     if running:
         states = running.all()
         if Record.find(settings) == record and states.keys() == {part.name for part in ours}:
-            check_ports(settings, [part for part in ours if states[part.name].state not in UP])
             return running
         with running:
             say("the settings have changed: starting over")
         _stop(settings, say)
         make_folders(settings)
-    elif ended := end_leftovers(settings):
-        say(f"ended {ended} processes that a killed supervisor left behind")
     check_ports(settings, ours)
     record.write(settings)
     return Supervisor.begin(settings, ours)
