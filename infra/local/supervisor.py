@@ -71,9 +71,9 @@ class _Transport(SupervisorTransport):  # type: ignore[misc]  # supervisord has 
     def __init__(self, socket: Path, seconds: float) -> None:
         super().__init__(None, None, f"unix://{socket}")
         self._socket, self._seconds = socket, seconds
-        self._get_connection = self._connection  # the base class keeps its own there
+        self._get_connection = self._open  # the base class keeps its own there
 
-    def _connection(self) -> _Connection:
+    def _open(self) -> _Connection:
         made = _Connection("localhost", timeout=self._seconds)
         made.socketfile = str(self._socket)
         return made
