@@ -137,6 +137,11 @@ class Settings(BaseModel):
         """Prefect's UI, without a trailing slash."""
         return self.api_url.removesuffix("/api")
 
+    def run_url(self, run_id: object) -> str:
+        """A run's page in Prefect's UI. This stack's is of version 2, whose pages ask who is not signed in to do so, and come back."""
+        version = "" if self.external_api_url else "/v2"
+        return f"{self.ui_url}{version}/runs/flow-run/{run_id}"
+
     def auth_string(self) -> str | None:
         """`user:password` for Prefect's API, from the environment or the stack's 0600 file; None if there is none."""
         if self.api_auth:

@@ -159,7 +159,7 @@ def _row(group: Group, run_id: str) -> dict[str, Any]:
         "job types": markdown(", ".join(group.jobs)),
         "first seen": f"{group.first_seen:%Y-%m-%d %H:%M}Z",
         "last seen": f"{group.last_seen:%Y-%m-%d %H:%M}Z",
-        "sample": f"[open run]({settings().ui_url}/runs/flow-run/{run_id})",
+        "sample": f"[open run]({settings().run_url(run_id)})",
     }
 
 

@@ -188,7 +188,7 @@ def show_command(which: str, *, as_json: Json = False) -> None:
     print_fields(
         (
             ("id", row.id),
-            ("run", f"{row.run_id}  {settings().ui_url}/runs/flow-run/{row.run_id}"),
+            ("run", f"{row.run_id}  {settings().run_url(row.run_id)}"),
             ("cause", row.fingerprint),
             ("error", f"{row.error_type}: {row.message}"),
             ("in step", row.step),

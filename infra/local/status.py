@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+import psutil
 import redis
 from pydantic import BaseModel
 
@@ -112,7 +113,7 @@ def _component(part: Component, running: Running | None, *, external: bool, know
         return ComponentStatus(name=part.name, state=State.RUNNING if healthy else State.UNKNOWN, healthy=healthy)
     alive = running is not None and running.state in UP
     # Only what runs is asked: something else may answer in a stopped component's place.
-    healthy = alive and part.healthy()
+    healthy = alive and not _is_frozen(running) and part.healthy()
     return ComponentStatus(
         name=part.name,
         state=_state(part, running, healthy=healthy),
@@ -124,6 +125,14 @@ def _component(part: Component, running: Running | None, *, external: bool, know
     )
 
 
+def _is_frozen(running: Running | None) -> bool:
+    """Whether somebody stopped its process (SIGSTOP, a debugger): its last sign of life may look fresh for a while."""
+    try:
+        return running is not None and psutil.Process(running.pid).status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return False  # gone meanwhile, or hidden from us: its own answer decides
+
+
 def _state(part: Component, running: Running | None, *, healthy: bool) -> State:
     if healthy:
         return State.RUNNING
@@ -131,6 +140,8 @@ def _state(part: Component, running: Running | None, *, healthy: bool) -> State:
         return State.STOPPED
     if running.state in {"BACKOFF", "EXITED", "FATAL"}:
         return State.FAILED
+    if _is_frozen(running):
+        return State.UNHEALTHY
     return State.STARTING if time.time() - running.since < part.start_timeout else State.UNHEALTHY
 
 
