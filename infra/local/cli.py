@@ -60,7 +60,7 @@ def _welcome() -> str:
     settings = current()
     lines = ["", f"Prefect UI  {settings.ui_url}"]
     if not settings.external_api_url and settings.auth_string():
-        lines.append(f"            log in with the text in {near(settings.auth_file)}")
+        lines.append(f"            sign in with the text in {near(settings.auth_file)}")
     lines += [
         'commands    redrive top, redrive jobs list, redrive dead groups, redrive status; eval "$(redrive env)" for prefect\'s own',
         f"data        {near(settings.home)}",
