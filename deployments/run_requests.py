@@ -52,18 +52,14 @@ def made(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
             if error.response.status_code == HTTPStatus.NOT_FOUND:
                 raise NotFound(f"deployment {deployment} was deleted") from None
             raise
-        except NoAnswer as error:
-            if error.arrived:
-                raise _unknown(batch, error.__cause__ or error) from error
-            raise
         except _BROKEN as error:
             if pause is None:
                 raise _unknown(batch, error) from error
             time.sleep(pause)
-        except httpx.TimeoutException as error:
-            if isinstance(error, httpx.ConnectTimeout):
+        except (NoAnswer, httpx.TimeoutException) as error:
+            if isinstance(error, httpx.ConnectTimeout) or (isinstance(error, NoAnswer) and not error.arrived):
                 raise
-            raise _unknown(batch, error) from error
+            raise _unknown(batch, error.__cause__ or error) from error
     raise AssertionError("the loop above returns or raises")
 
 
