@@ -9,8 +9,10 @@ import difflib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -27,6 +29,8 @@ SOCKET_FOLDER_LIMIT = 107 - 20
 
 #: Set by the supervisor on what it starts; not settings of a person.
 INTERNAL = frozenset({"REDRIVE_COMPONENT", "REDRIVE_STACK"})
+
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
 
 #: Names of this machine.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
@@ -68,6 +72,11 @@ class Settings(BaseModel):
     actor: str = Field(
         "", description="Who acts here, for cancels, redrives and discards; the user of the system if empty."
     )
+    private_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts, addresses or networks (CIDR) that HTTP sources of jobs may reach although they are not public, "
+        "comma separated: `intranet.example.com,10.1.0.0/16`.",
+    )
     keep_days: float = Field(30, gt=0, description="Days that finished runs and closed dead letters are kept.")
     # Read from Prefect's own names, so that one shell configures both.
     external_api_url: str | None = Field(None, description="PREFECT_API_URL, if it is not this stack's own server.")
@@ -84,6 +93,20 @@ class Settings(BaseModel):
             if not folder.is_absolute():
                 raise ValueError(f"{str(folder)!r} must begin with /, so that it means the same wherever a job runs")
         return tuple(folders)
+
+    @field_validator("private_hosts", mode="before")
+    @classmethod
+    def _hosts_and_networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        hosts = tuple(part.strip() for part in value.split(",") if part.strip())
+        for host in hosts:
+            try:
+                ip_network(host, strict=False)
+            except ValueError:
+                if "/" in host or not _HOST.fullmatch(host):
+                    raise ValueError(f"{host!r} is no host name, address or network (CIDR)") from None
+        return hosts
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.support.file_roots import FILE_ROOTS
+from tests.support.http_source import PRIVATE_HOSTS
 
 pytest_plugins = [
     "tests.support.stack",
@@ -20,6 +21,7 @@ pytest_plugins = [
 def pytest_configure() -> None:
     """Jobs called as plain functions in a test's own process may read what tests make, as those of a test's stack may."""
     os.environ["REDRIVE_FILE_ROOTS"] = FILE_ROOTS
+    os.environ["REDRIVE_PRIVATE_HOSTS"] = PRIVATE_HOSTS
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

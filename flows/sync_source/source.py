@@ -10,6 +10,7 @@ import csv
 import json
 import re
 import sqlite3
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -20,8 +21,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from redrive.blocks.errors import PermanentError
-from redrive.blocks.settings import settings
-from redrive.flows.sync_source.download import downloaded
+from redrive.blocks.file_access import open_file, real_path
+from redrive.blocks.http_access import without_secrets
+from redrive.flows.sync_source.download import Budget, download
+from redrive.flows.sync_source.limits import Limits
 
 Kind = Literal["auto", "csv", "sqlite", "json"]
 
@@ -167,17 +170,24 @@ def opened(source: str, *, kind: Kind = "auto", source_table: str | None = None)
         PermanentError: not there, not readable, or not of its kind.
     """
     if source.startswith(("http://", "https://")):
-        with downloaded(source) as (path, mime):
-            yield _of(path, kind if kind != "auto" else ("json" if "json" in mime else "csv"), source, source_table)
+        with tempfile.TemporaryDirectory(prefix="redrive-download-") as folder:
+            answer = download(source, Path(folder) / "source", Budget(Limits()))
+            assert answer.path  # noqa: S101  (tells mypy: nothing was asked on condition)
+            path, mime = answer.path, answer.headers.get("content-type", "")
+            yield _of(
+                path,
+                kind if kind != "auto" else ("json" if "json" in mime else "csv"),
+                without_secrets(source),
+                source_table,
+            )
         return
-    path = settings().place(source)
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
+    if "://" in source:
         raise PermanentError(
-            f"the source {path} cannot be read ({error.strerror}): check the path and its permissions"
-        ) from error
+            f"{without_secrets(source)} is no file and no http(s) address: correct the parameter source"
+        )
+    path = real_path(source)
+    with open_file(source) as file:
+        head = file.read(16)
     if kind == "auto":
         kind = "sqlite" if head == b"SQLite format 3\x00" else "json" if path.suffix == ".json" else "csv"
     yield _of(path, kind, path.name, source_table)

@@ -22,6 +22,7 @@ from redrive.blocks.settings import Settings
 from redrive.infra.local.folders import temporary_folder
 from redrive.infra.local.marks import end_leftovers, leftovers
 from tests.support.file_roots import FILE_ROOTS
+from tests.support.http_source import PRIVATE_HOSTS
 
 #: Seconds a command of the stack may take on a busy machine.
 PATIENCE = 240
@@ -34,7 +35,7 @@ class LocalStack:
         self.home = home
         self.project = project or home.parent
         ports = free_ports("prefect_port", "console_port", "metrics_port", "smtp_port")
-        given = {"home": home, "file_roots": FILE_ROOTS, **ports, **settings}
+        given = {"home": home, "file_roots": FILE_ROOTS, "private_hosts": PRIVATE_HOSTS, **ports, **settings}
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(("REDRIVE_", "PREFECT_"))}
         self.env |= {f"REDRIVE_{name.upper()}": str(value) for name, value in given.items()}
 
