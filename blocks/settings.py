@@ -30,6 +30,10 @@ SOCKET_FOLDER_LIMIT = 107 - 20
 #: Set by the supervisor on what it starts; not settings of a person.
 INTERNAL = frozenset({"REDRIVE_COMPONENT", "REDRIVE_STACK"})
 
+#: The jobs' logins in the embedded PostgreSQL: sync's, which owns the warehouse, and the one of reports, which reads there.
+WRITER = "redrive_sync"
+READER = "redrive_reports"
+
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
 
 #: Names of this machine.
@@ -225,13 +229,19 @@ class Settings(BaseModel):
         """SQLAlchemy URL (psycopg) of the database that sync jobs write to."""
         if self.warehouse_url:
             return _with_driver(self.warehouse_url.get_secret_value())
-        return self._database("redrive_warehouse", "_warehouse")
+        return self._database("redrive_warehouse", "_warehouse", user=WRITER)
 
-    def _database(self, embedded: str, suffix: str) -> str:
+    def reading_url(self) -> str | None:
+        """The same database for a login that only reads, where the stack has made one."""
+        if self.warehouse_url or self.database_url:
+            return None
+        return self._database("redrive_warehouse", "_warehouse", user=READER)
+
+    def _database(self, embedded: str, suffix: str, *, user: str = "postgres") -> str:
         if self.database_url:
             parts = urlsplit(_with_driver(self.database_url.get_secret_value()))
             return parts._replace(path=parts.path.rstrip("/") + suffix).geturl()
-        return f"postgresql+psycopg://postgres@/{embedded}?host={quote(str(self.socket_folder), safe='/')}"
+        return f"postgresql+psycopg://{user}@/{embedded}?host={quote(str(self.socket_folder), safe='/')}"
 
     def valkey_url(self) -> str:
         """Redis URL of what must be fast and shared."""

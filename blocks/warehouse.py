@@ -22,6 +22,14 @@ from redrive.blocks.timely_postgres import TimelyConnection
 CONNECT_TIMEOUT = 10
 #: Seconds where a person waits for the answer.
 CHECK_TIMEOUT = 5
+#: What the server says of a login that will not work later either.
+_REFUSED = (
+    "password authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "does not have CONNECT privilege",
+    "pg_hba.conf rejects connection",
+)
 
 
 class WarehouseUnreachable(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/errors.py)
@@ -54,6 +62,11 @@ class Warehouse(Block):
         title="URL",
         description="Where the database is and who logs in: `postgresql://user:password@host:5432/database`.",
     )
+    reader: SecretStr | None = Field(
+        None,
+        title="URL for reading",
+        description="The same database for a login that may only SELECT, used where a job only reads. None: the URL above.",
+    )
 
     @contextmanager
     def connect(
@@ -62,14 +75,15 @@ class Warehouse(Block):
         """A connection with one transaction: committed at the end, rolled back on an error.
 
         Args:
-            read_only: the transaction may change nothing.
+            read_only: the transaction may change nothing; with the login for reading, where there is one.
             statement_timeout: seconds one statement may take.
 
         Raises:
             WarehouseUnreachable: no connection; another try may work.
             PermanentError: the URL, the login or the database name is wrong.
         """
-        connection = self._opened()
+        url = self.reader if read_only and self.reader else self.url
+        connection = _opened(url.get_secret_value())
         with connection:
             connection.read_only = read_only
             if statement_timeout:
@@ -80,42 +94,45 @@ class Warehouse(Block):
 
     def check(self) -> str:
         """Try the connection and say in a sentence what answered; raises as `connect` does."""
-        # Not in `connect`: a job's statements may take long, and have timeouts of their own.
-        with patient(CHECK_TIMEOUT), self._opened(TimelyConnection, CHECK_TIMEOUT) as connection:
-            connection.read_only = True
-            row = connection.execute(
-                "select current_database(), current_user, current_setting('server_version')"
-            ).fetchone()
-        database, user, version = row or ("?", "?", "?")
-        return f"the warehouse answers: database {database} on PostgreSQL {version}, as {user}"
-
-    def _opened(
-        self, kind: type[psycopg.Connection[Any]] = psycopg.Connection, timeout: int = CONNECT_TIMEOUT
-    ) -> psycopg.Connection[Any]:
-        url = self.url.get_secret_value()
-        scheme, separator, rest = url.partition("://")
-        if scheme.partition("+")[0] not in {"postgresql", "postgres"} or not separator:
-            raise PermanentError(
-                "the Warehouse block's URL must begin with postgresql://: correct it in Prefect under Blocks"
-            )
-        try:
-            return kind.connect(f"postgresql://{rest}", connect_timeout=timeout, application_name="redrive")
-        except psycopg.OperationalError as error:
-            said = _reason(error)
-            where = _place(url)
-            if any(
-                word in said for word in ("password authentication failed", "does not exist", "no pg_hba.conf entry")
+        answers = []
+        for url in (self.url, *([self.reader] if self.reader else [])):
+            # Not in `connect`: a job's statements may take long, and have timeouts of their own.
+            with (
+                patient(CHECK_TIMEOUT),
+                _opened(url.get_secret_value(), TimelyConnection, CHECK_TIMEOUT) as connection,
             ):
-                raise PermanentError(
-                    f"the warehouse at {where} refuses the login ({said}): correct the Warehouse block"
-                ) from error
-            raise WarehouseUnreachable(
-                f"the warehouse at {where} cannot be reached ({said}): check that it runs"
-            ) from error
-        except psycopg.Error as error:
+                connection.read_only = True
+                row = connection.execute(
+                    "select current_database(), current_user, current_setting('server_version')"
+                ).fetchone()
+                answers.append(row or ("?", "?", "?"))
+        database, user, version = answers[0]
+        said = f"the warehouse answers: database {database} on PostgreSQL {version}, as {user}"
+        return f"{said}, for reading as {answers[1][1]}" if self.reader else said
+
+
+def _opened(
+    url: str, kind: type[psycopg.Connection[Any]] = psycopg.Connection, timeout: int = CONNECT_TIMEOUT
+) -> psycopg.Connection[Any]:
+    scheme, separator, rest = url.partition("://")
+    if scheme.partition("+")[0] not in {"postgresql", "postgres"} or not separator:
+        raise PermanentError(
+            "the Warehouse block's URL must begin with postgresql://: correct it in Prefect under Blocks"
+        )
+    try:
+        return kind.connect(f"postgresql://{rest}", connect_timeout=timeout, application_name="redrive")
+    except psycopg.OperationalError as error:
+        said = _reason(error)
+        where = _place(url)
+        if any(word in said for word in _REFUSED):
             raise PermanentError(
-                "the Warehouse block's URL cannot be read: correct it in Prefect under Blocks"
+                f"the warehouse at {where} refuses the login ({said}): correct the Warehouse block"
             ) from error
+        raise WarehouseUnreachable(
+            f"the warehouse at {where} cannot be reached ({said}): check that it runs"
+        ) from error
+    except psycopg.Error as error:
+        raise PermanentError("the Warehouse block's URL cannot be read: correct it in Prefect under Blocks") from error
 
 
 def _place(url: str) -> str:

@@ -28,12 +28,17 @@ def save_default_blocks(settings: Settings) -> list[str]:
     documents: list[tuple[str, Block]] = [
         ("documents", LocalFileSystem(basepath=str(settings.outputs / "documents"))),
         ("reports", LocalFileSystem(basepath=str(settings.outputs / "reports"))),
-        ("default", Warehouse(url=SecretStr(settings.synced_url()))),
+        ("default", _warehouse(settings)),
         ("default", mail_server(settings.mail_url(), sender=settings.mail_from)),
     ]
     saved = [written.save(name, block) for name, block in documents]
     written.keep()
     return saved
+
+
+def _warehouse(settings: Settings) -> Warehouse:
+    reading = settings.reading_url()
+    return Warehouse(url=SecretStr(settings.synced_url()), reader=SecretStr(reading) if reading is not None else None)
 
 
 def mail_server(url: str, *, sender: str) -> MailServer:
@@ -59,6 +64,10 @@ def mail_server(url: str, *, sender: str) -> MailServer:
         password=SecretStr(unquote(parts.password)) if parts.password else None,
         sender=sender,
     )
+
+
+#: Fields that block types gained; left out while empty, or a block that nobody edited since would look edited.
+_LATER_FIELDS = frozenset({"reader"})
 
 
 class _Written:
@@ -93,5 +102,6 @@ def _hash(block: Block) -> str:
     plain = {
         name: value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
         for name, value in ((name, getattr(block, name)) for name in type(block).model_fields)
+        if not (name in _LATER_FIELDS and value is None)
     }
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -24,6 +24,7 @@ from redrive.infra.local.postgres_files import (
     make_data,
 )
 from redrive.infra.local.process import Account
+from redrive.infra.local.warehouse_roles import hand_over, make_roles
 
 #: Seconds a health check waits.
 _PATIENCE = 2
@@ -110,11 +111,16 @@ class Postgres(Component):
             for name in wanted:
                 if name and name not in present:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            if not self.is_external:
+                make_roles(connection)
+        if not self.is_external and not self.settings.warehouse_url:
+            with psycopg.connect(_address(self.settings, wanted[-1]), autocommit=True) as connection:
+                hand_over(connection)
 
 
-def _address(settings: Settings) -> str:
+def _address(settings: Settings, database: str | None = "postgres") -> str:
     """A database that surely exists: PostgreSQL's own in the embedded server, the ledger's in one of the user's."""
     if settings.database_url:
         return settings.ledger_url().replace("postgresql+psycopg:", "postgresql:", 1)
     # Not as a URL: SQLAlchemy writes a space in the folder's name as `+`, which libpq takes literally.
-    return make_conninfo(host=str(settings.socket_folder), user="postgres", dbname="postgres")
+    return make_conninfo(host=str(settings.socket_folder), user="postgres", dbname=database)
