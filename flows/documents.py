@@ -117,6 +117,8 @@ def documents(
             folder.refused.append(_refusal(file, error))
             last_stop = error
     result = DocumentsResult(documents=tuple(folder.records), store=store)
+    if any(record.left_out for record in folder.records):
+        get_run_logger().warning("stored, but not whole: %s", result.summary())
     if not folder.refused:
         return result
     get_run_logger().info("stored all the same: %s", result.summary())
@@ -183,14 +185,15 @@ Outcome = DocumentRecord | PermanentError | ReadingStopped
 
 def _read_side_by_side(files: Sequence[FileRef], library: Library, *, reread: bool) -> list[tuple[FileRef, Outcome]]:
     """The first files, as many as there is time for, each with what became of it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # One more than there are cores, so that none waits while a result is stored.
+    at_once = 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     give_up = time.monotonic() + CHUNK_SECONDS
     began: list[tuple[FileRef, Future[Outcome]]] = []
     running: set[Future[Outcome]] = set()
     # When a timeout ends this step, leaving the sandboxes first ends the threads that wait for them.
-    with ThreadPoolExecutor(cores) as threads, Sandboxes() as sandboxes:
+    with ThreadPoolExecutor(at_once) as threads, Sandboxes() as sandboxes:
         for file in files:
-            if len(running) == cores:
+            if len(running) == at_once:
                 running = wait(running, return_when=FIRST_COMPLETED).not_done
             if began and time.monotonic() > give_up:
                 break

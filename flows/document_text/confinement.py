@@ -16,6 +16,7 @@ import site
 import struct
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 #: Bytes of address space; a 1,000-page PDF needs some 300 MB, and a library's mappings count too.
@@ -98,32 +99,37 @@ def keep_to(folder: Path, *, readable: Iterable[Path] = ()) -> bool:
     if ruleset < 0:
         return False
     try:
-        for path in (*_libraries(), *readable):
-            _allow(libc, ruleset, path, _READ)
-        _allow(libc, ruleset, folder, rights & ~_MAKE_CHAR & ~_MAKE_BLOCK)
+        own = rights & ~_MAKE_CHAR & ~_MAKE_BLOCK
+        for place, allowed in (*_libraries(), *((_open(path), _READ) for path in readable), (_open(folder), own)):
+            _allow(libc, ruleset, place, allowed)
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
         return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
     finally:
         os.close(ruleset)
 
 
-def _libraries() -> list[Path]:
-    """Where code lies that an interpreter loads late. Not the whole import path: a project's folder holds its secrets too."""
-    folders = [sys.prefix, sys.base_prefix, site.getusersitepackages(), "/usr", "/lib", "/lib64", "/etc/ld.so.cache"]
-    return [Path(folder) for folder in (*folders, "/dev/null", "/dev/urandom")]
+@cache
+def _libraries() -> list[tuple[int, int]]:
+    """Where code lies that an interpreter loads late, open, with the rights there; opened once for all that are forked later.
+
+    Not the whole import path: a project's folder holds its secrets too.
+    """
+    folders = (sys.prefix, sys.base_prefix, site.getusersitepackages(), "/usr", "/lib", "/lib64")
+    files = ("/etc/ld.so.cache", "/dev/null", "/dev/urandom")
+    places = [(_open(folder), _READ) for folder in folders] + [(_open(file), _READ_FILE) for file in files]
+    # What is not on this machine is not allowed either; what must be there fails where it is used.
+    return [(place, rights) for place, rights in places if place >= 0]
 
 
-def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:
+def _open(path: str | Path) -> int:
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        return os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        # Not on this machine; what must be there fails where it is used.
-        return
-    try:
-        kept = rights if path.is_dir() else rights & (_EXECUTE | _READ_FILE)
-        libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", kept, place), 0)
-    finally:
-        os.close(place)
+        return -1
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, place: int, rights: int) -> None:
+    libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
 
 
 def _prctl(option: int, value: int) -> None:
@@ -131,5 +137,11 @@ def _prctl(option: int, value: int) -> None:
         libc.prctl(option, value, 0, 0, 0)
 
 
+def prepare() -> None:
+    """Open what `keep_to` needs, in the process that others are forked from; they keep these files open."""
+    _libraries()
+
+
+@cache
 def _libc() -> ctypes.CDLL | None:
     return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

@@ -140,18 +140,19 @@ def _live(content: int, folder: Path, mime: str, shared: Path) -> None:
     code = 1
     try:
         confinement.die_with_parent()
-        os.dup2(content, 3)
         # Nobody reads what it says there.
         os.dup2(1, 2)
-        os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.chdir(folder)
         os.environ["TMPDIR"] = os.environ["HOME"] = str(folder)
         if (shared / _PDFIUM).exists():
             (folder / _PDFIUM).symlink_to(shared / _PDFIUM)
         confinement.keep_to(folder, readable=[shared / _PDFIUM])
+        # The lines of others, and what the confinement needed.
+        os.closerange(3, content)
+        os.closerange(content + 1, os.sysconf("SC_OPEN_MAX"))
         confinement.limit()
-        code = _read(3, folder, mime)
+        code = _read(content, folder, mime)
     finally:
         os._exit(code)
 
@@ -202,6 +203,7 @@ def main(arguments: list[str]) -> int:
     _warm(folder)
     confinement.adopt_orphans()
     confinement.leave_network()
+    confinement.prepare()
     # What is there now is never looked at again by a collection, so sandboxes share its memory.
     gc.collect()
     gc.freeze()

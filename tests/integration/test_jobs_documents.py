@@ -242,6 +242,17 @@ def test_file_whose_reader_was_killed_is_tried_again_alone(
     assert sorted(record.name for record in found) == [f"{number}.txt" for number in range(5)]
 
 
+@pytest.mark.parametrize(("files", "seconds"), [(3, 20.0), (500, 0.0)], ids=["by number", "by time"])
+def test_folder_longer_than_a_step_is_read_in_several(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, seconds: float
+):
+    monkeypatch.setattr("redrive.flows.documents.CHUNK", files)
+    monkeypatch.setattr("redrive.flows.documents.CHUNK_SECONDS", seconds)
+    for number in range(7):
+        (tmp_path / f"{number}.txt").write_text(f"several {files} {number}")
+    assert [record.name for record in documents(source=str(tmp_path)).documents] == [f"{n}.txt" for n in range(7)]
+
+
 def test_what_was_left_out_and_why_a_document_is_empty_is_in_the_jobs_message(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

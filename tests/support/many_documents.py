@@ -68,13 +68,14 @@ def _large_pdfs(draw: random.Random) -> Files:
 
 
 def _office(draw: random.Random) -> Files:
+    """Texts of 3 to 100 pages and sheets of 200 to 5,000 rows, the short ones more frequent."""
     for number in range(66):
-        yield f"{number:03}.docx", _docx(draw, paragraphs=int(20 * draw.paretovariate(0.9)) % 2000)
+        yield f"{number:03}.docx", _docx(draw, paragraphs=min(2000, int(60 * draw.paretovariate(0.9))))
     for number in range(65):
         book = openpyxl.Workbook()
         sheet = book.active
         assert sheet is not None
-        for _ in range(int(20 * draw.paretovariate(0.9)) % 3000):
+        for _ in range(min(5000, int(200 * draw.paretovariate(0.9)))):
             sheet.append([draw.randrange(10**6), draw.random(), *_text(draw, 4).split()])
         out = io.BytesIO()
         book.save(out)
