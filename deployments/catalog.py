@@ -183,6 +183,8 @@ def _described(error: BaseException) -> str:
 
 def _is_projects(file: str) -> bool:
     path = Path(file)
-    return (
-        path.is_absolute() and "site-packages" not in path.parts and not path.is_relative_to(Path(__file__).parents[1])
-    )
+    others = (
+        Path(__file__).parents[1],
+        Path(importlib.__file__ or "").parents[1],
+    )  # Redrive itself, the standard library
+    return path.is_absolute() and "site-packages" not in path.parts and not any(map(path.is_relative_to, others))

@@ -65,6 +65,19 @@ def test_broken_module_is_left_out_and_named(modules: Modules, text: str, says: 
         complete_catalog()
 
 
+def test_module_that_does_not_exist_is_named_without_a_place_of_others(
+    modules: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules(good_jobs=GOOD)
+    monkeypatch.setenv("REDRIVE_JOBS", "good_jobs,nowhere_jobs")
+    settings.cache_clear()
+    forget()
+
+    assert problems() == (
+        "REDRIVE_JOBS=nowhere_jobs: importing it failed: ModuleNotFoundError: No module named 'nowhere_jobs'",
+    )
+
+
 def test_type_of_a_broken_module_is_unknown_and_the_reason_said(modules: Modules) -> None:
     modules(bad_jobs="import nowhere\n")
 
