@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from redrive.infra.worker.child_process import ChildGone, ChildProcess
 from redrive.infra.worker.log import Log
-from redrive.infra.worker.template_process import TemplateGone, TemplateProcess
+from redrive.infra.worker.template_process import BaseProcess, TemplateGone, TemplateProcess
 
-#: Seconds between two looks at the code on disk.
-LOOK = 2.0
+#: Seconds between two polls of the code on disk, and between two questions which modules the jobs have.
+LOOK, MODULES = 2.0, 30.0
 #: Seconds between two tries to start a template or a child that did not get ready.
 PAUSE = 1.0
 
@@ -21,12 +21,20 @@ Modules = Callable[[], Awaitable[Sequence[str]]]
 
 
 class Children:
-    """Hands out idle children. Run `keep` beside it."""
+    """Hands out idle children. Run `keep` beside it. With no slots it only keeps a template ready.
 
-    def __init__(self, slots: int, modules: Modules, log: Log) -> None:
+    `base` is one that is there already.
+    """
+
+    def __init__(self, slots: int, modules: Modules, log: Log, *, base: BaseProcess | None = None) -> None:
         self._wanted = slots
         self._modules = modules
         self._log = log
+        self._base = base
+        self._loaded: Sequence[str] = ()
+        self._renewing = asyncio.Lock()
+        #: Set once there was a template.
+        self.template_ready = asyncio.Event()
         self._idle: list[ChildProcess] = []
         self._all: dict[ChildProcess, TemplateProcess] = {}
         self._template: TemplateProcess | None = None
@@ -44,7 +52,12 @@ class Children:
     @property
     def pids(self) -> set[int]:
         """Processes that are expected below the worker."""
-        return {child.pid for child in self._all} | ({self._template.pid} if self._template else set())
+        return {child.pid for child in self._all} | {one.pid for one in (self._template, self._base) if one}
+
+    def want(self, slots: int, modules: Modules, log: Log) -> None:
+        """Have so many children from now on."""
+        self._wanted, self._modules, self._log = slots, modules, log
+        self._lacking.set()
 
     async def keep(self) -> None:
         """Keep children ready, and their code fresh; runs until cancelled."""
@@ -62,8 +75,9 @@ class Children:
                     return child
 
     async def instead_of(self, child: ChildProcess) -> ChildProcess:
-        """The same child while it lives, else another one: it may have ended while its slot waited for work."""
-        if not child.has_ended:
+        """The same child while it lives and has the code that is on disk, else another one."""
+        await self._renew_if_changed()
+        if not child.has_ended and child in self._all and self._all[child] is self._template:
             return child
         await self.give_back(child, retire=True)
         return await self.take()
@@ -84,8 +98,9 @@ class Children:
         """Let idle children and the template go."""
         for child in self._idle:
             await child.retire()
-        if self._template:
-            await self._template.end()
+        for one in (self._template, self._base):
+            if one:
+                await one.end()
 
     async def _let_go(self, child: ChildProcess) -> None:
         # Counted out at once, so that the next one is forked while it says its last words.
@@ -98,9 +113,11 @@ class Children:
             await self._lacking.wait()
             self._lacking.clear()
             try:
-                if self._template is None:
-                    self._template = await self._start_template()
-                await asyncio.gather(*(self._fork(self._template) for _ in range(self._wanted - len(self._all))))
+                async with self._renewing:
+                    if self._template is None:
+                        self._template = await self._start_template()
+                    template = self._template
+                await asyncio.gather(*(self._fork(template) for _ in range(self._wanted - len(self._all))))
             except* (TemplateGone, ChildGone, OSError) as errors:
                 self._log.warning("no children at the moment: %s; trying again", errors.exceptions[0])
                 await self._replace_template(None)
@@ -108,12 +125,30 @@ class Children:
                 self._lacking.set()
 
     async def _start_template(self) -> TemplateProcess:
+        """Raises `TemplateGone`."""
         modules = await self._modules()
         self._starting += 1
         try:
-            return await TemplateProcess.start(modules, self._log)
+            if self._base is None or await self._is_outdated(self._base):
+                await self._drop_base()
+                self._base = BaseProcess.start()
+            template = await self._base.template(modules, self._log)
         finally:
             self._starting -= 1
+        self._loaded = modules
+        self.template_ready.set()
+        return template
+
+    async def _is_outdated(self, base: BaseProcess) -> bool:
+        try:
+            return await base.changed()
+        except TemplateGone:
+            return True
+
+    async def _drop_base(self) -> None:
+        base, self._base = self._base, None
+        if base:
+            await base.end()
 
     async def _fork(self, template: TemplateProcess) -> None:
         self._starting += 1
@@ -137,18 +172,34 @@ class Children:
             self._lacking.set()
 
     async def _look(self) -> None:
+        clock = asyncio.get_running_loop().time
+        asked = clock()
         while True:
             await asyncio.sleep(LOOK)
-            template = self._template
-            if template is None:
-                continue
-            try:
-                if await template.changed():
-                    self._log.info("the code of the jobs changed: new jobs run the new one")
-                    await self._replace_template(await self._start_template())
-            except TemplateGone:
-                self._log.warning("the template process ended; another one is started")
+            await self._renew_if_changed()
+            if clock() - asked > MODULES or not self._loaded:
+                asked = clock()
+                if sorted(await self._modules()) != sorted(self._loaded):
+                    await self._renew_if_changed(always=True)
+
+    async def _renew_if_changed(self, *, always: bool = False) -> None:
+        template = self._template
+        if template is None:
+            return
+        try:
+            if always or await template.changed():
+                await self._renew(template)
+        except TemplateGone as error:
+            self._log.warning("the template process ended; another one is started: %s", error)
+            if self._template is template:
                 await self._replace_template(None)
+
+    async def _renew(self, template: TemplateProcess) -> None:
+        """Another template in place of this one, unless somebody was faster."""
+        async with self._renewing:
+            if self._template is template:
+                self._log.info("the code of the jobs changed: new jobs run the new one")
+                await self._replace_template(await self._start_template())
 
     async def _replace_template(self, new: TemplateProcess | None) -> None:
         old, self._template = self._template, new

@@ -45,6 +45,16 @@ def _project_files() -> set[str]:
     return files
 
 
+def installed_modules() -> set[str]:
+    """Top-level modules of installed packages that this process loaded; they stay as they are while it lives."""
+    installed = _installed()
+    return {
+        name
+        for name, module in tuple(sys.modules.items())
+        if "." not in name and (getattr(module, "__file__", None) or "").startswith(installed)
+    }
+
+
 @cache
 def _installed() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
