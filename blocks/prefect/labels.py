@@ -22,6 +22,8 @@ RESCUES: Final = "redrive.rescues"
 CRASH_COUNTED: Final = "redrive.crash_counted"
 #: First failed try since tries were counted afresh.
 FIRST_FAILURE: Final = "redrive.first_failure"
+#: The final failure after which tries were last counted afresh: id of its state.
+DEATH_COUNTED: Final = "redrive.death_counted"
 #: When tries were last counted afresh.
 REDRIVEN_AT: Final = "redrive.redriven_at"
 #: The idempotency key, as given.

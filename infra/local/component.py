@@ -29,6 +29,8 @@ class Program:
     environment: dict[str, str] = field(default_factory=dict)
     #: Where the inherited environment says otherwise, it wins.
     defaults: dict[str, str] = field(default_factory=dict)
+    #: Names of the inherited environment that it must not have.
+    without: frozenset[str] = frozenset()
 
 
 class Component(ABC):
@@ -69,6 +71,11 @@ class Component(ABC):
     @property
     def account(self) -> Account | None:
         """Whom it runs as; None for whoever calls `redrive up`."""
+        return None
+
+    @property
+    def working_pid(self) -> int | None:
+        """The process that does the work, where it is another one than supervisord watches."""
         return None
 
     @property

@@ -36,7 +36,8 @@ def _become_component(name: str) -> None:
         become(account)
         end_with_parent(part.stop_signal)  # the kernel forgets it when the account changes
     program = part.program()
-    environment = {**program.defaults, **_inherited(), **program.environment, **marks(settings, name)}
+    inherited = {key: value for key, value in _inherited().items() if key not in program.without}
+    environment = {**program.defaults, **inherited, **program.environment, **marks(settings, name)}
     os.chdir(part.folder)
     os.execve(program.argv[0], program.argv, environment)  # noqa: S606  (no shell is wanted)
 

@@ -118,7 +118,7 @@ def _component(part: Component, running: Running | None, *, external: bool, know
         name=part.name,
         state=_state(part, running, healthy=healthy),
         healthy=healthy,
-        pid=running.pid if running and alive else None,
+        pid=(part.working_pid or running.pid) if running and alive else None,
         since=datetime.fromtimestamp(running.since, UTC) if running and alive else None,
         restarts=max(0, part.starts - 1),
         log=part.log if part.log.exists() else None,

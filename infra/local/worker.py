@@ -6,13 +6,15 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import unquote, urlsplit
 
 import httpx
-import psutil
 
 from redrive.blocks.errors import ApiUnavailable
+from redrive.blocks.process_notes import ProcessNotes
 from redrive.blocks.settings import Settings
 from redrive.deployments.job_type import QUEUES
 from redrive.flows.keeper.processes import note_worker
@@ -49,7 +51,8 @@ class Worker(Component):
     #: Of a pool that is made now; one that is there keeps its own.
     pool_type: ClassVar[str] = "warm"
     needs = ("postgres", "valkey", "mail", "prefect")
-    start_seconds = 10
+    #: A worker that worked is started again at once; its nursery waits after those that did not.
+    start_seconds = 1
 
     @property
     def stop_seconds(self) -> int:
@@ -96,40 +99,77 @@ class Worker(Component):
     def program(self) -> Program:
         # Made by `up`; systems clean old temporary folders away.
         temporary_folder(self.settings).mkdir(mode=0o700, exist_ok=True)
-        # A new name at each start: a run labelled with an old one is known to have lost its worker.
-        name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        self._name_file.write_text(f"{os.getpid()} {name}")
-        note_worker(self.settings, name)
         return Program(
-            (
-                sys.executable, "-P", "-m", "prefect", "worker", "start",
-                "--pool", self.pool, "--limit", str(self.slots), "--name", name,
-            ),
+            (sys.executable, "-P", "-m", *self._command()),
             {
                 **client_environment(self.settings),
                 **_job_environment(self.settings, self.folder),
                 "REDRIVE_DRAIN_TIMEOUT": str(self.settings.drain_timeout),
             },
-            self.tuning,
-        )  # fmt: skip
+            {"PREFECT_WORKER_HEARTBEAT_SECONDS": str(heartbeat_seconds(self.settings)), **self.tuning},
+            self._not_for_jobs(),
+        )
+
+    def _not_for_jobs(self) -> frozenset[str]:
+        """What jobs could reach our databases with: they report to Prefect, and a sync has its database from a block."""
+        return database_credentials(os.environ)
+
+    def _command(self) -> tuple[str, ...]:
+        limit = ("--pool", self.pool, "--limit", str(self.slots))
+        if self._is_warm():
+            return "redrive.infra.worker.nursery", *limit, "--folder", str(self._run_folder)
+        # A new name at each start: a run labelled with an old one is known to have lost its worker.
+        name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self._name_file.write_text(f"{os.getpid()} {name}")
+        note_worker(self.settings, name)
+        return "prefect", "worker", "start", *limit, "--name", name
+
+    def _is_warm(self) -> bool:
+        """Whether the pool is of that type; somebody may have made it of another one before."""
+        if self.pool_type != "warm":
+            return False
+        try:
+            with api(self.settings) as client:
+                found = client.get(f"/work_pools/{self.pool}", timeout=PATIENCE)
+                return bool(found.json()["type"] == "warm") if found.is_success else True
+        except httpx.HTTPError:
+            # Most probably: it is what `up` makes.
+            return True
+
+    @property
+    def working_pid(self) -> int | None:
+        signed = self._signed()
+        return signed[0] if signed else None
 
     def healthy(self) -> bool:
+        signed = self._signed()
+        if signed is None:
+            return False  # the server calls a worker online for a minute after its end
         try:
-            pid, name = self._name_file.read_text().split()
-            if not psutil.pid_exists(int(pid)):
-                return False  # the server calls a worker online for a minute after its end
             with api(self.settings) as client:
                 wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
                 answer = client.post(f"/work_pools/{self.pool}/workers/filter", json=wanted, timeout=PATIENCE)
                 answer.raise_for_status()
-                return any(worker["name"] == name for worker in answer.json())
-        except (FileNotFoundError, ValueError, httpx.HTTPError):
+                return any(worker["name"] == signed[1] for worker in answer.json())
+        except httpx.HTTPError:
             return False
+
+    def _signed(self) -> tuple[int, str] | None:
+        """Process id and name of the worker that works, if it lives."""
+        try:
+            pid, name = self._name_file.read_text().split()[:2]
+        except (FileNotFoundError, ValueError):
+            return None
+        return (int(pid), name) if ProcessNotes.of(self.settings.home, "workers").pid(name) else None
+
+    @property
+    def _run_folder(self) -> Path:
+        return self.settings.home / "run"
 
     @property
     def _name_file(self) -> Path:
-        """Holds the process id and the name of the latest worker."""
-        return self.settings.home / "run" / f"{self.name}.name"
+        """Holds the process id and the name of the worker that works."""
+        return self._run_folder / f"{self.name}.name"
 
 
 class OpsWorker(Worker):
@@ -153,9 +193,39 @@ class OpsWorker(Worker):
     def meanwhile(self, say: Say) -> None:
         """The worker of the jobs registers everything."""
 
+    def _not_for_jobs(self) -> frozenset[str]:
+        """Review and pruning work with the ledger."""
+        return frozenset()
+
 
 #: A review and a pruning may run side by side.
 OPS_SLOTS = 2
+
+
+#: Variables that hold a database of ours or of the server, and how those of Prefect's server begin.
+_DATABASES = ("REDRIVE_DATABASE_URL", "REDRIVE_WAREHOUSE_URL")
+_SERVER_DATABASE = ("PREFECT_API_DATABASE_", "PREFECT_SERVER_DATABASE_", "PREFECT_ORION_DATABASE_")
+
+
+def database_credentials(environ: Mapping[str, str]) -> frozenset[str]:
+    """Names of variables that hold the databases' addresses, or the password of one under another name."""
+    passwords = {unquote(found) for name in _DATABASES if (found := urlsplit(environ.get(name, "")).password)}
+    return frozenset(
+        name
+        for name, value in environ.items()
+        if name in _DATABASES or name.startswith(_SERVER_DATABASE) or any(one in unquote(value) for one in passwords)
+    )
+
+
+#: Heartbeats of a worker in one lease, at least: two may be late before its jobs are taken back.
+HEARTBEATS_PER_LEASE = 4
+#: Seconds between heartbeats at most: Prefect's own default.
+HEARTBEAT = 30
+
+
+def heartbeat_seconds(settings: Settings) -> int:
+    """Seconds between the heartbeats of this stack's workers: the lease is given, so they follow it."""
+    return max(1, min(HEARTBEAT, int(settings.retry_after / HEARTBEATS_PER_LEASE)))
 
 
 def _job_environment(settings: Settings, project: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from redrive.blocks.prefect.labels import ATTEMPT, TRIES, count
 from redrive.blocks.step_deadline import GRACE, HARD_TIMEOUT
 from redrive.infra.worker.child_process import ChildGone, ChildProcess, Ending
 from redrive.infra.worker.due import Due
@@ -29,6 +30,9 @@ LEAVE = 2.0
 WARNED = 0.3
 #: Seconds the last words of a child may be on their way after its end.
 LAST_LINE = 0.2
+
+#: States of a run that somebody has.
+IN_PROGRESS = ("PENDING", "RUNNING", "CANCELLING")
 
 _numbers = itertools.count(1)
 
@@ -60,6 +64,8 @@ class Attempt:
     killed_for: str | None = None
     spent_tries: int | None = None
     deadlines: dict[int, Deadline] = field(default_factory=dict)
+    #: Tries of steps that failed in this process and were followed by another one.
+    spent: dict[str, int] = field(default_factory=dict)
     taken: bool = False
     #: Whether somebody was told to run its hooks.
     hooked: bool = False
@@ -74,6 +80,11 @@ class Attempt:
     @property
     def run_id(self) -> str:
         return self.due.id
+
+    @property
+    def claim(self) -> str:
+        """The Pending state that began it, which names it to everybody else."""
+        return str(self.due.run["state"]["id"])
 
     async def run(self, order: Order) -> Literal["done", "died", "untouched"]:
         """Have the child do it. `untouched`: it ended before it took the order, so another one can have it."""
@@ -154,6 +165,8 @@ class Attempt:
                 at = message["at"] + message["seconds"] + GRACE
                 step = Deadline(step=message["step"], seconds=message["seconds"], tries=message["tries"], at=at)
                 self.deadlines[message["number"]] = step
+            case "spent":
+                self.spent[message["step"]] = message["spent"]
             case "done":
                 self.done = message
                 self._finished.set()
@@ -177,14 +190,18 @@ async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker:
         return
     run = await api.read(attempt.run_id)
     kind = run["state_type"] if run else None
-    if run is None or kind not in {"PENDING", "RUNNING", "CANCELLING"}:
+    if run is None or kind not in IN_PROGRESS:
+        return
+    if run["labels"].get(ATTEMPT) != attempt.claim:
+        attempt.log.warning("job %s is another attempt's by now: nothing is reported of this one", attempt.run_id)
         return
     if kind == "CANCELLING" or attempt.intent == "cancel":
         await hooks({"type": "CANCELLING", "name": "Cancelling", "message": "Flow run was cancelled."})
-        await api.propose(
-            run["id"], {"type": "CANCELLED", "name": "Cancelled", "message": "cancelled by an operator"}, force=True
-        )
+        cancelled: Json = {"type": "CANCELLED", "name": "Cancelled", "message": "cancelled by an operator"}
+        await api.transition(run["id"], cancelled, only_from=IN_PROGRESS, force=True)
         return
+    if labels := _tries(run, attempt):
+        await api.label(run["id"], labels)
     if attempt.intent == "reschedule":
         await hand_back(api, run["id"], f"worker {worker} stopped before the job was done; it starts again")
         return
@@ -193,25 +210,28 @@ async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker:
         or attempt.child.cut_off
         or str(ending or f"its process exited with status code: {attempt.done['status'] if attempt.done else 1}")
     )
-    if attempt.killed_for and attempt.spent_tries is not None:
-        await api.label(run["id"], {HARD_TIMEOUT: attempt.spent_tries})
-    answer = await api.propose(run["id"], {"type": "CRASHED", "name": "Crashed", "message": f"worker {worker}: {why}"})
-    if answer["status"] == "ACCEPT":
+    crashed: Json = {"type": "CRASHED", "name": "Crashed", "message": f"worker {worker}: {why}"}
+    answer = await api.transition(run["id"], crashed, only_from=("PENDING", "RUNNING"))
+    if answer and answer["status"] == "ACCEPT":
         await hooks(answer["state"])
+
+
+def _tries(run: Json, attempt: Attempt) -> Json:
+    """The labels that keep what this attempt spent: its process cannot write them any more."""
+    if attempt.killed_for and attempt.spent_tries is not None:
+        return {HARD_TIMEOUT: attempt.spent_tries}
+    spent = max(attempt.spent.values(), default=0)
+    return {TRIES: spent} if spent > count(run["labels"].get(TRIES)) else {}
 
 
 async def release(api: RunApi, run: Json, message: str) -> None:
     """Make a claimed run that never began wait for any worker again, if it still is as it was when it was claimed."""
     now = await api.read(run["id"])
     if now is not None and now["state"]["id"] == run["state"]["id"]:
-        await api.forget_process(run["id"])
-        await api.wait_again(run["id"], message, only_from=["PENDING"])
+        await hand_back(api, run["id"], message)
 
 
 async def hand_back(api: RunApi, run_id: str, message: str) -> None:
     """Make a run wait for any worker, now: nothing failed and nothing crashed."""
     await api.forget_process(run_id)
-    details = {"scheduled_time": datetime.now(UTC).isoformat()}
-    await api.propose(
-        run_id, {"type": "SCHEDULED", "name": "AwaitingRetry", "message": message, "state_details": details}
-    )
+    await api.wait_again(run_id, message, only_from=("PENDING", "RUNNING"))

@@ -35,6 +35,7 @@ class Attempts:
         self._api = api
         self._log = log
         self._by_run: dict[str, Attempt] = {}
+        self._held: set[str] = set()
         self._changed = asyncio.Condition()
         home = os.environ.get("REDRIVE_HOME")
         self._notes = ProcessNotes.of(Path(home), "jobs") if home else None
@@ -48,6 +49,16 @@ class Attempts:
 
     def of(self, run_id: str) -> Attempt | None:
         return self._by_run.get(run_id)
+
+    def hold(self, run_id: str) -> None:
+        """A slot has this run, whether a child has it at the moment or not."""
+        self._held.add(run_id)
+
+    def let_go(self, run_id: str) -> None:
+        self._held.discard(run_id)
+
+    def holds(self, run_id: str) -> bool:
+        return run_id in self._held
 
     def begin(self, attempt: Attempt) -> None:
         """Note it before its child hears of it: should we be killed now, the keeper knows which process to wait for."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from uuid import UUID
 
-from redrive.blocks import step_deadline
+from redrive.blocks import attempt_notes, step_deadline
 from redrive.infra.worker.code import Code
 from redrive.infra.worker.linux import adopt_orphans, memory_of, set_name
 from redrive.infra.worker.messages import Done, Line, Order
@@ -110,6 +110,10 @@ class Child:
         set_name(f"job {flow_run.id}")
         step_deadline.listen(
             lambda deadline: self._line.send({"kind": "deadline", "attempt": order["attempt"], **deadline})
+        )
+        attempt_notes.begin(
+            str(flow_run.state.id) if flow_run.state else None,
+            lambda spent: self._line.send({"kind": "spent", "attempt": order["attempt"], **spent}),
         )
         prefect_private.begin(flow_run.id, str(os.getpid()))
         with _surroundings(order) as settings_changed:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
 from redrive.blocks.errors import RedriveError
 
 #: From <linux/prctl.h>.
+_PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -23,6 +25,14 @@ def require_linux() -> None:
 def adopt_orphans() -> None:
     """From now on processes whose parent ended become this process's children instead of init's."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent, given by its id, ends in any way."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        # It ended before we asked.
+        os._exit(0)
 
 
 def set_name(name: str) -> None:

@@ -14,9 +14,13 @@ import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
+from redrive.blocks.prefect.labels import ATTEMPT, WORKER
+
 Json = dict[str, Any]
 
 _NOT_FOUND = 404
+#: Runs of one answer, at most.
+_PAGE = 200
 #: Answers of a deployment's concurrency limit and the like: seconds until a run is asked for again.
 WAIT = 5.0
 
@@ -107,6 +111,23 @@ class RunApi:
         answer = await self._client.request("POST", "/flow_runs/filter", json=body)
         return {run["id"]: run["state"]["name"] for run in answer.json()}
 
+    async def in_progress(self, pool: str, types: Iterable[str]) -> list[Json]:
+        """All runs of a pool in states of these types."""
+        found: dict[str, Json] = {}
+        while True:
+            wanted = {"state": {"type": {"any_": list(types)}}, "id": {"not_any_": list(found)}}
+            body = {"flow_runs": wanted, "work_pools": {"name": {"any_": [pool]}}, "limit": _PAGE}
+            answer = (await self._client.request("POST", "/flow_runs/filter", json=body)).json()
+            found |= {run["id"]: run for run in answer}
+            if len(answer) < _PAGE:
+                return list(found.values())
+
+    async def latest_claim(self, run_id: str) -> str | None:
+        """The id of the Pending state that a run had last; None if it never had one."""
+        answer = await self._client.request("GET", "/flow_run_states/", params={"flow_run_id": run_id})
+        claims = [state for state in answer.json() if state["type"] == "PENDING"]
+        return max(claims, key=lambda state: datetime.fromisoformat(state["timestamp"]))["id"] if claims else None
+
     async def label(self, run_id: str, labels: Json) -> None:
         await self._client.request("PATCH", "/flow_runs/{id}/labels", path_params={"id": run_id}, json=labels)
 
@@ -115,7 +136,7 @@ class RunApi:
         await self._client.request(
             "PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json={"infrastructure_pid": None}
         )
-        await self.label(run_id, {"prefect.worker.name": ""})
+        await self.label(run_id, {WORKER: "", ATTEMPT: ""})
 
     async def deployment(self, deployment_id: str) -> Json | None:
         """A deployment; None if it was deleted."""

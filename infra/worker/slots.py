@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import httpx
 
+from redrive.blocks.prefect.labels import ATTEMPT
 from redrive.infra.worker.attempt import Attempt, conclude, release
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.child_process import ChildProcess
@@ -26,8 +27,10 @@ from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Order
 from redrive.infra.worker.run_api import Json, RunApi
 
-#: Seconds between two tries to tell the API something, growing to the longest, and how often: some ten minutes in all.
-TELL, TELL_LONGEST, TELL_TIMES = 1.0, 20.0, 35
+#: Seconds between two tries to report something to the API, growing to the longest. A worker that lives never gives up.
+REPORT, REPORT_LONGEST = 1.0, 20.0
+#: Refusals that may pass: a login that is being changed, a server that is asked too much.
+_PASSING = frozenset({401, 403, 408, 425, 429})
 #: Seconds a run that must wait for a limit is left alone, at most.
 LEFT_ALONE = 5.0
 #: Seconds the hooks of a killed job may take.
@@ -100,11 +103,11 @@ class Slots:
             except (httpx.HTTPError, OSError) as error:
                 self.log.warning("run %s could not be taken, the API did not answer: %r", due.id, error)
                 await self.children.give_back(child, retire=False)
-                await asyncio.sleep(TELL)
+                await asyncio.sleep(REPORT)
             except Exception:
                 self.log.exception("run %s could not be taken", due.id)
                 await self.children.give_back(child, retire=True)
-                await asyncio.sleep(TELL)
+                await asyncio.sleep(REPORT)
 
     async def to_its_end(
         self, due: Due, config: WarmConfiguration, deployment: Deployment | None, child: ChildProcess
@@ -112,8 +115,10 @@ class Slots:
         """Run a claimed run; returns what its exit code would be in a process of its own."""
         attempt = Attempt(due, config, child, self.log, flow_name=await self.deployments.flow_name(due.run["flow_id"]))
         # The job need not wait until its run carries our name: until then the keeper sees a run that nobody signed for.
-        signed = asyncio.create_task(self._insist(functools.partial(self.api.label, due.id, self.me.labels)))
-        due.run["labels"] = {**due.run.get("labels", {}), **self.me.labels}
+        labels = {**self.me.labels, ATTEMPT: attempt.claim}
+        signed = asyncio.create_task(self._sign(due.id, labels))
+        due.run["labels"] = {**due.run.get("labels", {}), **labels}
+        self.attempts.hold(due.id)
         try:
             while (how := await self._run(attempt, deployment)) == "untouched":
                 await self.children.give_back(attempt.child, retire=True)
@@ -123,6 +128,7 @@ class Slots:
             hooks = functools.partial(self._hooks, attempt, deployment)
             await self._insist(functools.partial(conclude, self.api, attempt, ending, self.me.name, hooks))
         finally:
+            self.attempts.let_go(due.id)
             await self.attempts.end(attempt)
             await self.children.give_back(attempt.child, retire=self._is_spent(attempt))
         return int(attempt.done["status"]) if attempt.done else 1
@@ -171,7 +177,8 @@ class Slots:
             return
         if isinstance(config, ValueError):
             message = f"Failed to submit flow run to infrastructure: {type(config).__name__}: {config}"
-            await self.api.propose(due.id, {"type": "CRASHED", "name": "Crashed", "message": message})
+            crashed: Json = {"type": "CRASHED", "name": "Crashed", "message": message}
+            await self.api.transition(due.id, crashed, only_from=["PENDING"])
             await self.children.give_back(child, retire=False)
             return
         try:
@@ -188,7 +195,8 @@ class Slots:
         if deployment_id and deployment is None:
             # As Prefect's own worker does, and says.
             message = f"Deployment {deployment_id} no longer exists, cancelled run."
-            await self.api.propose(due.id, {"type": "CANCELLED", "name": "Cancelled", "message": message}, force=True)
+            cancelled: Json = {"type": "CANCELLED", "name": "Cancelled", "message": message}
+            await self.api.transition(due.id, cancelled, only_from=["SCHEDULED"], force=True)
         return deployment
 
     async def _settings(self, due: Due, deployment: Deployment | None) -> WarmConfiguration | ValueError:
@@ -235,21 +243,39 @@ class Slots:
         return too_large or attempt.child.runs >= self.pool.recycle_runs
 
     async def _insist(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Repeat a call that the API could not take; where this gives up, the keeper finds the run."""
-        pause = TELL
-        for _ in range(TELL_TIMES):
+        """Repeat a call until the API takes it, or refuses it for good: the run was deleted, for instance."""
+        pause, failed = REPORT, False
+        while True:
             try:
                 await call()
             except httpx.HTTPError as error:
                 response = getattr(error, "response", None)
-                if response is not None and response.status_code < _SERVER_ERROR:
-                    # Refused for good: the run was deleted, for instance.
+                status = response.status_code if response is not None else _SERVER_ERROR
+                if status < _SERVER_ERROR and status not in _PASSING:
                     return
-                self.log.warning("the API did not take what became of a job (%r); told again in %g s", error, pause)
+                if not failed:
+                    self.log.warning(
+                        "the API does not take what became of a job (%r); reported again until it does", error
+                    )
+                failed = True
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, TELL_LONGEST)
+                pause = min(2 * pause, REPORT_LONGEST)
             else:
+                if failed:
+                    self.log.info("the API took what became of a job")
                 return
+
+    async def _sign(self, run_id: str, labels: Json) -> None:
+        """Write who has a run and in which attempt; later than at once only while that still is so."""
+        late = False
+
+        async def write() -> None:
+            nonlocal late
+            if not late or await self.api.latest_claim(run_id) == labels[ATTEMPT]:
+                late = True
+                await self.api.label(run_id, labels)
+
+        await self._insist(write)
 
 
 def _without_folder(config: WarmConfiguration) -> ValueError | None:

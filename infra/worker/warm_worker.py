@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +29,7 @@ from redrive.infra.worker.deployments import Deployments
 from redrive.infra.worker.due import Due, DueRuns
 from redrive.infra.worker.job_template import PoolSettings, WarmConfiguration, WarmVariables, base_job_template
 from redrive.infra.worker.linux import adopt_orphans, require_linux
+from redrive.infra.worker.reconciling import Reconciling
 from redrive.infra.worker.reporting import Reporting
 from redrive.infra.worker.run_api import RunApi
 from redrive.infra.worker.slots import Identity, Slots
@@ -45,6 +47,14 @@ class Drained(BaseException):
     """
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """Children, and the task that keeps them, which one that stood by has for the worker that it becomes."""
+
+    children: Children
+    keeping: asyncio.Task[None]
+
+
 class WarmResult(BaseWorkerResult):
     """How a job's process ended."""
 
@@ -59,6 +69,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
     _description = "Runs flows in warm processes on this machine: they start at once, with hard limits and draining."
     _documentation_url = "https://docs.prefect.io/v3/concepts/workers"
     _once = False
+    prepared: Prepared | None = None
 
     @classmethod
     def get_default_base_job_template(cls) -> dict[str, Any]:
@@ -158,7 +169,9 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
                 return pool.preload
 
         self._attempts = Attempts(api, self._logger)
-        self._children = Children(self._slot_count, modules, self._logger)
+        prepared = self.prepared
+        self._children = prepared.children if prepared else Children(0, modules, self._logger)
+        self._children.want(self._slot_count, modules, self._logger)
         tick = float(PREFECT_WORKER_QUERY_SECONDS.value())
         self._due = DueRuns(api, self._work_pool_name, queues=sorted(self._work_queues), tick=tick)
         self._wakeups = Wakeups(str(self._work_pool.id), self, self._logger)
@@ -177,10 +190,11 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._told_to_stop)
         for service in (
-            self._children.keep(),
+            _until_cancelled(prepared.keeping) if prepared else self._children.keep(),
             self._attempts.watch_limits(),
             self._wakeups.run(),
             self._look(),
+            self._reconcile(api),
             self._reporting.run(),
         ):
             self._begin(service)
@@ -241,6 +255,16 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
             except httpx.HTTPError:
                 self._logger.debug("the API did not answer; asked again")
 
+    async def _reconcile(self, api: RunApi) -> None:
+        """At every heartbeat."""
+        reconciling = Reconciling(api, self._attempts, self._logger, pool=self._work_pool_name, name=self.name)
+        while True:
+            await asyncio.sleep(self.heartbeat_interval_seconds)
+            try:
+                await reconciling.compare()
+            except httpx.HTTPError:
+                self._logger.debug("the API did not answer; runs are compared at the next heartbeat")
+
     def report(self) -> WorkerReport:
         """What this worker is doing."""
         return WorkerReport(
@@ -290,3 +314,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
         if unfinished:
             self._logger.warning("%s jobs could not be given back in time; the keeper takes them back", len(unfinished))
         self._drained.set()
+
+
+async def _until_cancelled(task: asyncio.Task[None]) -> None:
+    await task

@@ -19,6 +19,7 @@ from uuid import UUID
 import psutil
 
 from redrive.flows.keeper.processes import JobProcesses, fate_of_worker
+from redrive.infra.local.components import component
 from redrive.infra.local.supervisor import Supervisor
 from tests.support.job_stack import ROOT, JobStack
 from tests.support.stack import LocalStack
@@ -49,6 +50,9 @@ class FaultStack(JobStack):
 
     def pid(self, name: str) -> int:
         """Process id of a component; 0 while it does not run, also if the supervisor has not noticed yet."""
+        if name == "worker":
+            # The one that works: the supervisor watches the nursery that it was forked from.
+            return component(name, self.settings).working_pid or 0
         with _supervisor(self) as supervisor:
             pid = supervisor.all()[name].pid
         return pid if pid and psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE else 0
@@ -103,6 +107,22 @@ class FaultStack(JobStack):
         if with_children:
             for processes in self.job_processes().values():
                 kill(*processes)
+
+    def kill_worker_tree(self) -> int:
+        """`kill -9` of the worker and all it started; its process id."""
+        pid = wait_until(lambda: self.pid("worker"), PATIENCE, "the worker to work")
+        worker = psutil.Process(pid)
+        with suppress(psutil.NoSuchProcess):
+            below = worker.children(recursive=True)
+            kill(worker, *below)
+        return pid
+
+    def standby(self) -> int:
+        """Process id of the worker that stands by, 0 while none is ready."""
+        with suppress(FileNotFoundError, ValueError):
+            pid = int((self.home / "run" / "worker.standby").read_text())
+            return pid if psutil.pid_exists(pid) and pid != self.pid("worker") else 0
+        return 0
 
     @contextmanager
     def frozen(self, *processes: psutil.Process) -> Iterator[None]:

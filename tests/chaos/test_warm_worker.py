@@ -59,10 +59,10 @@ class Fire:
 
 
 def children_of(stack: FaultStack) -> list[psutil.Process]:
-    """The worker's warm processes, without the template."""
+    """The worker's warm processes, without those that they are forked from."""
     worker = stack.pid("worker")
     found = psutil.Process(worker).children() if worker else []
-    return [one for one in found if one.name() != "warm-template"]
+    return [one for one in found if one.name() not in {"warm-base", "warm-template"}]
 
 
 @pytest.mark.parametrize("size", [pytest.param(200, id="small"), pytest.param(2000, id="full", marks=pytest.mark.soak)])

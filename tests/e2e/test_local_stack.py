@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 import redis
@@ -251,7 +252,7 @@ def test_changed_settings_start_the_stack_over(own_stack: LocalStack):
     own_stack.command("up", REDRIVE_SLOTS="2")
 
     assert own_stack.component("worker")["pid"] != before
-    assert "--limit 2" in " ".join(next(one for one in own_stack.processes() if "worker" in one.cmdline()).cmdline())
+    assert "--limit 2" in " ".join(psutil.Process(own_stack.component("worker")["pid"]).cmdline())
 
 
 def test_an_interrupted_up_can_be_done_again(own_stack: LocalStack):

@@ -10,11 +10,14 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from redrive.blocks.errors import PermanentError, Snooze
 from redrive.blocks.retry import RetryPolicy
 from redrive.deployments.job_type import JobType
 from redrive.flows.job import current_job, job, step
@@ -42,7 +45,16 @@ LATE = JobType("fault-late", entrypoint="tests.support.fault_jobs.late", policy=
 
 QUICK = JobType("fault-quick", entrypoint="tests.support.fault_jobs.quick", policy=PATIENT)
 
-JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD, LATE, QUICK]
+CUT_OFF = JobType("fault-cut-off", entrypoint="tests.support.fault_jobs.cut_off", policy=PATIENT)
+
+TRIES = JobType(
+    "fault-tries",
+    entrypoint="tests.support.fault_jobs.tries",
+    policy=RetryPolicy(max_tries=3, backoff=(0.1,), jitter=0, timeout=None, retry_until=None, max_crashes=HARDY),
+)
+HELPER = JobType("fault-helper", entrypoint="tests.support.fault_jobs.helper", policy=PATIENT)
+
+JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD, LATE, QUICK, CUT_OFF, TRIES, HELPER]
 
 #: The steps of `fault-steps`, in order.
 STAGES = ("reserve", "charge", "confirm")
@@ -155,8 +167,58 @@ def late(folder: str) -> None:
 
 
 @job(QUICK)
-def quick(folder: str) -> None:
+def quick(folder: str, seconds: float = 0.1) -> None:
     """A tenth of a second of work, for tests with thousands of jobs."""
     with alone(folder):
-        time.sleep(0.1)
+        time.sleep(seconds)
         bring_about(folder, "quick")
+
+
+@job(CUT_OFF)
+def cut_off(folder: str, first: str, second: str) -> None:
+    """The first attempt runs until the test lets it go; then each ends as it is told: success, failure or wait."""
+    mine = Path(folder) / f"first.{current_job().key}"
+    if mine.exists():
+        note(folder, "second")
+        _end_with(second)
+        return
+    mine.touch()
+    note(folder, "first")
+    while not (Path(folder) / "go").exists():
+        time.sleep(0.1)
+    note(folder, "goes-on")
+    _end_with(first)
+
+
+def _end_with(outcome: str) -> None:
+    if outcome == "failure":
+        raise PermanentError("as it was told")
+    if outcome == "wait":
+        raise Snooze(seconds=3600, why="it was told")
+
+
+@step(TRIES.policy)
+def fail_then_die(folder: str) -> None:
+    note(folder, "try")
+    if len((Path(folder) / "journal").read_text().splitlines()) % 2 == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise ConnectionError("the other side hung up")
+
+
+@job(TRIES)
+def tries(folder: str) -> None:
+    """A try that fails, one in which the process dies, and so on."""
+    fail_then_die(folder)
+
+
+@job(HELPER)
+def helper(folder: str) -> None:
+    """The first attempt starts a process that nobody ends, and waits; the second is done at once."""
+    mark = Path(folder) / "helper"
+    if mark.exists():
+        note(folder, "second")
+        return
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session=True)
+    mark.write_text(str(process.pid))
+    note(folder, "first")
+    process.wait()
