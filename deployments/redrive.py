@@ -225,7 +225,9 @@ def _again(row: DeadLetter, run: FlowRun, *, who: str, why: str, known: _Deploym
         )
     said = f"redriven by {who}" + (f": {why}" if why else "")
     now = datetime.now(UTC)
-    start_again(run.id, at=now, message=said, retrying=False, labels=fresh_count(now))
+    start_again(
+        run.id, at=now, message=said, retrying=False, labels=fresh_count(now, death=state.id if state else None)
+    )
     return Redriven(id=row.id, job=row.job, run_id=run.id, edited=False)
 
 

@@ -5,7 +5,7 @@ Danger: label values are JSON scalars; times are written as ISO 8601 text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from redrive.blocks.prefect.labels import (
     ATTEMPT,
     CRASH_COUNTED,
     CRASHES,
+    DEATH_COUNTED,
     FIRST_FAILURE,
     FIRST_START,
     KEY,
@@ -36,6 +37,7 @@ __all__ = [
     "CRASHES",
     "CRASH_COUNTED",
     "DEAD_LETTER",
+    "DEATH_COUNTED",
     "DRAWN",
     "FIRST_FAILURE",
     "FIRST_START",
@@ -47,7 +49,7 @@ __all__ = [
     "RETRIES",
     "TRIES",
     "WORKER",
-    "died_since",
+    "death_to_count",
     "effect_key",
     "fresh_count",
     "moment",
@@ -61,8 +63,8 @@ ASKED = "redrive.asked"
 DEAD_LETTER = "DeadLetter"
 
 
-def fresh_count(now: datetime) -> dict[str, Any]:
-    """The labels of a job that is redriven: nothing was tried yet."""
+def fresh_count(now: datetime, *, death: object) -> dict[str, Any]:
+    """The labels of a job that is redriven: nothing was tried yet since `death`, the id of the state that it leaves."""
     return {
         TRIES: 0,
         CRASHES: 0,
@@ -70,6 +72,7 @@ def fresh_count(now: datetime) -> dict[str, Any]:
         RESCUES: 0,
         FIRST_START: "",
         FIRST_FAILURE: "",
+        DEATH_COUNTED: str(death or ""),
         REDRIVEN_AT: now.isoformat(),
     }
 
@@ -79,9 +82,19 @@ def effect_key(labels: Mapping[str, Any], idempotency_key: str | None, run_id: o
     return str(labels.get(KEY) or idempotency_key or run_id)
 
 
-def died_since(history: Iterable[State[Any]], since: datetime | None) -> bool:
-    """Whether the state history shows a final failure later than `since`, that is, a redrive that nobody counted yet."""
-    return any(
-        state.type == "FAILED" and state.timestamp is not None and (since is None or state.timestamp > since)
-        for state in history
-    )
+def death_to_count(history: Sequence[State[Any]], labels: Mapping[str, Any]) -> str | None:
+    """The last final failure in the history if nobody has counted it yet, that is, if Retry was pressed in Prefect since.
+
+    By the id of the state, not by the time: the clocks of two hosts are never compared. Runs that were redriven before there was
+    such a label are judged by the time.
+    """
+    deaths = [state for state in history if state.type == "FAILED"]
+    if not deaths:
+        return None
+    last = deaths[-1]
+    counted = str(labels.get(DEATH_COUNTED) or "")
+    at = next((at for at, state in enumerate(history) if str(state.id) == counted), None)
+    if at is not None:
+        return str(last.id) if last in history[at + 1 :] else None
+    since = moment(labels.get(REDRIVEN_AT))
+    return str(last.id) if since is None or last.timestamp > since else None

@@ -6,6 +6,7 @@ writes them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ from uuid import UUID
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
+from redrive.blocks import attempt_notes
 from redrive.blocks.prefect_api import api
 from redrive.blocks.retry import RetryPolicy
 from redrive.blocks.retry_block import effective_policy
@@ -26,14 +28,17 @@ from redrive.deployments.run_labels import (
     FIRST_FAILURE,
     FIRST_START,
     KEY,
-    REDRIVEN_AT,
     RETRIES,
     TRIES,
-    died_since,
+    death_to_count,
     fresh_count,
     moment,
 )
 from redrive.flows.decision import Decision, RetryAt
+from redrive.flows.superseded import history_of, latest_attempt, require_current
+
+#: Seconds of the shortest lease: a worker's heartbeats are a second apart at least, and three fit into it.
+SHORTEST_LEASE = 3.0
 
 
 @dataclass
@@ -59,9 +64,20 @@ class Attempt:
     parameters: dict[str, Any] = field(default_factory=dict)
     #: False for a job called as a plain function or inside another flow: nobody would start it again, so it just raises.
     can_leave: bool = True
+    #: The Pending state that began this attempt; None if the run was never claimed.
+    claim: str | None = None
     _failed_steps: list[tuple[BaseException, int, str]] = field(default_factory=list)
     #: One entry for each: steps run side by side, and a list takes what several threads add.
     _retried: list[str] = field(default_factory=list)
+    _began: float = field(default_factory=lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
+
+    def require_current(self) -> None:
+        """Before anything is reported: raises `Superseded` if another attempt holds the run.
+
+        Nobody takes a run away within the shortest lease, so a quick job need not ask; time that the machine slept counts.
+        """
+        if time.clock_gettime(time.CLOCK_BOOTTIME) - self._began >= SHORTEST_LEASE:
+            require_current(self.id, self.claim)
 
     def counted(self, decision: Decision, now: datetime) -> dict[str, Any]:
         """The labels that carry what was decided at `now` to the next attempt, or to whoever reads a dead letter."""
@@ -149,11 +165,17 @@ def _begin(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
     if not can_leave:
         return attempt
     attempt.policy = effective_policy(job.name, job.policy)
-    if (run.run_count or 0) <= 1:
+    attempt.claim = attempt_notes.attempt()
+    is_first = (run.run_count or 0) <= 1
+    if is_first and attempt.claim:
         return attempt
-    if died_since(api().read_flow_run_states(run.id), moment(labels.get(REDRIVEN_AT))):
+    history = history_of(run.id)
+    attempt.claim = attempt.claim or latest_attempt(history)
+    if is_first:
+        return attempt
+    if death := death_to_count(history, labels):
         # Somebody pressed Retry in Prefect's UI: that is a redrive, and counts afresh.
-        api().update_flow_run_labels(run.id, fresh_count(datetime.now(UTC)))
+        api().update_flow_run_labels(run.id, fresh_count(datetime.now(UTC), death=death))
         return attempt
     attempt.tries = int(labels.get(TRIES) or 0)
     attempt.crashes = int(labels.get(CRASHES) or 0)

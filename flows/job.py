@@ -20,12 +20,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow
 from prefect.client.schemas.objects import State, StateType
-from prefect.exceptions import Pause
+from prefect.exceptions import Abort, Pause
 from prefect.logging import get_run_logger
 from prefect.states import AwaitingRetry
 
+from redrive.blocks.attempt_notes import announce_spent
 from redrive.blocks.errors import ApiUnavailable, Snooze
 from redrive.blocks.patience import SERVICE
+from redrive.blocks.prefect import runs
 from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.catalog import catalog
 from redrive.deployments.job_type import JobType
@@ -35,9 +37,9 @@ from redrive.flows.attempt import Attempt, attempt_of, current_job
 from redrive.flows.decision import Bury, RetryAt, after_failure
 from redrive.flows.failure_report import report_failure
 from redrive.flows.listeners import on_failed, on_finished, on_started, tell
-from redrive.flows.prefect_private import propose
 from redrive.flows.signature import speak_for
 from redrive.flows.step import step
+from redrive.flows.superseded import Superseded
 
 __all__ = ["current_job", "job", "on_failed", "on_finished", "on_started", "step"]
 
@@ -127,6 +129,7 @@ def _start(attempt: Attempt) -> None:
 
 
 def _complete(attempt: Attempt, result: Any) -> None:
+    _require_current(attempt)
     if attempt.untold:
         try:
             _insist(lambda: api().update_flow_run_labels(attempt.id, attempt.untold))
@@ -135,12 +138,22 @@ def _complete(attempt: Attempt, result: Any) -> None:
     tell("finished", attempt, result=result)
 
 
+def _require_current(attempt: Attempt) -> None:
+    """Raises `Superseded`; the engine then leaves the run as it is, and so does the worker."""
+    try:
+        _insist(attempt.require_current)
+    except Superseded:
+        get_run_logger().warning("another attempt has this job, or has done it: this one reports nothing")
+        raise
+
+
 def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
     """Seconds to wait here before the next try, or the state that ends the job.
 
     Raises:
         Pause: the job waits for its next try outside of this process.
     """
+    _require_current(attempt)
     executions, failed_step = attempt.failed_step(error)
     now = datetime.now(UTC)
     decision = after_failure(
@@ -161,6 +174,7 @@ def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
     if failed_step is None and seconds <= attempt.policy.hold_slot and not isinstance(error, Snooze):
         attempt.tries = decision.tries
         attempt.note_retry("the job itself")
+        announce_spent("the job itself", attempt.tries)
         return seconds
     raise _left(attempt, decision)
 
@@ -174,6 +188,7 @@ def _bury(
         _insist(lambda: report_failure(attempt, error, verdict=decision, step=failed_step))
     except Exception:  # the state below is what counts: the keeper finds the job by it, with or without a report
         logger.warning("the failure report could not be written; the log has the traceback", exc_info=True)
+    _require_current(attempt)
     tell("failed", attempt, error=error)
     return State(type=StateType.FAILED, name=DEAD_LETTER, message=decision.message, data=error)
 
@@ -202,10 +217,12 @@ def _insist(tell_api: Callable[[], R]) -> R:
 
 
 def _made_to_wait(attempt: Attempt, decision: RetryAt) -> Pause:
+    attempt.require_current()
     api().update_flow_run_labels(attempt.id, attempt.counted(decision, datetime.now(UTC)))
     forget_process(attempt.id)
-    state = propose(
-        AwaitingRetry(scheduled_time=decision.at, message=decision.message),
-        attempt.id,
-    )
-    return Pause(state=state)
+    wanted: State[Any] = AwaitingRetry(scheduled_time=decision.at, message=decision.message)
+    done = runs.transition(attempt.id, wanted, only_from=["RUNNING"])
+    if not done:
+        # Cancelled just now, for instance; as the engine's own proposals end.
+        raise Abort(f"the run cannot wait for its next try: {done.refused}")
+    return Pause(state=wanted.model_copy(update={"id": done.state_id}))

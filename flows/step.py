@@ -20,6 +20,7 @@ from prefect.cache_policies import DEFAULT, NO_CACHE, CachePolicy
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
+from redrive.blocks.attempt_notes import announce_spent
 from redrive.blocks.errors import PermanentError, Snooze
 from redrive.blocks.retry import RetryPolicy
 from redrive.blocks.step_deadline import announced
@@ -110,6 +111,7 @@ def may_retry_in_process(task: Task[..., Any], task_run: TaskRun, state: State[A
     again = error is None or _may_retry_here(attempt, policy, error, executions=task_run.run_count)
     if again and attempt is not None:
         attempt.note_retry(task.name)
+        announce_spent(str(task_run.id), attempt.tries + task_run.run_count)
     return again
 
 
@@ -134,12 +136,14 @@ def _noting(function: Callable[P, R]) -> Callable[P, R]:
             _refuse_without_key()
             try:
                 with _watched():
-                    return await function(*args, **kwargs)
+                    result = await function(*args, **kwargs)
             except (
                 BaseException
             ) as error:  # a timeout arrives as a cancellation, and Prefect raises its own error from it
                 _note(error)
                 raise
+            _done()
+            return result
 
         return run_async  # type: ignore[return-value]  # ParamSpec cannot say "the same coroutine function"
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -150,10 +154,12 @@ def _noting(function: Callable[P, R]) -> Callable[P, R]:
         _refuse_without_key()
         try:
             with _watched():
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
         except BaseException as error:  # as above
             _note(error)
             raise
+        _done()
+        return result
 
     return run
 
@@ -165,6 +171,13 @@ def _watched() -> AbstractContextManager[None]:
         return nullcontext()
     tries = attempt.tries + context.task_run.run_count
     return announced(context.task.name, context.task.timeout_seconds, tries=tries)
+
+
+def _done() -> None:
+    """A step that needed several tries came to its end: they count no more."""
+    context = TaskRunContext.get()
+    if context is not None and context.task_run.run_count > 1:
+        announce_spent(str(context.task_run.id), 0)
 
 
 def _note(error: BaseException) -> None:

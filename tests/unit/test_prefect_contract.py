@@ -21,19 +21,12 @@ from prefect.runner._hook_runner import HookRunner
 from prefect.server.models import events as run_events
 from prefect.server.orchestration import global_policy
 from prefect.task_engine import SyncTaskRunEngine
-from prefect.utilities.engine import propose_state_sync
 from prefect.workers import base, process
 
 from redrive.deployments.run_labels import WORKER
 from redrive.flows.keeper.processes import RUN_ID
 
 PRIVATE = "infra/worker/prefect_private.py"
-
-
-def test_a_state_can_be_proposed_for_a_run() -> None:
-    names = inspect.signature(propose_state_sync).parameters
-
-    assert {"client", "state", "flow_run_id"} <= names.keys(), "flows/prefect_private.py: propose() needs another call"
 
 
 def test_the_pause_signal_carries_its_state_and_passes_except_exception() -> None:
