@@ -87,13 +87,11 @@ class Rescuer:
     def sweep(self, *, now: float) -> list[Rescued]:
         """Judge everything that is in progress; `now` is a monotonic clock in seconds."""
         in_progress = _all(["RUNNING", "PENDING", "CANCELLING"])
-        # One snapshot of this machine for the whole sweep, taken after the runs were read: what it lacks had ended by then.
-        processes = JobProcesses.look(self._settings) if in_progress else JobProcesses({})
-        self._lost.sample(in_progress, processes, Workers.read(), now=now)
         crashed = [run for run in _all(["CRASHED"]) if datetime.now(UTC) - run.since > LAST_BREATH]
-        if crashed and not in_progress:
-            processes = JobProcesses.look(self._settings)
-        for run in in_progress:
+        # One snapshot of this machine for the whole sweep, taken after the runs were read: what it lacks had ended by then.
+        processes = JobProcesses.look(self._settings) if in_progress or crashed else JobProcesses({})
+        self._lost.sample(in_progress, processes, Workers.read(), now=now, crashed=crashed)
+        for run in [*in_progress, *crashed]:
             if self._lost.left_over(run, processes):
                 # The next sweep finds it gone.
                 processes.kill(run.id)

@@ -5,6 +5,7 @@ Danger: a run that is called lost while it lives runs twice. What cannot be know
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from redrive.blocks.prefect.run import Run
@@ -18,6 +19,10 @@ LONGEST_GAP = 0.5
 #: Seconds that a run must have been seen in its state before a signature on it counts that tells no attempt: right after Retry
 #: was pressed in Prefect, a run still carries the name of the worker that had it before, until the next one signs.
 SIGNING = 3.0
+#: Heartbeats of a worker in its lease, at least.
+HEARTBEATS = 3
+
+log = logging.getLogger("redrive.keeper")
 
 
 class Lost:
@@ -29,8 +34,19 @@ class Lost:
         self._workers = Silence()
         self._stuck = Silence()
         self._orphans = Silence()
+        self._helpers = Silence()
+        #: Workers whose lease was stretched, and of whom that was said.
+        self._stretched: set[str] = set()
 
-    def sample(self, in_progress: Sequence[Run], processes: JobProcesses, workers: Workers, *, now: float) -> None:
+    def sample(
+        self,
+        in_progress: Sequence[Run],
+        processes: JobProcesses,
+        workers: Workers,
+        *,
+        now: float,
+        crashed: Sequence[Run] = (),
+    ) -> None:
         """Take in what there is; `now` is a monotonic clock in seconds."""
         self._known = workers
         gap = self._settings.retry_after * LONGEST_GAP
@@ -40,10 +56,13 @@ class Lost:
         self._stuck.look({str(run.id): run.state_id for run in in_progress}, now=now, longest_gap=gap)
         orphans = {str(run.id): run.state_id for run in in_progress if run.id not in processes.pids}
         self._orphans.look(orphans, now=now, longest_gap=gap)
+        helpers = {str(run.id): run.state_id for run in in_progress if run.id in processes.without_leader}
+        helpers |= {str(run.id): run.state_id for run in crashed if run.id in processes.pids}
+        self._helpers.look(helpers, now=now, longest_gap=gap)
 
     def missed(self) -> None:
         """The API did not answer."""
-        for silence in (self._workers, self._stuck, self._orphans):
+        for silence in (self._workers, self._stuck, self._orphans, self._helpers):
             silence.missed()
 
     def is_unsigned(self, run: Run) -> bool:
@@ -73,14 +92,33 @@ class Lost:
                 return self._orphaned(run, worker) or self._silent(worker)
 
     def left_over(self, run: Run, processes: JobProcesses) -> bool:
-        """Whether a job that is to be cancelled still has a process, and nobody else is left to stop it."""
-        if run.state_type != "CANCELLING" or run.id not in processes.pids or run.labels.worker is None:
+        """Whether a job has processes that nobody else is left to stop: it is to be cancelled, or only helpers that it started
+        are left of it for a lease, and would hold it for ever.
+        """
+        if run.id not in processes.pids:
             return False
-        return fate_of_worker(self._settings, run.labels.worker) == "gone"
+        helpers_only = self._helpers.of(str(run.id)) >= self._settings.retry_after
+        if run.state_type == "CRASHED" or run.labels.worker is None:
+            return helpers_only
+        if fate_of_worker(self._settings, run.labels.worker) != "gone":
+            return False
+        return run.state_type == "CANCELLING" or helpers_only
 
     def _silent(self, worker: str) -> str | None:
         silent = self._workers.of(worker)
-        return f"worker {worker} is silent for {silent:.0f} s" if silent >= self._settings.retry_after else None
+        return f"worker {worker} is silent for {silent:.0f} s" if silent >= self._lease_of(worker) else None
+
+    def _lease_of(self, worker: str) -> float:
+        """Seconds; stretched for a worker whose heartbeats are so far apart that fewer than three fit into it."""
+        lease, least = self._settings.retry_after, HEARTBEATS * self._known.intervals.get(worker, 0)
+        if lease < least and worker not in self._stretched:
+            self._stretched.add(worker)
+            log.warning(
+                "worker %s gives a sign every %g s only, so its lease is %g s instead of REDRIVE_RETRY_AFTER=%g: "
+                "lower its PREFECT_WORKER_HEARTBEAT_SECONDS",
+                worker, least / HEARTBEATS, least, lease,
+            )  # fmt: skip
+        return max(lease, least)
 
     def _orphaned(self, run: Run, worker: str) -> str | None:
         """Its end could not be reported, for instance because the API was unavailable just then."""

@@ -33,10 +33,11 @@ def is_job(run: Run) -> bool:
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers of our pools as Prefect knows them: last heartbeat by worker, type by pool."""
+    """The workers of our pools as Prefect knows them: last heartbeat and seconds between two by worker, type by pool."""
 
     heartbeats: Mapping[str, object]
     types: Mapping[str, str] = field(default_factory=dict)
+    intervals: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls) -> Workers:
@@ -46,11 +47,14 @@ class Workers:
             for pool in api().request("POST", "/work_pools/filter", json=wanted).json()
         }
         heartbeats: dict[str, object] = {}
+        intervals: dict[str, float] = {}
         for pool in types:
             path = {"work_pool_name": pool}
             answer = api().request("POST", "/work_pools/{work_pool_name}/workers/filter", path_params=path, json={})
-            heartbeats |= {worker["name"]: worker.get("last_heartbeat_time") for worker in answer.json()}
-        return cls(heartbeats, types)
+            workers = answer.json()
+            heartbeats |= {worker["name"]: worker.get("last_heartbeat_time") for worker in workers}
+            intervals |= {worker["name"]: float(worker.get("heartbeat_interval_seconds") or 0) for worker in workers}
+        return cls(heartbeats, types, intervals)
 
     def end_with_worker(self, run: Run) -> bool:
         """Whether a run's process ends with its worker; also said of a pool that was deleted."""

@@ -49,10 +49,13 @@ class JobProcesses:
     pids: dict[UUID, list[int]]
     #: Those of warm workers, which lead a group of all that the job started.
     leaders: frozenset[int] = frozenset()
+    #: Jobs of warm workers whose own process has ended: what is left of them are helpers that they started.
+    without_leader: frozenset[UUID] = frozenset()
 
     @classmethod
     def look(cls, settings: Settings) -> JobProcesses:
-        noted = {UUID(run_id): pid for run_id, pid in ProcessNotes.of(settings.home, "jobs").alive().items()}
+        notes = ProcessNotes.of(settings.home, "jobs")
+        noted = {UUID(run_id): pid for run_id, pid in notes.alive().items()}
         found = {run_id: [pid] for run_id, pid in noted.items()}
         for process in psutil.process_iter():
             try:
@@ -65,7 +68,8 @@ class JobProcesses:
             run_id = environment.get(RUN_ID)
             if run_id and environment.get(STACK) == settings.stack_id:
                 found.setdefault(UUID(run_id), []).append(process.pid)
-        return cls(found, frozenset(noted.values()))
+        helpers = frozenset(run_id for run_id in found.keys() - noted.keys() if notes.pid(str(run_id)) == 0)
+        return cls(found, frozenset(noted.values()), helpers)
 
     def kill(self, run_id: UUID) -> None:
         """Kill what is left of a job."""

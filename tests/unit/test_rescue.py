@@ -173,3 +173,50 @@ def test_an_outage_longer_than_the_lease_makes_nobody_lost(lost: Lost) -> None:
         lost.sample([run], JobProcesses({}), Workers({WORKER: "10:00"}, {"jobs": "warm"}), now=EVERY + outage + passed)
 
     assert lost.cause(run, JobProcesses({})) is None
+
+
+def test_helpers_of_a_job_whose_process_and_worker_are_gone_are_left_over_after_the_lease(
+    lost: Lost, tmp_path: Path
+) -> None:
+    note(tmp_path, alive=False)
+    run = a_run()
+    helpers = JobProcesses({run.id: [1]}, without_leader=frozenset({run.id}))
+
+    _sample(lost, run, helpers, LEASE - EVERY)
+    assert not lost.left_over(run, helpers)
+
+    _sample(lost, run, helpers, 2 * LEASE)
+    assert lost.left_over(run, helpers)
+
+
+def test_processes_of_a_job_that_lives_are_never_left_over(lost: Lost, tmp_path: Path) -> None:
+    note(tmp_path, alive=False)
+    run = a_run()
+    processes = JobProcesses({run.id: [1, 2]}, leaders=frozenset({1}))
+
+    _sample(lost, run, processes, 10 * LEASE)
+
+    assert not lost.left_over(run, processes)
+
+
+def test_lease_is_stretched_for_a_worker_whose_heartbeats_are_far_apart(lost: Lost) -> None:
+    run = a_run()
+    workers = Workers({WORKER: "10:00"}, {"jobs": "warm"}, {WORKER: LEASE})
+
+    now = 0.0
+    while now <= 2 * LEASE:
+        lost.sample([run], JobProcesses({}), workers, now=now)
+        now += EVERY
+    assert lost.cause(run, JobProcesses({})) is None
+
+    while now <= 3 * LEASE + EVERY:
+        lost.sample([run], JobProcesses({}), workers, now=now)
+        now += EVERY
+    assert lost.cause(run, JobProcesses({})) is not None
+
+
+def _sample(lost: Lost, run: Run, processes: JobProcesses, seconds: float) -> None:
+    now = 0.0
+    while now <= seconds:
+        lost.sample([run], processes, Workers({WORKER: "10:00"}, {"jobs": "warm"}), now=now)
+        now += EVERY
