@@ -124,7 +124,7 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
 
     shown = whole_job(reference)
     job = shown.job
-    link = f"{settings().ui_url}/runs/flow-run/{job.id}"
+    link = settings().run_url(job.id)
     if as_json:
         result = shown.result
         print_json(

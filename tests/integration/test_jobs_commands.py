@@ -117,7 +117,7 @@ def test_show_has_the_result_and_a_link(redrive: Commands) -> None:
     told = redrive.json("jobs", "show", str(job.id))
 
     assert re.search(r"^  result +7$", shown, re.MULTILINE)
-    assert f"{settings().ui_url}/runs/flow-run/{job.id}" in shown
+    assert settings().run_url(job.id) in shown
     assert (told["result"], told["result_unreadable"]) == (7, None)
 
 
