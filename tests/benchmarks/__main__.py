@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import enqueue, exporter, families, idle, ledger, promptness, worker
+from tests.benchmarks import edits, enqueue, exporter, families, idle, ledger, promptness, worker
 
 FOLDER = Path(__file__).resolve().parents[2] / ".redrive" / "bench"
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "edits": edits.measure,
     "enqueue": enqueue.measure,
     "exporter": exporter.measure,
     "families": families.measure,
