@@ -113,10 +113,12 @@ def _component(part: Component, running: Running | None, *, external: bool, know
         return ComponentStatus(name=part.name, state=State.RUNNING if healthy else State.UNKNOWN, healthy=healthy)
     alive = running is not None and running.state in UP
     # Only what runs is asked: something else may answer in a stopped component's place.
-    healthy = alive and not _is_frozen(running) and part.healthy()
+    watched = [running.pid, part.working_pid] if running and alive else []
+    frozen = any(_is_frozen(pid) for pid in watched if pid)
+    healthy = alive and not frozen and part.healthy()
     return ComponentStatus(
         name=part.name,
-        state=_state(part, running, healthy=healthy),
+        state=_state(part, running, healthy=healthy, frozen=frozen),
         healthy=healthy,
         pid=(part.working_pid or running.pid) if running and alive else None,
         since=datetime.fromtimestamp(running.since, UTC) if running and alive else None,
@@ -125,22 +127,22 @@ def _component(part: Component, running: Running | None, *, external: bool, know
     )
 
 
-def _is_frozen(running: Running | None) -> bool:
-    """Whether somebody stopped its process (SIGSTOP, a debugger): its last sign of life may look fresh for a while."""
+def _is_frozen(pid: int) -> bool:
+    """Whether somebody stopped a process (SIGSTOP, a debugger): its last sign of life may look fresh for a while."""
     try:
-        return running is not None and psutil.Process(running.pid).status() == psutil.STATUS_STOPPED
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
     except psutil.Error:
         return False  # gone meanwhile, or hidden from us: its own answer decides
 
 
-def _state(part: Component, running: Running | None, *, healthy: bool) -> State:
+def _state(part: Component, running: Running | None, *, healthy: bool, frozen: bool) -> State:
     if healthy:
         return State.RUNNING
     if running is None or running.state in {"STOPPED", "STOPPING", "UNKNOWN"}:
         return State.STOPPED
     if running.state in {"BACKOFF", "EXITED", "FATAL"}:
         return State.FAILED
-    if _is_frozen(running):
+    if frozen:
         return State.UNHEALTHY
     return State.STARTING if time.time() - running.since < part.start_timeout else State.UNHEALTHY
 
