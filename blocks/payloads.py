@@ -147,6 +147,7 @@ class MailResult(JobResult):
     """A mail that was handed to the mail server."""
 
     message_id: str
+    message_ids: tuple[str, ...] = ()
     subject: str
     recipients: tuple[str, ...] = ()
     attachments: tuple[str, ...] = ()
@@ -154,7 +155,7 @@ class MailResult(JobResult):
 
     @property
     def outputs(self) -> list[str]:
-        return [f"{self.message_id} at {self.server}"]
+        return [f"{message_id} at {self.server}" for message_id in self.message_ids or (self.message_id,)]
 
     def summary(self) -> str:
         files = f" with {', '.join(self.attachments)}" if self.attachments else ""

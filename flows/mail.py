@@ -17,8 +17,8 @@ from redrive.blocks.saved import saved
 from redrive.blocks.settings import settings
 from redrive.deployments.catalog import job_type
 from redrive.flows.job import current_job, job, step
-from redrive.flows.mail_letter.delivery import Delivery, hand_over
-from redrive.flows.mail_letter.letter import Letter, message, written
+from redrive.flows.mail_letter.delivery import Delivery, hand_over, hand_over_each, offer
+from redrive.flows.mail_letter.letter import Letter, Send, message, written
 from redrive.flows.stores import content_of
 
 MAIL = job_type("mail")
@@ -33,6 +33,8 @@ def mail(
     values: dict[str, Any] = {},  # noqa: B006  (as above)
     attachments: list[str] = ["reports:seattle-weather/latest/seattle-weather.pdf"],  # noqa: B006  (as above)
     server: str = "default",
+    send: Send = "each",
+    cc: list[str] = [],  # noqa: B006  (as above)
 ) -> MailResult:
     """Send a mail made from a template.
 
@@ -48,16 +50,23 @@ def mail(
         values: More values for the template; they win over data.
         attachments: Files to attach, each a path or `store:path` in a storage block.
         server: Name of the Mail Server block.
+        send: each: a mail of its own for every recipient; bcc: one mail that names none; visible: one mail that names all.
+        cc: Further recipients of a visible mail.
     """
-    letter = write(to, template, subject, data, values, attachments, server, current_job().key)
-    waiting = letter.recipients
+    letter = write(to, template, subject, data, values, attachments, server, current_job().key, send, cc)
+    waiting = letter.everyone
+    if send == "each":
+        # A recipient that is refused keeps no other from getting the mail; it is asked for again below.
+        waiting = tuple(recipient for recipient in waiting if first(letter, recipient, server).refused)
     while waiting:
         delivery = deliver(letter, waiting, server)
         waiting = tuple(recipient for recipient in waiting if parseaddr(recipient)[1] in delivery.refused)
+    sent = [letter.addressed(recipient) for recipient in letter.everyone] if send == "each" else [letter]
     return MailResult(
-        message_id=letter.message_id,
+        message_id=sent[0].message_id,
+        message_ids=tuple(one.message_id for one in sent),
         subject=letter.subject,
-        recipients=letter.recipients,
+        recipients=letter.everyone,
         attachments=tuple(Path(reference.rpartition(":")[2]).name for reference in letter.attachments),
         server=saved(MailServer, server).place,
     )
@@ -73,6 +82,8 @@ def write(
     attachments: list[str],
     server: str,
     key: str,
+    send: Send,
+    cc: list[str],
 ) -> Letter:
     """Fill in the template, once for all tries."""
     return written(
@@ -84,14 +95,29 @@ def write(
         attachments=attachments,
         key=key,
         date=datetime.now(UTC),
+        send=send,
+        cc=cc,
     )
+
+
+@step(MAIL.policy)
+def first(letter: Letter, recipient: str, server: str) -> Delivery:
+    """Hand one recipient its mail, or note that it is refused."""
+    return offer(message(letter.addressed(recipient), files_of(letter)), recipient, saved(MailServer, server))
 
 
 @step(MAIL.policy)
 def deliver(letter: Letter, recipients: tuple[str, ...], server: str) -> Delivery:
     """Hand the mail over for these recipients; fails if none of them is taken."""
-    files = [content_of(reference) for reference in letter.attachments]
-    return hand_over(message(letter, files), recipients, saved(MailServer, server))
+    files, block = files_of(letter), saved(MailServer, server)
+    if letter.send == "each":
+        return hand_over_each({one: message(letter.addressed(one), files) for one in recipients}, block)
+    return hand_over(message(letter, files), recipients, block)
+
+
+def files_of(letter: Letter) -> list[tuple[str, bytes]]:
+    """Names and contents of the attachments."""
+    return [content_of(reference) for reference in letter.attachments]
 
 
 def read_values(data: str | None) -> dict[str, Any]:

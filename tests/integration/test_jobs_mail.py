@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from redrive.blocks.errors import PermanentError
 from redrive.blocks.mail_server import MailServer, MailServerUnreachable
-from redrive.flows.mail_letter.delivery import DeliveryPostponed, hand_over
+from redrive.flows.mail_letter.delivery import DeliveryPostponed, hand_over, offer
 from redrive.flows.mail_letter.letter import Letter, message
 from tests.support.mail_sink import Sink, free_port, mail_sink
 
@@ -84,6 +84,28 @@ def test_refusal_of_the_content_tells_whether_another_try_can_help(answer: str, 
         sink.mail_refusals = [answer]
         with pytest.raises(error, match=answer):
             sent(sink)
+
+
+def test_utf8_address_goes_to_a_server_that_offers_smtputf8():
+    letter = LETTER.model_copy(update={"recipients": ("jörg@münchen.de",)})
+    with mail_sink(smtputf8=True) as sink:
+        delivery = hand_over(message(letter, []), letter.recipients, server(sink.port))
+    assert delivery.accepted == ("jörg@münchen.de",)
+    assert sink.received[0].recipients == ["jörg@münchen.de"]
+
+
+def test_utf8_address_is_refused_by_name_where_the_server_does_not_offer_smtputf8():
+    with mail_sink() as sink:
+        with pytest.raises(PermanentError, match=r"does not offer SMTPUTF8, which jörg@münchen\.de needs"):
+            hand_over(message(LETTER, []), ("jörg@münchen.de",), server(sink.port))
+        refused = offer(message(LETTER, []), "jörg@münchen.de", server(sink.port)).refused
+    assert list(refused) == ["jörg@münchen.de"]
+
+
+def test_mailbox_refused_after_the_content_is_that_recipients_refusal():
+    with mail_sink() as sink:
+        sink.mail_refusals = ["552 mailbox full"]
+        assert offer(message(LETTER, []), "a@x.org", server(sink.port)).refused == {"a@x.org": "552 mailbox full"}
 
 
 def test_server_that_is_away_may_be_tried_again():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from prefect.filesystems import LocalFileSystem
@@ -66,8 +67,36 @@ def test_recipient_refused_for_a_moment_gets_the_same_mail_alone(outputs: Path, 
     sink.refusals = {"b@x.org": ["450 greylisted"]}
     mailed = mail(to=["a@x.org", "B <b@x.org>"], template="report", data=None, values=VALUES, attachments=[])
     assert [one.recipients for one in sink.received] == [["a@x.org"], ["b@x.org"]]
+    assert [str(one.mail["Message-ID"]) for one in sink.received] == list(mailed.message_ids)
+    assert [str(one.mail["To"]) for one in sink.received] == ["a@x.org", "B <b@x.org>"]
+
+
+def test_visible_mail_names_all_and_the_refused_gets_the_same_later(outputs: Path, sink: Sink):
+    sink.refusals = {"b@x.org": ["450 greylisted"]}
+    mailed = mail(
+        to=["a@x.org", "B <b@x.org>"], cc=["c@x.org"], data=None, values=VALUES, attachments=[], send="visible"
+    )
+    assert [one.recipients for one in sink.received] == [["a@x.org", "c@x.org"], ["b@x.org"]]
     assert {str(one.mail["Message-ID"]) for one in sink.received} == {mailed.message_id}
-    assert {str(one.mail["To"]) for one in sink.received} == {"a@x.org, B <b@x.org>"}
+    assert {(str(one.mail["To"]), str(one.mail["Cc"])) for one in sink.received} == {
+        ("a@x.org, B <b@x.org>", "c@x.org")
+    }
+
+
+@pytest.mark.parametrize("send", ["each", "bcc"])
+def test_recipients_are_not_shown_to_each_other(outputs: Path, sink: Sink, send: Literal["each", "bcc"]):
+    mail(to=["a@x.org", "b@x.org"], data=None, values=VALUES, attachments=[], send=send)
+    got = {recipient: one.mail.as_string() for one in sink.received for recipient in one.recipients}
+    assert sorted(got) == ["a@x.org", "b@x.org"]
+    assert "b@x.org" not in got["a@x.org"]
+    assert "a@x.org" not in got["b@x.org"]
+
+
+def test_refused_recipients_wait_together_and_the_rest_is_not_mailed_twice(outputs: Path, sink: Sink):
+    sink.refusals = {"a@x.org": ["450 later", "550 gone", "550 gone"], "b@x.org": ["450 later"]}
+    with pytest.raises(PermanentError, match=r"refuses a@x\.org"):
+        mail(to=["a@x.org", "b@x.org", "c@x.org"], data=None, values=VALUES, attachments=[])
+    assert [one.recipients for one in sink.received] == [["c@x.org"], ["b@x.org"]]
 
 
 def test_only_the_refused_of_two_alike_addresses_is_asked_again(outputs: Path, sink: Sink):

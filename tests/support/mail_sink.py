@@ -50,7 +50,9 @@ class Sink:
 
 
 @contextmanager
-def mail_sink(*, tls: ssl.SSLContext | None = None, login: tuple[str, str] | None = None) -> Iterator[Sink]:
+def mail_sink(
+    *, tls: ssl.SSLContext | None = None, login: tuple[str, str] | None = None, smtputf8: bool = False
+) -> Iterator[Sink]:
     """A server on a free port; with `tls` it wants STARTTLS first, with `login` a user and password."""
     sink = Sink(port=free_port())
 
@@ -67,6 +69,7 @@ def mail_sink(*, tls: ssl.SSLContext | None = None, login: tuple[str, str] | Non
         authenticator=known if login else None,
         auth_required=login is not None,
         auth_require_tls=tls is not None,
+        enable_SMTPUTF8=smtputf8,
     )
     controller.start()
     try:

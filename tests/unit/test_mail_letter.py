@@ -77,6 +77,9 @@ def test_subject_that_would_forge_headers_is_refused(subject: str):
         (["nobody"], "'nobody' is no mail address"),
         (["a@"], "is no mail address"),
         ([], "a mail needs a recipient"),
+        (["a b@x.org"], "is no mail address"),
+        (["a@-x-.\u2603\u0338.org"], "is no mail address"),
+        (["Ada <a@x..org>"], "is no mail address"),
     ],
 )
 def test_address_that_is_none_is_refused(given: list[str], said: str):
@@ -110,3 +113,46 @@ def test_template_of_ones_own_works_and_is_kept_in_the_sandbox(tmp_path: Path):
 def test_attachments_that_are_too_large_are_refused():
     with pytest.raises(PermanentError, match="send a link instead"):
         message(letter(), [("big.bin", bytes(19 * 1024 * 1024))])
+
+
+@pytest.mark.parametrize(
+    ("given", "written_out"),
+    [
+        ("Jörg <post@münchen.de>", "Jörg <post@xn--mnchen-3ya.de>"),
+        ("post@MÜNCHEN.de", "post@xn--mnchen-3ya.de"),
+        ("jörg@münchen.de", "jörg@münchen.de"),
+        ("用户@例え.jp", "用户@例え.jp"),
+    ],
+)
+def test_domains_are_written_in_ascii_where_the_address_allows_it(given: str, written_out: str):
+    assert addresses([given]) == [written_out]
+
+
+def test_one_recipient_of_a_domain_in_two_forms_is_one():
+    assert addresses(["a@münchen.de", "a@xn--mnchen-3ya.de"]) == ["a@xn--mnchen-3ya.de"]
+
+
+def test_each_recipients_mail_has_a_message_id_of_its_own_that_stays():
+    made = letter(recipients=["a@x.org", "b@x.org"], send="each")
+    ids = [made.addressed(recipient).message_id for recipient in made.everyone]
+    assert len({*ids, made.message_id}) == 3
+    again = letter(recipients=["b@x.org", "a@x.org"], send="each")
+    assert sorted(again.addressed(recipient).message_id for recipient in again.everyone) == sorted(ids)
+
+
+def test_copies_are_for_visible_mails_only():
+    with pytest.raises(PermanentError, match="set send to visible"):
+        letter(cc=["c@x.org"], send="each")
+
+
+@pytest.mark.parametrize("name", ["a\nb.pdf", "a\udcffb.pdf"])
+def test_attachment_name_that_no_mail_can_carry_is_a_permanent_error(name: str):
+    with pytest.raises(PermanentError, match="attachment name"):
+        letter(attachments=[f"reports:x/{name}"])
+    with pytest.raises(PermanentError, match="attachment name"):
+        message(letter(), [(name, b"")])
+
+
+def test_template_outside_of_the_allowed_folders_is_not_read():
+    with pytest.raises(PermanentError, match="outside of the folders jobs may read"):
+        letter(template="/etc/motd")
