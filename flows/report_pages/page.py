@@ -20,6 +20,8 @@ from redrive.flows.report_pages.view import ReportView
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates" / "report"
 #: Pixels of a chart on a wide screen, beside another or alone, and on a phone.
 HALF, WHOLE, PHONE = (520, 290), (1060, 300), (345, 240)
+#: Characters up to which a text stays in one line on a phone.
+NARROWEST = 22
 
 
 def page(view: ReportView) -> str:
@@ -34,7 +36,7 @@ def page(view: ReportView) -> str:
         view=view,
         clean=clean,
         numbers=[view.is_number(column) for column in view.columns],
-        texts=[column.format in {"auto", "text"} and not view.is_number(column) for column in view.columns],
+        least=_least(view),
         charts=[
             (chart, _picture(chart, "wide"), _picture(small, "narrow"))
             for chart, small in zip(wide, narrow, strict=True)
@@ -58,6 +60,17 @@ def _rows(view: ReportView) -> Iterator[str]:
     for row in view.cells():
         cells = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(classes, row, strict=True))
         yield f"<tr>{cells}</tr>"
+
+
+def _least(view: ReportView) -> list[int]:
+    """Characters that a column of texts is wide at least, even on a phone; 0 for one that is never broken."""
+    least = [0] * len(view.columns)
+    wraps = [column.format in {"auto", "text"} and not view.is_number(column) for column in view.columns]
+    for row in view.cells():
+        for place, cell in enumerate(row):
+            if wraps[place] and len(cell) > least[place]:
+                least[place] = min(NARROWEST, len(cell))
+    return least
 
 
 def _class(view: ReportView, place: int) -> str:

@@ -23,6 +23,8 @@ INK, SOFT, RULE = "#16324f", "#5b6876", "#d5dce3"
 WIDEST = 48
 #: Rows above the table: title, subtitle, an empty one.
 HEADING_ROW = 3
+#: Points of a line, and of Excel's highest row.
+LINE_HEIGHT, HIGHEST = 15.0, 409.0
 #: Excel's own limit of a cell.
 CELL_LIMIT = 32_767
 #: Excel's calendar begins in 1900; earlier dates are texts.
@@ -93,13 +95,17 @@ class _Rows:
     def heading(self) -> None:
         for place, label in enumerate(self._labels):
             style = {**HEADING, "align": "right" if self._numbers[place] else self._near()}
+            style |= {"indent": 1} if place and not self._numbers[place] else {}
             self._sheet.write_string(HEADING_ROW, place, clean(label), self._book.add_format(style))
 
     def rows(self) -> None:
         styles = [self._book.add_format(look) for look in self._looks]
         row = HEADING_ROW
+        wraps = [at for at, look in zip(self._places, self._looks, strict=True) if "text_wrap" in look]
         for values in self._view.rows:
             row += 1
+            if (lines := max((_lines(values[at]) for at in wraps), default=1)) > 1:
+                self._sheet.set_row(row, min(HIGHEST, LINE_HEIGHT * lines))
             for place, at in enumerate(self._places):
                 self._write(row, place, values[at], styles[place])
         if not self._view.rows:
@@ -148,6 +154,8 @@ class _Rows:
             "bottom_color": RULE,
             "valign": "top",
             "align": "right" if self._numbers[place] else self._near(),
+            # Apart from a number on its left.
+            **({"indent": 1} if place and not self._numbers[place] else {}),
             **({"text_wrap": True} if wraps else {}),
         }
 
@@ -187,6 +195,13 @@ class _Rows:
 
     def _wide(self, place: int, characters: int) -> None:
         self._longest[place] = max(self._longest[place], characters)
+
+
+def _lines(value: Value) -> int:
+    """Lines of a text in a column of the greatest width."""
+    if not isinstance(value, str) or (len(value) <= WIDEST and "\n" not in value):
+        return 1
+    return sum(1 + len(line) // (WIDEST - 4) for line in value.split("\n"))
 
 
 def _excel_number(value: Value) -> float | int | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.benchmarks import documents_family
+from tests.benchmarks import documents_family, reports_family
 
 FAMILIES: dict[str, Callable[[], dict[str, Any]]] = {
     "documents": documents_family.measure,
+    "reports": reports_family.measure,
 }
 
 
