@@ -21,6 +21,7 @@ from prefect.settings import (
 
 from redrive.blocks.errors import ApiUnavailable
 from redrive.blocks.patience import SERVICE, answered, left_for, silent
+from redrive.blocks.server_clock import SERVER_CLOCK
 
 #: Seconds between two tries: the first, and the longest.
 _PAUSE, _LONGEST_PAUSE = 0.1, 2.0
@@ -52,6 +53,11 @@ class ApiTransport(httpx.HTTPTransport):
             NoAnswer: there was none while a person waited.
             httpx.TransportError: as usual, where nobody does.
         """
+        answer = self._answer(request)
+        SERVER_CLOCK.observe(answer.headers.get("date"))
+        return answer
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
         budget = left_for(self._url)
         if budget >= SERVICE:
             return super().handle_request(request)

@@ -18,6 +18,7 @@ from prefect.exceptions import ObjectNotFound
 
 from redrive.blocks.errors import Conflict, NotFound, ParameterError, UnknownJob
 from redrive.blocks.prefect_api import api, reachable
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.catalog import job_type
 from redrive.deployments.job_type import QUEUES, Queue
 from redrive.deployments.nearest import unknown
@@ -159,7 +160,7 @@ def wait_for(job_id: UUID, *, timeout: float | None = None) -> FlowRun:
 def _may_go_on(state: State[Any]) -> bool:
     if not state.is_crashed() or state.timestamp is None:
         return False
-    return (datetime.now(UTC) - state.timestamp).total_seconds() < CRASH_STANDS
+    return (SERVER_CLOCK.now() - state.timestamp).total_seconds() < CRASH_STANDS
 
 
 def deployment_of(job: str) -> DeploymentResponse:
@@ -205,7 +206,7 @@ def due_at(delay: timedelta | float | None, at: datetime | None) -> datetime | N
             wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
             if wait < timedelta(0):
                 raise ParameterError(f"a delay of {wait.total_seconds():g} s lies in the past; give 0 or more")
-            return datetime.now(UTC) + wait
+            return SERVER_CLOCK.now() + wait
         due = at.astimezone(UTC) if at is not None else None
     except (OverflowError, ValueError) as error:
         if isinstance(error, ParameterError):
@@ -213,7 +214,7 @@ def due_at(delay: timedelta | float | None, at: datetime | None) -> datetime | N
         raise ParameterError(
             f"no calendar goes as far as {delay if at is None else at}; give an earlier time"
         ) from None
-    now = datetime.now(UTC)
+    now = SERVER_CLOCK.now()
     if due is not None and (now - due).total_seconds() > PAST:
         raise ParameterError(
             f"{due:%Y-%m-%d %H:%M:%S}Z lies in the past (it is {now:%Y-%m-%d %H:%M:%S}Z); give a time to come"

@@ -6,12 +6,13 @@ Danger: parameters are masked here; the real ones are in Prefect.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from redrive.blocks.masking import mask, mask_text
 from redrive.blocks.prefect.run import Run
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.job_states import due_of, word_of
 from redrive.deployments.run_labels import DRAWN
 
@@ -71,7 +72,7 @@ class Job:
             key=_given_key(run),
             worker=labels.worker,
             parameters=mask(run.parameters),
-            status=word_of(run, datetime.now(UTC)),
+            status=word_of(run, SERVER_CLOCK.now()),
             since=run.since,
             error=error,
             replaced_by=labels.replaced_by if dead else None,

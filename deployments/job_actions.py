@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.labels import CANCEL_REASON, CANCELLED_BY, RERUN_AS, RERUN_OF
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect_api import api, reachable
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.enqueue import Item, enqueue_many
 from redrive.deployments.job import Job
 from redrive.deployments.job_search import find_job
@@ -85,7 +85,7 @@ def retry_now(reference: str | UUID, *, who: str) -> Job:
         raise Conflict(f"job {run.name} ({run.id}) does not wait for a try, it is {run.state_name}{hint}")
     with reachable():
         kind = AwaitingRetry if run.state_name == RETRYING else Scheduled
-        soon: State[Any] = kind(scheduled_time=datetime.now(UTC), message=f"next try now, asked for by {who}")
+        soon: State[Any] = kind(scheduled_time=SERVER_CLOCK.now(), message=f"next try now, asked for by {who}")
         if not (answer := runs.transition(run.id, soon, only_from=["SCHEDULED"], names=[run.state_name])):
             raise Conflict(f"job {run.name} ({run.id}) waits no more: {_quicker(_reread(run), answer.refused)}")
         return Job.of(_reread(run))

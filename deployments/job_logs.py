@@ -17,6 +17,7 @@ from redrive.blocks.errors import NotFound
 from redrive.blocks.masking import mask_text
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect_api import api, reachable
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.job_states import FINAL_TYPES
 
 #: Prefect's own limit of lines a call.
@@ -114,7 +115,7 @@ def _has_ended(job_id: UUID) -> bool:
     if run is None:
         raise NotFound(f"there is no job {job_id} (any more)")
     if run.state_type == "CRASHED":
-        return (datetime.now(UTC) - run.since).total_seconds() > CRASH_STANDS
+        return (SERVER_CLOCK.now() - run.since).total_seconds() > CRASH_STANDS
     return run.state_type in FINAL_TYPES
 
 

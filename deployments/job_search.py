@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from redrive.blocks.errors import CatalogError, Conflict, NotFound, ParameterError
@@ -15,6 +15,7 @@ from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect_api import api, reachable
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.catalog import catalog
 from redrive.deployments.job import Job
 from redrive.deployments.job_states import WORDS, narrowed, word_of
@@ -90,7 +91,7 @@ def matching(asked: JobFilter, *, limit: int | None = None, only: tuple[str, ...
     if limit is not None and limit < 1:
         raise ParameterError(f"a limit of {limit} shows nothing; give 1 or more")
     asked.check()
-    now = datetime.now(UTC)
+    now = SERVER_CLOCK.now()
     found: list[Run] = []
     with reachable():
         for run in _read(_wanted(asked, only, now), _fits(asked, only, now)):

@@ -6,11 +6,12 @@ Danger: a paused queue takes jobs but starts none; they wait, and nothing is los
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from redrive.blocks.errors import Conflict, NotFound
 from redrive.blocks.prefect_api import api, reachable
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.nearest import unknown
 
 POOL = "jobs"
@@ -66,7 +67,7 @@ def _queues() -> list[dict[str, Any]]:
 
 
 def _state(queue: dict[str, Any]) -> QueueState:
-    now = datetime.now(UTC).isoformat()
+    now = SERVER_CLOCK.now().isoformat()
     scheduled = {"type": {"any_": ["SCHEDULED"]}}
     due = {"next_scheduled_start_time": {"before_": now}}
     later = {"next_scheduled_start_time": {"after_": now}}

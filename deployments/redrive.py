@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -21,6 +20,7 @@ from prefect.exceptions import ObjectNotFound
 
 from redrive.blocks.errors import Conflict, NotFound, ParameterError, RedriveError
 from redrive.blocks.prefect_api import api, reachable
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.enqueue import Item, deployment_of, enqueue_many
 from redrive.deployments.ledger import DeadLetter, Filter, Ledger
 from redrive.deployments.parameters import checked
@@ -224,7 +224,7 @@ def _again(row: DeadLetter, run: FlowRun, *, who: str, why: str, known: _Deploym
             f"register the job type again (`redrive up`) and redrive with --params-json, or discard it"
         )
     said = f"redriven by {who}" + (f": {why}" if why else "")
-    now = datetime.now(UTC)
+    now = SERVER_CLOCK.now()
     start_again(
         run.id, at=now, message=said, retrying=False, labels=fresh_count(now, death=state.id if state else None)
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from redrive.blocks import attempt_notes
 from redrive.blocks.prefect_api import api
 from redrive.blocks.retry import RetryPolicy
 from redrive.blocks.retry_block import effective_policy
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.job_type import JobType
 from redrive.deployments.run_labels import (
     CRASHES,
@@ -59,7 +60,7 @@ class Attempt:
     tries: int = 0
     crashes: int = 0
     retries: int = 0
-    first_start: datetime = field(default_factory=lambda: datetime.now(UTC))
+    first_start: datetime = field(default_factory=SERVER_CLOCK.now)
     first_failure: datetime | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     #: False for a job called as a plain function or inside another flow: nobody would start it again, so it just raises.
@@ -175,7 +176,7 @@ def _begin(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
         return attempt
     if death := death_to_count(history, labels):
         # Somebody pressed Retry in Prefect's UI: that is a redrive, and counts afresh.
-        api().update_flow_run_labels(run.id, fresh_count(datetime.now(UTC), death=death))
+        api().update_flow_run_labels(run.id, fresh_count(SERVER_CLOCK.now(), death=death))
         return attempt
     attempt.tries = int(labels.get(TRIES) or 0)
     attempt.crashes = int(labels.get(CRASHES) or 0)

@@ -14,7 +14,6 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -29,6 +28,7 @@ from redrive.blocks.errors import ApiUnavailable, Snooze
 from redrive.blocks.patience import SERVICE
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect_api import api, reachable
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.catalog import catalog
 from redrive.deployments.job_type import JobType
 from redrive.deployments.run_labels import DEAD_LETTER
@@ -155,7 +155,7 @@ def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
     """
     _require_current(attempt)
     executions, failed_step = attempt.failed_step(error)
-    now = datetime.now(UTC)
+    now = SERVER_CLOCK.now()
     decision = after_failure(
         attempt.policy,
         error=error,
@@ -183,7 +183,7 @@ def _bury(
     attempt: Attempt, error: Exception, decision: Bury, failed_step: str | None, logger: logging.Logger | Any
 ) -> State[Any]:
     try:
-        labels = attempt.counted(decision, datetime.now(UTC))
+        labels = attempt.counted(decision, SERVER_CLOCK.now())
         _insist(lambda: api().update_flow_run_labels(attempt.id, labels))
         _insist(lambda: report_failure(attempt, error, verdict=decision, step=failed_step))
     except Exception:  # the state below is what counts: the keeper finds the job by it, with or without a report
@@ -218,7 +218,7 @@ def _insist(tell_api: Callable[[], R]) -> R:
 
 def _made_to_wait(attempt: Attempt, decision: RetryAt) -> Pause:
     attempt.require_current()
-    api().update_flow_run_labels(attempt.id, attempt.counted(decision, datetime.now(UTC)))
+    api().update_flow_run_labels(attempt.id, attempt.counted(decision, SERVER_CLOCK.now()))
     forget_process(attempt.id)
     wanted: State[Any] = AwaitingRetry(scheduled_time=decision.at, message=decision.message)
     done = runs.transition(attempt.id, wanted, only_from=["RUNNING"])

@@ -17,7 +17,7 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect_api import api
 from redrive.blocks.retry import RetryPolicy
 from redrive.blocks.retry_block import effective_policy
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.blocks.settings import Settings
 from redrive.blocks.step_deadline import HARD_TIMEOUT
 from redrive.deployments.catalog import catalog
@@ -87,7 +88,7 @@ class Rescuer:
     def sweep(self, *, now: float) -> list[Rescued]:
         """Judge everything that is in progress; `now` is a monotonic clock in seconds."""
         in_progress = _all(["RUNNING", "PENDING", "CANCELLING"])
-        crashed = [run for run in _all(["CRASHED"]) if datetime.now(UTC) - run.since > LAST_BREATH]
+        crashed = [run for run in _all(["CRASHED"]) if SERVER_CLOCK.now() - run.since > LAST_BREATH]
         # One snapshot of this machine for the whole sweep, taken after the runs were read: what it lacks had ended by then.
         processes = JobProcesses.look(self._settings) if in_progress or crashed else JobProcesses({})
         self._lost.sample(in_progress, processes, Workers.read(), now=now, crashed=crashed)
@@ -142,7 +143,7 @@ class Rescuer:
             labels = {RESCUES: run.labels.rescues + 1}
             message = f"starts again: {cause}"
             start_again(
-                run.id, at=datetime.now(UTC), message=message, retrying=True, labels=labels, only_from=["CRASHED"]
+                run.id, at=SERVER_CLOCK.now(), message=message, retrying=True, labels=labels, only_from=["CRASHED"]
             )
             return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
         return self._after_crash(run, cause)
@@ -152,7 +153,7 @@ class Rescuer:
             return self._after_timeout(run, cause, tries=run.labels.hard_timeout)
         counted = run.labels.crash_counted == str(run.state_id)
         crashes = run.labels.crashes if counted else run.labels.crashes + 1
-        decision = after_crash(_policy(run.job), crashes=crashes, cause=cause, now=datetime.now(UTC))
+        decision = after_crash(_policy(run.job), crashes=crashes, cause=cause, now=SERVER_CLOCK.now())
         crashed = run if run.state_type == "CRASHED" else self._set(run, Crashed(message=f"rescued: {cause}"))
         rescues = run.labels.rescues + (0 if counted or isinstance(decision, Bury) else 1)
         labels: dict[str, Any] = {CRASHES: crashes, CRASH_COUNTED: str(crashed.state_id), RESCUES: rescues}
@@ -162,7 +163,7 @@ class Rescuer:
 
     def _after_timeout(self, run: Run, cause: str, *, tries: int) -> Rescued:
         """A step outlived its timeout and its process was killed for it: a failed try, not a crash."""
-        now = datetime.now(UTC)
+        now = SERVER_CLOCK.now()
         decision = after_failure(
             _policy(run.job),
             error=TimeoutError(cause),

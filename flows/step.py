@@ -11,7 +11,6 @@ import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -23,6 +22,7 @@ from prefect.context import TaskRunContext
 from redrive.blocks.attempt_notes import announce_spent
 from redrive.blocks.errors import PermanentError, Snooze
 from redrive.blocks.retry import RetryPolicy
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.blocks.step_deadline import announced
 from redrive.flows.attempt import Attempt, current_attempt
 from redrive.flows.signature import speak_for
@@ -124,7 +124,7 @@ def _may_retry_here(attempt: Attempt | None, policy: RetryPolicy, error: BaseExc
     wait = policy.base_delay(tries)
     if wait > policy.hold_slot:
         return False
-    return not policy.past_deadline(first_start=attempt.first_start, at=datetime.now(UTC))
+    return not policy.past_deadline(first_start=attempt.first_start, at=SERVER_CLOCK.now())
 
 
 def _noting(function: Callable[P, R]) -> Callable[P, R]:

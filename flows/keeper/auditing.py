@@ -6,11 +6,12 @@ it finds, the tail and the rescue had missed, and that is a metric.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import PAGE, Order, Place, Wanted
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.endings import fate
 from redrive.deployments.ledger import Buried, Ledger
 from redrive.flows.keeper.dead_lettering import dead_letter
@@ -54,7 +55,7 @@ class Auditor:
 
 
 def _is_overdue(run: Run) -> bool:
-    age = datetime.now(UTC) - run.since
+    age = SERVER_CLOCK.now() - run.since
     if not is_job(run):
         return False
     if run.state_type == "CRASHED":

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.labels import moment
 from redrive.blocks.prefect.runs import Order, Wanted
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.endings import fate
 from redrive.deployments.ledger import Buried, Ledger
 from redrive.flows.keeper.dead_lettering import dead_letter
@@ -42,7 +43,7 @@ class Collector:
             dead = [run for run in page if is_job(run) and fate(run.state_type, run.message) == "dead"]
             rows += dead_letter(self._ledger, dead).rows
             newest = max([newest, *(run.end_time for run in page if run.end_time)])
-        newest = min(newest, datetime.now(UTC))
+        newest = min(newest, SERVER_CLOCK.now())
         if newest > cursor:
             self._ledger.set_cursor(CURSOR, newest.isoformat())
         return rows

@@ -9,7 +9,7 @@ Danger: an answer that comes in the same moment as the withdrawal may be lost, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
@@ -18,6 +18,7 @@ from prefect.states import Cancelled
 
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect_api import api
+from redrive.blocks.server_clock import SERVER_CLOCK
 
 #: Name of the job type that asks.
 REVIEW = "dead-letter-review"
@@ -53,6 +54,6 @@ def withdraw_unanswered(patience: timedelta = PATIENCE) -> list[Withdrawn]:
     withdrawn = []
     for run in open_questions():
         asked = run.state.timestamp if run.state else None
-        if asked is not None and datetime.now(UTC) - asked >= patience and withdraw(run, why):
+        if asked is not None and SERVER_CLOCK.now() - asked >= patience and withdraw(run, why):
             withdrawn.append(Withdrawn(run_id=run.id, asked=asked))
     return withdrawn

@@ -8,13 +8,13 @@ a queue that is paused.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from uuid import UUID
 
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import Order, Place, Wanted
 from redrive.blocks.prefect_api import api
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.flows.keeper.pools import pools
 
 NAMES = ("AwaitingRetry", "Retrying")
@@ -28,7 +28,7 @@ class Stranded:
 
     def sweep(self) -> list[UUID]:
         """Release those of two pages; returns which."""
-        wanted = Wanted(types=["SCHEDULED"], names=NAMES, pools=pools(), due_before=datetime.now(UTC))
+        wanted = Wanted(types=["SCHEDULED"], names=NAMES, pools=pools(), due_before=SERVER_CLOCK.now())
         first = runs.page(wanted, Order.DUE)
         found = first.runs
         if first.next is not None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.infra.worker.run_api import RunApi
 
 #: Of so many starts in a row one goes to a lower queue that has something due.
@@ -48,7 +49,7 @@ class Due:
     @property
     def at(self) -> datetime:
         when = self.run.get("next_scheduled_start_time") or self.run.get("expected_start_time")
-        return datetime.fromisoformat(str(when)) if when else datetime.now(UTC)
+        return datetime.fromisoformat(str(when)) if when else SERVER_CLOCK.now()
 
 
 class Share:
@@ -165,7 +166,7 @@ class DueRuns:
         if not self._levels:
             await self.learn_queues()
         limit = self._waiting + AHEAD
-        now = datetime.now(UTC)
+        now = SERVER_CLOCK.now()
         horizon = now + timedelta(seconds=2 * self._tick)
         found = await self._ask(horizon, self._queues, limit)
         later = [due for due in found if due.at > now]
@@ -216,7 +217,7 @@ class DueRuns:
     def _until_next(self) -> float:
         if self._next_known is None:
             return self._tick
-        return min(self._tick, max(0.0, (self._next_known - datetime.now(UTC)).total_seconds()))
+        return min(self._tick, max(0.0, (self._next_known - SERVER_CLOCK.now()).total_seconds()))
 
     def _below(self, priority: int) -> list[str]:
         served = [(level, name) for name, level in self._levels.values() if not self._queues or name in self._queues]

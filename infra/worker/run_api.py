@@ -6,7 +6,7 @@ Danger: `set_state` has no compare-and-set. What is decided from a state that wa
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from redrive.blocks.prefect.labels import ATTEMPT, WORKER
+from redrive.blocks.server_clock import SERVER_CLOCK
 
 Json = dict[str, Any]
 
@@ -39,6 +40,7 @@ class RunApi:
         answer = await self._client.request(
             "POST", "/work_pools/{name}/get_scheduled_flow_runs", path_params={"name": pool}, json=body
         )
+        SERVER_CLOCK.observe(answer.headers.get("date"))
         found: list[Json] = answer.json()
         return found
 
@@ -78,7 +80,7 @@ class RunApi:
 
     async def wait_again(self, run_id: str, message: str, *, only_from: Iterable[str]) -> Json | None:
         """Make a run of these types wait for any worker, from now on; as of `transition`."""
-        details = {"scheduled_time": datetime.now(UTC).isoformat()}
+        details = {"scheduled_time": SERVER_CLOCK.now().isoformat()}
         state: Json = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": message, "state_details": details}
         return await self.transition(run_id, state, only_from=only_from)
 

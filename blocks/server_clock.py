@@ -1,0 +1,46 @@
+"""The time by the clock of Prefect's server, in which due times and the times of states are told; each of its answers names it.
+
+Clocks of two hosts differ, and one may be stepped by NTP or after a suspension: a worker an hour behind would start nothing that
+is due, a keeper an hour ahead would let a rescued job wait for an hour.
+
+Danger: a display may use this machine's clock; whatever is compared with a time of the server's, or sent to it, uses this one.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+#: An answer names its second only, and takes a while to come: clocks that differ by less are taken for equal.
+TOLERANCE = timedelta(seconds=5)
+
+
+class ServerClock:
+    """How far a server's clock is ahead of this machine's, by its latest answer."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def observe(self, date: str | None) -> None:
+        """Take in the `Date` header of an answer that came just now; anything else is left alone."""
+        try:
+            told = parsedate_to_datetime(date) if date else None
+        except ValueError:
+            return
+        if told is not None and told.tzinfo is not None:
+            # In the middle of the second that it names.
+            ahead = told + timedelta(seconds=0.5) - datetime.now(UTC)
+            self._ahead = ahead if abs(ahead) > TOLERANCE else timedelta(0)
+
+    @property
+    def ahead(self) -> timedelta:
+        """0 until an answer says otherwise."""
+        return self._ahead
+
+    def now(self) -> datetime:
+        """The time by that clock, UTC."""
+        return datetime.now(UTC) + self._ahead
+
+
+#: The clock of the API's server, as this process knows it.
+SERVER_CLOCK = ServerClock()
