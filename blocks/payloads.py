@@ -112,6 +112,7 @@ class SyncResult(JobResult):
     unchanged: int = 0
     columns_added: tuple[str, ...] = ()
     cursor: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> list[str]:
@@ -121,7 +122,8 @@ class SyncResult(JobResult):
         said = f"{self.table}: {self.inserted:,} inserted, {self.updated:,} updated, {self.unchanged:,} unchanged"
         if self.columns_added:
             said += f"; new columns {', '.join(self.columns_added)}"
-        return f"{said}; up to {self.cursor}" if self.cursor else said
+        said += f"; up to {self.cursor}" if self.cursor else ""
+        return "; ".join((said, *self.warnings))
 
 
 class ReportResult(JobResult):

@@ -1,25 +1,29 @@
-"""Brings rows into a PostgreSQL table: COPY into a temporary table, then one upsert, all in one transaction.
+"""Brings rows into a PostgreSQL table: COPY as text into a temporary table, then casts and one upsert, in one transaction.
 
-Danger: names come from people and from files. They only ever reach SQL as `sql.Identifier`.
+Danger: what a value means is decided by the scan of all values (column_types), never by what PostgreSQL would also take: it reads
+00123 as a number, and " 1" too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pandas as pd
 import psycopg
 from psycopg import sql
 
 from redrive.blocks.errors import PermanentError
-from redrive.flows.sync_source.source import Source
-from redrive.flows.sync_table.column_types import Inference, fits, prepared, unfit_example
+from redrive.flows.sync_source.source import Since, Source
+from redrive.flows.sync_table.column_format import ColumnFormat
+from redrive.flows.sync_table.column_types import KNOWN, MISSING, Column, fits, fitting
+from redrive.flows.sync_table.record_scan import RecordScan
+from redrive.flows.sync_table.target import INCOMING, Target, listed
 
-#: Name of the temporary table; gone with the transaction.
-INCOMING = sql.Identifier("redrive_incoming")
 #: How many wrong keys an error names.
 EXAMPLES = 3
+#: For the sort and the hash over the key; PostgreSQL's own default of 4 MB goes to disk with fifty thousand rows.
+_WORK_MEM = "64MB"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Merged:
     updated: int
     columns_added: tuple[str, ...]
     cursor: str | None
+    warnings: tuple[str, ...] = ()
 
     @property
     def unchanged(self) -> int:
@@ -38,7 +43,13 @@ class Merged:
 
 
 def merge(
-    connection: psycopg.Connection, source: Source, *, table: str, key: Sequence[str], cursor: str | None = None
+    connection: psycopg.Connection,
+    source: Source,
+    *,
+    table: str,
+    key: Sequence[str],
+    cursor: str | None = None,
+    formats: Mapping[str, ColumnFormat] | None = None,
 ) -> Merged:
     """Upsert the source's rows into `table`, which is made if it is not there.
 
@@ -47,26 +58,197 @@ def merge(
         table: `name` or `schema.name`.
         key: columns that identify a row.
         cursor: rows whose value lies below the table's highest are left out.
+        formats: how columns write their values, where it is declared.
 
     Raises:
         PermanentError: a column, key or type does not fit; the message says which and what to do.
     """
     target = Target(connection, table)
-    columns = source.columns
-    _check_columns(source, columns, key, cursor)
-    try:
+    _check_columns(source, key, cursor, formats or {})
+    with _explained(source, table):
         # Two syncs of one table wait for each other here instead of meeting in a deadlock.
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"redrive sync {table}"])
-        wanted = _types(source, columns, target.columns())
-        added = target.make(columns, wanted, key)
-        types = target.columns()
-        read = _copy(
-            connection, source, columns, types, since=target.highest(cursor) if cursor else None, cursor=cursor
-        )
-        _check_keys(connection, source, key)
-        inserted, updated = target.upsert(columns, key)
+        connection.execute("select set_config('work_mem', %s, true)", [_WORK_MEM])
+        existing = target.columns()
+        columns = [Column(name, (formats or {}).get(name)) for name in source.columns]
+        since = target.since(cursor, existing) if cursor else None
+        _copy(connection, source, columns, since)
+        _check_types(connection, source, columns, existing)
+        types = {column.name: existing.get(column.name) or column.type for column in columns}
+        rows = _Incoming(connection, source, columns, types, since)
+        added: tuple[str, ...] = ()
+        if existing:
+            added = target.grow(types, existing, key)
+            read = rows.checked(key)
+            inserted, updated = target.upsert(source.columns, key, rows.select)
+        else:
+            target.make(types)
+            read = inserted = target.insert(source.columns, rows.select)
+            updated = 0
+            try:
+                with connection.transaction():
+                    target.add_key(key)
+            except (psycopg.errors.UniqueViolation, psycopg.errors.NotNullViolation):
+                rows.checked(key)  # says which
+                raise
         highest = target.highest(cursor) if cursor else None
-    except psycopg.errors.DataError as error:
+    return Merged(
+        read=read,
+        inserted=inserted,
+        updated=updated,
+        columns_added=added,
+        cursor=highest,
+        warnings=_warnings(columns, existing),
+    )
+
+
+class _Incoming:
+    """The rows in the temporary table, as what they mean."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        source: Source,
+        columns: Sequence[Column],
+        types: Mapping[str, str],
+        since: Since | None,
+    ) -> None:
+        self._connection = connection
+        self._source = source
+        self._values = {column.name: _value(column, types[column.name]) for column in columns}
+        self._left: sql.Composable = sql.SQL("true")
+        if since:
+            # Equal values stay in: more rows of the same moment may have come since.
+            self._left = sql.SQL("({} < {}::{}) is not true").format(
+                self._values[since.column], sql.Literal(since.value), sql.SQL(types[since.column])
+            )
+
+    @property
+    def select(self) -> sql.Composed:
+        values = sql.SQL(", ").join(self._values.values())
+        return sql.SQL("select {} from {} where {}").format(values, INCOMING, self._left)
+
+    def checked(self, key: Sequence[str]) -> int:
+        """How many rows there are.
+
+        Raises:
+            PermanentError: the key does not identify them.
+        """
+        keys = [self._values[name] for name in key]
+        absent = sql.SQL(" or ").join(sql.SQL("{} is null").format(value) for value in keys)
+        counted = self._connection.execute(
+            sql.SQL("select count(*), count(*) filter (where {}) from {} where {}").format(absent, INCOMING, self._left)
+        ).fetchone()
+        count, incomplete = counted or (0, 0)
+        if incomplete:
+            raise PermanentError(
+                f"{incomplete:,} rows of {self._source.label} have no value in the key ({', '.join(key)}): complete or remove them"
+            )
+        found = self._connection.execute(
+            sql.SQL(
+                "select {}, count(*) from {} where {} group by {} having count(*) > 1 order by count(*) desc limit {}"
+            ).format(sql.SQL(", ").join(keys), INCOMING, self._left, sql.SQL(", ").join(keys), EXAMPLES)
+        ).fetchall()
+        if found:
+            named = "; ".join(f"{', '.join(map(str, values))} ({times} times)" for *values, times in found)
+            raise PermanentError(
+                f"the key ({', '.join(key)}) does not identify one row of {self._source.label}: {named}; add a column to the key"
+            )
+        return int(count)
+
+
+def _copy(connection: psycopg.Connection, source: Source, columns: Sequence[Column], since: Since | None) -> None:
+    names = [column.name for column in columns]
+    definitions = [sql.SQL("{} text").format(sql.Identifier(name)) for name in names]
+    connection.execute(
+        sql.SQL("create temporary table {} ({}) on commit drop").format(INCOMING, sql.SQL(", ").join(definitions))
+    )
+    options: sql.Composable = sql.SQL("format csv, delimiter {}, encoding 'UTF8'").format(sql.Literal(source.delimiter))
+    if source.empty_is_missing:
+        options = sql.SQL("{}, force_null ({})").format(options, listed(names))
+    into = sql.SQL("copy {} ({}) from stdin with ({})").format(INCOMING, listed(names), options)
+    scan = RecordScan(
+        columns,
+        label=source.label,
+        delimiter=source.delimiter,
+        end=source.end,
+        empty_is_missing=source.empty_is_missing,
+        first_line=source.first_line,
+    )
+    with connection.cursor() as database, database.copy(into) as copy:
+        for records in scan.scanned(source.blocks(since=since)):
+            copy.write(records)
+
+
+def _value(column: Column, kind: str) -> sql.Composable:
+    """SQL for a column's value as its type."""
+    text: sql.Composable = sql.Identifier(column.name)
+    if KNOWN.get(kind) == "text" and column.form is None:
+        return text
+    read = column.form.value(text) if column.form else text
+    typed = sql.SQL("({})::{}").format(read, sql.SQL(kind))
+    if not column.marked or column.kind == "text":
+        return typed
+    marks = sql.SQL(", ").join(map(sql.Literal, MISSING))
+    return sql.SQL("case when {} not in ({}) then {} end").format(text, marks, typed)
+
+
+def _check_columns(source: Source, key: Sequence[str], cursor: str | None, formats: Mapping[str, ColumnFormat]) -> None:
+    columns = source.columns
+    if not key:
+        raise PermanentError(f"a sync needs a key: name the columns that identify a row of {source.label}")
+    wanted = {**dict.fromkeys(formats, "format"), **({cursor: "cursor"} if cursor else {}), **dict.fromkeys(key, "key")}
+    for name, what in wanted.items():
+        if name not in columns:
+            raise PermanentError(
+                f"{source.label} has no column {name!r} for the {what}; it has {', '.join(columns)[:1000]}"
+            )
+    if len(set(key)) < len(key):
+        raise PermanentError(f"the key ({', '.join(key)}) names a column twice: name each once")
+
+
+def _check_types(
+    connection: psycopg.Connection, source: Source, columns: Sequence[Column], existing: Mapping[str, str]
+) -> None:
+    for column in columns:
+        kind = existing.get(column.name)
+        if not kind or column.empty or fits(column.kind, kind):
+            continue
+        pattern = fitting(kind)
+        name = sql.Identifier(column.name)
+        row = connection.execute(
+            sql.SQL("select {0} from {1} where {0} <> all(%s) and {0} !~ %s limit 1").format(name, INCOMING),
+            [list(MISSING), f"^(?:{pattern})$"],
+        ).fetchone()
+        if row:
+            raise PermanentError(
+                f"column {column.name!r} of {source.label} holds {row[0][:60]!r}, but the table has it as {kind}: correct the "
+                f'source, or widen the column: ALTER TABLE … ALTER COLUMN "{column.name}" TYPE {column.type}'
+            )
+        # Nothing but marks and values that fit: what the scan calls text is a column of marks.
+        column.marked = True
+
+
+def _warnings(columns: Sequence[Column], existing: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(
+        f"column {column.name!r} became text: line {column.fallen[0]:,} holds {column.fallen[1][:60]!r}, and the values before "
+        f"are {column.fallen[2]}; declare its format in the parameter columns if it is meant as one"
+        for column in columns
+        if column.fallen and column.name not in existing
+    )
+
+
+@contextmanager
+def _explained(source: Source, table: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.CharacterNotInRepertoire as error:
+        raise PermanentError(f"{source.label} holds what is no text ({_said(error)}): correct it") from error
+    except (
+        psycopg.errors.DataError,
+        psycopg.errors.ProgramLimitExceeded,
+        psycopg.errors.InvalidRowCountInLimitClause,
+    ) as error:
         raise PermanentError(
             f"{source.label} has a value that table {table} cannot take ({_said(error)}): correct it"
         ) from error
@@ -78,156 +260,6 @@ def merge(
         raise PermanentError(
             f"table {table} cannot be written ({_said(error)}): check its name, columns and permissions"
         ) from error
-    return Merged(read=read, inserted=inserted, updated=updated, columns_added=added, cursor=highest)
-
-
-class Target:
-    """The table that is written to."""
-
-    def __init__(self, connection: psycopg.Connection, table: str) -> None:
-        parts = table.split(".")
-        if len(parts) > 2 or not all(part.strip() for part in parts):  # noqa: PLR2004  (schema and name)
-            raise PermanentError(f"{table!r} names no table: give name or schema.name")
-        self.name = sql.Identifier(*parts)
-        self._label = table
-        self._connection = connection
-
-    def columns(self) -> dict[str, str]:
-        """PostgreSQL's type of each column; empty if there is no table."""
-        rows = self._connection.execute(
-            "select attname, format_type(atttypid, null) from pg_attribute"
-            " where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
-            [self.name.as_string(self._connection)],
-        ).fetchall()
-        return dict(rows)
-
-    def make(self, columns: Sequence[str], types: dict[str, str], key: Sequence[str]) -> tuple[str, ...]:
-        """Make the table, or add the columns it lacks; says which were added to an existing one."""
-        existing = self.columns()
-        definitions = {name: sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(types[name])) for name in columns}
-        if not existing:
-            keys = sql.SQL(", ").join(map(sql.Identifier, key))
-            body = sql.SQL(", ").join(definitions.values())
-            self._connection.execute(sql.SQL("create table {} ({}, primary key ({}))").format(self.name, body, keys))
-            return ()
-        added = [name for name in columns if name not in existing]
-        if missing := [name for name in key if name not in existing]:
-            raise PermanentError(
-                f"table {self._label} has no key column {missing[0]!r}: give the key it was made with, or another table"
-            )
-        for name in added:
-            self._connection.execute(sql.SQL("alter table {} add column {}").format(self.name, definitions[name]))
-        return tuple(added)
-
-    def highest(self, cursor: str) -> str | None:
-        """The highest value of the cursor column, as text."""
-        row = self._connection.execute(
-            sql.SQL("select max({})::text from {}").format(sql.Identifier(cursor), self.name)
-        ).fetchone()
-        return row[0] if row else None
-
-    def upsert(self, columns: Sequence[str], key: Sequence[str]) -> tuple[int, int]:
-        """Rows inserted and updated; a row that is equal already is not touched."""
-        others = [name for name in columns if name not in key]
-        listed = sql.SQL(", ").join(map(sql.Identifier, columns))
-        if others:
-            pairs = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others]
-            ours = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in others)
-            theirs = sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(name)) for name in others)
-            action = sql.SQL("update set {} where ({}) is distinct from ({})").format(
-                sql.SQL(", ").join(pairs), ours, theirs
-            )
-        else:
-            action = sql.Composed([sql.SQL("nothing")])
-        # xmax is 0 in a row version that no update made (a system column, stable since PostgreSQL 9.5).
-        statement = sql.SQL(
-            "with done as (insert into {} as t ({}) select {} from {} on conflict ({}) do {} returning (t.xmax = 0) as inserted)"
-            " select count(*) filter (where inserted), count(*) filter (where not inserted) from done"
-        ).format(self.name, listed, listed, INCOMING, sql.SQL(", ").join(map(sql.Identifier, key)), action)
-        try:
-            row = self._connection.execute(statement).fetchone()
-        except psycopg.errors.InvalidColumnReference as error:
-            raise PermanentError(
-                f"table {self._label} has no unique index over ({', '.join(key)}): make one, or give the key it was made with"
-            ) from error
-        return (row[0], row[1]) if row else (0, 0)
-
-
-def _check_columns(source: Source, columns: Sequence[str], key: Sequence[str], cursor: str | None) -> None:
-    if not key:
-        raise PermanentError(f"a sync needs a key: name the columns that identify a row of {source.label}")
-    for name in [*key, *([cursor] if cursor else [])]:
-        if name not in columns:
-            what = "cursor" if name == cursor and name not in key else "key"
-            raise PermanentError(f"{source.label} has no column {name!r} for the {what}; it has {', '.join(columns)}")
-
-
-def _types(source: Source, columns: Sequence[str], existing: dict[str, str]) -> dict[str, str]:
-    seen = {name: Inference() for name in columns}
-    for chunk in source.chunks():
-        for name, inference in seen.items():
-            inference.see(chunk[name])
-            kind = existing.get(name)
-            if kind and not inference.empty and not fits(inference.type, kind):
-                example = unfit_example(chunk[name], kind)
-                if example is not None:
-                    raise PermanentError(
-                        f"column {name!r} of {source.label} holds {example[:60]!r}, but the table has it as {kind}: correct the "
-                        f'source, or widen the column: ALTER TABLE … ALTER COLUMN "{name}" TYPE {inference.type}'
-                    )
-    return {name: inference.type for name, inference in seen.items()}
-
-
-def _copy(
-    connection: psycopg.Connection,
-    source: Source,
-    columns: Sequence[str],
-    types: dict[str, str],
-    *,
-    since: str | None,
-    cursor: str | None,
-) -> int:
-    """COPY into the temporary table; how many rows are left after the cursor's cut."""
-    definitions = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(types[name])) for name in columns]
-    connection.execute(
-        sql.SQL("create temporary table {} ({}) on commit drop").format(INCOMING, sql.SQL(", ").join(definitions))
-    )
-    into = sql.SQL("copy {} ({}) from stdin").format(INCOMING, sql.SQL(", ").join(map(sql.Identifier, columns)))
-    with connection.cursor() as database, database.copy(into) as copy:
-        for chunk in source.chunks():
-            ready = pd.DataFrame({name: prepared(chunk[name], types[name]) for name in columns}).astype(object)
-            for row in ready.where(ready.notna(), None).itertuples(index=False, name=None):
-                copy.write_row(row)
-    if cursor and since is not None:
-        # Equal values stay in: more rows of the same moment may have come since.
-        connection.execute(
-            sql.SQL("delete from {} where {} < %s::{}").format(
-                INCOMING, sql.Identifier(cursor), sql.SQL(types[cursor])
-            ),
-            [since],
-        )
-    counted = connection.execute(sql.SQL("select count(*) from {}").format(INCOMING)).fetchone()
-    return int(counted[0]) if counted else 0
-
-
-def _check_keys(connection: psycopg.Connection, source: Source, key: Sequence[str]) -> None:
-    keys = sql.SQL(", ").join(map(sql.Identifier, key))
-    absent = sql.SQL(" or ").join(sql.SQL("{} is null").format(sql.Identifier(name)) for name in key)
-    row = connection.execute(sql.SQL("select count(*) from {} where {}").format(INCOMING, absent)).fetchone()
-    if row and row[0]:
-        raise PermanentError(
-            f"{row[0]:,} rows of {source.label} have no value in the key ({', '.join(key)}): complete or remove them"
-        )
-    found = connection.execute(
-        sql.SQL("select {}, count(*) from {} group by {} having count(*) > 1 order by count(*) desc limit {}").format(
-            keys, INCOMING, keys, EXAMPLES
-        )
-    ).fetchall()
-    if found:
-        named = "; ".join(f"{', '.join(map(str, values))} ({count} times)" for *values, count in found)
-        raise PermanentError(
-            f"the key ({', '.join(key)}) does not identify one row of {source.label}: {named}; add a column to the key"
-        )
 
 
 def _said(error: psycopg.Error) -> str:

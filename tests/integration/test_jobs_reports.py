@@ -20,7 +20,7 @@ from redrive.flows.report_pages.page import page
 from redrive.flows.report_pages.pdf import pdf
 from redrive.flows.report_pages.view import ReportView, collect
 from redrive.flows.report_pages.workbook import workbook
-from redrive.flows.sync_source.source import opened
+from redrive.flows.sync_source.opened import opened
 from redrive.flows.sync_table.merge import merge
 from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401  (a fixture)
 

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
 from redrive.blocks.errors import PermanentError
 from redrive.blocks.warehouse import Warehouse, WarehouseUnreachable
-from redrive.flows.sync_source.source import opened
+from redrive.flows import sync as syncing
+from redrive.flows.sync_source.opened import opened
+from redrive.flows.sync_table.column_format import ColumnFormat
 from redrive.flows.sync_table.merge import Merged, merge
+from tests.support.http_source import Page, serving
 from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401  (a fixture)
 
 
@@ -28,11 +43,14 @@ def synced(
     table: str = "stock",
     key: tuple[str, ...] = ("id",),
     cursor: str | None = None,
+    name: str = "stock.csv",
+    formats: dict[str, dict[str, Any]] | None = None,
 ) -> Merged:
-    path = folder / "stock.csv"
+    path = folder / name
     path.write_text(csv)
+    declared = {column: ColumnFormat.model_validate(form) for column, form in (formats or {}).items()}
     with opened(str(path)) as source, warehouse.connect() as connection:
-        return merge(connection, source, table=table, key=key, cursor=cursor)
+        return merge(connection, source, table=table, key=key, cursor=cursor, formats=declared)
 
 
 def table(warehouse: Warehouse, query: str) -> list[tuple[object, ...]]:
@@ -137,3 +155,220 @@ def test_database_that_does_not_exist_is_a_permanent_error(postgres_server: Post
     url = f"postgresql://postgres@/nowhere?host={postgres_server.folder}"
     with pytest.raises(PermanentError, match='database "nowhere" does not exist'):
         Warehouse(url=SecretStr(url)).check()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("d.csv", "id,amount\n1,1234567890123456.78\n2,0.10\n3,0.10\n"),
+        ("d.json", '[{"id": 1, "amount": 1234567890123456.78}, {"id": 2, "amount": 0.10}, {"id": 3, "amount": 0.10}]'),
+        (
+            "d.ndjson",
+            '{"id": 1, "amount": 1234567890123456.78}\n{"id": 2, "amount": 0.10}\n{"id": 3, "amount": 0.10}\n',
+        ),
+    ],
+)
+def test_decimals_arrive_digit_for_digit(warehouse: Warehouse, tmp_path: Path, name: str, content: str):
+    synced(warehouse, tmp_path, content, name=name)
+    found = [str(amount) for (amount,) in table(warehouse, "select amount from stock order by id")]
+    assert found == ["1234567890123456.78", "0.10", "0.10"]
+    assert table(warehouse, "select pg_typeof(amount)::text from stock limit 1") == [("numeric",)]
+
+
+def test_table_of_an_older_sync_keeps_its_double_precision(warehouse: Warehouse, tmp_path: Path):
+    with warehouse.connect() as connection:
+        connection.execute("create table stock (id bigint primary key, price double precision)")
+    synced(warehouse, tmp_path, "id,price\n1,2.5\n")
+    assert table(warehouse, "select price, pg_typeof(price)::text from stock") == [(2.5, "double precision")]
+
+
+def test_declared_formats_are_read_as_they_are_meant(warehouse: Warehouse, tmp_path: Path):
+    formats = {
+        "price": {"type": "numeric", "decimal": ",", "thousands": "."},
+        "day": {"type": "date", "order": "dmy"},
+        "paid": {"type": "boolean", "true": ["ja"], "false": ["nein"]},
+        "code": {"type": "text"},
+    }
+    synced(warehouse, tmp_path, "id;price;day;paid;code\n1;1.234,50;3.2.2021;Ja;1\n2;-;NA;nein;NA\n", formats=formats)
+    assert table(warehouse, "select price, day, paid, code from stock order by id") == [
+        (Decimal("1234.50"), date(2021, 2, 3), True, "1"),
+        (None, None, False, "NA"),
+    ]
+    with pytest.raises(PermanentError, match="column 'day' holds '2021-02-03' in line 2"):
+        synced(warehouse, tmp_path, "id;price;day;paid;code\n3;1;2021-02-03;ja;1\n", formats=formats)
+
+
+def test_column_that_fell_back_to_text_is_a_warning(warehouse: Warehouse, tmp_path: Path):
+    done = synced(warehouse, tmp_path, "id,count,name\n1,5,a\n2,6,b\n3,seven,c\n")
+    assert done.warnings == (
+        (
+            "column 'count' became text: line 4 holds 'seven', and the values before are bigint; declare its format in the "
+            "parameter columns if it is meant as one"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("csv", "said"),
+    [
+        ("id,name\n1,a,x\n", "line 2 has 3 values for 2 columns"),
+        (f"id,{','.join(f'c{i}' for i in range(1600))}\n", "1,601 columns, and a table of PostgreSQL takes 1,600"),
+        (f"id,{','.join(f'c{i}' for i in range(1590))}\n1,{','.join(['x' * 40] * 1590)}\n", "cannot take"),
+    ],
+)
+def test_what_no_table_can_take_is_permanent(warehouse: Warehouse, tmp_path: Path, csv: str, said: str):
+    with pytest.raises(PermanentError, match=said):
+        synced(warehouse, tmp_path, csv)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("x" * 64, "longer than 63 bytes"),
+        ("ä" * 32, "longer than 63 bytes"),
+        ("pg_catalog.stock", "belongs to PostgreSQL itself"),
+        ("information_schema.stock", "belongs to PostgreSQL itself"),
+        ("pg_temp.stock", "belongs to PostgreSQL itself"),
+    ],
+)
+def test_name_that_postgresql_would_cut_or_keep_for_itself_is_refused(
+    warehouse: Warehouse, tmp_path: Path, name: str, said: str
+):
+    with pytest.raises(PermanentError, match=said):
+        synced(warehouse, tmp_path, "id\n1\n", table=name)
+
+
+def test_empty_texts_missing_values_and_bytes_of_sqlite_stay_apart(warehouse: Warehouse, tmp_path: Path):
+    with closing(sqlite3.connect(tmp_path / "s.db")) as database:
+        database.execute("create table data (id integer, text text, bytes blob, n)")
+        database.executemany(
+            "insert into data values (?, ?, ?, ?)",
+            [(1, "", b"\x00\xff", 0.1), (2, None, None, 2**62), (3, 'a "b",\n\\N', b"", None)],
+        )
+        database.commit()
+    with opened(str(tmp_path / "s.db"), source_table="data") as source, warehouse.connect() as connection:
+        merge(connection, source, table="stock", key=["id"])
+    assert table(warehouse, "select text, bytes, n from stock order by id") == [
+        ("", "\\x00ff", Decimal("0.1")),
+        (None, None, Decimal(2**62)),
+        ('a "b",\n\\N', "\\x", None),
+    ]
+
+
+# The job's own step, with a cursor
+
+
+@pytest.fixture
+def transferred(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    monkeypatch.setattr(syncing, "saved", lambda *_: warehouse)
+
+    def run(source: object, **options: Any) -> Any:
+        return syncing.transfer.fn(str(source), "stock", ["id"], **options)
+
+    return run
+
+
+def test_unchanged_file_is_not_read_again_but_a_changed_table_is_filled(
+    warehouse: Warehouse, tmp_path: Path, transferred: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "stock.csv"
+    path.write_text("id,at\n1,2020-01-01\n2,2020-01-02\n")
+    transferred(path, cursor="at")
+    merged: list[object] = []
+    plain = syncing.merge
+    monkeypatch.setattr(syncing, "merge", lambda *args, **options: merged.append(1) or plain(*args, **options))
+
+    again = transferred(path, cursor="at")
+    assert (merged, again.read, again.unchanged, again.cursor) == ([], 1, 1, "2020-01-02")
+
+    with warehouse.connect() as connection:
+        connection.execute("delete from stock")
+    assert transferred(path, cursor="at").inserted == 2
+    path.write_text("id,at\n1,2020-01-01\n2,2020-01-02\n3,2020-01-03\n")
+    assert transferred(path, cursor="at").inserted == 1
+    # Without a cursor every row is compared, whatever is known.
+    with warehouse.connect() as connection:
+        connection.execute("update stock set at = '2020-01-09' where id = 1")
+    assert transferred(path).updated == 1
+
+
+def test_server_is_asked_only_whether_anything_changed(transferred: Callable[..., Any]):
+    asked: list[str | None] = []
+
+    def answer(_path: str, headers: Any) -> Page:
+        asked.append(headers.get("If-None-Match"))
+        same = headers.get("If-None-Match") == '"v1"'
+        fields = {"ETag": '"v1"', "Content-Type": "text/csv"}
+        return Page(status=304, headers=fields) if same else Page(b"id,at\n1,2020-01-01\n", headers=fields)
+
+    with serving(answer) as url:
+        first = transferred(f"{url}/data?token=hidden", cursor="at")
+        second = transferred(f"{url}/data?token=hidden", cursor="at")
+    assert asked == [None, '"v1"']
+    assert (first.inserted, second.read, second.unchanged) == (1, 1, 1)
+    assert "hidden" not in first.model_dump_json() + second.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "later"),
+    [
+        ("integer", [1, 5, 9], 9),
+        (
+            "text",
+            ["2020-01-01T10:00:00+05:00", "2020-01-01T11:00:00+00:00", "2020-01-05T00:00:00Z"],
+            "2020-01-04T20:00:00-08:00",
+        ),
+        ("datetime", ["2020-01-01", "2020-01-02", "2020-01-03"], "2020/01/03"),
+        ("real", [0.5, 1.25, 2.75], 2.75),
+    ],
+)
+def test_cursor_in_sqlite_leaves_out_only_what_lies_below(
+    tmp_path: Path, transferred: Callable[..., Any], kind: str, values: list[object], later: object
+):
+    with closing(sqlite3.connect(tmp_path / "s.db")) as database:
+        database.execute(f"create table data (id integer primary key, at {kind})")
+        database.executemany("insert into data values (?, ?)", list(enumerate(values)))
+        database.commit()
+        transferred(tmp_path / "s.db", source_table="data", cursor="at")
+        database.execute("insert into data values (10, ?)", [later])
+        database.execute("insert into data values (11, null)")
+        database.commit()
+        done = transferred(tmp_path / "s.db", source_table="data", cursor="at")
+    assert (done.read, done.inserted) == (3, 2)
+
+
+_SYNC_IN_A_PROCESS = """
+import sys, psycopg
+from redrive.flows.sync_source.opened import opened
+from redrive.flows.sync_table.merge import merge
+print("begins", flush=True)
+with opened(sys.argv[1]) as source, psycopg.connect(sys.argv[2]) as connection:
+    merge(connection, source, table="stock", key=["id"])
+"""
+
+
+def test_kill_at_a_random_point_leaves_all_rows_or_none(
+    warehouse: Warehouse, tmp_path: Path, transferred: Callable[..., Any]
+):
+    path = tmp_path / "stock.csv"
+    url = warehouse.url.get_secret_value().replace("+psycopg", "")
+    draw = random.Random(7)
+    for version in range(3):
+        path.write_text("id,version\n" + "".join(f"{i},{version}\n" for i in range(60_000)))
+        child = subprocess.Popen(
+            [sys.executable, "-c", _SYNC_IN_A_PROCESS, path, url], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout
+        child.stdout.readline()
+        try:
+            child.wait(draw.uniform(0.02, 0.6))
+        except subprocess.TimeoutExpired:
+            os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+        with psycopg.connect(url) as connection:
+            if connection.execute("select to_regclass('stock')").fetchone() != (None,):
+                counted = connection.execute("select count(*), count(distinct version) from stock").fetchone()
+                assert counted == (60_000, 1)
+    transferred(path)
+    assert transferred(path).unchanged == 60_000
+    assert table(warehouse, "select count(*), min(version), max(version) from stock") == [(60_000, 2, 2)]

@@ -17,7 +17,7 @@ from redrive.blocks.settings import READER, WRITER, settings
 from redrive.blocks.warehouse import Warehouse
 from redrive.deployments import default_blocks
 from redrive.deployments.register import register
-from redrive.flows.sync_source.source import opened
+from redrive.flows.sync_source.opened import opened
 from redrive.flows.sync_table.merge import merge
 from redrive.infra.local.warehouse_roles import hand_over, make_roles
 from tests.support.job_stack import JobStack

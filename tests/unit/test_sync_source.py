@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import socket
 import sqlite3
+import threading
+from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from redrive.blocks.errors import PermanentError
-from redrive.flows.sync_source.download import SourceUnreachable
-from redrive.flows.sync_source.source import opened
-from tests.support.http_source import answering
+from redrive.blocks.errors import PermanentError, Snooze
+from redrive.flows.sync_source.download import SourceUnreachable, wait_seconds
+from redrive.flows.sync_source.limits import Limits
+from redrive.flows.sync_source.opened import opened
+from redrive.flows.sync_table.column_types import Column
+from redrive.flows.sync_table.record_scan import RecordScan
+from tests.support.http_source import Page, answering, serving
 
 
 def rows(source: str, **options: str) -> list[dict[str, str | None]]:
     with opened(source, **options) as found:  # type: ignore[arg-type]
-        return [row for chunk in found.chunks() for row in chunk.to_dict("records")]
+        columns = [Column(name) for name in found.columns]
+        scan = RecordScan(
+            columns,
+            label=found.label,
+            delimiter=found.delimiter,
+            end=found.end,
+            empty_is_missing=found.empty_is_missing,
+        )
+        text = b"".join(scan.scanned(found.blocks())).decode()
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=found.delimiter)
+        return [dict(zip(found.columns, (value or None for value in line), strict=True)) for line in lines]
 
 
 def test_csv_keeps_texts_as_they_are(tmp_path: Path):
@@ -101,3 +119,126 @@ def test_source_that_is_away_is_named_without_its_secrets():
 def test_missing_file_is_named(tmp_path: Path):
     with pytest.raises(PermanentError, match=r"nothing\.csv does not exist"):
         rows(str(tmp_path / "nothing.csv"))
+
+
+def test_ndjson_gives_rows_with_columns_that_come_late(tmp_path: Path):
+    path = tmp_path / "events.ndjson"
+    path.write_text('{"id": 1, "x": ""}\n{"id": 2, "y": {"a": [0.10, null]}}\n')
+    assert rows(str(path)) == [{"id": "1", "x": None, "y": None}, {"id": "2", "x": None, "y": '{"a": [0.10, null]}'}]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[1, 2]", "no list of JSON objects"),
+        ('{"a": [{"id": 1}], "b": []}', "no list of JSON objects"),
+        ('{"id": 1}', "no list of JSON objects"),
+        ('[{"id": 1}', "no proper JSON"),
+        ("nothing", "no proper JSON"),
+        ("[" * 100_000, "JSON"),
+    ],
+)
+def test_json_that_holds_no_rows_is_refused(tmp_path: Path, content: str, said: str):
+    (tmp_path / "data.json").write_text(content)
+    with pytest.raises(PermanentError, match=said):
+        rows(str(tmp_path / "data.json"))
+
+
+def test_encoding_comes_from_the_server_or_the_parameter(tmp_path: Path):
+    content = "id;name\n1;Größe\n".encode("cp1252")
+    with answering(200, content, "text/csv; charset=windows-1252") as url:
+        assert rows(url) == [{"id": "1", "name": "Größe"}]
+    (tmp_path / "data.csv").write_bytes(content)
+    assert rows(str(tmp_path / "data.csv"), encoding="cp1252") == [{"id": "1", "name": "Größe"}]
+    with pytest.raises(PermanentError, match="nobody knows the encoding 'klingon'"):
+        rows(str(tmp_path / "data.csv"), encoding="klingon")
+
+
+def pages(path: str, _headers: object) -> Page:
+    number = int(path.rpartition("=")[2] or 1) if "=" in path else 1
+    link = {"Link": f'<https://example.com/>; rel="first", </csv?page={number + 1}>; rel=next'} if number < 3 else {}
+    if path.startswith("/csv"):
+        return Page(f"id\n{number}\n".encode(), headers={"Content-Type": "text/csv", **link})
+    following = f'"?page={number + 1}"' if number < 3 else "null"
+    return Page(
+        f'{{"next": {following}, "rows": [{{"id": {number}}}]}}'.encode(), headers={"Content-Type": "application/json"}
+    )
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_all_pages_are_followed(kind: str):
+    with serving(pages) as url:
+        assert rows(f"{url}/{kind}") == [{"id": "1"}, {"id": "2"}, {"id": "3"}]
+        with (
+            pytest.raises(PermanentError, match="more than 2 pages"),
+            opened(f"{url}/{kind}", limits=Limits(pages=2)),
+        ):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"next": "/data?page=1", "rows": [{"id": 1}]}', "pages lead in circles"),
+        ('{"next_cursor": "abc", "rows": [{"id": 1}]}', "has a further page"),
+        ('{"has_more": true, "rows": [{"id": 1}]}', "has a further page"),
+        ('{"next": {"page": 2}, "meta": {"next_page": 2}, "rows": [{"id": 1}]}', "has a further page"),
+        ('{"next": "http://169.254.169.254/", "rows": [{"id": 1}]}', "no public address"),
+    ],
+)
+def test_source_whose_pages_cannot_be_followed_is_never_half_read(content: str, said: str):
+    with answering(200, content.encode(), "application/json") as url, pytest.raises(PermanentError, match=said):
+        rows(f"{url}?page=1")
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [("120", 120), ("Wed, 25 Nov 2026 10:00:30 GMT", 30), ("0", 1), ("99999999", 6 * 3600), ("soon", None)],
+)
+def test_retry_after_is_read_as_seconds_or_a_date(retry_after: str, seconds: float | None):
+    assert wait_seconds(retry_after, datetime(2026, 11, 25, 10, tzinfo=UTC)) == seconds
+
+
+def test_server_that_names_a_time_is_asked_again_then():
+    with answering(429, b"", "text/plain", {"Retry-After": "90"}) as url, pytest.raises(Snooze) as snooze:
+        rows(f"{url}?token=hidden")
+    assert snooze.value.delay.total_seconds() == 90
+    assert "hidden" not in str(snooze.value)
+
+
+def test_answer_that_is_too_large_is_refused_before_it_arrives():
+    sent = 0
+
+    def endless(write: Callable[[bytes], object]) -> None:
+        nonlocal sent
+        while sent < 1 << 30:
+            write(bytes(1 << 16))
+            sent += 1 << 16
+
+    announced = {"Content-Type": "text/csv", "Content-Length": str(10 * 1024**3)}
+    with serving(lambda _path, _headers: Page(headers=announced, write=endless)) as url:
+        with pytest.raises(PermanentError, match="sends more than 2,048 MB"):
+            rows(url)
+        assert sent < 1 << 26
+    with serving(lambda _path, _headers: Page(write=endless)) as url:
+        with pytest.raises(PermanentError, match="sends more than 4 MB"), opened(url, limits=Limits(megabytes=4)):
+            pass
+        assert sent < 1 << 27
+
+
+def test_source_that_trickles_is_cut_off_by_the_total_time():
+    going = threading.Event()
+
+    def trickle(write: Callable[[bytes], object]) -> None:
+        while not going.wait(0.02):
+            write(b"1\n")
+
+    with serving(lambda _path, _headers: Page(write=trickle)) as url:
+        try:
+            with (
+                pytest.raises(SourceUnreachable, match=r"not through after 0\.2 s"),
+                opened(url, limits=Limits(seconds=0.2)),
+            ):
+                pass
+        finally:
+            going.set()
