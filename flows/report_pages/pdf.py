@@ -24,6 +24,8 @@ from redrive.flows.report_pages.view import ReportView
 TEMPLATE = Path(__file__).resolve().parent.parent / "templates" / "report" / "report.typ"
 #: Pixels of a chart's plot: beside another one, alone over the whole width, and alone on a page that is turned.
 HALF, WHOLE, TURNED = (330, 210), (690, 230), (1030, 270)
+#: Rows up to which the PDF is tagged for screen readers; tags take as much memory as the texts.
+TAGGED_LIMIT = 2_000
 #: Characters without a glyph that are named; the others are counted.
 NAMED = 8
 
@@ -41,7 +43,9 @@ def pdf(view: ReportView) -> tuple[bytes, tuple[str, ...]]:
         laid = list(blocks(made, made.height - _query(folder, "start"))) if view.rows else []
         said = tuple(_said(view, made))
         _write(folder, {**head, "blocks": laid, "notes": [drawable(note, missing) for note in (*view.notes, *said)]})
-        content = typst.compile(str(folder / TEMPLATE.name), **_options(private))
+        content = typst.compile(
+            str(folder / TEMPLATE.name), pdf_tags=len(view.rows) <= TAGGED_LIMIT, **_options(private)
+        )
     return bytes(content), said
 
 
