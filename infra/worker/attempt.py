@@ -192,7 +192,7 @@ async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker:
     kind = run["state_type"] if run else None
     if run is None or kind not in IN_PROGRESS:
         return
-    if run["labels"].get(ATTEMPT) != attempt.claim:
+    if run["labels"].get(ATTEMPT) != attempt.claim and await api.latest_claim(run["id"]) != attempt.claim:
         attempt.log.warning("job %s is another attempt's by now: nothing is reported of this one", attempt.run_id)
         return
     if kind == "CANCELLING" or attempt.intent == "cancel":

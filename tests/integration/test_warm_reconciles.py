@@ -1,0 +1,36 @@
+"""At every heartbeat a worker finds runs that carry its name and that it does not have."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.support.plain_prefect import PlainPrefect
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.mark.parametrize(
+    ("state", "end"), [("RUNNING", "Crashed"), ("PENDING", "Crashed"), ("CANCELLING", "Cancelled")]
+)
+def test_run_with_the_workers_name_and_no_process_is_reported(
+    plain_prefect: PlainPrefect, state: str, end: str
+) -> None:
+    pool = plain_prefect.pool()
+    deployment = plain_prefect.deploy("quick", pool)
+    folder = str(plain_prefect.folder("strays"))
+    with plain_prefect.working(pool, limit=1, PREFECT_WORKER_HEARTBEAT_SECONDS="1") as worker:
+        later = datetime.now(UTC) + timedelta(hours=1)
+        mine = plain_prefect.begin(deployment, scheduled=later, folder=folder)
+        others = plain_prefect.begin(deployment, scheduled=later, folder=folder)
+        for run_id, name in ((mine, worker.name), (others, "another-worker")):
+            labels = {"prefect.worker.name": name}
+            plain_prefect.api.patch(f"/flow_runs/{run_id}/labels", json=labels).raise_for_status()
+            wanted = {"state": {"type": state}, "force": True}
+            plain_prefect.api.post(f"/flow_runs/{run_id}/set_state", json=wanted).raise_for_status()
+
+        run = plain_prefect.in_state(mine, end)
+
+        assert "no process of this job" in run["state"]["message"]
+        assert plain_prefect.run(others)["state_type"] == state
