@@ -142,7 +142,7 @@ def test_failed_job_is_understood_and_retried_in_the_ui(newcomer: Newcomer, vers
         page.get_by_text("dead letter: permanent error, not tried again").first.wait_for()
         press(page, "Artifacts")
         page.get_by_text("dead letter: permanent error").last.click()
-        page.get_by_text("monday.csv cannot be read").first.wait_for()
+        page.get_by_text("monday.csv does not exist").first.wait_for()
         newcomer.type(typed(step[3]))
         open_run(page, name)
         follow_controls(page, pressed(IN_THE_UI, version)["to retry"])

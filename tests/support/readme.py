@@ -102,7 +102,7 @@ class Meaning:
         """Whether what came out is what the text says; if so, what its ids stand for is known from now on."""
         names: list[tuple[str, str]] = []
         pattern = self._pattern(" ".join(said.split()), names)
-        found = re.search(pattern, " ".join(came.split()))
+        found = re.search(pattern, " ".join(came.replace("─", " ").split()))  # without the rules of tables
         if found is None:
             return False
         self.known |= {token: found[group] for group, token in names}
