@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.benchmarks import documents_family, reports_family
+from tests.benchmarks import documents_family, reports_family, sync_family
 
 FAMILIES: dict[str, Callable[[], dict[str, Any]]] = {
     "documents": documents_family.measure,
     "reports": reports_family.measure,
+    "sync": sync_family.measure,
 }
 
 
