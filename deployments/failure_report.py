@@ -9,6 +9,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from redrive.blocks.plain_text import code_block, markdown
@@ -23,6 +25,8 @@ GREATER = "\\u003e"
 #: Characters of a traceback that are kept, from its end, where the cause stands.
 TRACEBACK_LIMIT = 20_000
 MESSAGE_LIMIT = 4_000
+#: Prefect's own limit of artifacts a call.
+LIMIT = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,8 @@ class FailureReport:
     step: str | None
     reason: str
     tries: int
+    #: The attempt that ended so: the id of the Pending state that began it, if its worker told.
+    attempt: str = ""
 
     def as_comment(self) -> str:
         """The report for programs: in Markdown a comment is not shown. Prefect cuts an artifact's metadata at 500 characters."""
@@ -66,14 +72,45 @@ class FailureReport:
 
 def reports_of(run_ids: Sequence[UUID]) -> dict[UUID, FailureReport]:
     """The newest failure report of each run that left one; at most 200 runs."""
+    return {run_id: left[0].report for run_id, left in all_reports_of(run_ids).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftReport:
+    """A report and when it was written, by the server's clock."""
+
+    report: FailureReport
+    at: datetime
+
+
+def all_reports_of(run_ids: Sequence[UUID]) -> dict[UUID, list[LeftReport]]:
+    """The failure reports of each run that left some, the newest first; at most 200 runs."""
+    answer = _newest(run_ids)
+    found = _read(answer)
+    if len(answer) == LIMIT:
+        # Other artifacts of these runs may have hidden the reports of some.
+        for run_id in run_ids:
+            if run_id not in found:
+                found |= _read(_newest([run_id]))
+    return found
+
+
+def _newest(run_ids: Sequence[UUID]) -> list[dict[str, Any]]:
     body = {
         "artifacts": {"flow_run_id": {"any_": [str(one) for one in run_ids]}, "type": {"any_": [ARTIFACT_TYPE]}},
         "sort": "CREATED_DESC",
-        "limit": 200,
+        "limit": LIMIT,
     }
-    found: dict[UUID, FailureReport] = {}
-    for artifact in api().request("POST", "/artifacts/filter", json=body).json():
+    found: list[dict[str, Any]] = api().request("POST", "/artifacts/filter", json=body).json()
+    return found
+
+
+def _read(artifacts: Sequence[dict[str, Any]]) -> dict[UUID, list[LeftReport]]:
+    found: dict[UUID, list[LeftReport]] = {}
+    for artifact in artifacts:
         report = FailureReport.from_markdown(str(artifact.get("data") or ""))
-        if report is not None:
-            found.setdefault(report.run_id, report)
+        # What names another run than the one it lies on was not left by that run.
+        if report is not None and str(report.run_id) == artifact.get("flow_run_id"):
+            left = LeftReport(report=report, at=datetime.fromisoformat(artifact["created"]))
+            found.setdefault(report.run_id, []).append(left)
     return found

@@ -9,23 +9,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 from uuid import UUID, uuid4
 
 import httpx
-from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
-from redrive.blocks.errors import Conflict, NotFound, ParameterError, RedriveError
+from redrive.blocks.errors import Conflict, LedgerAway, NotFound, ParameterError, RedriveError
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect_api import api, reachable
 from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.deployments.enqueue import Item, deployment_of, enqueue_many
 from redrive.deployments.ledger import DeadLetter, Filter, Ledger
 from redrive.deployments.parameters import checked
 from redrive.deployments.run_labels import KEY, REPLACED_BY, REPLACES, fresh_count
-from redrive.deployments.run_state import start_again
+from redrive.deployments.run_state import DEAD, start_again
 
 #: Dead letters one command redrives at most, if not told otherwise: a filter that was meant narrower harms no more.
 CAP = 1000
@@ -89,6 +91,7 @@ def redrive_all(
     why: str = "",
     rate: float | None = None,
     at_most: int | None = None,
+    batch: UUID | None = None,
     progress: Callable[[int, int], bool] = lambda _done, _of: True,
 ) -> Batch:
     """Run every open dead letter again that fits, the oldest first.
@@ -97,6 +100,7 @@ def redrive_all(
         asked: which ones; its status is open.
         rate: jobs a second at most; None for as fast as Prefect takes them.
         at_most: how many; None for all, but no more than `CAP`.
+        batch: id of the whole act. Given that of one that was cut off, it goes on: what was done counts, the rest is done.
         progress: called with (done, matched) after each; stops when it returns False.
 
     Raises:
@@ -104,26 +108,64 @@ def redrive_all(
     """
     if rate is not None and not rate > 0:
         raise ParameterError(f"a rate of {rate:g}/s never gets anywhere; give more than 0")
-    matched = ledger.count(asked)
+    begun = _begun(ledger, batch, who=who, why=why) if batch else 0
+    batch = batch or uuid4()
+    matched = ledger.count(asked) + begun
     if matched == 0:
         raise NotFound("no open dead letter fits; `redrive dead groups` shows what there is")
     if at_most is None and matched > CAP:
         raise ParameterError(
             f"{matched} dead letters fit, more than the {CAP} one command redrives: narrow the filter, or say how many with --limit"
         )
-    wanted = min(matched, at_most or CAP)
-    batch, stopped = uuid4(), False
+    wanted, stopped, said = min(matched, at_most or CAP), False, None
+    sums = partial(_record, ledger, batch, who=who, why=why, wanted=wanted)
+    sums()
     one = partial(_redrive, ledger, who=who, why=why, parameters=None, batch=batch, known=_Deployments())
-    with _Hands(lambda count: progress(count, wanted)) as hands:
-        for row in _paced(_rows(ledger, asked, wanted), rate):
-            if not hands.take(row.id, partial(one, row.id)):
-                stopped = True
-                break
-    ledger.record_batch("redriven", who=who, why=why, batch=batch, count=hands.done)
+    try:
+        with _Hands(lambda count: progress(count, wanted)) as hands:
+            for number, row in enumerate(_paced(_rows(ledger, asked, wanted - begun), rate), start=1):
+                if not hands.take(row.id, partial(one, row.id)):
+                    stopped = True
+                    break
+                if number % PAGE == 0:
+                    sums()
+        said = why if hands.broken is None and not stopped else None
+    finally:
+        # Also after an error or a Ctrl-C; if the ledger itself is gone, what was written before stands.
+        with suppress(LedgerAway):
+            sums(said=said)
     if hands.broken is not None:
         raise hands.broken
-    stopped = stopped and hands.done + len(hands.failed) < wanted
-    return Batch(id=batch, matched=matched, redriven=hands.done, failed=tuple(hands.failed), stopped=stopped)
+    done = begun + hands.done
+    stopped = stopped and done + len(hands.failed) < wanted
+    return Batch(id=batch, matched=matched, redriven=done, failed=tuple(hands.failed), stopped=stopped)
+
+
+def _record(ledger: Ledger, batch: UUID, *, who: str, why: str, wanted: int, said: str | None = None) -> None:
+    """Write into the history how far a batch is: should it be cut off, that stays. `said` is written when it is done."""
+    done = ledger.batch_count(batch)
+    so_far = f"{why} ({done} of {wanted} done, {wanted - done} remain)".strip()
+    ledger.record_batch("redriven", who=who, why=so_far if said is None else said, batch=batch, count=done)
+
+
+def _begun(ledger: Ledger, batch: UUID, *, who: str, why: str) -> int:
+    """What a batch of that id did before it was cut off. A row that it claimed and did not start is started now."""
+    cursor: str | None = None
+    known = _Deployments()
+    while True:
+        page = ledger.find(Filter(status="redriven", batch=batch), limit=PAGE, cursor=cursor)
+        with reachable():
+            found = runs.by_id([row.run_id for row in page.rows if row.replaced_by_run_id is None])
+            for row in page.rows:
+                run = found.get(row.run_id)
+                if run is not None and run.state_id == row.dead_state_id:
+                    try:
+                        _again(row, run, who=who, why=why, known=known)
+                    except Conflict as error:
+                        ledger.unclaim(row.id, who=who, why=f"could not be started: {error}")
+        cursor = page.next
+        if cursor is None:
+            return ledger.batch_count(batch)
 
 
 class _Deployments:
@@ -204,20 +246,30 @@ def _redrive(
             checked(row.job, parameters, deployment.parameter_openapi_schema or {}, deployment.parameters or {})
         claimed = ledger.claim_for_redrive(row.id, who=who, why=why, batch=batch)
         try:
-            run = _run(row.run_id)
+            run = runs.by_id([row.run_id]).get(row.run_id)
+            if run is not None:
+                _still_dead(claimed, run)
             if run is None or parameters is not None:
-                return _replace(ledger, claimed, row.parameters if parameters is None else parameters, who=who)
+                edited = row.parameters if parameters is None else parameters
+                return _replace(ledger, claimed, run, edited, who=who)
             return _again(claimed, run, who=who, why=why, known=known)
         except (RedriveError, httpx.HTTPError, ObjectNotFound) as error:
             ledger.unclaim(row.id, who=who, why=f"could not be started: {error}")
             raise
 
 
-def _again(row: DeadLetter, run: FlowRun, *, who: str, why: str, known: _Deployments) -> Redriven:
+def _still_dead(row: DeadLetter, run: Run) -> None:
+    """Nobody else started the run meanwhile. A run that Prefect cancelled for its missing deployment is dead too.
+
+    Raises:
+        Conflict: it is not dead any more.
+    """
+    if run.state_type not in DEAD and run.state_id != row.dead_state_id:
+        raise Conflict(f"job {run.name} ({run.id}) is {run.state_name}, not dead; its row follows by itself")
+
+
+def _again(row: DeadLetter, run: Run, *, who: str, why: str, known: _Deployments) -> Redriven:
     """The same run again: what its steps completed is not repeated."""
-    state = run.state
-    if state is not None and not (state.is_failed() or state.is_crashed()):
-        raise Conflict(f"job {run.name} ({run.id}) is {state.name}, not dead; its row follows by itself")
     if not known.has(run.deployment_id):
         raise Conflict(
             f"job {run.name} ({run.id}): its deployment of {row.job!r} is gone, so no worker could run it; "
@@ -226,15 +278,14 @@ def _again(row: DeadLetter, run: FlowRun, *, who: str, why: str, known: _Deploym
     said = f"redriven by {who}" + (f": {why}" if why else "")
     now = SERVER_CLOCK.now()
     start_again(
-        run.id, at=now, message=said, retrying=False, labels=fresh_count(now, death=state.id if state else None)
+        run.id, at=now, message=said, retrying=False, labels=fresh_count(now, death=run.state_id)
     )
     return Redriven(id=row.id, job=row.job, run_id=run.id, edited=False)
 
 
-def _replace(ledger: Ledger, row: DeadLetter, parameters: Mapping[str, Any], *, who: str) -> Redriven:
+def _replace(ledger: Ledger, row: DeadLetter, run: Run | None, parameters: Mapping[str, Any], *, who: str) -> Redriven:
     """A new run instead of the old one, which carries its key on: effects that happened do not happen twice."""
-    run = _run(row.run_id)
-    key = str((run.labels.get(KEY) if run else None) or row.run_id)
+    key = row.effect_key or (run.effect_key if run else str(row.run_id))
     labels = {REPLACES: str(row.run_id), KEY: key, "redrive.redriven_by": who}
     # The row and how often it was redriven name this very request: asked twice, it makes one run.
     item = Item(parameters=parameters, key=f"redrive:{row.id}:{row.redrives}", labels=labels)
@@ -245,13 +296,6 @@ def _replace(ledger: Ledger, row: DeadLetter, parameters: Mapping[str, Any], *, 
         api().update_flow_run_labels(run.id, {REPLACED_BY: str(accepted.id)})
     ledger.link_replacement(row.run_id, accepted.id)
     return Redriven(id=row.id, job=row.job, run_id=accepted.id, edited=True)
-
-
-def _run(run_id: UUID) -> FlowRun | None:
-    try:
-        return api().read_flow_run(run_id)
-    except ObjectNotFound:
-        return None
 
 
 def _rows(ledger: Ledger, asked: Filter, wanted: int) -> Iterator[DeadLetter]:

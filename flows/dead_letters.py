@@ -8,11 +8,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID, uuid5
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 from prefect.flow_runs import suspend_flow_run
-from prefect.input import RunInput
+from prefect.input import RunInput, read_flow_run_input
+from prefect.input.run_input import keyset_from_base_key
 from prefect.logging import get_run_logger
 from pydantic import BaseModel, Field
 
@@ -32,6 +34,8 @@ REVIEW = job_type("dead-letter-review")
 SHOWN = 50
 #: Dead letters that one decision redrives or discards at most.
 CAP = 10_000
+#: Prefect keeps the answer under this name.
+KEY = "decision"
 #: Characters of a sample message in the table.
 MESSAGE_WIDTH = 160
 
@@ -68,6 +72,9 @@ class Reviewed(BaseModel):
 
     open: int
     causes: int
+    #: What was shown: the causes, and up to which row of the ledger. A decision is about nothing else.
+    shown: tuple[str, ...] = ()
+    until: datetime | None = None
     act: Act = Act.leave
     concerned: int = 0
     who: str = ""
@@ -89,14 +96,17 @@ def dead_letter_review(ask: bool = True) -> Reviewed:  # noqa: FBT001, FBT002  (
         get_run_logger().info(reviewed.summary())
         return reviewed
     withdraw_older()
-    # Typed as "or a coroutine": it is one only inside a running loop.
-    decision: Any = suspend_flow_run(
-        wait_for_input=Decision.with_initial_data(description=_question(reviewed)),
-        # The keeper withdraws what nobody answers; Prefect's timeout would make it a failed run.
-        timeout=None,
-        key="decision",
-    )
-    done = carry_out(decision.act, decision.fingerprint, decision.job, decision.pace, decision.who, decision.why)
+    decision = _answered()
+    if decision is None:
+        # Typed as "or a coroutine": it is one only inside a running loop.
+        asked: Any = suspend_flow_run(
+            wait_for_input=Decision.with_initial_data(description=_question(reviewed)),
+            # The keeper withdraws what nobody answers; Prefect's timeout would make it a failed run.
+            timeout=None,
+            key=KEY,
+        )
+        decision = asked
+    done = carry_out(decision, reviewed.shown, reviewed.until, _batch())
     reviewed = reviewed.model_copy(update={"act": Act(decision.act), "concerned": done, "who": decision.who})
     get_run_logger().info(reviewed.summary())
     return reviewed
@@ -107,6 +117,8 @@ def publish() -> Reviewed:
     """Publish the table and the summary as artifacts."""
     with Ledger(settings().ledger_url()) as ledger:
         ledger.migrate()
+        # Read first: what comes while the rest is read is not decided about.
+        until = ledger.newest_open()
         groups = [group.masked() for group in ledger.groups(Filter(status="open"), limit=SHOWN)]
         total = ledger.count(Filter(status="open"))
         samples = {group.fingerprint: ledger.get(group.sample_id).run_id for group in groups}
@@ -119,7 +131,7 @@ def publish() -> Reviewed:
     create_markdown_artifact(
         key="dead-letter-summary", markdown=_summary(groups, total), description="Open dead letters"
     )
-    return Reviewed(open=total, causes=len(groups))
+    return Reviewed(open=total, causes=len(groups), shown=tuple(samples), until=until)
 
 
 @step(REVIEW.policy, reuse=False)
@@ -131,23 +143,51 @@ def withdraw_older() -> int:
     return sum(withdraw(run, "a newer review asks instead") for run in others)
 
 
-@step(REVIEW.policy)
-def carry_out(act: str, fingerprint: str, job: str, pace: float, who: str, why: str) -> int:
-    """Do what was decided; returns how many dead letters it concerned."""
-    if act == Act.leave:
+@step(REVIEW.policy, reuse=False)
+def carry_out(decision: Decision, shown: tuple[str, ...], until: datetime | None, batch: UUID) -> int:
+    """Do what was decided about what was shown; returns how many dead letters it concerned.
+
+    Danger: cut off, it begins again. The batch tells what was done already, and nothing is done twice.
+    """
+    if decision.act == Act.leave:
         return 0
-    asked = Filter(status="open", fingerprint=fingerprint.strip() or None, job=job.strip() or None)
-    logger = get_run_logger()
+    asked = Filter(
+        status="open",
+        fingerprint=decision.fingerprint.strip() or None,
+        job=decision.job.strip() or None,
+        causes=shown,
+        recorded_until=until,
+    )
+    who, why, logger = decision.who, decision.why, get_run_logger()
     with Ledger(settings().ledger_url()) as ledger:
-        if act == Act.discard:
-            return ledger.discard_all(asked, who=who, why=why, at_most=CAP)
+        if decision.act == Act.discard:
+            return ledger.discard_all(asked, who=who, why=why, batch=batch, at_most=CAP)
         try:
-            batch = redrive_all(ledger, asked, who=who, why=why, rate=pace, at_most=CAP)
+            done = redrive_all(ledger, asked, who=who, why=why, rate=decision.pace, at_most=CAP, batch=batch)
         except (NotFound, ParameterError) as error:
             raise PermanentError(f"{who}'s decision could not be carried out: {error}") from error
-    for row, said in batch.failed:
+    for row, said in done.failed:
         logger.warning("dead letter %s stays: %s", row, said)
-    return batch.redriven
+    return done.redriven
+
+
+def _answered() -> Decision | None:
+    """The answer that this review got before it was cut off; it is not asked for twice."""
+    keys = keyset_from_base_key(f"suspended-{KEY}")
+    given: Any = read_flow_run_input(keys["response"], flow_run_id=_run_id())
+    return Decision(**given) if given else None
+
+
+def _batch() -> UUID:
+    """The id of all that this review does, the same when it is started again."""
+    return uuid5(_run_id(), KEY)
+
+
+def _run_id() -> UUID:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise PermanentError("a review decides only as a run of its deployment")
+    return context.flow_run.id
 
 
 def _row(group: Group, run_id: str) -> dict[str, Any]:

@@ -1,30 +1,37 @@
 """Prune: finished runs and closed dead letters older than the retention are deleted; open dead letters are never touched.
 
+Only runs of our own pools, and only what is settled: what completed or was cancelled by a person, and failures that the ledger
+knows and somebody dealt with. A failure without a row stays until the audit has found it. The call that deletes repeats the
+conditions, so a run that was retried meanwhile is not deleted.
+
 Danger: what is deleted is gone, and with it the idempotency keys of those runs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from prefect.logging import get_run_logger
 from pydantic import BaseModel
 
 from redrive.blocks.counted import counted
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.settings import settings
 from redrive.deployments.catalog import job_type
+from redrive.deployments.endings import fate
 from redrive.deployments.ledger import Ledger
 from redrive.flows.job import job, step
+from redrive.flows.keeper.pools import is_job, pools
 
 PRUNE = job_type("prune")
 
-#: Runs a call: Prefect's own limit for filtering and for bulk deletion.
-PAGE = 200
-
 FINISHED = ["COMPLETED", "CANCELLED", "CRASHED", "FAILED"]
+#: Ends that need nobody.
+SETTLED = ("completed", "cancelled")
 
 
 class Pruned(BaseModel):
@@ -62,24 +69,18 @@ def prune_ledger(before: datetime) -> int:
 @step(PRUNE.policy, reuse=False)
 def prune_runs(before: datetime) -> int:
     """Delete finished runs that ended before a moment, except those of unsettled dead letters; returns how many."""
-    deleted = kept = 0
+    deleted = 0
     with Ledger(settings().ledger_url()) as ledger:
-        while page := _finished(before, offset=kept):
-            spared = ledger.unsettled(page)
-            doomed = [str(run) for run in page if run not in spared]
-            kept += len(spared)
-            if doomed:
-                body = {"flow_runs": {"id": {"any_": doomed}}, "limit": PAGE}
-                api().request("POST", "/flow_runs/bulk_delete", json=body)  # type: ignore[arg-type]  # newer than Prefect's own list of routes
-                deleted += len(doomed)
+        for page in runs.pages(Wanted(types=FINISHED, pools=pools(), ended_before=before), Order.ENDED):
+            deleted += len(runs.delete_if(_settled(ledger, page), types=FINISHED, ended_before=before))
     return deleted
 
 
-def _finished(before: datetime, *, offset: int) -> list[UUID]:
-    wanted: dict[str, Any] = {
-        "flow_runs": {"end_time": {"before_": before.isoformat()}, "state": {"type": {"any_": FINISHED}}},
-        "sort": "END_TIME_DESC",
-        "limit": PAGE,
-        "offset": offset,
-    }
-    return [UUID(run["id"]) for run in api().request("POST", "/flow_runs/filter", json=wanted).json()]
+def _settled(ledger: Ledger, finished: Sequence[Run]) -> list[UUID]:
+    """Those of the runs that nobody needs any more."""
+    needed = ledger.unsettled([run.id for run in finished])
+    failed = {run.state_id for run in finished if is_job(run) and fate(run.state_type, run.message) not in SETTLED}
+    collected = ledger.known(failed)
+    return [
+        run.id for run in finished if run.id not in needed and (run.state_id not in failed or run.state_id in collected)
+    ]

@@ -89,7 +89,7 @@ class Labels:
             first_failure=moment(labels.get(FIRST_FAILURE)),
             redriven_at=_text(labels.get(REDRIVEN_AT)) or "",
             crash_counted=_text(labels.get(CRASH_COUNTED)) or "",
-            key=_text(labels.get(KEY)),
+            key=_text(labels.get(KEY), limit=None),
             attempt=_text(labels.get(ATTEMPT)),
             worker=_text(labels.get(WORKER)),
             replaces=_id(labels.get(REPLACES)),
@@ -126,7 +126,7 @@ def _id(value: Any) -> UUID | None:
         return None
 
 
-def _text(value: Any) -> str | None:
+def _text(value: Any, *, limit: int | None = TEXT_LIMIT) -> str | None:
     if value is None or value == "":
         return None
-    return str(value).replace("\x00", "\N{REPLACEMENT CHARACTER}")[:TEXT_LIMIT]
+    return str(value).replace("\x00", "\N{REPLACEMENT CHARACTER}")[:limit]

@@ -186,7 +186,7 @@ def _done(
     at: datetime,
 ) -> DeadLetter:
     act = {"dead_letter_id": row.id, "what": what, "who": who, "why": why, "at": at, "state_id": row.dead_state_id}
-    record(connection, [{**act, "batch_id": row.batch_id if what in {"redriven", "discarded"} else None}])
+    record(connection, [{**act, "batch_id": row.batch_id if what in {"redriven", "unclaimed", "discarded"} else None}])
     if row.status != status_before:
         sums.moved(row, status_before=status_before)
     return DeadLetter(**row._asdict())

@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from redrive.deployments.ledger.acts import WHY_LIMIT, close_replaced, record
 from redrive.deployments.ledger.database import Database
 from redrive.deployments.ledger.filters import Filter
-from redrive.deployments.ledger.tables import dead_letters
+from redrive.deployments.ledger.tables import acts, dead_letters
 from redrive.deployments.ledger.tallies import summed
 from redrive.deployments.ledger.text import storable
 
@@ -34,8 +34,10 @@ def discard_all(
     at_most: int | None,
     progress: Callable[[int], bool],
 ) -> int:
-    """Discard open rows; `progress` gets the number done after each chunk and says whether to go on."""
-    began, done = datetime.now(UTC), 0
+    """Discard open rows; `progress` gets the number done after each chunk and says whether to go on. A batch that was cut off
+    goes on; returns how many it discarded in all.
+    """
+    began, done, total = datetime.now(UTC), 0, 0
     asked = asked.model_copy(update={"status": "open"})
     try:
         while at_most is None or done < at_most:
@@ -48,15 +50,27 @@ def discard_all(
                 break
     finally:
         # Also after an error or a Ctrl-C: what was done was done.
-        if done:
-            database.run(partial(record_batch, what="discarded", who=who, why=why, batch=batch, count=done))
-    return done
+        total = database.run(partial(batch_count, batch=batch))
+        if total:
+            database.run(partial(record_batch, what="discarded", who=who, why=why, batch=batch, count=total))
+    return total
 
 
 def record_batch(connection: Connection, what: str, *, who: str, why: str, batch: UUID, count: int) -> None:
+    """Write the sum of a bulk act, or write it anew: one that was cut off and goes on has one sum."""
     said = storable(why, limit=WHY_LIMIT)
-    act = {"batch_id": batch, "what": what, "who": who, "why": said, "at": datetime.now(UTC), "count": count}
-    record(connection, [act])
+    values: dict[str, Any] = {"who": who, "why": said, "at": datetime.now(UTC), "count": count}
+    ours = (acts.c.batch_id == batch, acts.c.dead_letter_id.is_(None), acts.c.what == what)
+    if connection.execute(update(acts).where(*ours).values(**values)).rowcount == 0:
+        record(connection, [{"batch_id": batch, "what": what, **values}])
+
+
+def batch_count(connection: Connection, batch: UUID) -> int:
+    """How many dead letters a bulk act changed and did not have to give back."""
+    signs = {"redriven": 1, "discarded": 1, "unclaimed": -1}
+    ours = (acts.c.batch_id == batch, acts.c.dead_letter_id.is_not(None), acts.c.what.in_(signs))
+    query = select(acts.c.what, func.count()).where(*ours).group_by(acts.c.what)
+    return sum(signs[what] * number for what, number in connection.execute(query))
 
 
 def _discard(

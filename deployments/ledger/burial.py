@@ -28,6 +28,9 @@ CHUNK: Final = 500
 #: Characters of names and the like.
 NAME_LIMIT: Final = 1_000
 
+#: Characters of an effect key; Prefect's own index on idempotency keys takes fewer.
+KEY_LIMIT: Final = 20_000
+
 KEEPER: Final = "keeper"
 
 
@@ -136,6 +139,7 @@ def _insert(connection: Connection, deaths: Sequence[Death], now: datetime) -> d
             "first_failure": death.first_failure or death.last_failure,
             "buried_at": now,
             "replaces_run_id": death.replaces_run_id or replaced.get(death.run_id),
+            "effect_key": _effect_key(death),
         }
         for death in deaths
     ]
@@ -158,6 +162,8 @@ def _die_again(connection: Connection, death: Death, row: AnyRow, now: datetime,
             closed_at=None,
             closed_by=None,
             closed_why=None,
+            # One and the same for the run's whole life.
+            effect_key=row.effect_key or _effect_key(death),
             # It was the run itself that ran again, so its own end counts from here on.
             replaced_by_run_id=None,
         )
@@ -168,6 +174,10 @@ def _die_again(connection: Connection, death: Death, row: AnyRow, now: datetime,
     if changed.fingerprint != row.fingerprint:
         sums.left(row.fingerprint, row.id)
     return _result(Outcome.REOPENED, death, changed)
+
+
+def _effect_key(death: Death) -> str | None:
+    return None if death.effect_key is None else storable(death.effect_key, limit=KEY_LIMIT)
 
 
 def _facts(death: Death) -> dict[str, Any]:

@@ -42,6 +42,10 @@ class Filter(BaseModel):
     reason: str | None = None
     since: AwareDatetime | None = Field(None, description="Last failure at or after this time.")
     until: AwareDatetime | None = Field(None, description="Last failure before this time.")
+    recorded_until: AwareDatetime | None = Field(
+        None, description="Put into the ledger, for the last time, at or before this time."
+    )
+    causes: tuple[str, ...] | None = Field(None, description="One of these whole fingerprints.")
     text: str | None = Field(
         None, description=f"Part of the message, in any case; the first {SEARCHED_CHARACTERS} characters are searched."
     )
@@ -68,7 +72,8 @@ class Filter(BaseModel):
     @property
     def needs_rows(self) -> bool:
         """Whether the sums cannot answer this."""
-        return not (self.since is None and self.until is None and self.text is None and self.batch is None)
+        times = (self.since, self.until, self.recorded_until)
+        return any(time is not None for time in times) or self.text is not None or self.batch is not None
 
     def rows(self, connection: Connection) -> Condition:
         """The condition on `dead_letters`."""
@@ -77,6 +82,8 @@ class Filter(BaseModel):
             found.append(dead_letters.c.last_failure >= self.since)
         if self.until is not None:
             found.append(dead_letters.c.last_failure < self.until)
+        if self.recorded_until is not None:
+            found.append(dead_letters.c.buried_at <= self.recorded_until)
         if self.batch is not None:
             found.append(dead_letters.c.batch_id == self.batch)
         if self.text is not None:
@@ -95,6 +102,8 @@ class Filter(BaseModel):
         ]
         if self.error_type is not None:
             found.append(table.c.error_type == self.error_type)
+        if self.causes is not None:
+            found.append(table.c.fingerprint.in_(self.causes))
         if self.fingerprint is not None:
             found.append(_fingerprint(connection, table, self.fingerprint))
         return and_(*found) if found else and_(True)  # noqa: FBT003  (SQLAlchemy's spelling of an empty AND)

@@ -267,6 +267,14 @@ class Ledger:
             lambda connection: bulk.record_batch(connection, what, who=_person(who), why=why, batch=batch, count=count)
         )
 
+    def batch_count(self, batch: UUID) -> int:
+        """How many dead letters a bulk act changed so far."""
+        return self._database.run(lambda connection: bulk.batch_count(connection, batch))
+
+    def newest_open(self) -> datetime | None:
+        """When the ledger last got a row that is open; None if none is."""
+        return self._database.run(queries.newest_open)
+
     def reopen(self, row_id: UUID, *, who: str, why: str = "") -> DeadLetter:
         """Any other status to open again: the discard or the redrive was a mistake.
 

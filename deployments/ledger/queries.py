@@ -119,6 +119,13 @@ def oldest_open(connection: Connection) -> dict[tuple[str, str], datetime]:
     return {(row.queue, row.job): row.oldest for row in found if row.oldest is not None}
 
 
+def newest_open(connection: Connection) -> datetime | None:
+    newest: datetime | None = connection.scalar(
+        select(func.max(dead_letters.c.buried_at)).where(dead_letters.c.status == "open")
+    )
+    return newest
+
+
 def history(connection: Connection, row_id: UUID) -> list[Act]:
     query = select(acts).where(acts.c.dead_letter_id == row_id).order_by(acts.c.id)
     return [Act(**row._asdict()) for row in connection.execute(query)]

@@ -56,6 +56,7 @@ class Death(_Value):
     run_name: str = ""
     worker: str | None = None
     replaces_run_id: UUID | None = Field(None, description="None: looked up among the redriven rows.")
+    effect_key: str | None = Field(None, description="What the job's effects carry so that they happen once.")
 
     def fingerprint(self) -> str:
         return fingerprint(
@@ -119,6 +120,7 @@ class DeadLetter(_Value):
     batch_id: UUID | None
     replaces_run_id: UUID | None
     replaced_by_run_id: UUID | None
+    effect_key: str | None = Field(None, description="None: a row from before keys were kept.")
 
     @property
     def fate_run_id(self) -> UUID:

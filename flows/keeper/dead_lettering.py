@@ -15,9 +15,10 @@ import httpx
 from redrive.blocks.errors import RedriveError
 from redrive.blocks.prefect.run import Run
 from redrive.deployments.endings import Spent
-from redrive.deployments.failure_report import FailureReport, reports_of
+from redrive.deployments.failure_report import FailureReport
 from redrive.deployments.ledger import Buried, Death, Ledger, Outcome
 from redrive.flows.keeper.causes import Cause, bare, reported, without_report
+from redrive.flows.keeper.reports import reports_of_deaths
 
 log = logging.getLogger("redrive.keeper")
 
@@ -39,7 +40,7 @@ def dead_letter(ledger: Ledger, dead: Sequence[Run]) -> DeadLettered:
     new = [run for run in dead if run.state_id not in known]
     if not new:
         return DeadLettered()
-    reports = reports_of([run.id for run in new])
+    reports = reports_of_deaths(new)
     deaths, refused = [], []
     for run in new:
         made = _death(run, reports.get(run.id))
@@ -79,6 +80,7 @@ def death(run: Run, cause: Cause) -> Death:
         flow_name=run.job,
         run_name=run.name,
         worker=run.labels.worker,
+        effect_key=run.effect_key,
         **asdict(Spent.of_run(run)),
     )
 
@@ -110,6 +112,7 @@ def _bare_death(run: Run) -> Death | None:
             flow_id=run.flow_id,
             flow_name=run.job,
             run_name=run.name,
+            effect_key=run.effect_key,
         )
     except (ValueError, TypeError):
         log.exception("job %s failed, and cannot be given a row", run.id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from redrive.blocks.errors import Conflict
+from redrive.blocks.errors import Conflict, NotFound
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import PAGE, by_id
 from redrive.blocks.prefect_api import api
@@ -43,19 +43,25 @@ class Resolver:
         runs = by_id([row.fate_run_id for row in rows])
         resolved: list[DeadLetter] = []
         for row in rows:
-            run = runs.get(row.fate_run_id)
-            if run is None:
-                self._ledger.reopen(row.id, who="keeper", why="its run was deleted in Prefect before it ended")
-                self._forget_replacement(row)
-            elif run.state_type == "COMPLETED":
-                resolved += self._ledger.resolve(row.fate_run_id)
-            elif run.state_type == "CANCELLED":
-                self._discard(row, run)
-            elif run.state_id == row.dead_state_id and _long_ago(row):
-                self._ledger.unclaim(
-                    row.id, who="keeper", why=f"{row.redriven_by} was cut off before the job was started"
-                )
+            try:
+                resolved += self._follow(row, runs.get(row.fate_run_id))
+            except (Conflict, NotFound):
+                # Somebody acted on the row since we read it; the next turn sees what it became.
+                continue
         return resolved
+
+    def _follow(self, row: DeadLetter, run: Run | None) -> list[DeadLetter]:
+        if run is None:
+            self._ledger.reopen(row.id, who="keeper", why="its run was deleted in Prefect before it ended")
+            self._forget_replacement(row)
+        elif run.state_type == "COMPLETED":
+            return self._ledger.resolve(row.fate_run_id)
+        elif run.state_type == "CANCELLED":
+            self._discard(row, run)
+        elif run.state_id == row.dead_state_id and _long_ago(row):
+            why = f"{row.redriven_by} was cut off before the job was started"
+            self._ledger.unclaim(row.id, who="keeper", why=why)
+        return []
 
     def _follow_open(self, rows: Sequence[DeadLetter]) -> list[DeadLetter]:
         runs = by_id([row.run_id for row in rows])
@@ -71,7 +77,7 @@ class Resolver:
                 continue
             try:
                 self._ledger.claim_for_redrive(row.id, who=IN_PREFECT, why="retried in Prefect")
-            except Conflict:
+            except (Conflict, NotFound):
                 # One of our own commands was quicker; it says who and why.
                 continue
             if run.state_type == "COMPLETED":
@@ -87,7 +93,7 @@ class Resolver:
         try:
             why = run.message or "cancelled in Prefect"
             self._ledger.discard(row.id, who=IN_PREFECT, why=why, also_redriven=True)
-        except Conflict:
+        except (Conflict, NotFound):
             # Somebody acted on the row since we read it; the next turn sees what it became.
             return
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import edits, enqueue, exporter, families, idle, ledger, promptness, worker
+from tests.benchmarks import edits, enqueue, exporter, families, idle, keeper, ledger, promptness, worker
 
 FOLDER = Path(__file__).resolve().parents[2] / ".redrive" / "bench"
 
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "exporter": exporter.measure,
     "families": families.measure,
     "idle": idle.measure,
+    "keeper": keeper.measure,
     "ledger": ledger.measure,
     "promptness": promptness.measure,
     "worker": worker.measure,

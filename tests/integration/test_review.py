@@ -14,7 +14,8 @@ import pytest
 from redrive.blocks.prefect_api import api
 from redrive.blocks.settings import settings
 from redrive.deployments.enqueue import enqueue, wait_for
-from redrive.deployments.ledger import DeadLetter
+from redrive.deployments.ledger import DeadLetter, Filter
+from redrive.flows.keeper.processes import JobProcesses
 from redrive.flows.keeper.questions import open_questions
 from redrive.flows.keeper.service import Keeper
 from tests.support.job_stack import JobStack, effects
@@ -80,6 +81,31 @@ def test_decision_is_carried_out_and_recorded(job_stack: JobStack, dead_letter: 
     row = job_stack.dead_letter(dead_letter.run_id, status="resolved", timeout=PATIENCE)
     assert (row.redriven_by, row.redriven_why) == ("ada", "mended")
     assert len(effects(job_stack.home.parent / dead_letter.parameters["folder"], "mended-runs")) == 1
+
+
+def test_review_that_is_killed_while_it_acts_goes_on_and_asks_nobody_twice(job_stack: JobStack) -> None:
+    folder = job_stack.folder("killed")
+    jobs = [enqueue("test-fail-once", {"folder": str(folder), "message": "the review is killed"}) for _ in range(4)]
+    rows = [job_stack.dead_letter(job.id, timeout=PATIENCE) for job in jobs]
+    (folder / "mended").touch()
+    run_id = review()
+    wait_for_state(run_id, "Suspended")
+    answer(run_id, who="ada", act="redrive", fingerprint=rows[0].fingerprint, pace=0.5, why="mended")
+    with job_stack.ledger() as ledger:
+        mine = Filter(fingerprint=rows[0].fingerprint)
+        acted = lambda: any(row.status != "open" for row in ledger.find(mine).rows)  # noqa: E731
+        wait_until(acted, PATIENCE, "the review to act")
+
+        JobProcesses.look(job_stack.settings).kill(run_id)
+
+        wait_for_state(run_id, "Completed")
+        batches = [act for act in ledger.batches() if act.batch_id == ledger.get(rows[0].id).batch_id]
+    assert [(act.count, act.why) for act in batches] == [(4, "mended")]
+    for job in jobs:
+        assert job_stack.dead_letter(job.id, status="resolved", timeout=PATIENCE).redrives == 1
+    names = [str(state.name) for state in api().read_flow_run_states(run_id)]
+    assert "Crashed" in names
+    assert names.count("Suspended") == 1
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,18 @@ _WAITING = """
     'SCHEDULED'::state_type, 'Late', now(), 0, now() - random() * interval '1 hour', now() - random() * interval '1 hour',
     NULL, NULL, interval '0'
 """
+_SCHEDULED = """
+    'SCHEDULED'::state_type, 'Scheduled', now(), 0, now() + random() * interval '7 days', now() + random() * interval '7 days',
+    NULL, NULL, interval '0'
+"""
+#: Half of them are due.
+_RETRYING = """
+    'SCHEDULED'::state_type, 'AwaitingRetry', now(), 1, now() - interval '2 hours',
+    now() + (random() - 0.5) * interval '1 hour', now() - interval '2 hours', NULL, interval '2 seconds'
+"""
+_IN_PROGRESS = """
+    'RUNNING'::state_type, 'Running', now(), 1, now() - random() * interval '1 hour', NULL, now(), NULL, interval '0'
+"""
 _STATES = """
 INSERT INTO flow_run_state (id, flow_run_id, type, name, timestamp, message, state_details)
 SELECT gen_random_uuid(), id, state_type, state_name, state_timestamp, '', '{}' FROM flow_run WHERE state_id IS NULL
@@ -52,12 +64,17 @@ class FullPrefect:
     job: str
     queue: str
 
-    def add(self, *, ended: int, waiting: int) -> None:
-        """So many finished runs and so many that are due."""
+    def add(
+        self, *, ended: int = 0, waiting: int = 0, scheduled: int = 0, retrying: int = 0, in_progress: int = 0
+    ) -> None:
+        """So many finished runs, due ones, ones that are due later, ones that wait for their next try, and running ones."""
+        wanted = (
+            (_ENDED, ended), (_WAITING, waiting), (_SCHEDULED, scheduled), (_RETRYING, retrying), (_IN_PROGRESS, in_progress),
+        )  # fmt: skip
         given = self._given()
         url = self.settings.prefect_database_url().replace("+asyncpg", "", 1)
         with psycopg.connect(url, autocommit=True) as connection:
-            for state, count in ((_ENDED, ended), (_WAITING, waiting)):
+            for state, count in wanted:
                 runs = _RUNS.format(state=state)
                 connection.execute(runs.encode(), {**given, "count": count})
             connection.execute(_STATES.encode())

@@ -13,9 +13,14 @@ import pytest
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect_api import api
+from redrive.blocks.settings import settings
 from redrive.deployments.ledger import Ledger
 from tests.support.job_stack import forget_caches
 from tests.support.plain_prefect import PlainPrefect
+from tests.support.postgres import PostgresServer
+
+#: What the parameters of its jobs are.
+SCHEMA = {"type": "object", "properties": {"corrected": {"type": "string"}}}
 
 
 class Keeperless:
@@ -31,7 +36,9 @@ class Keeperless:
         if self._api.get(f"/work_pools/{pool}").status_code == httpx.codes.NOT_FOUND:
             self._post("/work_pools/", {"name": pool, "type": pool_type, "base_job_template": {}})
         flow_id = self._post("/flows/", {"name": flow})["id"]
-        return str(self._post("/deployments/", {"name": pool, "flow_id": flow_id, "work_pool_name": pool})["id"])
+        body = {"name": flow, "flow_id": flow_id, "work_pool_name": pool, "work_queue_name": "default"}
+        body |= {"parameter_openapi_schema": SCHEMA, "enforce_parameter_schema": False}
+        return str(self._post("/deployments/", body)["id"])
 
     def run(self, deployment: str, *, labels: dict[str, Any] | None = None, **body: Any) -> UUID:
         run = self._post(f"/deployments/{deployment}/create_flow_run", {"labels": labels or {}, **body})
@@ -50,6 +57,14 @@ class Keeperless:
     def read(self, run_id: UUID) -> Run:
         return runs.by_id([run_id])[run_id]
 
+    def delete(self, run_id: UUID) -> None:
+        self._api.delete(f"/flow_runs/{run_id}").raise_for_status()
+
+    def ids(self, deployment: str) -> set[UUID]:
+        """All runs of a deployment."""
+        body = {"deployments": {"id": {"any_": [deployment]}}, "limit": 200}
+        return {UUID(run["id"]) for run in self._post("/flow_runs/filter", body)}
+
     def rows(self) -> dict[UUID, str]:
         """Error type of each row, by run."""
         return {row.run_id: row.error_type for row in self.ledger.find(limit=500).rows}
@@ -65,14 +80,17 @@ class Keeperless:
 
 
 @pytest.fixture
-def keeperless(plain_prefect: PlainPrefect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeperless]:
+def keeperless(
+    plain_prefect: PlainPrefect, postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Keeperless]:
     """The session's stock server, this process pointed at it, and a ledger of the test's own."""
     monkeypatch.setenv("PREFECT_API_URL", plain_prefect.url)
     monkeypatch.setenv("REDRIVE_HOME", str(tmp_path))
     monkeypatch.delenv("PREFECT_API_AUTH_STRING", raising=False)
+    monkeypatch.setenv("REDRIVE_DATABASE_URL", postgres_server.database())
     forget_caches()
     assert str(api().api_url).startswith(plain_prefect.url)
-    with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+    with Ledger(settings().ledger_url()) as ledger:
         ledger.migrate()
         here = Keeperless(plain_prefect, ledger)
         yield here

@@ -23,12 +23,12 @@ def test_unreadable_label_counts_as_absent(raw: Any) -> None:
 
 
 def test_label_too_great_for_the_ledger_is_cut() -> None:
-    found = Labels.of({labels.TRIES: 10**30, labels.KEY: "a\x00" * 2000})
+    found = Labels.of({labels.TRIES: 10**30, labels.ATTEMPT: "a\x00" * 2000})
 
     assert found.tries == GREATEST_COUNT
-    assert found.key is not None
-    assert len(found.key) == labels.TEXT_LIMIT
-    assert "\x00" not in found.key
+    assert found.attempt is not None
+    assert len(found.attempt) == labels.TEXT_LIMIT
+    assert "\x00" not in found.attempt
 
 
 def test_time_without_a_zone_is_utc() -> None:
