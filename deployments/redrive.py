@@ -277,9 +277,7 @@ def _again(row: DeadLetter, run: Run, *, who: str, why: str, known: _Deployments
         )
     said = f"redriven by {who}" + (f": {why}" if why else "")
     now = SERVER_CLOCK.now()
-    start_again(
-        run.id, at=now, message=said, retrying=False, labels=fresh_count(now, death=run.state_id)
-    )
+    start_again(run.id, at=now, message=said, retrying=False, labels=fresh_count(now, death=run.state_id))
     return Redriven(id=row.id, job=row.job, run_id=run.id, edited=False)
 
 

@@ -37,6 +37,7 @@ def report_failure(attempt: Attempt, error: BaseException, *, verdict: Bury, ste
         step=step,
         reason=verdict.reason,
         tries=verdict.tries,
+        attempt=attempt.claim or "",
     )
     api().create_artifact(
         ArtifactCreate(

@@ -29,7 +29,7 @@ class Keeperless:
     def __init__(self, prefect: PlainPrefect, ledger: Ledger) -> None:
         self.ledger = ledger
         self._api = prefect.api
-        self._made: list[UUID] = []
+        self._deployments: set[str] = set()
 
     def deployment(self, pool: str, *, flow: str = "kept", pool_type: str = "process") -> str:
         """Of a flow in a pool, both made when they are not there."""
@@ -38,12 +38,13 @@ class Keeperless:
         flow_id = self._post("/flows/", {"name": flow})["id"]
         body = {"name": flow, "flow_id": flow_id, "work_pool_name": pool, "work_queue_name": "default"}
         body |= {"parameter_openapi_schema": SCHEMA, "enforce_parameter_schema": False}
-        return str(self._post("/deployments/", body)["id"])
+        made = str(self._post("/deployments/", body)["id"])
+        self._deployments.add(made)
+        return made
 
     def run(self, deployment: str, *, labels: dict[str, Any] | None = None, **body: Any) -> UUID:
         run = self._post(f"/deployments/{deployment}/create_flow_run", {"labels": labels or {}, **body})
-        self._made.append(UUID(run["id"]))
-        return self._made[-1]
+        return UUID(run["id"])
 
     def set(self, run_id: UUID, kind: str, name: str | None = None, message: str = "") -> None:
         """Put a run into a state, past all rules."""
@@ -70,8 +71,9 @@ class Keeperless:
         return {row.run_id: row.error_type for row in self.ledger.find(limit=500).rows}
 
     def forget(self) -> None:
-        for run_id in self._made:
-            self._api.delete(f"/flow_runs/{run_id}")
+        """Leave no run to the next test, nor one that replaced another."""
+        for run_id in {run_id for deployment in self._deployments for run_id in self.ids(deployment)}:
+            self.delete(run_id)
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         answer = self._api.post(path, json=body)
