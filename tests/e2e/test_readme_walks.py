@@ -1,5 +1,5 @@
 """The README's walks, done by a script that reads the README: a job type of one's own, a failed job on the command line, and one in
-Prefect's UI, in a real browser, by the controls of both its versions.
+Prefect's UI, in a real browser, by the controls of its newer version.
 
 Danger: the UI is Prefect's and may change with it. What a newcomer reads is looked for by its words, not by its markup, where
 that is possible.
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, TimeoutError, sync_playwright  # noqa: A004  (Playwright's own)
 
-from redrive.infra.local.prefect_client import api
 from tests.support.readme import Command, Meaning, blocks, commands, pressed, section, steps, typed
 from tests.support.stack import LocalStack
 from tests.support.waiting import wait_until
@@ -128,13 +126,14 @@ def test_failed_job_is_seen_mended_and_run_again_as_the_text_says(newcomer: Newc
 
 
 @in_browser
-@pytest.mark.parametrize("version", ["V2", "V1"])
+# The older version, V1, and the review: test_review_in_browser.py.
+@pytest.mark.parametrize("version", ["V2"])
 def test_failed_job_is_understood_and_retried_in_the_ui(newcomer: Newcomer, version: str) -> None:
     step = steps(IN_THE_UI)
     remove(newcomer, "monday")
     name = newcomer.fail(step[1])
 
-    with browser(newcomer, version) as page:
+    with browser(newcomer) as page:
         press(page, "Runs")
         press(page, name)
         show(page, "Details")
@@ -152,36 +151,8 @@ def test_failed_job_is_understood_and_retried_in_the_ui(newcomer: Newcomer, vers
     assert row["redriven_by"] == "somebody in Prefect"
 
 
-@in_browser
-@pytest.mark.parametrize("version", ["V2", "V1"])
-def test_review_is_answered_in_the_ui(newcomer: Newcomer, version: str) -> None:
-    step, table = steps(IN_THE_UI), pressed(IN_THE_UI, version)
-    remove(newcomer, "tuesday")
-    name = newcomer.fail(step[5])
-    newcomer.type(typed(step[6]))
-
-    with browser(newcomer, version) as page:
-        press(page, "Deployments")
-        page.locator("a[href*='/deployments/deployment/']", has_text="dead-letter-review").first.click()
-        follow_controls(page, ["Run", "Quick run"])
-        run = newest_review(newcomer)
-        page.goto(f"{'/v2' if version == 'V2' else ''}/runs/flow-run/{run}")
-        page.get_by_text("Suspended", exact=True).first.wait_for()
-        follow_controls(page, table["to open the question"])
-        form = page.locator(".p-modal, [role=dialog]").last
-        form.get_by_text(re.compile(r"\d+ open dead letters? of \d+ causes?")).first.wait_for()
-        fill(form, "Who decides", "ada")
-        fill(form, "Do what", "redrive")
-        fill(form, "Why", "the file has arrived")
-        form.get_by_role("button", name=table["to send the answer"][0], exact=True).last.click()
-
-        row = wait_until(lambda: newcomer.row(name, "resolved"), PATIENCE, "the row to be resolved")
-    assert row is not None
-    assert (row["redriven_by"], row["redriven_why"]) == ("ada", "the file has arrived")
-
-
 @contextmanager
-def browser(newcomer: Newcomer, version: str) -> Iterator[Page]:
+def browser(newcomer: Newcomer) -> Iterator[Page]:
     """A browser in which somebody signed in at the printed address, with the text in the printed file."""
     settings = newcomer.stack.settings
     with sync_playwright() as playwright:
@@ -196,10 +167,6 @@ def browser(newcomer: Newcomer, version: str) -> Iterator[Page]:
             page.locator("input").first.fill(settings.auth_string() or "")
             page.locator("button[type=submit]").first.click()
             page.get_by_role("link", name="Deployments").first.wait_for()
-            if version == "V1":
-                context.add_cookies([{"name": "prefect_ui_version", "value": "v1", "url": settings.ui_url}])
-                page.goto("/")
-                page.locator(".p-layout-default, .app-router-view").first.wait_for()
             yield page
         finally:
             program.close()
@@ -209,10 +176,9 @@ def control(page: Page, name: str) -> Locator:
     """What carries that name: a button, a tab, a link or an entry of a menu."""
     if name == "⋮":
         return page.get_by_role("button", name="Open menu")
-    exact = name != "Run"  # an icon's name follows it in V2
-    found = page.get_by_role("menuitem", name=name, exact=exact)
+    found = page.get_by_role("menuitem", name=name, exact=True)
     for role in ("tab", "button", "link"):
-        found = found.or_(page.get_by_role(role, name=name, exact=exact))  # type: ignore[arg-type]  # role is one of three literals
+        found = found.or_(page.get_by_role(role, name=name, exact=True))  # type: ignore[arg-type]  # role is one of three literals
     return found.or_(page.locator("li.p-tab", has_text=name)).or_(page.locator(".p-overflow-menu-item", has_text=name))
 
 
@@ -248,30 +214,6 @@ def open_run(page: Page, name: str) -> None:
     page.get_by_text(name).first.wait_for()
 
 
-def fill(form: Locator, title: str, text: str) -> None:
-    v1 = form.locator(".schema-form-property", has=form.page.get_by_text(title)).last.locator("textarea")
-    v1.or_(form.get_by_label(title)).first.fill(text)
-
-
-def newest_review(newcomer: Newcomer) -> str:
-    """The id of the review that was just started."""
-
-    def suspended() -> str | None:
-        with api(newcomer.stack.settings) as client:
-            wanted = {
-                "flows": {"name": {"any_": ["dead-letter-review"]}},
-                "flow_runs": {"state": {"name": {"any_": ["Suspended"]}}},
-                "sort": "START_TIME_DESC",
-                "limit": 1,
-            }
-            runs = client.post("/flow_runs/filter", json=wanted).raise_for_status().json()
-        return str(runs[0]["id"]) if runs else None
-
-    found = wait_until(suspended, PATIENCE, "the review to ask")
-    assert found
-    return found
-
-
 def remove(newcomer: Newcomer, name: str) -> None:
-    """Both versions make the same file and the same job."""
+    """As if the file had never come."""
     (newcomer.stack.settings.samples / "data" / f"{name}.csv").unlink(missing_ok=True)
