@@ -186,11 +186,15 @@ async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker:
     Raises:
         httpx.HTTPError: the API is away.
     """
-    if attempt.done and attempt.done["conclusion"] == "reported":
+    said = attempt.done["conclusion"] if attempt.done else "none"
+    if said == "reported":
         return
     run = await api.read(attempt.run_id)
     kind = run["state_type"] if run else None
     if run is None or kind not in IN_PROGRESS:
+        return
+    if said == "aborted" and kind != "CANCELLING":
+        # It gave way to another attempt, say. Only a cancellation that it gave way to is ours to finish.
         return
     if run["labels"].get(ATTEMPT) != attempt.claim and await api.latest_claim(run["id"]) != attempt.claim:
         attempt.log.warning("job %s is another attempt's by now: nothing is reported of this one", attempt.run_id)

@@ -135,7 +135,7 @@ class Child:
             "kind": "done",
             "attempt": order["attempt"],
             "status": status,
-            "conclusion": "reported" if concluded else "none",
+            "conclusion": concluded,
             "left": left,
             "memory": memory_of(os.getpid()),
         }
@@ -171,7 +171,7 @@ class Child:
             # The engine said what became of the run, or the worker will.
             return 0
         except BaseException as error:  # noqa: BLE001  (as above: SystemExit and its like end the job, not the child)
-            return 0 if prefect_private.conclude() else _exit_code(error)
+            return 0 if prefect_private.conclude() != "none" else _exit_code(error)
         return 0
 
     def _run_hooks(self, flow_run: Any, order: Order, before: Traces) -> int:

@@ -30,6 +30,8 @@ from prefect.flow_engine import AsyncFlowRunEngine, FlowRunEngine, run_flow
 from prefect.logging.handlers import APILogWorker, set_api_log_sink
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
+from redrive.infra.worker.messages import Conclusion
+
 #: Seconds the answer "which default result storage does the server have" is good for.
 STORAGE_ANSWER = 10.0
 #: Seconds a child that ends waits for its last log lines and task runs to be taken.
@@ -82,15 +84,15 @@ async def _exhaust(generator: AsyncGenerator[Any, Any]) -> None:
         pass
 
 
-def conclude() -> bool:
-    """Whether the engine brought the run to where it belongs, so that nobody else has to."""
+def conclude() -> Conclusion:
+    """Whether the engine brought the run to where it belongs, so that nobody else has to; `aborted` if it gave way to others."""
     if not _engines:
-        return False
+        return "none"
     engine = _engines[0]
     if engine._attempt_conclusion is not None:
-        return True
+        return "aborted" if engine._attempt_conclusion.state_id is None else "reported"
     state = engine.flow_run.state if engine.flow_run else None
-    return bool(state and (state.is_final() or state.is_paused() or state.is_scheduled()))
+    return "reported" if state and (state.is_final() or state.is_paused() or state.is_scheduled()) else "none"
 
 
 async def run_hooks(load: Callable[[FlowRun], Awaitable[Flow[..., Any]]], flow_run: FlowRun, state: State[Any]) -> None:

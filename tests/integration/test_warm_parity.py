@@ -148,7 +148,8 @@ def _record(prefect: PlainPrefect, run_id: str) -> dict[str, Any]:
         "parameters": sorted(run["parameters"]),
         "run_count": run["run_count"],
         "timed": (run["start_time"] is not None, run["end_time"] is not None),
-        "labels": sorted(run["labels"]),
+        # Which attempt holds the run is a label of ours; Prefect's workers know no attempts.
+        "labels": sorted(run["labels"].keys() - {"redrive.attempt"}),
         "pid": outside or run["infrastructure_pid"] is not None,
         "logs": sorted(
             (line["name"], line["level"], _plain(line["message"], run))
