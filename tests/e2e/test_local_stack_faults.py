@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -26,23 +30,43 @@ def running(own_stack: LocalStack) -> LocalStack:
     return own_stack
 
 
-@pytest.mark.parametrize("name", list(TABLE))
-def test_a_killed_component_comes_back_by_itself(running: LocalStack, name: str):
-    pid = running.kill(name)
+@pytest.fixture(scope="module")
+def shared() -> Iterator[LocalStack]:
+    """One stack for all that it must survive; whoever gets it finds it healthy."""
+    folder = Path(tempfile.mkdtemp(prefix="redrive-killed-"))
+    stack = LocalStack(folder / ".redrive")
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+        assert not stack.processes()
+        shutil.rmtree(folder, ignore_errors=True)
 
-    back = wait_until(lambda: _healthy_other_than(running, name, pid), 60, f"{name} to be restarted")
-    wait_until(lambda: running.status()["healthy"], 60, "the whole stack to be healthy")
+
+@pytest.fixture
+def survivor(shared: LocalStack) -> LocalStack:
+    wait_until(lambda: shared.status()["healthy"], 120, "the stack to be healthy after the test before")
+    return shared
+
+
+@pytest.mark.parametrize("name", list(TABLE))
+def test_a_killed_component_comes_back_by_itself(survivor: LocalStack, name: str):
+    pid = survivor.kill(name)
+
+    back = wait_until(lambda: _healthy_other_than(survivor, name, pid), 60, f"{name} to be restarted")
+    wait_until(lambda: survivor.status()["healthy"], 60, "the whole stack to be healthy")
 
     assert back["restarts"] >= 1
 
 
 @pytest.mark.parametrize("name", list(TABLE))
-def test_up_after_a_killed_component_works_at_once(running: LocalStack, name: str):
-    running.kill(name)
+def test_up_after_a_killed_component_works_at_once(survivor: LocalStack, name: str):
+    survivor.kill(name)
 
-    running.start()
+    survivor.start()
 
-    assert running.status()["healthy"]
+    assert survivor.status()["healthy"]
 
 
 def test_components_end_with_a_killed_supervisor(running: LocalStack):

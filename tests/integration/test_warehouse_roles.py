@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from redrive.blocks.errors import PermanentError
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect_api import api, prefect_settings
 from redrive.blocks.saved import saved
 from redrive.blocks.settings import READER, WRITER, settings
 from redrive.blocks.warehouse import Warehouse
@@ -157,19 +157,20 @@ def test_jobs_of_a_stack_have_these_logins_and_cannot_open_the_ledger(job_stack:
 
 def test_block_of_an_older_stack_is_replaced_unless_a_person_edited_it(job_stack: JobStack):
     """What an older stack wrote: the superuser's URL, without a field for reading, and its hash."""
-    old = Warehouse(url=SecretStr(settings().synced_url().replace(WRITER, "postgres")))
-    edited = Warehouse(url=SecretStr("postgresql://me@warehouse.example.com/data"))
-    hashes = settings().home / "blocks.json"
-    for block, after in ((old, WRITER), (edited, "me")):
-        block.save("default", overwrite=True)
-        kept = hashes.read_text()
-        try:
-            hashes.write_text(
-                kept.replace(default_blocks._hash(default_blocks._warehouse(settings())), default_blocks._hash(old))
-            )
-            register(settings())
-            assert make_url(saved(Warehouse, "default").url.get_secret_value()).username == after
-        finally:
-            default_blocks._warehouse(settings()).save("default", overwrite=True)
-            register(settings())
-    assert api().read_block_document_by_name("default", "warehouse")
+    with prefect_settings():
+        old = Warehouse(url=SecretStr(settings().synced_url().replace(WRITER, "postgres")))
+        edited = Warehouse(url=SecretStr("postgresql://me@warehouse.example.com/data"))
+        hashes = settings().home / "blocks.json"
+        for block, after in ((old, WRITER), (edited, "me")):
+            block.save("default", overwrite=True)
+            kept = hashes.read_text()
+            try:
+                hashes.write_text(
+                    kept.replace(default_blocks._hash(default_blocks._warehouse(settings())), default_blocks._hash(old))
+                )
+                register(settings())
+                assert make_url(saved(Warehouse, "default").url.get_secret_value()).username == after
+            finally:
+                default_blocks._warehouse(settings()).save("default", overwrite=True)
+                register(settings())
+        assert api().read_block_document_by_name("default", "warehouse")

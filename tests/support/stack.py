@@ -82,6 +82,8 @@ class LocalStack:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # Tests that run in the background of a shell inherit that Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (does nothing that a thread could hold)
         )
 
     def processes(self) -> list[psutil.Process]:
