@@ -1,0 +1,42 @@
+"""The keeper's duties by name, done one at a time when the test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from redrive.blocks.settings import Settings
+from redrive.deployments.ledger import Ledger
+from redrive.flows.keeper.auditing import Auditor
+from redrive.flows.keeper.collecting import Collector
+from redrive.flows.keeper.resolving import Resolver
+from redrive.flows.keeper.stranded import Stranded
+from redrive.flows.prune import prune_ledger, prune_runs
+from redrive.flows.rescue import Rescuer
+
+
+class Duties:
+    """One keeper."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        collector, resolver, rescuer = Collector(ledger), Resolver(ledger), Rescuer(settings, ledger)
+        auditor, stranded = Auditor(ledger), Stranded()
+        self._duties: dict[str, Callable[[float], object]] = {
+            "rescue": lambda now: rescuer.sweep(now=now),
+            "collect": lambda _: collector.sweep(),
+            "collect widely": lambda _: collector.sweep(wide=True),
+            "resolve": lambda _: resolver.sweep(),
+            "unstrand": lambda _: stranded.sweep(),
+            "audit": lambda _: auditor.sweep(),
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._duties)
+
+    def do(self, duty: str, *, now: float) -> None:
+        self._duties[duty](now)
+
+    def prune(self, before: datetime) -> None:
+        prune_ledger.fn(before)
+        prune_runs.fn(before)
