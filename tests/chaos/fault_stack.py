@@ -23,6 +23,7 @@ from redrive.infra.local.components import component
 from redrive.infra.local.supervisor import Supervisor
 from tests.support.job_stack import ROOT, JobStack
 from tests.support.stack import LocalStack
+from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until
 
 #: Short, so that a test need not wait for long; long against a heartbeat a second on a machine that is busy.
@@ -44,6 +45,8 @@ class FaultStack(JobStack):
             # Prefect's 30 s would be silence under this lease.
             "PREFECT_WORKER_HEARTBEAT_SECONDS": "1",
         }
+        #: Between the API and the worker of another host, while a test cuts its network.
+        self.proxy: TcpProxy | None = None
         self._strangers: list[subprocess.Popen[bytes]] = []
 
     # Who is there
@@ -136,6 +139,16 @@ class FaultStack(JobStack):
                 with suppress(psutil.NoSuchProcess):
                     process.resume()
 
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """A component stays stopped meanwhile; another program may stand in for it, and is ended afterwards."""
+        self.stop_component(name)
+        try:
+            yield
+        finally:
+            self.end_strangers()
+            self.start_component(name)
+
     def stop_component(self, name: str) -> None:
         with _supervisor(self) as supervisor:
             supervisor.stop(name)
@@ -144,17 +157,19 @@ class FaultStack(JobStack):
         with _supervisor(self) as supervisor:
             supervisor.start(name)
 
-    def start_keeper(self) -> subprocess.Popen[bytes]:
-        """A second keeper beside the stack's own."""
-        return self._start(
-            [sys.executable, "-P", "-m", "redrive.flows.keeper.service"],
-            self.environment("keeper"),
-            "second-keeper",
-        )
+    def start_keeper(self, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """A second keeper beside the stack's own, with that one's environment if not given another."""
+        argv = [sys.executable, "-P", "-m", "redrive.flows.keeper.service"]
+        return self.start_program(argv, environment or self.environment("keeper"), "second-keeper")
 
-    def start_worker_elsewhere(self, name: str, *, slots: int) -> subprocess.Popen[bytes]:
-        """A worker as another host would have it: its own PREFECT_HOME and temporary folder, unknown to the supervisor."""
-        environment = self.environment("worker")
+    def start_worker_elsewhere(
+        self, name: str, *, slots: int, port: int | None = None, environment: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """A worker as another host would have it: its own PREFECT_HOME and temporary folder, unknown to the supervisor.
+
+        `port`: where it reaches the API, if not directly. `environment`: instead of that of the stack's own worker.
+        """
+        environment = dict(environment or self.environment("worker"))
         for marked in ("REDRIVE_STACK", "REDRIVE_COMPONENT", "REDRIVE_HOME"):
             environment.pop(marked)
         home = self.folder(name)
@@ -163,8 +178,10 @@ class FaultStack(JobStack):
             "PREFECT_HOME": str(home / "prefect"),
             "TMPDIR": str(home),
         }
+        if port:
+            environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
         argv = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", "jobs"]
-        return self._start([*argv, "--limit", str(slots), "--name", name], environment, name)
+        return self.start_program([*argv, "--limit", str(slots), "--name", name], environment, name)
 
     def lose(self, host: subprocess.Popen[bytes]) -> None:
         """A host goes down for good: its worker and everything the worker started, at once."""
@@ -183,7 +200,8 @@ class FaultStack(JobStack):
     def wait_whole(self) -> None:
         wait_until(lambda: self.status()["healthy"], PATIENCE, "the stack to be whole")
 
-    def _start(self, argv: list[str], environment: dict[str, str], log: str) -> subprocess.Popen[bytes]:
+    def start_program(self, argv: list[str], environment: dict[str, str], log: str) -> subprocess.Popen[bytes]:
+        """A program beside the stack, ended with the test."""
         with (self.home / "logs" / f"{log}.log").open("ab") as output:
             started = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=output, stderr=output)
         self._strangers.append(started)

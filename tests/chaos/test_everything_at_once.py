@@ -1,0 +1,162 @@
+"""All faults mixed while people press buttons; one operation history of it, judged by a checker that knows nothing else."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+from uuid import UUID
+
+import psutil
+import pytest
+
+from redrive.deployments.enqueue import enqueue
+from redrive.deployments.ledger import DeadLetter, Filter
+from redrive.flows.keeper.runs import PAGE, Run, by_id
+from tests.chaos.checker import check
+from tests.chaos.fault_stack import LEASE, PATIENCE, FaultStack, kill, pass_by
+from tests.chaos.history import History, read
+from tests.chaos.people import People
+from tests.chaos.trial import MIXTURE, SECONDS_PER_JOB
+from tests.support.tcp_proxy import TcpProxy, proxied
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]
+
+#: Seconds between two small faults.
+PACE = 2.5
+OVER = {"Completed", "DeadLetter", "Failed", "Cancelled"}
+
+
+class Killer:
+    """`kill -9` of a child, the worker, the keeper or the exporter, one after another, until the block ends."""
+
+    def __init__(self, stack: FaultStack, history: History, draw: random.Random) -> None:
+        self._stack, self._history, self._draw = stack, history, draw
+        self._cease = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cease.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._cease.wait(PACE):
+            what = self._draw.choice(["child", "child", "child", "worker", "worker alone", "keeper", "exporter"])
+            self._history.fault(f"kill {what}")
+            with suppress(psutil.Error, ProcessLookupError, OSError):
+                self._kill(what)
+
+    def _kill(self, what: str) -> None:
+        if what == "child":
+            if busy := list(self._stack.job_processes().values()):
+                kill(*self._draw.choice(busy))
+        elif what.startswith("worker"):
+            self._stack.kill_worker(with_children=what == "worker")
+        elif pid := self._stack.pid(what):
+            os.kill(pid, signal.SIGKILL)
+
+
+def outages(stack: FaultStack, history: History, proxy: TcpProxy) -> list[Callable[[], None]]:
+    """The larger faults, each begun and ended."""
+
+    def server_frozen() -> None:
+        with stack.frozen(psutil.Process(stack.pid("prefect"))):
+            pass_by(LEASE + 4)
+
+    def server_killed() -> None:
+        stack.kill_component("prefect")
+        wait_until(lambda: stack.pid("prefect"), PATIENCE, "the next server")
+
+    def database_killed() -> None:
+        kill(*stack.postgres_processes())
+        wait_until(lambda: stack.pid("postgres"), PATIENCE, "the next database")
+
+    def host_cut_off() -> None:
+        proxy.cut()
+        pass_by(3 * LEASE)
+        proxy.heal()
+
+    def keeper_gone() -> None:
+        stack.stop_component("keeper")
+        pass_by(3 * LEASE)
+        stack.start_component("keeper")
+
+    return [host_cut_off, database_killed, server_frozen, keeper_gone, server_killed]
+
+
+@pytest.mark.parametrize("size", [pytest.param(20, id="small"), pytest.param(150, id="full", marks=pytest.mark.soak)])
+def test_no_job_is_lost_or_doubled_with_everything_at_once(stack: FaultStack, tmp_path: Path, size: int) -> None:
+    draw = random.Random(7)
+    history = History(tmp_path / "history.jsonl")
+    folder = stack.folder("everything")
+    jobs: dict[UUID, str] = {}
+    with proxied(stack.settings.prefect_port) as proxy:
+        stack.start_worker_elsewhere(f"cut-off-{size}", slots=3, port=proxy.port)
+        for number in range(size):
+            name, key = MIXTURE[number % len(MIXTURE)], f"{folder.name}-{number}"
+            seconds = {"seconds": draw.uniform(0, 3)} if name == "fault-steps" else {}
+            accepted = enqueue(name, {"folder": str(folder), **seconds}, key=key)
+            jobs[accepted.id] = name
+            history.accepted(accepted.id, name, key)
+
+        with Killer(stack, history, draw), People(stack, history, list(jobs), random.Random(8)):
+            for outage in outages(stack, history, proxy)[: 2 if size < 100 else None]:
+                history.fault(outage.__name__)
+                outage()
+                pass_by(PACE)
+
+        wait_until(lambda: ends(jobs) <= OVER, size * SECONDS_PER_JOB + PATIENCE, "every job to end")
+        wait_until(
+            lambda: settled(stack, jobs), PATIENCE, "the ledger to have every dead letter and to close every other row"
+        )
+    history.finish(folder, jobs, rows(stack, jobs))
+    # Where the small trial looks, each rescue path is a matter of luck; the full one must have seen all of these.
+    paths = ["worker reported", "worker gone", "worker silent"] if size > 100 else []
+    verdict = check(read(history.path), paths=paths)
+    print(verdict)
+    assert not verdict.problems, verdict
+
+
+def ends(jobs: dict[UUID, str]) -> set[str]:
+    """The names of the states that these jobs are in."""
+    return {run.state_name for run in runs_of(list(jobs)).values()}
+
+
+def settled(stack: FaultStack, jobs: dict[UUID, str]) -> bool:
+    """Whether the ledger says of each job what its run says."""
+    found = {row.run_id: row.status for row in rows(stack, jobs)}
+    for run in runs_of(list(jobs)).values():
+        wanted = {"open", "discarded"} if run.state_type == "FAILED" else {None, "resolved", "discarded"}
+        if found.get(run.id) not in wanted:
+            return False
+    return True
+
+
+def rows(stack: FaultStack, jobs: dict[UUID, str]) -> list[DeadLetter]:
+    """The ledger's rows of these jobs."""
+    found: list[DeadLetter] = []
+    cursor = None
+    with stack.ledger() as ledger:
+        while True:
+            page = ledger.find(Filter(), limit=200, cursor=cursor)
+            found += [row for row in page.rows if row.run_id in jobs]
+            if (cursor := page.next) is None:
+                return found
+
+
+def runs_of(ids: list[UUID]) -> dict[UUID, Run]:
+    """The runs, a page of the API at a time."""
+    found: dict[UUID, Run] = {}
+    for start in range(0, len(ids), PAGE):
+        found |= by_id(ids[start : start + PAGE])
+    return found
