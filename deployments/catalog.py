@@ -29,6 +29,8 @@ BUILT_IN = (
     JobType(
         "documents",
         entrypoint="redrive.flows.documents.documents",
+        # Two sandboxes at their own limit of 2 GB, and what reads beside them.
+        memory=8192,
         description="Every file of a folder becomes text, metadata and a checksum in the document store.",
         # A file is either readable or not; what passes is a busy disk or a store that was away.
         policy=RetryPolicy(max_tries=3, backoff=(1, 10, 60), timeout=120, retry_until=1800),
@@ -36,6 +38,8 @@ BUILT_IN = (
     JobType(
         "sync",
         entrypoint="redrive.flows.sync.sync",
+        # Ten times what a stream of any size takes.
+        memory=1024,
         description="A CSV, SQLite or HTTP source is synchronised into a database table.",
         policy=RetryPolicy(max_tries=5, backoff=exponential(2, 4, 300), timeout=600, retry_until=3600),
         schedules=(Schedule(cron="*/15 * * * *", timezone="UTC"),),
@@ -44,6 +48,7 @@ BUILT_IN = (
     JobType(
         "reports",
         entrypoint="redrive.flows.reports.reports",
+        memory=2048,
         description="A query over synchronised data becomes a report as HTML, PDF and XLSX.",
         policy=RetryPolicy(max_tries=3, backoff=(2, 30, 120), timeout=300, retry_until=3600),
         schedules=(Schedule(cron="0 7 * * *", timezone="Europe/London"),),
@@ -52,6 +57,7 @@ BUILT_IN = (
     JobType(
         "mail",
         entrypoint="redrive.flows.mail.mail",
+        memory=1024,
         description="A template becomes a mail with attachments, sent once.",
         # Greylisting asks senders to come back after some minutes, so a mail job is patient.
         policy=RetryPolicy(max_tries=6, backoff=(1, 5, 60, 300, 900), timeout=60, retry_until=6 * 3600),

@@ -80,6 +80,8 @@ class JobType(BaseModel):
         queue: `high`, `default` or `low`.
         pool: work pool; `ops` for housekeeping, which never enters the ledger.
         parameters: defaults over those of the flow's signature.
+        memory: megabytes that a job and what it starts may have before the warm worker kills it; None for no limit. The job variable
+            `memory_limit` of its deployment in Prefect overrides it.
 
     Raises:
         CatalogError: a value that does not fit; the message names it.
@@ -95,6 +97,7 @@ class JobType(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
     tags: tuple[str, ...] = ()
+    memory: int | None = Field(None, ge=32)
 
     def __init__(self, name: str | None = None, **values: Any) -> None:
         try:
@@ -109,6 +112,11 @@ class JobType(BaseModel):
         if not _ENTRYPOINT.fullmatch(self.entrypoint):
             raise ValueError(f"entrypoint {self.entrypoint!r} must be `module.function`, like `my_jobs.greet`")
         return self
+
+    @property
+    def job_variables(self) -> dict[str, Any]:
+        """What its deployment tells the worker."""
+        return {} if self.memory is None else {"memory_limit": self.memory}
 
     @property
     def deployment(self) -> str:

@@ -47,7 +47,7 @@ def _deployment(job: JobType) -> dict[str, Any]:
         "work_pool": {
             "name": job.pool,
             "work_queue_name": job.queue if job.pool == "jobs" else "default",
-            "job_variables": {},
+            "job_variables": job.job_variables,
         },
         # The code is installed, not pulled: a module path is imported where the job runs.
         "pull": [],

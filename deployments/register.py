@@ -151,10 +151,13 @@ def _deployment(client: SyncPrefectClient, job: JobType, flow: Flow[..., Any]) -
         "enforce_parameter_schema": True,
     }
     if there is None:
-        client.create_deployment(flow_id, job.name, schedules=_schedules(job), **fields)
+        client.create_deployment(
+            flow_id, job.name, schedules=_schedules(job), job_variables=job.job_variables, **fields
+        )
         return
     # Creating it again would take all its schedules away first, and with them the pause somebody gave one.
-    client.update_deployment(there.id, DeploymentUpdate(**fields))
+    variables = {**job.job_variables, **(there.job_variables or {})}
+    client.update_deployment(there.id, DeploymentUpdate(**fields, job_variables=variables))
     _renew_schedules(client, job, there)
 
 

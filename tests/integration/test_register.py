@@ -41,6 +41,19 @@ def test_schedule_of_a_persons_own_stays(job_stack: JobStack) -> None:
     assert [one.schedule.cron for one in schedules("mail")] == ["0 8 * * 1"]
 
 
+def test_memory_limit_of_a_job_type_is_its_deployments_unless_a_person_changed_it(job_stack: JobStack) -> None:
+    deployment = api().read_deployment_by_name("sync/sync")
+    assert deployment.job_variables["memory_limit"] == 1024
+    change = {"job_variables": {"memory_limit": 4096}}
+    api().request("PATCH", "/deployments/{id}", path_params={"id": deployment.id}, json=change)
+    try:
+        register(settings())
+        assert api().read_deployment_by_name("sync/sync").job_variables == {"memory_limit": 4096}
+    finally:
+        back = {"job_variables": {"memory_limit": 1024}}
+        api().request("PATCH", "/deployments/{id}", path_params={"id": deployment.id}, json=back)
+
+
 def test_block_that_a_person_edited_stays(job_stack: JobStack) -> None:
     block = api().read_block_document_by_name("documents", "local-file-system")
     elsewhere = str(job_stack.folder("elsewhere"))
