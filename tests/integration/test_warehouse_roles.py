@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -153,6 +154,18 @@ def test_jobs_of_a_stack_have_these_logins_and_cannot_open_the_ledger(job_stack:
             url = make_url(secret.get_secret_value()).set(database=other, drivername="postgresql")
             with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
                 psycopg.connect(url.render_as_string(hide_password=False))
+
+
+def test_worker_of_a_stack_and_its_jobs_processes_hold_no_login_of_the_ledger(job_stack: JobStack):
+    worker = psutil.Process(job_stack.component("worker")["pid"])
+    children = worker.children(recursive=True)
+    assert children  # the warm processes
+    ledger = str(make_url(job_stack.settings.ledger_url()).database)
+    for process in (worker, *children):
+        environment = process.environ()
+        assert "REDRIVE_DATABASE_URL" not in environment
+        assert "PREFECT_API_DATABASE_CONNECTION_URL" not in environment
+        assert not [name for name, value in environment.items() if "postgresql" in value or f"/{ledger}?" in value]
 
 
 def test_block_of_an_older_stack_is_replaced_unless_a_person_edited_it(job_stack: JobStack):
