@@ -27,6 +27,7 @@ from redrive.blocks.settings import Settings
 from redrive.deployments.catalog import complete_catalog
 from redrive.deployments.default_blocks import save_default_blocks
 from redrive.deployments.job_type import QUEUES, JobType
+from redrive.deployments.registered_variables import RegisteredVariables
 from redrive.deployments.removed import mark_removed
 
 #: Seconds the API may be silent: a server that has just started makes its first plans.
@@ -61,7 +62,11 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
         flows = [(job, load(job)) for job in jobs]
         with ThreadPoolExecutor(4) as pool_of_calls:
             here = [copy_context() for _ in flows]  # how long to wait is known to this thread only
-            list(pool_of_calls.map(lambda context, pair: context.run(_deployment, client, *pair), here, flows))
+            variables = RegisteredVariables(settings.home)
+            list(
+                pool_of_calls.map(lambda context, pair: context.run(_deployment, client, variables, *pair), here, flows)
+            )
+        variables.keep()
         say(f"{len(flows)} deployments: {', '.join(job.name for job, _ in flows)}")
         if gone := mark_removed(client, settings.home, (job.name for job in jobs)):
             say(f"no longer in the catalog, so they take no new jobs: {', '.join(gone)}")
@@ -132,7 +137,7 @@ def load(job: JobType) -> Flow[..., Any]:
     return flow
 
 
-def _deployment(client: SyncPrefectClient, job: JobType, flow: Flow[..., Any]) -> None:
+def _deployment(client: SyncPrefectClient, variables: RegisteredVariables, job: JobType, flow: Flow[..., Any]) -> None:
     flow_id = client.create_flow_from_name(flow.name)
     try:
         there: Deployment | None = client.read_deployment_by_name(job.deployment)  # type: ignore[assignment]
@@ -150,14 +155,13 @@ def _deployment(client: SyncPrefectClient, job: JobType, flow: Flow[..., Any]) -
         "parameter_openapi_schema": parameter_schema(flow).model_dump_for_openapi(),
         "enforce_parameter_schema": True,
     }
+    present = (there.job_variables or {}) if there else {}
+    fields["job_variables"] = variables.merged(job.name, job.job_variables, present)
     if there is None:
-        client.create_deployment(
-            flow_id, job.name, schedules=_schedules(job), job_variables=job.job_variables, **fields
-        )
+        client.create_deployment(flow_id, job.name, schedules=_schedules(job), **fields)
         return
     # Creating it again would take all its schedules away first, and with them the pause somebody gave one.
-    variables = {**job.job_variables, **(there.job_variables or {})}
-    client.update_deployment(there.id, DeploymentUpdate(**fields, job_variables=variables))
+    client.update_deployment(there.id, DeploymentUpdate(**fields))
     _renew_schedules(client, job, there)
 
 
