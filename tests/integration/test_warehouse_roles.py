@@ -144,7 +144,8 @@ def test_neither_login_opens_another_database(place: Place, user: str):
 
 
 def test_jobs_of_a_stack_have_these_logins_and_cannot_open_the_ledger(job_stack: JobStack):
-    block = saved(Warehouse, "default")
+    with prefect_settings():
+        block = saved(Warehouse, "default")
     assert block.check().endswith(f"as {WRITER}, for reading as {READER}")
     ledger = make_url(job_stack.settings.ledger_url()).database
     prefect = make_url(job_stack.settings.prefect_database_url()).database
