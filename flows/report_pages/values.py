@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from functools import cache, lru_cache
 from math import isinf, isnan
 from zoneinfo import ZoneInfo
@@ -157,10 +157,10 @@ class Formats:
         return f"{shown}×10{str(int(exponent)).translate(_SUPERSCRIPT)}"
 
 
-def _rounded(amount: float | Decimal, decimals: int) -> Decimal | float:
-    if isinstance(amount, Decimal):
-        return amount.quantize(Decimal(1).scaleb(-decimals))
-    return round(amount, decimals)
+def _rounded(amount: float | Decimal, decimals: int) -> Decimal:
+    """Halves go away from zero, as they do in a spreadsheet and in what people were taught: 284.5 mm are 285 mm."""
+    exact = amount if isinstance(amount, Decimal) else Decimal(repr(float(amount)))
+    return exact.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
 
 
 DATES = frozenset({"date", "month", "time"})

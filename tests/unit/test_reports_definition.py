@@ -52,6 +52,9 @@ def test_unknown_parameter_gets_the_nearest_known_one():
     [
         (1234.5, {"decimals": 1}, "1,234.5"),
         (-0.04, {"decimals": 1}, "0.0"),
+        (284.5, {}, "285"),
+        ("284.5", {}, "285"),
+        (-0.125, {"decimals": 2}, "\u22120.13"),
         (-3, {}, "\u22123"),
         (3, {"signed": True}, "+3"),
         (0, {"signed": True}, "0"),
