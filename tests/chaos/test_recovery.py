@@ -16,8 +16,8 @@ from uuid import UUID
 import pytest
 
 from redrive.blocks.errors import ApiUnavailable
+from redrive.blocks.prefect.runs import by_id
 from redrive.deployments.enqueue import enqueue
-from redrive.flows.keeper.runs import by_id
 from tests.chaos.checker import check
 from tests.chaos.fault_stack import PATIENCE, FaultStack, pass_by
 from tests.chaos.history import History, read
