@@ -93,10 +93,14 @@ def test_audit_goes_round_a_few_pages_at_a_time(keeperless: Keeperless, monkeypa
     for run in made:
         keeperless.set(run, "FAILED")
 
-    sweeps = [len(Auditor(keeperless.ledger).sweep()) for _ in range(4)]
+    # What other tests left on this server comes first in the round.
+    sweeps = [len(Auditor(keeperless.ledger).sweep())]
+    while sum(sweeps) < len(made) and len(sweeps) < 500:
+        sweeps.append(len(Auditor(keeperless.ledger).sweep()))
 
-    assert sweeps == [2, 2, 1, 0]
     assert set(keeperless.rows()) == set(made)
+    assert max(sweeps) <= 2
+    assert len(Auditor(keeperless.ledger).sweep()) == 0
 
 
 def sweep_collector(keeperless: Keeperless, *_: UUID) -> None:
