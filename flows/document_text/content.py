@@ -48,13 +48,11 @@ def private_copy(path: str | Path) -> Iterator[Content]:
     with open_file(path) as file, _unnamed_file() as copy:
         before = os.fstat(file.fileno())
         digest, size = hashlib.sha256(), 0
-        # A file that grows is read no further than its limit.
-        while piece := file.read(PIECE):
+        if before.st_size > SIZE_LIMIT:
+            raise PermanentError(f"{shown(path)} is larger than {SIZE_LIMIT // 1024**2} MB: take it out of the folder")
+        # A file that grows is read no further than it was long: it may grow as fast as it is read.
+        while size <= before.st_size and (piece := file.read(PIECE)):
             size += len(piece)
-            if size > SIZE_LIMIT:
-                raise PermanentError(
-                    f"{shown(path)} is larger than {SIZE_LIMIT // 1024**2} MB: take it out of the folder"
-                )
             digest.update(piece)
             copy.write(piece)
         after = os.fstat(file.fileno())
