@@ -122,9 +122,12 @@ def _executions(
             found.append(f"other key: {name} had {line['key']} instead of {asked['key']}")
     # Each redrive counts afresh; a Retry in Prefect is one.
     afresh = 1 + taken["redrive"] + taken["retry"]
-    if tries > asked["max_tries"] * afresh:
-        found.append(f"limit: {name} was tried {tries} times, {asked['max_tries'] * afresh} are allowed")
     crashes = len(outcome["crashes"]) if outcome else 0
+    # A try that a crash cut off did not fail; it counts among the crashes.
+    if tries > asked["max_tries"] * afresh + crashes:
+        found.append(
+            f"limit: {name} was tried {tries} times, {asked['max_tries'] * afresh} and {crashes} cut off are allowed"
+        )
     if crashes > (asked["max_crashes"] + 1) * afresh:
         found.append(f"limit: {name} crashed {crashes} times, {(asked['max_crashes'] + 1) * afresh} are allowed")
     return found
