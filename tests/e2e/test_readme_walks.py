@@ -35,7 +35,7 @@ IN_THE_UI = section("The same in the Prefect UI")
 #: Commands that change nothing are asked again until the keeper has done its part.
 _READING = ("redrive dead list", "redrive dead groups", "redrive dead show", "redrive jobs list")
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800), pytest.mark.soak]
 in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: as root, `make test` installs it")
 
 
