@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Coroutine, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,13 +54,15 @@ class Child:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         prefect_private.install()
-        self._code = Code.loaded()
+        # What the template loaded is the worker's to watch; what this process loads itself is its own.
+        self._code = Code.loaded(time.time_ns())
         threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
         with prefect_private.WarmClientContext():
             told = self._tell({"kind": "hello", "pid": os.getpid()})
             while told and (order := self._next()):
+                since = time.time_ns()
                 done = self._run(order)
-                self._code = self._code.with_new()
+                self._code = self._code.with_new(since)
                 told = self._tell(done) and not done["left"]
         prefect_private.flush()
         os._exit(0)

@@ -8,10 +8,16 @@ from __future__ import annotations
 import site
 import sys
 import sysconfig
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Self
+
+#: A file's time comes from a clock that ticks this rarely (nanoseconds), so a file saved now may seem a little older.
+GRAIN = 10_000_000
+#: The time of a file that was saved while it may have been read: which version was loaded is unknown, so it counts as changed.
+UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -21,18 +27,28 @@ class Code:
     files: dict[str, int]
 
     @classmethod
-    def loaded(cls) -> Self:
-        """What this process has loaded by now."""
-        return cls({path: time for path in _project_files() if (time := _changed_at(path))})
+    def loaded(cls, since: int) -> Self:
+        """What this process has loaded by now, having begun to load it at `since` (nanoseconds, `time.time_ns`)."""
+        return cls(_times(_project_files(), since))
 
-    def with_new(self) -> Self:
+    def with_new(self, since: int) -> Self:
         """The same, and what was loaded since. What was loaded before keeps its time: a file may have changed during a job."""
-        new = {path: time for path in _project_files() - self.files.keys() if (time := _changed_at(path))}
+        new = _times(_project_files() - self.files.keys(), since)
         return type(self)({**self.files, **new}) if new else self
 
     def changed(self) -> bool:
         """Whether any of it changed or is gone."""
         return any(_changed_at(path) != time for path, time in self.files.items())
+
+
+def _times(paths: set[str], since: int) -> dict[str, int]:
+    now = time.time_ns()
+    # A time in the future is a clock's mistake and no sign of an edit.
+    return {
+        path: UNKNOWN if since - GRAIN <= changed <= now else changed
+        for path in paths
+        if (changed := _changed_at(path))
+    }
 
 
 def _project_files() -> set[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from redrive.infra.worker import standby, template
+from redrive.infra.worker.code import Code
 from redrive.infra.worker.linux import end_with, require_linux, set_name, threads_of
 from redrive.infra.worker.standby import Place
 
@@ -33,8 +34,9 @@ SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 class Nursery:
     """Keeps `WORKERS` workers forked until it is told to stop, and then until they have drained."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, code: Code) -> None:
         self._place = place
+        self._code = code
         self._born: dict[int, float] = {}
         self._early = 0
         self._stopping = False
@@ -78,7 +80,7 @@ class Nursery:
         try:
             end_with(mine)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            standby.serve(self._place)
+            standby.serve(self._place, self._code)
         except SystemExit as left:
             os._exit(left.code if isinstance(left.code, int) else int(left.code is not None))
         except BaseException:  # noqa: BLE001  (whatever it is, this process must not go on as a second nursery)
@@ -97,13 +99,15 @@ def main(arguments: list[str]) -> NoReturn:
     parser.add_argument("--limit", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     place = Place(**vars(parser.parse_args(arguments)))
+    since = time.time_ns()
     template.preload(template.PREFECT)
+    code = Code.loaded(since)
     if threads_of(os.getpid()) > 1:
         raise SystemExit("something that the worker loads starts threads, so no worker can be forked")
     set_name("warm-nursery")
     gc.collect()
     gc.freeze()
-    Nursery(place).run()
+    Nursery(place, code).run()
     raise SystemExit(0)
 
 

@@ -28,6 +28,7 @@ from prefect.settings import PREFECT_WORKER_HEARTBEAT_SECONDS, PREFECT_WORKER_PR
 
 from redrive.blocks.process_notes import ProcessNotes
 from redrive.infra.worker.children import Children
+from redrive.infra.worker.code import Code
 from redrive.infra.worker.deployments import Deployments
 from redrive.infra.worker.job_template import PoolSettings
 from redrive.infra.worker.linux import adopt_orphans, set_name
@@ -83,13 +84,13 @@ def _first_number(path: Path) -> int | None:
         return None
 
 
-def serve(place: Place) -> NoReturn:
+def serve(place: Place, code: Code) -> NoReturn:
     """Stand by, then work until told to stop."""
     set_name("warm-standby")
     for name, value in SINGLE_THREADED.items():
         os.environ.setdefault(name, value)
     adopt_orphans()
-    base = BaseProcess.forked()
+    base = BaseProcess.forked(code)
     asyncio.run(_serve(place, base))
     raise SystemExit(0)
 

@@ -16,6 +16,7 @@ import importlib
 import os
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from typing import NoReturn
@@ -31,15 +32,15 @@ PREFECT = ("prefect.flow_engine", "prefect.engine", "prefect.results", "prefect.
 
 def main(arguments: list[str]) -> NoReturn:
     """Serve the worker at the other end of the file descriptor until it is gone."""
+    since = time.time_ns()
     preload(PREFECT)
-    serve_base(socket.socket(fileno=int(arguments[0])))
+    serve_base(socket.socket(fileno=int(arguments[0])), Code.loaded(since))
 
 
-def serve_base(worker: socket.socket) -> NoReturn:
-    """Fork templates for the worker at the other end; Prefect is loaded."""
+def serve_base(worker: socket.socket, code: Code) -> NoReturn:
+    """Fork templates for the worker at the other end; Prefect is loaded, and this code of the project."""
     set_name("warm-base")
     _share_what_is_loaded()
-    code = Code.loaded()
     while True:
         packet, descriptors, _, _ = socket.recv_fds(worker, PACKET, 1)
         if not packet:
@@ -64,13 +65,14 @@ def serve_template(worker: socket.socket, modules: Iterable[str]) -> NoReturn:
     """Load one generation of the jobs' code and fork children with it."""
     set_name("warm-template")
     known = installed_modules()
+    since = time.time_ns()
     # What is written now would hide another edit in the same second.
     sys.dont_write_bytecode, writes = True, sys.dont_write_bytecode
     importlib.invalidate_caches()
     skipped = preload(modules)
     sys.dont_write_bytecode = writes
     _share_what_is_loaded()
-    code = Code.loaded()
+    code = Code.loaded(since)
     installed = sorted(installed_modules() - known)
     worker.send(encode({"kind": "ready", "pid": os.getpid(), "skipped": skipped, "installed": installed}))
     while True:

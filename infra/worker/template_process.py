@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redrive.blocks.errors import RedriveError
+from redrive.infra.worker.code import Code
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import PACKET, decode, encode
 from redrive.infra.worker.template import serve_base
@@ -90,8 +91,8 @@ class BaseProcess(_Served):
         return cls(process.pid, ours)
 
     @classmethod
-    def forked(cls) -> BaseProcess:
-        """Fork one from this process, which has loaded Prefect and has a single thread."""
+    def forked(cls, code: Code) -> BaseProcess:
+        """Fork one from this process, which has loaded Prefect and this code of the project, and has a single thread."""
         ours, theirs = _pair(socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid:
@@ -100,7 +101,7 @@ class BaseProcess(_Served):
         try:
             ours.close()
             theirs.setblocking(True)  # noqa: FBT003  (as above)
-            serve_base(theirs)
+            serve_base(theirs, code)
         finally:
             # Whatever it is, this process must not go on as a second worker.
             os._exit(70)

@@ -21,6 +21,8 @@ from tests.support.failing_disk import failing
 from tests.support.postgres import PostgresServer, server_folder
 
 WRITERS, EACH = 4, 40
+#: Rows after which a disk that has not failed yet is given up.
+MOST = 2_000
 #: Of so many flushes (with EIO) and writes (with ENOSPC) one fails.
 FLUSH = "fdatasync:0.02:5"
 WRITE = "pwrite:0.01:28"
@@ -62,8 +64,10 @@ def test_dead_letter_that_was_acknowledged_outlives_a_failing_disk(server: Durab
     def write(number: int) -> None:
         nonlocal refused
         with Ledger(url) as ledger:
-            for one in range(EACH):
-                death = a_death(after=number * EACH + one)
+            for one in range(MOST):
+                if one >= EACH and refused:
+                    return
+                death = a_death(after=number * MOST + one)
                 try:
                     ledger.bury(death)
                 except LedgerAway:

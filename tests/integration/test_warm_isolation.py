@@ -63,7 +63,7 @@ def slot(plain_prefect: PlainPrefect, request: pytest.FixtureRequest) -> Iterato
     try:
         slot.see()
         yield slot
-        assert not zombies(worker.below())
+        wait_until(lambda: not zombies(worker.below()), PATIENCE, "what ended to be reaped")
     finally:
         worker.end()
 

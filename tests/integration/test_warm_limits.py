@@ -54,7 +54,7 @@ def bench(plain_prefect: PlainPrefect) -> Iterator[Bench]:
     try:
         yield Bench(plain_prefect, worker, pool)
         assert worker.alive
-        assert not zombies(worker.below())
+        wait_until(lambda: not zombies(worker.below()), PATIENCE, "what ended to be reaped")
     finally:
         worker.end()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +18,21 @@ NOBODY = 65534
 PR_SET_DUMPABLE = 4
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that another user can enter; pytest's own lie below folders that are closed to others."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="changes its user")
-def test_user_without_rights_leaves_the_network_and_still_makes_files(tmp_path: Path):
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    mine = tmp_path / "mine"
+def test_user_without_rights_leaves_the_network_and_still_makes_files(open_folder: Path) -> None:
+    open_folder.chmod(0o755)
+    mine = open_folder / "mine"
     mine.mkdir()
     os.chown(mine, NOBODY, NOBODY)
-    (tmp_path / "other").write_text("x")
-    (tmp_path / "other").chmod(0o644)
+    (open_folder / "other").write_text("x")
+    (open_folder / "other").chmod(0o644)
     pid = os.fork()
     if not pid:
         code = 1
@@ -34,7 +42,7 @@ def test_user_without_rights_leaves_the_network_and_still_makes_files(tmp_path: 
             ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
             left, kept = confinement.leave_network(), confinement.keep_to(mine)
             try:
-                (tmp_path / "other").read_text()
+                (open_folder / "other").read_text()
                 reached = True
             except PermissionError:
                 reached = False
