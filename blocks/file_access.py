@@ -6,12 +6,12 @@ stack's own folders in it (`CLOSED`) and the folders of REDRIVE_FILE_ROOTS. A li
 
     with open_file("inbox/order.pdf") as file: ...      relative paths count from REDRIVE_HOME
     for name in file_names("inbox"): ...                then `open_file` for each
-    sqlite3.connect(real_path("shop.db"))               only where a library takes nothing but a path
+    with held_file("shop.db") as file: ...              `held_file.py`: read more than once, or by a library that wants a path
 
 All raise `PermanentError`, one sentence with the path and what to do.
 
 Danger: a path that was judged may name something else a moment later. So what is judged is the real path, and it is opened
-part by part without following links, and what was opened is asked what it is. `real_path` cannot promise that.
+part by part without following links, and what was opened is asked what it is. `real_path` alone cannot promise that.
 """
 
 from __future__ import annotations
@@ -94,13 +94,12 @@ def file_names(given: str | Path) -> list[str]:
 
 
 def real_path(given: str | Path) -> Path:
-    """The real path of a file that `open_file` would open, for libraries that take nothing but a path.
+    """Where a path inside the allowed folders really leads, to compare or to show; `held_file` for what is opened by it.
 
     Raises:
-        PermanentError: as `open_file`.
+        PermanentError: it is outside of them, or has an impossible name.
     """
-    with open_file(given):
-        return _allowed(given)[1]
+    return _allowed(given)[1]
 
 
 def is_folder(given: str | Path) -> bool:

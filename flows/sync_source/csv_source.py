@@ -6,11 +6,10 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from redrive.blocks.errors import PermanentError
-from redrive.flows.sync_source.source import BLOCK, Since, Source, content_hash
+from redrive.flows.sync_source.source import BLOCK, Readable, Since, Source, content_hash
 from redrive.flows.sync_table.record_scan import any_record
 
 _QUOTED = re.compile(r'"[^"]*"')
@@ -28,7 +27,7 @@ class CsvSource(Source):
     empty_is_missing = True
     first_line = 1
 
-    def __init__(self, paths: list[Path], label: str, encoding: str | None = None) -> None:
+    def __init__(self, paths: Sequence[Readable], label: str, encoding: str | None = None) -> None:
         super().__init__(label)
         self._paths = paths
         self._encoding = _known_encoding(encoding, label)
@@ -60,7 +59,7 @@ class CsvSource(Source):
     def fingerprint(self) -> str | None:
         return content_hash(self._paths)
 
-    def _head(self, path: Path) -> tuple[str, str, list[str], int]:
+    def _head(self, path: Readable) -> tuple[str, str, list[str], int]:
         """Delimiter, end of line, names, and the bytes all that takes."""
         start = b""
         for block in self._decoded(path):
@@ -78,7 +77,7 @@ class CsvSource(Source):
         names = next(csv.reader(io.StringIO(heading.rstrip("\r\n"), newline=""), delimiter=delimiter), [])
         return delimiter, end, names, min(match.end(), len(start))
 
-    def _decoded(self, path: Path) -> Iterator[bytes]:
+    def _decoded(self, path: Readable) -> Iterator[bytes]:
         """The file in UTF-8 without a byte order mark."""
         decoder = codecs.getincrementaldecoder(self._encoding)()
         at, first = 0, True

@@ -6,18 +6,17 @@ Read twice as a stream, once for the columns and once for the rows: a file of an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import ijson
 
 from redrive.blocks.errors import PermanentError
 from redrive.flows.sync_source.rows_as_csv import plain, records
-from redrive.flows.sync_source.source import Since, Source, content_hash
+from redrive.flows.sync_source.source import Readable, Since, Source, content_hash
 
 #: Rows put together before they are written.
 _ROWS = 1_000
@@ -38,7 +37,7 @@ class Shape:
 class JsonSource(Source):
     """One file, or the pages of one source."""
 
-    def __init__(self, paths: list[Path], label: str, *, lines: bool = False) -> None:
+    def __init__(self, paths: Sequence[Readable], label: str, *, lines: bool = False) -> None:
         super().__init__(label)
         self._paths = paths
         self._shapes = [self.shape(path, label, lines=lines) for path in paths]
@@ -64,7 +63,7 @@ class JsonSource(Source):
         yield None
 
     @staticmethod
-    def shape(path: Path, label: str, *, lines: bool = False) -> Shape:
+    def shape(path: Readable, label: str, *, lines: bool = False) -> Shape:
         """Look through a file.
 
         Args:

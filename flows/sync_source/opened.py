@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
@@ -13,14 +13,14 @@ from typing import Any
 import httpx
 
 from redrive.blocks.errors import PermanentError
-from redrive.blocks.file_access import open_file, real_path
+from redrive.blocks.held_file import held_file
 from redrive.blocks.http_access import without_secrets
 from redrive.flows.sync_source.csv_source import CsvSource
 from redrive.flows.sync_source.download import Answer, Budget, download
 from redrive.flows.sync_source.json_source import JsonSource
 from redrive.flows.sync_source.limits import Limits
-from redrive.flows.sync_source.source import Kind, Source, check_columns
-from redrive.flows.sync_source.sqlite_source import SqliteSource
+from redrive.flows.sync_source.source import Kind, Readable, Source, check_columns
+from redrive.flows.sync_source.sqlite_source import BESIDE, SqliteSource
 
 #: Where services put the address of the next page, beside the list of rows.
 _NEXT = ("next", "next_url", "nextLink", "next_link", "@odata.nextLink", "links.next", "links.next.href", "_links.next",
@@ -57,6 +57,7 @@ def opened(
     Raises:
         PermanentError: not there, not allowed, not readable, or not of its kind.
         SourceUnreachable: it may work later.
+        FileChanged: somebody wrote to the file meanwhile; found at the end.
         Unchanged: the conditions are met.
     """
     if "://" in source:
@@ -67,15 +68,18 @@ def opened(
             check_columns(found)
             yield found
         return
-    path = real_path(source)
-    with open_file(source) as file:
-        head = file.read(16)
-    lines = path.suffix in {".ndjson", ".jsonl"}
-    if kind == "auto":
-        kind = "sqlite" if head == b"SQLite format 3\x00" else "json" if lines or path.suffix == ".json" else "csv"
-    found = _of([path], kind, path.name, source_table, encoding, lines=lines)
-    check_columns(found)
-    yield found
+    with held_file(source, beside=BESIDE) as file:
+        with file.open() as start:
+            head = start.read(16)
+        ending = file.path.suffix
+        if kind == "auto":
+            json = ending in {".ndjson", ".jsonl", ".json"}
+            kind = "sqlite" if head == b"SQLite format 3\x00" else "json" if json else "csv"
+        found = _of([file], kind, file.path.name, source_table, encoding, lines=ending in {".ndjson", ".jsonl"})
+        check_columns(found)
+        yield found
+        if kind != "sqlite":  # whose writers and readers wait for each other
+            file.check_unchanged()
 
 
 def _downloaded(
@@ -174,7 +178,7 @@ def _validators(answer: Answer) -> dict[str, str]:
 
 
 def _of(
-    paths: list[Path], kind: Kind, label: str, source_table: str | None, encoding: str | None, *, lines: bool
+    paths: Sequence[Readable], kind: Kind, label: str, source_table: str | None, encoding: str | None, *, lines: bool
 ) -> Source:
     if kind == "sqlite":
         if not source_table:

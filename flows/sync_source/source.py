@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from redrive.blocks.errors import PermanentError
+from redrive.blocks.held_file import HeldFile
 
 Kind = Literal["auto", "csv", "sqlite", "json"]
+#: What was named by a parameter is held; what was downloaded lies in a folder of our own.
+Readable = HeldFile | Path
 
 #: Bytes that are read and scanned at once.
 BLOCK = 1 << 20
@@ -93,7 +96,7 @@ def check_columns(source: Source) -> None:
         raise PermanentError(f"{source.label} has {names.count(name)} columns named {name!r}: rename all but one")
 
 
-def content_hash(paths: list[Path]) -> str:
+def content_hash(paths: Sequence[Readable]) -> str:
     """SHA-256 of files, one after another."""
     found = hashlib.sha256()
     for path in paths:

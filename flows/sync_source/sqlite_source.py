@@ -7,23 +7,26 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from decimal import ROUND_FLOOR, Decimal
-from pathlib import Path
 from typing import Any
 
 from redrive.blocks.errors import PermanentError
+from redrive.blocks.held_file import HeldFile
 from redrive.flows.sync_source.rows_as_csv import EMPTY, records
-from redrive.flows.sync_source.source import Since, Source
+from redrive.flows.sync_source.source import Readable, Since, Source
 
 #: Rows taken from SQLite at once.
 _ROWS = 5_000
+#: Files that SQLite opens beside its own.
+BESIDE = ("-wal", "-shm", "-journal")
 #: A whole number of SQLite.
 _LARGEST = 2**63 - 1
 
 
 class SqliteSource(Source):
-    def __init__(self, path: Path, label: str, table: str) -> None:
+    def __init__(self, path: Readable, label: str, table: str) -> None:
         super().__init__(f"table {table} of {label}")
         self._path = path
+        self._place = path.path if isinstance(path, HeldFile) else path.resolve()
         self._table = table
 
     @property
@@ -47,7 +50,9 @@ class SqliteSource(Source):
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(sqlite3.connect(f"{self._path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            with closing(sqlite3.connect(f"{self._place.as_uri()}?mode=ro", uri=True)) as database:
+                if isinstance(self._path, HeldFile):
+                    self._path.check_opened()
                 yield database
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):

@@ -47,6 +47,7 @@ def refused(given: str | Path) -> str:
 def test_file_in_the_home_is_opened_by_relative_and_absolute_path(home: Path):
     assert content("inbox/order.txt") == content(home / "inbox" / "order.txt") == "three apples"
     assert real_path("inbox/order.txt") == home / "inbox" / "order.txt"
+    assert real_path(home / "inbox" / "order.txt") == home / "inbox" / "order.txt"
     assert file_names("inbox") == ["order.txt"]
 
 
