@@ -20,11 +20,12 @@ from redrive.blocks.file_access import file_names, is_folder, open_file, shown
 from redrive.blocks.payloads import DocumentRecord, DocumentsResult, Payload
 from redrive.blocks.settings import settings
 from redrive.deployments.catalog import job_type
+from redrive.flows.document_text.attached import join_texts
 from redrive.flows.document_text.content import private_copy
 from redrive.flows.document_text.formats import Unreadable, by_ending
 from redrive.flows.document_text.library import Library
 from redrive.flows.document_text.refusals import Refusal, message, publish
-from redrive.flows.document_text.sandboxes import ReadingStopped, Sandboxes
+from redrive.flows.document_text.sandboxes import WALL_LIMIT, ReadingStopped, Sandboxes
 from redrive.flows.job import job, step
 from redrive.flows.stores import Store
 
@@ -211,8 +212,10 @@ def _read(file: FileRef, library: Library, sandboxes: Sandboxes, *, reread: bool
             known = None if reread else library.known(content.checksum, mime)
             if known is not None:
                 return known.model_copy(update={"name": file.name, "source": file.path})
-            with sandboxes.extracted(content.file, mime) as (made, found):
-                return library.add(content, mime, found, made, name=file.name, source=file.path)
+            ends = time.monotonic() + WALL_LIMIT
+            with sandboxes.extracted(content.file, mime) as made:
+                join_texts(sandboxes, made, ends=ends)
+                return library.add(content, mime, made, name=file.name, source=file.path)
     except Unreadable as error:
         return PermanentError(f"{file.name} {error}")
     except ReadingStopped as error:

@@ -11,6 +11,8 @@ TEXT_LIMIT = 100_000_000
 ATTACHMENTS_LIMIT = 5_000
 #: Bytes of all attachments together: a mail is at most 200 MB, and packed as text when it is sent.
 ATTACHMENT_BYTES_LIMIT = 400 * 1024**2
+#: Attachments of one mail, those of mails inside of it too, whose text is read.
+DOCUMENTS_LIMIT = 1_000
 #: How deep mails may lie in mails; forwarding fifteen times is plenty.
 DEPTH_LIMIT = 16
 #: Parts of one mail with all mails inside of it.
@@ -26,6 +28,7 @@ class Budget:
     attachment_bytes: int = ATTACHMENT_BYTES_LIMIT
     depth: int = DEPTH_LIMIT
     parts: int = PARTS_LIMIT
+    documents: int = DOCUMENTS_LIMIT
     _left_out: Counter[str] = field(default_factory=Counter)
 
     def leave_out(self, what: str, count: int = 1) -> None:
@@ -50,6 +53,14 @@ class Budget:
             self.leave_out(f"parts after the first {PARTS_LIMIT:,}")
             return False
         self.parts -= 1
+        return True
+
+    def takes_document(self) -> bool:
+        """Whether the text of one more attachment is read; notes it if not."""
+        if self.documents < 1:
+            self.leave_out(f"attachments' texts after the first {DOCUMENTS_LIMIT:,}")
+            return False
+        self.documents -= 1
         return True
 
     def fitting(self, text: str) -> str:

@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import threading
 from importlib.metadata import version
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import PurePath
 
 from pydantic import ValidationError
 
 from redrive.blocks.payloads import Attachment, DocumentRecord
 from redrive.flows.document_text import formats
 from redrive.flows.document_text.content import Content
+from redrive.flows.document_text.made import Made
 from redrive.flows.stores import Store
 
 #: Version of what Redrive itself makes of documents.
-READER = 2
+READER = 3
 EXTRACTOR = f"kreuzberg {version('kreuzberg')}, Redrive's reader {READER}"
 
 #: Long enough to recognise, short enough for every file system together with the number in front.
@@ -53,37 +53,36 @@ class Library:
                 return None
         return record.model_copy(update={"mime": mime, "stored_before": True})
 
-    def add(self, content: Content, mime: str, found: dict[str, Any], made: Path, **about: str) -> DocumentRecord:
+    def add(self, content: Content, mime: str, made: Made, **about: str) -> DocumentRecord:
         """Store what a sandbox made of a content.
 
         Args:
-            found: what it found out; `made` is the folder with text and attachments.
             about: `name` and `source` of the file.
         """
         with self._adding[content.checksum[0]]:
-            return self._add(content, mime, found, made, **about)
+            return self._add(content, mime, made, **about)
 
-    def _add(self, content: Content, mime: str, found: dict[str, Any], made: Path, **about: str) -> DocumentRecord:
+    def _add(self, content: Content, mime: str, made: Made, **about: str) -> DocumentRecord:
         folder = self._folder(content.checksum, mime)
         attachments = tuple(
             Attachment(
                 path=self._store.write(
-                    _attachment(folder, one["number"], one["name"]), (made / f"attachment-{one['number']}").read_bytes()
+                    _attachment(folder, one.number, one.name), made.read(f"attachment-{one.number}")
                 ),
-                **{name: one[name] for name in ("name", "mime", "size", "sha256")},
+                **one.model_dump(exclude={"number"}),
             )
-            for one in found.pop("attachments", [])
+            for one in made.found.attachments
         )
-        self._store.write(f"{folder}/text.txt", (made / "text.txt").read_bytes())
+        self._store.write(f"{folder}/text.txt", made.text)
         record = DocumentRecord(
             **about,
-            **found,
+            **made.found.about(),
             checksum=content.checksum,
             size=content.size,
             mime=mime,
             attachments=attachments,
             extractor=EXTRACTOR,
-            empty=not found["characters"],
+            empty=not made.found.characters,
             location=self._store.location(folder),
         )
         # Written last: whoever finds this file finds all of the document.

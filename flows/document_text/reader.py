@@ -28,7 +28,7 @@ from redrive.flows.document_text.page import page
 #: Characters below which a guess at the language is as often wrong as right.
 LANGUAGE_FROM = 200
 #: Characters a language is told from.
-LANGUAGE_SAMPLE = 20_000
+LANGUAGE_SAMPLE = 5_000
 #: The reader of PDFs where kreuzberg finds no text.
 SECOND = "pypdfium2"
 
@@ -146,12 +146,7 @@ def _language(text: str) -> str | None:
         return None
     import kreuzberg  # noqa: PLC0415  (as in `formats`)
 
-    # Without what would only polish a text that is thrown away: half of the time.
-    options = {
-        "language_detection": kreuzberg.LanguageDetectionConfig(enabled=True),
-        "enable_quality_processing": False,
-        "postprocessor": kreuzberg.PostProcessorConfig(enabled=False),
-    }
     sample = text[:LANGUAGE_SAMPLE].encode(errors="replace")
-    detected = formats.extracted(sample, formats.TXT, **options).detected_languages
+    wanted = kreuzberg.LanguageDetectionConfig(enabled=True)
+    detected = formats.extracted(sample, formats.TXT, language_detection=wanted).detected_languages
     return detected[0] if detected else None

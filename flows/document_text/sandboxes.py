@@ -20,10 +20,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from redrive.blocks.errors import RedriveError
 from redrive.flows.document_text.formats import Unreadable
+from redrive.flows.document_text.made import Made, made_file
 
 #: Seconds one document may take; a 1,000-page PDF takes about 2.
 WALL_LIMIT = 90
@@ -31,6 +32,8 @@ WALL_LIMIT = 90
 READY = 60
 #: Exit code of a sandbox whose document is at fault, as in `template`.
 UNREADABLE = 3
+#: Bytes of a reason that are read.
+_SAID = 2000
 
 #: What an interpreter needs to find the same packages as ours.
 _IMPORTS = ("PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
@@ -48,6 +51,10 @@ _AT_FAULT = {
 
 class ReadingStopped(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/errors.py)
     """A document could not be read this time."""
+
+
+class ReadingTimedOut(ReadingStopped):
+    """Its time was over."""
 
 
 class Sandboxes:
@@ -74,10 +81,8 @@ class Sandboxes:
         shutil.rmtree(self._home, ignore_errors=True)
 
     @contextmanager
-    def extracted(
-        self, content: int, mime: str, *, wall_limit: float = WALL_LIMIT
-    ) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """A folder with `text.txt` and numbered attachments, and what was found about the document; gone afterwards.
+    def extracted(self, content: int, mime: str, *, wall_limit: float = WALL_LIMIT) -> Iterator[Made]:
+        """What was made of the document; gone afterwards.
 
         Args:
             content: an open file that nobody changes any more.
@@ -90,14 +95,15 @@ class Sandboxes:
         try:
             code = self._ended(content, folder, mime, wall_limit)
             if code == UNREADABLE:
-                raise Unreadable((folder / "refused.txt").read_text(errors="replace"))
+                with made_file(folder / "refused.txt") as refused:
+                    raise Unreadable(refused.read(_SAID).decode(errors="replace"))
             if code < 0 and (reason := _AT_FAULT.get(signal.Signals(-code))):
                 raise Unreadable(f"cannot be read: {reason}; take it out of the folder")
             if code < 0:
                 raise ReadingStopped(f"was not read: the process reading it was killed by {signal.Signals(-code).name}")
             if code:
                 raise ReadingStopped(f"was not read: the process reading it ended with exit code {code}")
-            yield folder, json.loads((folder / "found.json").read_text())
+            yield Made(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -119,7 +125,7 @@ class Sandboxes:
                 ours.shutdown(socket.SHUT_WR)
                 ours.settimeout(READY)
                 ours.recv(64)
-                raise ReadingStopped(
+                raise ReadingTimedOut(
                     f"was not read within {wall_limit:g} s; if that repeats, take it out of the folder"
                 ) from None
         if not told:

@@ -1,7 +1,8 @@
 """Documents: the job, stored and confined, beside a loop that calls the library on each file in one process and keeps nothing.
 
 Both run in processes of their own, by turns, on files made here. The job's time is that of the whole flow against a real server: its
-sandboxes' start, the checks, the store and Prefect's own part are in it; the loop's is without its imports.
+sandboxes' start, the checks, the store and Prefect's own part are in it. Both are without their imports, which a warm worker has behind it:
+the loop has its library loaded, the job's process has done a job before.
 """
 
 from __future__ import annotations
@@ -16,17 +17,24 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.many_documents import SETS, make
+from tests.support.many_documents import SAMPLES, SETS, make
 from tests.support.plain_prefect import running_prefect
 
 ROUNDS = 3
 #: What the issue asks for: a share of the loop's speed, or files a second.
-GOALS = {"150 mixed PDFs": 0.6, "131 office files": 0.6, "large PDFs": 0.9, "mails": 100, "small texts": 100}
+GOALS = {
+    "PDFs and office files": 0.6,
+    "150 mixed PDFs": 0.6,
+    "131 office files": 0.6,
+    "large PDFs": 0.9,
+    "mails": 100,
+    "small texts": 100,
+}
 
 
 def measure() -> dict[str, Any]:
     figures: dict[str, Any] = {}
-    print(f"   {'':<18} {'files':>5} {'loop s':>8} {'job s':>8} {'of its speed':>13} {'files/s':>8}  goal")
+    print(f"   {'':<22} {'files':>5} {'loop s':>8} {'job s':>8} {'of its speed':>13} {'files/s':>8}  goal")
     with tempfile.TemporaryDirectory(prefix="bench-documents-") as made, running_prefect() as prefect:
         for name in SETS:
             folder = Path(made) / name.replace(" ", "-")
@@ -37,7 +45,7 @@ def measure() -> dict[str, Any]:
             reached = (loop / job if goal < 1 else count / job) / goal
             asked = f"{goal:.0%} of its speed" if goal < 1 else f"{goal} files/s"
             print(
-                f"   {name:<18} {count:>5} {loop:>8.2f} {job:>8.2f} {loop / job:>12.0%} {count / job:>8.0f}  "
+                f"   {name:<22} {count:>5} {loop:>8.2f} {job:>8.2f} {loop / job:>12.0%} {count / job:>8.0f}  "
                 f"{asked}: {'reached' if reached >= 1 else f'missed, {reached:.0%} of it'}",
                 flush=True,
             )
@@ -48,7 +56,7 @@ def measure() -> dict[str, Any]:
 def _timed(who: str, folder: Path, api: str) -> float:
     environment = {
         **os.environ,
-        "REDRIVE_FILE_ROOTS": str(folder),
+        "REDRIVE_FILE_ROOTS": f"{folder}:{SAMPLES}",
         "PREFECT_API_URL": api,
         "PREFECT_LOGGING_LEVEL": "WARNING",
     }
@@ -71,11 +79,15 @@ def _loop(folder: Path) -> float:
 
 def _job(folder: Path) -> float:
     from prefect.filesystems import LocalFileSystem
+    from prefect.flow_engine import FlowRunEngine
 
     from redrive.flows.documents import documents
 
+    # As under the warm worker: the thread that sends them keeps a job until its next whole second.
+    FlowRunEngine.heartbeat_seconds = None  # type: ignore[assignment,method-assign]
     with tempfile.TemporaryDirectory(prefix="bench-library-") as library:
         LocalFileSystem(basepath=library).save("documents", overwrite=True)
+        documents(source=str(SAMPLES / "iowa-electricity.csv"))
         began = time.monotonic()
         documents(source=str(folder))
         return time.monotonic() - began

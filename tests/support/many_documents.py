@@ -128,7 +128,13 @@ def _saved(made: pikepdf.Pdf) -> bytes:
     return out.getvalue()
 
 
+def _pdfs_and_office(draw: random.Random) -> Files:
+    yield from _mixed_pdfs(draw)
+    yield from _office(draw)
+
+
 SETS: dict[str, Callable[[random.Random], Files]] = {
+    "PDFs and office files": _pdfs_and_office,
     "150 mixed PDFs": _mixed_pdfs,
     "131 office files": _office,
     "large PDFs": _large_pdfs,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import time
 import zipfile
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -11,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from redrive.flows.document_text import budget, formats, reader
+from redrive.flows.document_text import attached, budget, formats, reader
+from redrive.flows.document_text.attached import join_texts
 from redrive.flows.document_text.budget import Budget
 from redrive.flows.document_text.content import private_copy
 from redrive.flows.document_text.formats import Unreadable
 from redrive.flows.document_text.sandboxes import Sandboxes
 from tests.support.odd_documents import mail, pdf
 
+SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples" / "inbox"
 RUSSIAN = "Уважаемые коллеги, отчёт за третий квартал готов. Просим прислать замечания до пятницы."
 
 
@@ -35,9 +39,10 @@ def read(sandboxes: Sandboxes, tmp_path: Path) -> Any:
         (tmp_path / name).write_bytes(content)
         with (
             private_copy(tmp_path / name) as copy,
-            sandboxes.extracted(copy.file, formats.by_ending(name)) as (folder, found),
+            sandboxes.extracted(copy.file, formats.by_ending(name)) as made,
         ):
-            return (folder / "text.txt").read_text(encoding="utf-8"), found
+            join_texts(sandboxes, made, ends=time.monotonic() + 60)
+            return made.text.decode(), made.found.model_dump()
 
     return reading
 
@@ -50,6 +55,79 @@ def test_forwarded_mails_without_names_are_read_with_their_attachments(read: Any
     assert "three apples" in text
     assert [one["name"] for one in found["attachments"]] == ["list.bin"]
     assert found["left_out"] == []
+
+
+def test_text_of_attached_documents_belongs_to_the_mail(read: Any):
+    inner = mail("Inner", "inner words", files={"deep.txt": b"deep words"}).as_bytes()
+    files = {
+        "page.pdf": pdf(),
+        "list.csv": b"name,amount\nAda,7\n",
+        "letter.docx": (SAMPLES / "officer-example.docx").read_bytes(),
+        "book.xlsx": (SAMPLES / "notable-deaths-2016.xlsx").read_bytes(),
+        "again.eml": inner,
+        "russian.txt": RUSSIAN.encode("koi8-r"),
+        "photo.jpg": b"\xff\xd8\xff\xe0",
+    }
+    text, found = read("m.eml", mail("Outer", "outer words", files=files).as_bytes())
+    for words in (
+        "outer words",
+        "Body of the page.",
+        "Ada,7",
+        "Petals",
+        "David Bowie",
+        "inner words",
+        "deep words",
+        RUSSIAN,
+    ):
+        assert words in text
+    assert "Attachment page.pdf:\n\n" in text
+    assert [one["name"] for one in found["attachments"]] == list(files)
+    assert found["left_out"] == []
+    assert (found["characters"], found["words"]) == (len(text), len(text.split()))
+    assert found["text_sha256"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_attachment_that_cannot_be_read_is_named_and_keeps_nothing_else_out(read: Any):
+    files = {
+        "torn.pdf": b"%PDF-1.7 and nothing else",
+        "no.docx": b"\x00\x01",
+        "scan.pdf": pdf(b""),
+        "good.txt": b"good words",
+    }
+    text, found = read("m.eml", mail("Outer", "outer words", files=files).as_bytes())
+    assert "outer words" in text
+    assert "good words" in text
+    assert len(found["attachments"]) == 4
+    for name, why in (
+        ("torn.pdf", "cannot be read"),
+        ("no.docx", "is corrupt"),
+        ("scan.pdf", "neither text nor pictures"),
+    ):
+        assert any(f"1 attachment's text: {name}" in line and why in line for line in found["left_out"]), found[
+            "left_out"
+        ]
+
+
+def test_attached_texts_beyond_the_budget_are_counted(read: Any, monkeypatch: pytest.MonkeyPatch):
+    small = dataclasses.replace(Budget(), documents=2, depth=1)
+    monkeypatch.setattr(attached, "Budget", lambda: small)
+    inner = mail("Inner", files={"deep.txt": b"deep words"}).as_bytes()
+    files = {"again.eml": inner, "a.txt": b"words a", "b.txt": b"words b"}
+    text, found = read("m.eml", mail("Outer", files=files).as_bytes())
+    assert "words a" in text
+    assert "words b" not in text
+    assert "deep words" not in text
+    assert found["left_out"] == [
+        "1 attachments' texts more than 1 deep in others",
+        "1 attachments' texts after the first 1,000",
+    ]
+
+
+def test_attached_texts_for_which_no_time_is_left_are_counted(sandboxes: Sandboxes, tmp_path: Path):
+    (tmp_path / "m.eml").write_bytes(mail("Outer", files={"a.txt": b"words a"}).as_bytes())
+    with private_copy(tmp_path / "m.eml") as copy, sandboxes.extracted(copy.file, formats.EML) as made:
+        join_texts(sandboxes, made, ends=time.monotonic())
+        assert made.found.left_out == ["1 attachments' texts, for which no time was left"]
 
 
 def test_second_and_later_text_parts_are_read_and_only_one_version_of_the_same_text(read: Any):
@@ -130,7 +208,7 @@ def test_text_that_only_a_second_reader_finds_is_not_called_empty(read: Any):
     text, found = read("off.pdf", pdf(b"BT /F1 14 Tf 2000 2000 Td (Beside the page.) Tj ET"))
     assert "Beside the page." in text
     assert found["reader"] == "pypdfium2"
-    assert "empty_because" not in found
+    assert found["empty_because"] is None
 
 
 def test_pdf_without_text_says_why(read: Any):

@@ -32,9 +32,9 @@ def sandboxes() -> Iterator[Sandboxes]:
 def read(sandboxes: Sandboxes, path: Path) -> tuple[str, dict[str, Any]]:
     with (
         private_copy(path) as content,
-        sandboxes.extracted(content.file, formats.by_ending(path.name)) as (folder, found),
+        sandboxes.extracted(content.file, formats.by_ending(path.name)) as made,
     ):
-        return (folder / "text.txt").read_text(encoding="utf-8"), found
+        return made.text.decode(), made.found.model_dump()
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_sample_gives_text_and_metadata(sandboxes: Sandboxes, name: str, text: s
 
 def test_attachment_of_a_mail_comes_out_whole(sandboxes: Sandboxes):
     path = SAMPLES / "mail-with-attachment.eml"
-    with private_copy(path) as content, sandboxes.extracted(content.file, formats.EML) as (folder, found):
-        (attachment,) = found["attachments"]
-        assert (attachment["name"], attachment["mime"], attachment["size"]) == ("dingusfish.gif", "image/gif", 3512)
-        assert (folder / "attachment-1").read_bytes().startswith(b"GIF87a")
+    with private_copy(path) as content, sandboxes.extracted(content.file, formats.EML) as made:
+        (attachment,) = made.found.attachments
+        assert (attachment.name, attachment.mime, attachment.size) == ("dingusfish.gif", "image/gif", 3512)
+        assert made.read("attachment-1").startswith(b"GIF87a")
 
 
 def test_document_without_text_says_why(sandboxes: Sandboxes, tmp_path: Path):
@@ -162,6 +162,25 @@ def test_sandbox_reaches_only_its_folder_and_its_death_tells_whose_fault_it_was(
     hostile: Any, tmp_path: Path, code: str, said: str
 ):
     assert outcome(hostile(code), tmp_path / "x.txt").startswith(said)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "(folder / 'text.txt').symlink_to('/etc/hostname'); (folder / 'found.json').write_text('{}')",
+        "(folder / 'text.txt').write_text('x'); (folder / 'found.json').symlink_to('/etc/hostname')",
+        "import os; (folder / 'found.json').write_text('{}'); os.mkfifo(folder / 'text.txt')",
+        "(folder / 'text.txt').write_text('x'); (folder / 'found.json').write_text('{\"location\": \"/elsewhere\"}')",
+        (
+            "(folder / 'text.txt').write_text('x'); (folder / 'found.json').write_text("
+            '\'{"attachments": [{"number": "../../x", "name": "x", "mime": "", "size": 1, "sha256": ""}]}\')'
+        ),
+    ],
+)
+def test_answer_of_a_reader_that_was_taken_over_leads_nowhere(hostile: Any, tmp_path: Path, answer: str):
+    assert outcome(hostile(answer), tmp_path / "x.txt").startswith(
+        "Unreadable cannot be read (its reader gave an impossible"
+    )
 
 
 def test_what_a_sandbox_starts_ends_with_it(hostile: Any, tmp_path: Path):
