@@ -1,26 +1,24 @@
-"""The local stack as a person uses it: up, status, down, and the settings that change it."""
+"""The local stack as a person uses it, while it runs: status, databases, passwords, ports, other stacks beside it."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
-import signal
 import socket
 import stat
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import httpx
-import psutil
 import psycopg
 import pytest
 import redis
 
 from redrive.infra.local.components import TABLE
 from redrive.infra.local.prefect_client import api
-from tests.support.stack import LocalStack
+from tests.support.stack import ODD, LocalStack
 
 pytestmark = pytest.mark.stack
 
@@ -28,12 +26,17 @@ COMPONENTS = list(TABLE)
 
 
 def test_status_of_a_running_stack_names_every_component_as_healthy(stack: LocalStack):
-    told = stack.status()
+    told = json.loads(stack.command("status", "--json").stdout)
 
     assert told["healthy"]
     assert [one["name"] for one in told["components"]] == COMPONENTS
     assert {one["state"] for one in told["components"]} == {"running"}
     assert all(one["pid"] and one["since"] and Path(one["log"]).exists() for one in told["components"])
+
+
+def test_sockets_lie_in_a_home_with_spaces_quotes_and_percent_signs(stack: LocalStack):
+    assert ODD in str(stack.home)
+    assert stack.settings.socket_folder.parent == stack.home
 
 
 def test_up_on_a_running_stack_restarts_nothing(stack: LocalStack):
@@ -109,72 +112,24 @@ def test_later_commands_find_the_ports_without_the_environment(stack: LocalStack
     assert told.returncode == 0
 
 
-def test_down_leaves_no_process_and_can_be_repeated(own_stack: LocalStack):
-    own_stack.start()
-
-    own_stack.command("down")
-    own_stack.command("down")
-
-    assert not own_stack.processes()
-    told = own_stack.command("status", "--json", check=False)
-    assert told.returncode == 3
-    assert {one["state"] for one in own_stack.status()["components"]} == {"stopped"}
-
-
-def test_data_survives_down_and_up(own_stack: LocalStack):
-    own_stack.start()
-    with api(own_stack.settings) as client:
-        client.post("/variables/", json={"name": "kept", "value": "yes"}).raise_for_status()
-    with redis.Redis.from_url(own_stack.settings.valkey_url()) as valkey:
-        valkey.set("kept", "yes")
-    password = own_stack.settings.auth_string()
-
-    own_stack.command("down")
-    own_stack.start()
-
-    with api(own_stack.settings) as client:
-        assert client.get("/variables/name/kept").json()["value"] == "yes"
-    with redis.Redis.from_url(own_stack.settings.valkey_url()) as valkey:
-        assert valkey.get("kept") == b"yes"
-    assert own_stack.settings.auth_string() == password
-
-
-def test_a_long_home_with_spaces_and_percent_signs_works(tmp_path: Path):
+def test_a_second_stack_in_a_long_odd_folder_lives_beside_the_first(stack: LocalStack, tmp_path: Path):
     folder = tmp_path / """100 % of it's "quoted"; odd""" / ("long" * 20)
     folder.mkdir(parents=True)
-    stack = LocalStack(folder / ".redrive")
+    other = LocalStack(folder / ".redrive")
     try:
-        stack.start()
+        other.start()
 
-        assert len(str(stack.home)) > 90
-        assert stack.settings.socket_folder.parent != stack.home
+        assert len(str(other.home)) > 90
+        assert other.settings.socket_folder.parent != other.home
+        assert stack.status()["healthy"]
+        assert other.status()["healthy"]
+
+        other.command("down")
+
+        assert not other.processes()
         assert stack.status()["healthy"]
     finally:
-        stack.stop()
-
-
-def test_sockets_in_a_folder_with_spaces_and_percent_signs_work():
-    with tempfile.TemporaryDirectory(prefix="a b") as short:
-        folder = Path(short) / """5 % "q"; """
-        folder.mkdir()
-        stack = LocalStack(folder / ".redrive")
-        try:
-            stack.start()
-
-            assert stack.settings.socket_folder.parent == stack.home
-            assert stack.status()["healthy"]
-        finally:
-            stack.stop()
-
-
-def test_two_stacks_live_side_by_side(stack: LocalStack, own_stack: LocalStack):
-    own_stack.start()
-    assert stack.status()["healthy"]
-    assert own_stack.status()["healthy"]
-
-    own_stack.command("down")
-
-    assert stack.status()["healthy"]
+        other.stop()
 
 
 def test_a_taken_port_is_named_with_its_owner_and_setting_and_nothing_starts(own_stack: LocalStack):
@@ -190,16 +145,6 @@ def test_a_taken_port_is_named_with_its_owner_and_setting_and_nothing_starts(own
     assert "REDRIVE_SMTP_PORT" in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
     assert not own_stack.processes()
-
-
-def test_up_waits_for_another_up(own_stack: LocalStack):
-    first = own_stack.begin("up")
-    second = own_stack.begin("up")
-
-    told = [one.communicate(timeout=200) for one in (first, second)]
-
-    assert [first.returncode, second.returncode] == [0, 0]
-    assert [("waiting for it" in out) for out, _ in told].count(True) == 1
 
 
 def test_a_home_that_cannot_be_made_is_one_clear_sentence(tmp_path: Path):
@@ -243,25 +188,3 @@ def test_an_unreachable_server_of_ones_own_is_named_before_anything_starts(tmp_p
     assert failed.returncode == 1
     assert "REDRIVE_REDIS_URL" in failed.stderr
     assert not stack.processes()
-
-
-def test_changed_settings_start_the_stack_over(own_stack: LocalStack):
-    own_stack.start()
-    before = own_stack.component("worker")["pid"]
-
-    own_stack.command("up", REDRIVE_SLOTS="2")
-
-    assert own_stack.component("worker")["pid"] != before
-    assert "--limit 2" in " ".join(psutil.Process(own_stack.component("worker")["pid"]).cmdline())
-
-
-def test_an_interrupted_up_can_be_done_again(own_stack: LocalStack):
-    first = own_stack.begin("up")
-    assert first.stdout is not None
-    first.stdout.readline()  # one component is ready
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
-
-    own_stack.start()
-
-    assert own_stack.status()["healthy"]
