@@ -5,12 +5,15 @@ BIN    := $(VENV)/bin
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down test browser tools check bench soak constraints wheel
+.PHONY: help up down test test-unit browser tools check bench soak constraints wheel
+# Containers often set it. A stack has a dozen processes, and each would compile Prefect anew: twice the time to start.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make up     set up, start the stack, run the four sample jobs, print results and addresses"
 	@echo "make down   stop everything, keep data"
 	@echo "make test   all tests, the same as CI"
+	@echo "make test-unit  the tests that need no server: a minute"
 	@echo "make check  lint, types, layers"
 	@echo "make bench  the benchmark tables (JSON in .redrive/bench/)"
 	@echo "make soak   the fault suites, and the metrics against the truth, at full size"
@@ -22,10 +25,16 @@ down: $(BIN)/.installed
 	@$(BIN)/redrive down
 
 test: $(BIN)/.installed-dev check browser tools
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/chaos $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) --ignore tests/chaos $(PYTEST_ARGS)
 # Alone, because a lease of some seconds is no test of anything on a machine that other tests keep busy. Random faults may fail
 # a batch once; that is shown as a rerun and to be looked at. `make soak` gives no second chance.
 	@$(BIN)/python -m pytest --reruns 1 tests/chaos $(PYTEST_ARGS)
+
+# Files that share a stack go to one process: tests/support/order.py.
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+
+test-unit: $(BIN)/.installed-dev
+	@$(BIN)/python -m pytest -q $(PARALLEL) tests/unit $(PYTEST_ARGS)
 
 # One test clicks through Prefect's UI. The browser is the system's, which only root may install; without it that test is skipped.
 browser:

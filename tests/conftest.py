@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.file_roots import FILE_ROOTS
 from tests.support.http_source import PRIVATE_HOSTS
+from tests.support.order import divide
 
 pytest_plugins = [
     "tests.support.stack",
@@ -24,10 +25,11 @@ def pytest_configure() -> None:
     os.environ["REDRIVE_PRIVATE_HOSTS"] = PRIVATE_HOSTS
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`soak` runs take an hour (`make soak`), so an ordinary run leaves them out."""
-    if "soak" in str(config.getoption("-m")):
-        return
-    soak = [item for item in items if item.get_closest_marker("soak")]
-    config.hook.pytest_deselected(items=soak)
-    items[:] = [item for item in items if item not in soak]
+    if "soak" not in str(config.getoption("-m")):
+        soak = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=soak)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    divide(items)

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import psycopg
@@ -163,7 +164,7 @@ def test_servers_of_ones_own_replace_the_embedded_ones(stack: LocalStack, tmp_pa
     auth = given.auth_string() or ""
     other = LocalStack(
         tmp_path / ".redrive",
-        database_url=f"postgresql://postgres@/redrive?host={given.socket_folder}",
+        database_url=f"postgresql://postgres@/redrive?host={quote(str(given.socket_folder))}",
         redis_url=given.valkey_url(),
         smtp_url=given.mail_url(),
     )
