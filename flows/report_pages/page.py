@@ -20,8 +20,12 @@ from redrive.flows.report_pages.view import ReportView
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates" / "report"
 #: Pixels of a chart on a wide screen, beside another or alone, and on a phone.
 HALF, WHOLE, PHONE = (520, 290), (1060, 300), (345, 240)
-#: Characters up to which a text stays in one line on a phone.
+#: Characters up to which a text stays in one line, even on a phone.
 NARROWEST = 22
+#: Characters of a row from which a table is as wide as the page; a smaller one would have its columns torn apart.
+FULL = 60
+#: Between two columns, in characters.
+GAP = 3
 
 
 def page(view: ReportView) -> str:
@@ -31,12 +35,14 @@ def page(view: ReportView) -> str:
     )
     wide = charts_of(view, lambda alone: WHOLE if alone else HALF)
     narrow = charts_of(view, lambda _: PHONE)
-    rows = "\n".join(_rows(view))
+    longest = _longest(view)
+    rows = "\n".join(_rows(view, longest))
     head = pages.get_template("report.html.j2").render(
         view=view,
         clean=clean,
         numbers=[view.is_number(column) for column in view.columns],
-        least=_least(view),
+        least=[min(NARROWEST, long) if _wraps(view, at) else 0 for at, long in enumerate(longest)],
+        full=bool(view.charts) or sum(longest) + GAP * len(longest) >= FULL,
         charts=[
             (chart, _picture(chart, "wide"), _picture(small, "narrow"))
             for chart, small in zip(wide, narrow, strict=True)
@@ -55,29 +61,32 @@ def _picture(chart: Drawn, kind: str) -> Markup:
     return Markup(chart.svg.replace("<svg ", f'<svg class="{kind}" ', 1))  # noqa: S704  (ours)
 
 
-def _rows(view: ReportView) -> Iterator[str]:
-    classes = [_class(view, place) for place in range(len(view.columns))]
+def _rows(view: ReportView, longest: list[int]) -> Iterator[str]:
+    classes = [_class(view, at, long) for at, long in enumerate(longest)]
     for row in view.cells():
         cells = "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(classes, row, strict=True))
         yield f"<tr>{cells}</tr>"
 
 
-def _least(view: ReportView) -> list[int]:
-    """Characters that a column of texts is wide at least, even on a phone; 0 for one that is never broken."""
-    least = [0] * len(view.columns)
-    wraps = [column.format in {"auto", "text"} and not view.is_number(column) for column in view.columns]
+def _longest(view: ReportView) -> list[int]:
+    """Characters of each column's longest value."""
+    longest = [len(column.heading) for column in view.columns]
     for row in view.cells():
-        for place, cell in enumerate(row):
-            if wraps[place] and len(cell) > least[place]:
-                least[place] = min(NARROWEST, len(cell))
-    return least
+        longest = [max(pair) for pair in zip(longest, map(len, row), strict=True)]
+    return longest
 
 
-def _class(view: ReportView, place: int) -> str:
-    column = view.columns[place]
-    if view.is_number(column):
+def _wraps(view: ReportView, at: int) -> bool:
+    """Whether it is a column of texts, which may be broken."""
+    return view.columns[at].format in {"auto", "text"} and not view.is_number(view.columns[at])
+
+
+def _class(view: ReportView, at: int, longest: int) -> str:
+    if view.is_number(view.columns[at]):
         return ' class="n"'
-    return ' class="t" dir="auto"' if column.format in {"auto", "text"} else ""
+    if not _wraps(view, at):
+        return ""
+    return f' class="t{" s" if longest <= NARROWEST else ""}" dir="auto"'
 
 
 def _chart_texts(charts: list[Drawn]) -> Iterator[str]:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any
 
 import xlsxwriter
 
+from redrive.flows.report_pages.about_sheet import FONT, INK, about
 from redrive.flows.report_pages.answer import DOUBLE_DIGITS
 from redrive.flows.report_pages.definition import Column, Value
 from redrive.flows.report_pages.sheet import CUT
 from redrive.flows.report_pages.values import DATES, INFINITY, clean, moment
 from redrive.flows.report_pages.view import ReportView
 
-INK, SOFT, RULE = "#16324f", "#5b6876", "#d5dce3"
+SOFT, RULE = "#5b6876", "#d5dce3"
 #: Characters; wider columns push the others out of sight.
 WIDEST = 48
+#: Characters of a row on a printed page, A4 across: at 60 % of their size they can still be read.
+PRINTED = 230
 #: Rows above the table: title, subtitle, an empty one.
 HEADING_ROW = 3
 #: Points of a line, and of Excel's highest row.
@@ -33,7 +36,6 @@ EXCEL_YEAR = 1901
 DATE_WIDTH = 18
 #: Numbers from here on are shown by Excel as powers of ten.
 LONG = 1e21
-FONT = {"font_name": "Calibri", "font_size": 11}
 HEADING = {
     **FONT,
     "bold": True,
@@ -62,19 +64,19 @@ def workbook(view: ReportView) -> tuple[bytes, tuple[str, ...]]:
     sheet.repeat_rows(HEADING_ROW)
     sheet.set_landscape()
     sheet.set_paper(9)
-    sheet.fit_to_pages(1, 0)
+    near = {"align": "right" if view.formats.rtl else "left"}
     sheet.write_string(
-        0, 0, clean(view.title), book.add_format({**FONT, "bold": True, "font_size": 16, "font_color": INK})
+        0, 0, clean(view.title), book.add_format({**FONT, "bold": True, "font_size": 16, "font_color": INK, **near})
     )
     if view.subtitle:
-        sheet.write_string(1, 0, clean(view.subtitle), book.add_format({**FONT, "font_color": SOFT}))
+        sheet.write_string(1, 0, clean(view.subtitle), book.add_format({**FONT, "font_color": SOFT, **near}))
     written = _Rows(book, sheet, view)
     written.heading()
     written.rows()
     written.totals()
     written.finish()
     said = tuple(written.said())
-    _about(book, view, said)
+    about(book, view, said)
     book.close()
     return content.getvalue(), said
 
@@ -133,8 +135,14 @@ class _Rows:
                 self._sheet.write_formula(last + 1, place, f"={name}{letters})", style, shown)
 
     def finish(self) -> None:
-        for place, longest in enumerate(self._longest):
-            self._sheet.set_column(place, place, min(WIDEST, longest + 3))
+        widths = [min(WIDEST, longest + 3) for longest in self._longest]
+        for place, width in enumerate(widths):
+            self._sheet.set_column(place, place, width)
+        # Printed: smaller until it fits, but never too small to be read; then more pages, each with the first column.
+        pages = ceil(sum(widths) / PRINTED)
+        self._sheet.fit_to_pages(pages, 0)
+        if pages > 1:
+            self._sheet.repeat_columns(0)
         last = HEADING_ROW + max(1, len(self._view.rows))
         self._sheet.autofilter(HEADING_ROW, 0, last, len(self._view.columns) - 1)
 
@@ -225,31 +233,3 @@ def number_format(column: Column) -> str:
         return f"{digits}%"
     plain = f"#,##{digits}"
     return f"+{plain};-{plain};{digits}" if column.signed else plain
-
-
-def _about(book: Any, view: ReportView, said: tuple[str, ...]) -> None:
-    sheet = book.add_worksheet("About")
-    sheet.hide_gridlines(2)
-    bold, plain = (
-        book.add_format({**FONT, "bold": True, "font_color": INK, "valign": "top"}),
-        book.add_format({**FONT, "text_wrap": True}),
-    )
-    lines = [
-        ("Report", view.title),
-        ("Source", view.source),
-        ("Generated", view.formats.stamp(view.as_of)),
-        ("Time zone", view.timezone),
-    ]
-    lines += [
-        (
-            figure.label,
-            " ".join(filter(None, (f"{figure.value} {figure.unit}".strip(), figure.note and f"({figure.note})"))),
-        )
-        for figure in view.figures
-    ]
-    lines += [("Note", note) for note in (*view.notes, *said)]
-    for number, (label, text) in enumerate(lines):
-        sheet.write_string(number, 0, clean(label), bold)
-        sheet.write_string(number, 1, clean(text), plain)
-    sheet.set_column(0, 0, 18)
-    sheet.set_column(1, 1, 90)

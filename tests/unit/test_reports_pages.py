@@ -225,3 +225,20 @@ def test_chart_of_too_many_points_is_sampled_and_says_so():
     (drawn,) = charts_of(made, lambda _: (300, 200))
     assert drawn.note.startswith("8,000 points, drawn as ")
     assert drawn.note in page(made)
+
+
+def test_short_texts_of_a_page_are_never_broken_and_a_small_table_is_not_torn_apart():
+    wide, narrow = page(reports()["wide"]), page(reports()["narrow"])
+    assert '<td class="t s" dir="auto">plant-000</td>' in wide
+    assert '<table class="full">' in wide
+    assert "<table>" in narrow
+    assert '<td class="t" dir="auto">The valve' in page(reports()["long text"])
+
+
+def test_wide_workbook_is_printed_on_several_pages_with_its_first_column():
+    def setup(name: str) -> tuple[int, str | None]:
+        sheet = openpyxl.load_workbook(io.BytesIO(workbook(reports()[name])[0]))["Report"]
+        return sheet.page_setup.fitToWidth or 1, sheet.print_title_cols
+
+    assert setup("narrow") == (1, None)
+    assert setup("wide") == (4, "$A:$A")
