@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import io
 import json
 import os
 import selectors
@@ -19,6 +20,7 @@ import signal
 import socket
 import sys
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,6 +198,15 @@ def _warm(folder: Path) -> None:
     for text in (b"gr\xc3\xbcn", "зелёный".encode("koi8-r")):
         charset.is_binary(text, charset.decoded(text))
     pdf_extras.extras(_PAGE, Budget())
+    formats.check(_archive(), formats.DOCX)
+
+
+def _archive() -> bytes:
+    """A zip of our own with the one part that is looked for; its name makes zipfile load the codec of old names."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", "<w:document/>")
+    return content.getvalue()
 
 
 def main(arguments: list[str]) -> int:
