@@ -88,6 +88,11 @@ def extracted(content: bytes, mime: str, **options: Any) -> Any:
     options |= {
         "enable_quality_processing": False,
         "postprocessor": kreuzberg.PostProcessorConfig(enabled=False),
+        # All of it: what it holds to be furniture (running heads, lines that repeat on each page, a page's forms) is text too.
+        "content_filter": kreuzberg.ContentFilterConfig(
+            include_headers=True, include_footers=True, include_watermarks=True, strip_repeating_text=False
+        ),
+        "html_options": {"preprocessing": {"enabled": True, "remove_navigation": False, "remove_forms": False}},
     }
     # Its stubs lack `disable_ocr`, which keeps an image in a document from starting an OCR model.
     config = kreuzberg.ExtractionConfig(disable_ocr=True, use_cache=False, **options)  # type: ignore[call-arg]

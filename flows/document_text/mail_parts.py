@@ -6,33 +6,35 @@ out on purpose.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.message import EmailMessage, Message
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from redrive.flows.document_text.attachments import Attachments
 from redrive.flows.document_text.budget import Budget
 from redrive.flows.document_text.charset import decoded
+from redrive.flows.document_text.one_line import line
 from redrive.flows.document_text.page import page_text
 
 HEADERS = ("Subject", "From", "To", "Cc", "Date")
+
+#: A version with so many times as many words and a few more is no version of the same text.
+MUCH_MORE, A_FEW = 2, 10
 
 Kind = Literal["body", "mail"]
 
 
 @dataclass
 class MailReader:
-    """Reads one mail; `attachments` fills while it does."""
+    """Reads one mail; `attachments` fill while it does."""
 
-    folder: Path
     budget: Budget
-    attachments: list[dict[str, Any]] = field(default_factory=list)
+    attachments: Attachments
 
     def text(self, message: Message, depth: int = 0) -> str:
         """Its head, then its text parts and inner mails in order."""
-        lines = [f"{name}: {line(message.get(name))}" for name in HEADERS if message.get(name)]
+        lines = [f"{name}: {value}" for name in HEADERS if (value := head(message, name))]
         return "\n\n".join(["\n".join(lines), *(text for _, text in self._parts(message, depth) if text.strip())])
 
     def _parts(self, part: Message, depth: int) -> Iterator[tuple[Kind, str]]:
@@ -59,13 +61,19 @@ class MailReader:
             yield "body", "\n\n".join(groups)
 
     def _alternative(self, versions: list[Message], depth: int) -> Iterator[tuple[Kind, str]]:
-        """One version of the text: the plain one if it has any; attachments and mails of all."""
+        """One version of the text: the plain one if it has any; attachments and mails of all.
+
+        Where another version says much more (`please view this as a page`), that too.
+        """
         read = [(one, list(self._parts(one, depth))) for one in versions]
         with_text = [one for one, parts in read if any(kind == "body" and text.strip() for kind, text in parts)]
         plain = [one for one in with_text if one.get_content_type() == "text/plain"]
         chosen = next(iter([*plain, *reversed(with_text)]), None)
+        words = {id(one): sum(len(text.split()) for kind, text in parts if kind == "body") for one, parts in read}
+        enough = MUCH_MORE * words.get(id(chosen), 0) + A_FEW
+        wanted = [chosen, *(one for one in reversed(with_text) if words[id(one)] > enough)][:2]
         for one, parts in read:
-            yield from ((kind, text) for kind, text in parts if one is chosen or kind == "mail")
+            yield from ((kind, text) for kind, text in parts if one in wanted or kind == "mail")
 
     def _mail(self, message: Message, depth: int) -> Iterator[tuple[Kind, str]]:
         if depth > self.budget.depth:
@@ -76,26 +84,16 @@ class MailReader:
     def _attach(self, part: Message) -> None:
         payload = part.get_payload(decode=True)
         body = payload if isinstance(payload, bytes) else b""
-        if not self.budget.takes_attachment(len(body)):
-            return
-        number = len(self.attachments) + 1
-        (self.folder / f"attachment-{number}").write_bytes(body)
-        name = line(part.get_filename()) or f"attachment-{number}"
-        self.attachments.append(
-            {
-                "number": number,
-                "name": name,
-                "mime": part.get_content_type(),
-                "size": len(body),
-                "sha256": hashlib.sha256(body).hexdigest(),
-            }
-        )
+        self.attachments.keep(part.get_filename(), part.get_content_type(), body)
 
 
-def line(value: object) -> str | None:
-    """One line of what a stranger wrote, at most 500 characters, without bytes that are no text."""
-    shown = str(value).encode(errors="surrogateescape").decode(errors="backslashreplace") if value else ""
-    return " ".join(shown.split())[:500] or None
+def head(message: Message, name: str) -> str | None:
+    """A line of its head; what came as bytes that are neither encoded nor UTF-8 is decoded as a text would be."""
+    value = str(message.get(name) or "")
+    if "\ufffd" not in value:
+        return line(value)
+    raw = next((str(content) for key, content in message.raw_items() if key.lower() == name.lower()), "")
+    return line(value if "=?" in raw else raw)
 
 
 def is_mail(message: Message) -> bool:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from redrive.flows.document_text import charset, formats
+from redrive.flows.document_text.page_words import left_out
 
 #: A picture inside of a page: half a megabyte of letters that nobody reads.
 _INLINE = re.compile(r"""data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*,[^"'\s)>]*(?:\s+[A-Za-z0-9+/=]{40,})*""", re.IGNORECASE)
@@ -17,11 +18,11 @@ _HEAD = 4096
 
 
 def page_text(content: bytes, declared: str | None = None) -> str:
-    return str(page(content, declared).content)
+    return page(content, declared)[0]
 
 
-def page(content: bytes, declared: str | None = None) -> Any:
-    """What kreuzberg makes of a page, given to it as UTF-8.
+def page(content: bytes, declared: str | None = None) -> tuple[str, Any]:
+    """The text of a page, and what kreuzberg makes of it, given to it as UTF-8.
 
     Raises:
         Unreadable: it is no text.
@@ -32,4 +33,6 @@ def page(content: bytes, declared: str | None = None) -> Any:
     text = _INLINE.sub("", text)
     # What it declares was true of its bytes, not of those it is given on as.
     text = _CHARSET.sub(r"\g<1>utf-8", text[:_HEAD]) + text[_HEAD:]
-    return formats.extracted(text.encode(errors="replace"), formats.HTML)
+    result = formats.extracted(text.encode(errors="replace"), formats.HTML)
+    more = left_out(text, result.content)
+    return f"{result.content}\n\n{more}" if more else result.content, result

@@ -9,8 +9,9 @@ from typing import Any
 import pikepdf
 import pypdfium2
 
+from redrive.flows.document_text.attachments import Attachments
 from redrive.flows.document_text.budget import Budget
-from redrive.flows.document_text.mail_parts import line
+from redrive.flows.document_text.one_line import line
 
 #: Annotations whose text is that of something else: a link's, a form field's, a note's window.
 _NO_TEXT_OF_THEIR_OWN = {"/Link", "/Widget", "/Popup"}
@@ -20,14 +21,15 @@ LIMIT = 200_000
 DEPTH = 32
 
 
-def extras(content: bytes, budget: Budget) -> str:
-    """Form fields and annotations as lines; empty if there are none."""
+def extras(content: bytes, budget: Budget, attachments: Attachments) -> str:
+    """Form fields and annotations as lines, empty if there are none; files inside of it are kept."""
     try:
         with pikepdf.open(io.BytesIO(content)) as pdf:
             fields = [f"{name}: {value}" for name, value in _fields(pdf)]
             notes = [f"Page {page}: {text}" for page, text in _notes(pdf)]
+            _keep_files(pdf, attachments)
     except (pikepdf.PdfError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        budget.leave_out(f"look for form fields and annotations failed ({line(error)})")
+        budget.leave_out(f"look for form fields, annotations and files inside failed ({line(error)})")
         return ""
     for found, what in ((fields, "form fields"), (notes, "annotations")):
         if len(found) > LIMIT:
@@ -35,6 +37,12 @@ def extras(content: bytes, budget: Budget) -> str:
             del found[LIMIT:]
     blocks = [("Form fields", fields), ("Annotations", notes)]
     return "\n\n".join(f"{title}:\n" + "\n".join(lines) for title, lines in blocks if lines)
+
+
+def _keep_files(pdf: pikepdf.Pdf, attachments: Attachments) -> None:
+    for name, file in pdf.attachments.items():
+        inside = file.get_file()
+        attachments.keep(file.filename or name, inside.mime_type or "application/octet-stream", inside.read_bytes())
 
 
 def second_reading(content: bytes) -> str:

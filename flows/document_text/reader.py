@@ -19,10 +19,12 @@ from email.utils import getaddresses, parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from redrive.flows.document_text import charset, formats, pdf_extras
+from redrive.flows.document_text import charset, formats, office_extras, pdf_extras
+from redrive.flows.document_text.attachments import Attachments
 from redrive.flows.document_text.budget import Budget
 from redrive.flows.document_text.formats import Unreadable
-from redrive.flows.document_text.mail_parts import MailReader, is_mail, line
+from redrive.flows.document_text.mail_parts import MailReader, head, is_mail
+from redrive.flows.document_text.one_line import line
 from redrive.flows.document_text.page import page
 
 #: Characters below which a guess at the language is as often wrong as right.
@@ -65,22 +67,25 @@ def _plain(content: bytes, _folder: Path, _budget: Budget) -> tuple[str, dict[st
 
 
 def _html(content: bytes, _folder: Path, _budget: Budget) -> tuple[str, dict[str, Any]]:
-    result = page(content)
-    return result.content, _about(result)
+    text, result = page(content)
+    return text, _about(result)
 
 
-def _office(content: bytes, mime: str) -> tuple[str, dict[str, Any]]:
+def _office(content: bytes, mime: str, budget: Budget) -> tuple[str, dict[str, Any]]:
     result = formats.extracted(content, mime)
-    return result.content, _about(result)
+    return f"{result.content}\n\n{office_extras.extras(content, mime, budget)}", _about(result)
 
 
-def _pdf(content: bytes, _folder: Path, budget: Budget) -> tuple[str, dict[str, Any]]:
+def _pdf(content: bytes, folder: Path, budget: Budget) -> tuple[str, dict[str, Any]]:
     result = formats.extracted(content, formats.PDF)
     text, found = result.content, _about(result)
     if not text.strip():
         text = pdf_extras.second_reading(content)
         found |= {"reader": SECOND} if text else {"empty_because": pdf_extras.why_empty(content)}
-    return f"{text}\n\n{pdf_extras.extras(content, budget)}", found
+    attachments = Attachments(folder, budget)
+    extras = pdf_extras.extras(content, budget, attachments)
+    found["attachments"] = attachments.kept
+    return "\n\n".join(filter(None, (text, extras, attachments.listed))), found
 
 
 def read_mail(content: bytes, folder: Path, budget: Budget) -> tuple[str, dict[str, Any]]:
@@ -88,18 +93,15 @@ def read_mail(content: bytes, folder: Path, budget: Budget) -> tuple[str, dict[s
     message: Message = email.message_from_bytes(content, policy=email.policy.default)
     if not is_mail(message):
         raise Unreadable("cannot be read (it has no From, Subject or Date, so it is no mail): have it sent again")
-    reader = MailReader(folder, budget)
-    text = reader.text(message)
-    if reader.attachments:
-        text += "\n\nAttachments:\n" + "\n".join(
-            f"- {one['name']} ({one['mime']}, {one['size']:,} bytes)" for one in reader.attachments
-        )
-    sender = line(message.get("From"))
+    attachments = Attachments(folder, budget)
+    text = MailReader(budget, attachments).text(message)
+    text = "\n\n".join(filter(None, (text, attachments.listed)))
+    sender = head(message, "From")
     return text, {
-        "title": line(message.get("Subject")),
+        "title": head(message, "Subject"),
         "authors": [name or address for name, address in getaddresses([sender] if sender else [])],
         "created": _mail_date(message.get("Date")),
-        "attachments": reader.attachments,
+        "attachments": attachments.kept,
     }
 
 
@@ -109,8 +111,8 @@ _READERS: dict[str, Callable[[bytes, Path, Budget], tuple[str, dict[str, Any]]]]
     formats.HTML: _html,
     formats.EML: read_mail,
     formats.PDF: _pdf,
-    formats.DOCX: lambda content, _folder, _budget: _office(content, formats.DOCX),
-    formats.XLSX: lambda content, _folder, _budget: _office(content, formats.XLSX),
+    formats.DOCX: lambda content, _folder, budget: _office(content, formats.DOCX, budget),
+    formats.XLSX: lambda content, _folder, budget: _office(content, formats.XLSX, budget),
 }
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from redrive.flows.document_text import charset, confinement, formats, pdf_extras, reader
+from redrive.flows.document_text.attachments import Attachments
 from redrive.flows.document_text.budget import Budget
 
 #: Exit code of a sandbox: the document is at fault, `refused.txt` in its folder says why.
@@ -197,7 +198,7 @@ def _warm(folder: Path) -> None:
     reader.read_mail(_MAIL, folder, Budget())
     for text in (b"gr\xc3\xbcn", "зелёный".encode("koi8-r")):
         charset.is_binary(text, charset.decoded(text))
-    pdf_extras.extras(_PAGE, Budget())
+    pdf_extras.extras(_PAGE, Budget(), Attachments(folder, Budget()))
     formats.check(_archive(), formats.DOCX)
 
 

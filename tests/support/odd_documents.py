@@ -58,6 +58,24 @@ def mail(
     return made
 
 
+def docx_with_extras() -> bytes:
+    """A document with a running head and foot and a comment."""
+    space = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+    text = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>"
+    parts = {
+        "header7": f"<w:hdr {space}>{text.format('running head')}</w:hdr>",
+        "footer7": f"<w:ftr {space}>{text.format('running foot')}</w:ftr>",
+        "comments": f'<w:comments {space}><w:comment w:id="1">{text.format("remark of Ada")}</w:comment></w:comments>',
+    }
+    out = io.BytesIO()
+    with zipfile.ZipFile(OFFICER) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
+        for entry in source.infolist():
+            made.writestr(entry.filename, source.read(entry))
+        for name, part in parts.items():
+            made.writestr(f"word/{name}.xml", part)
+    return out.getvalue()
+
+
 def lying_docx(words: int) -> bytes:
     """A document whose directory says that its text is a few bytes shorter than it is, so that readers stop early."""
     out = io.BytesIO()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import time
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import openpyxl
+import pikepdf
 import pytest
 
 from redrive.flows.document_text import attached, budget, formats, reader
@@ -19,7 +22,7 @@ from redrive.flows.document_text.budget import Budget
 from redrive.flows.document_text.content import private_copy
 from redrive.flows.document_text.formats import Unreadable
 from redrive.flows.document_text.sandboxes import Sandboxes
-from tests.support.odd_documents import mail, pdf
+from tests.support.odd_documents import docx_with_extras, mail, pdf
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples" / "inbox"
 RUSSIAN = "Уважаемые коллеги, отчёт за третий квартал готов. Просим прислать замечания до пятницы."
@@ -55,6 +58,76 @@ def test_forwarded_mails_without_names_are_read_with_their_attachments(read: Any
     assert "three apples" in text
     assert [one["name"] for one in found["attachments"]] == ["list.bin"]
     assert found["left_out"] == []
+
+
+def test_heads_feet_comments_and_text_boxes_of_office_files_are_in_the_text(read: Any):
+    text, _ = read("m.docx", docx_with_extras())
+    for words in ("Petals", "Header:\n", "running head\n\nFooter:\n", "running foot", "Comments:\nremark of Ada"):
+        assert words in text
+    book = openpyxl.Workbook()
+    book.active["B2"] = "cell"
+    book.active["B2"].comment = openpyxl.comments.Comment("remark in a cell", "Ada")
+    content = io.BytesIO()
+    book.save(content)
+    assert "Comments:\nB2: remark in a cell" in read("b.xlsx", content.getvalue())[0]
+
+
+def test_files_inside_of_a_pdf_are_kept_and_read(read: Any):
+    made = pikepdf.open(io.BytesIO(pdf()))
+    made.attachments["inside.txt"] = pikepdf.AttachedFileSpec(made, b"words inside", filename="inside.txt")
+    content = io.BytesIO()
+    made.save(content)
+    text, found = read("m.pdf", content.getvalue())
+    assert "Body of the page." in text
+    assert "Attachment inside.txt:\n\nwords inside" in text
+    assert [one["name"] for one in found["attachments"]] == ["inside.txt"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<form><fieldset><legend>Order</legend>three words inside</fieldset></form>",
+        "<nav>three words inside</nav>",
+        "<table><caption>three words inside</caption><tr><td>1</td></tr></table>",
+        "<svg><text>three words inside</text></svg>",
+        "<select><option>three words inside<option>more</select>",
+        "<noscript>three words inside</noscript>",
+        "<p>after the end</p></html><dialog>three words inside",
+    ],
+)
+def test_no_words_of_a_page_are_left_out(read: Any, page: str):
+    text, _ = read(
+        "p.html", f"<title>T</title><script>var hidden</script><style>b {{}}</style><p>plain</p>{page}".encode()
+    )
+    assert "three words inside" in text
+    assert text.count("plain") == 1
+    assert "var hidden" not in text
+
+
+def test_lines_that_repeat_on_every_page_stay_in_the_text_of_a_pdf(read: Any):
+    made = pikepdf.new()
+    for number in range(6):
+        with pikepdf.open(
+            io.BytesIO(pdf(f"BT /F1 9 Tf 72 800 Td (Total due 0.00) Tj 0 -300 Td (Page {number}) Tj ET".encode()))
+        ) as one:
+            made.pages.extend(one.pages)
+    content = io.BytesIO()
+    made.save(content)
+    assert read("m.pdf", content.getvalue())[0].count("Total due 0.00") == 6
+
+
+def test_page_that_says_much_more_than_the_plain_text_beside_it_is_read_too(read: Any):
+    whole = mail("Offer", "Please view this mail as a page.")
+    whole.add_alternative(f"<p>The order: {'three apples and a pear ' * 8}</p>", subtype="html")
+    text, _ = read("m.eml", whole.as_bytes())
+    assert "view this mail" in text
+    assert "three apples" in text
+
+
+def test_head_in_a_charset_of_its_own_is_not_garbled(read: Any):
+    text, found = read("m.eml", "Subject: Größe\nFrom: Jörg <j@example.com>\n\nx\n".encode("latin-1"))
+    assert "Subject: Größe\nFrom: Jörg <j@example.com>" in text
+    assert (found["title"], found["authors"]) == ("Größe", ["Jörg"])
 
 
 def test_text_of_attached_documents_belongs_to_the_mail(read: Any):
