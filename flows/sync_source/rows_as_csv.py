@@ -22,7 +22,7 @@ def records(batches: Iterable[Sequence[Sequence[Any]]]) -> Iterator[bytes]:
     write = csv.writer(text, lineterminator="\n").writerows
     for rows in batches:
         write(rows)
-        yield text.getvalue().replace("\x00", "").replace(EMPTY, '""').encode(errors="surrogatepass")
+        yield text.getvalue().replace(EMPTY, '""').encode(errors="surrogatepass")
         text.seek(0)
         text.truncate()
 

@@ -256,7 +256,7 @@ def _explained(source: Source, table: str) -> Iterator[None]:
         raise PermanentError(
             f"table {table} refuses a row of {source.label} ({_said(error)}): correct one of them"
         ) from error
-    except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.InvalidSchemaName) as error:
+    except psycopg.ProgrammingError as error:  # of names, columns and permissions: the same at each try
         raise PermanentError(
             f"table {table} cannot be written ({_said(error)}): check its name, columns and permissions"
         ) from error

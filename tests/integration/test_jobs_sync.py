@@ -222,6 +222,21 @@ def test_what_no_table_can_take_is_permanent(warehouse: Warehouse, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("s.csv", "id,ctid\n1,x\n", 'column name "ctid" conflicts with a system column'),
+        ("s.csv", "id,name\n1,a\x00b\n", "holds what is no text"),
+        ("s.json", '[{"id": 1, "name": "a\\u0000b"}]', "holds what is no text"),
+    ],
+)
+def test_what_postgresql_cannot_hold_is_permanent_and_never_left_out(
+    warehouse: Warehouse, tmp_path: Path, name: str, content: str, said: str
+):
+    with pytest.raises(PermanentError, match=said):
+        synced(warehouse, tmp_path, content, name=name)
+
+
+@pytest.mark.parametrize(
     ("name", "said"),
     [
         ("x" * 64, "longer than 63 bytes"),
