@@ -14,6 +14,7 @@ from math import isfinite
 from typing import Any, Literal
 
 import psycopg
+from psycopg.types.string import TextLoader
 
 from redrive.blocks.errors import PermanentError
 from redrive.blocks.warehouse import Warehouse
@@ -57,6 +58,9 @@ def answer(definition: ReportDefinition, warehouse: Warehouse, parameters: dict[
             connection.execute("select set_config('timezone', %s, true)", [definition.timezone])
             with connection.cursor(name="report") as cursor:
                 # DECLARE takes one SELECT only: nothing can follow it.
+                for kind in ("json", "jsonb"):
+                    # As text: read as values, its decimals would be rounded.
+                    cursor.adapters.register_loader(kind, TextLoader)
                 cursor.execute(definition.query, parameters or None)
                 names, kinds = _heading(cursor, definition)
                 while part := cursor.fetchmany(FETCH):

@@ -183,7 +183,8 @@ class _Rows:
             sheet.write_datetime(row, place, self._view.formats.local(when).replace(tzinfo=None), style)
             self._wide(place, DATE_WIDTH)
             return
-        if self._kinds[place] and column.format != "text":
+        # A number in a column of dates is none: as one, Excel would show another day, or an error.
+        if self._kinds[place] and column.format not in {"text", *DATES}:
             number = _excel_number(value)
             if number is None:
                 self._inexact += 1

@@ -224,6 +224,12 @@ def test_numbers_arrive_exactly_and_what_is_none_by_its_name(warehouse: Warehous
     ]
 
 
+def test_numbers_inside_of_json_arrive_digit_for_digit(warehouse: Warehouse):
+    query = """select '{"a": 1.10, "b": 1234567890123456.78}'::jsonb as a, '[0.10]'::json as b"""
+    view = seen(warehouse, report(query, [{"name": "a"}, {"name": "b"}]))
+    assert list(view.cells()) == [['{"a": 1.10, "b": 1234567890123456.78}', "[0.10]"]]
+
+
 def test_days_of_the_query_are_days_of_the_reports_time_zone(warehouse: Warehouse):
     view = seen(
         warehouse,

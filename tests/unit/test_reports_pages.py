@@ -242,3 +242,9 @@ def test_wide_workbook_is_printed_on_several_pages_with_its_first_column():
 
     assert setup("narrow") == (1, None)
     assert setup("wide") == (4, "$A:$A")
+
+
+def test_number_in_a_column_of_dates_stays_what_it_is_in_a_workbook():
+    made = view([{"name": "day", "format": "date"}], [(20200101,)], kinds=("number",))
+    cell = openpyxl.load_workbook(io.BytesIO(workbook(made)[0]))["Report"]["A5"]
+    assert (cell.value, cell.data_type) == ("20200101", "s")
