@@ -39,6 +39,7 @@ from redrive.flows.failure_report import report_failure
 from redrive.flows.listeners import on_failed, on_finished, on_started, tell
 from redrive.flows.signature import speak_for
 from redrive.flows.step import step
+from redrive.flows.stored_result import SERIALIZER, require_job_result
 from redrive.flows.superseded import Superseded
 
 __all__ = ["current_job", "job", "on_failed", "on_finished", "on_started", "step"]
@@ -57,7 +58,8 @@ def job(job_type: JobType, **options: Any) -> Callable[[Callable[P, R]], Flow[P,
 
     Args:
         job_type: the catalog entry; its name is the flow's name, its policy decides about retries.
-        options: further options of Prefect's `@flow`; `retries` is not among them, the policy has them.
+        options: further options of Prefect's `@flow`; `retries` is not among them, the policy has them. `result_serializer` is
+            how its result and those of its steps are stored: JSON if not given.
     """
 
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
@@ -70,6 +72,7 @@ def job(job_type: JobType, **options: Any) -> Callable[[Callable[P, R]], Flow[P,
                 "description": job_type.description or None,
                 "retries": 0,
                 "persist_result": True,
+                "result_serializer": SERIALIZER,
                 "log_prints": True,
                 **options,
             },
@@ -88,6 +91,7 @@ def _body(job_type: JobType, function: Callable[P, R]) -> Callable[P, R]:
             while True:
                 try:
                     result = function(*args, **kwargs)
+                    require_job_result(result)
                 except Exception as error:  # noqa: BLE001  (whatever a job raises is decided by its policy)
                     wait = _after(attempt, error)
                     if isinstance(wait, State):
@@ -110,6 +114,7 @@ def _async_body(job_type: JobType, function: Callable[P, Any]) -> Callable[P, An
             while True:
                 try:
                     result = await function(*args, **kwargs)
+                    require_job_result(result)
                 except Exception as error:  # noqa: BLE001  (whatever a job raises is decided by its policy)
                     wait = _after(attempt, error)
                     if isinstance(wait, State):

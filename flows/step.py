@@ -26,6 +26,7 @@ from redrive.blocks.server_clock import SERVER_CLOCK
 from redrive.blocks.step_deadline import announced
 from redrive.flows.attempt import Attempt, current_attempt
 from redrive.flows.signature import speak_for
+from redrive.flows.stored_result import require_step_result
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -82,7 +83,7 @@ def step(
         name: shown in Prefect's UI; the function's name if None.
         reuse: a step that completed is not run again when its job is. Two calls with equal inputs in one job are then one
             execution; give False where each call must run.
-        options: further options of Prefect's `@task`.
+        options: further options of Prefect's `@task`. `result_serializer` is how its result is stored: as its job's if not given.
     """
     declared = policy or RetryPolicy()
 
@@ -137,6 +138,7 @@ def _noting(function: Callable[P, R]) -> Callable[P, R]:
             try:
                 with _watched():
                     result = await function(*args, **kwargs)
+                require_step_result(result)
             except (
                 BaseException
             ) as error:  # a timeout arrives as a cancellation, and Prefect raises its own error from it
@@ -155,6 +157,7 @@ def _noting(function: Callable[P, R]) -> Callable[P, R]:
         try:
             with _watched():
                 result = function(*args, **kwargs)
+            require_step_result(result)
         except BaseException as error:  # as above
             _note(error)
             raise

@@ -50,6 +50,9 @@ CHATTY = JobType("test-chatty", entrypoint="tests.support.jobs.chatty", policy=O
 CROWD = JobType("test-crowd", entrypoint="tests.support.jobs.crowd", policy=ONCE)
 HOSTILE = JobType("test-hostile", entrypoint="tests.support.jobs.hostile", policy=ONCE)
 UNHASHABLE = JobType("test-unhashable", entrypoint="tests.support.jobs.unhashable", policy=ONCE)
+RESULT = JobType("test-result", entrypoint="tests.support.jobs.result", policy=QUICK)
+PICKLED = JobType("test-pickled", entrypoint="tests.support.jobs.pickled", policy=QUICK)
+UPGRADED = JobType("test-upgraded", entrypoint="tests.support.jobs.upgraded", policy=ONCE)
 
 JOBS = [
     OK,
@@ -70,6 +73,9 @@ JOBS = [
     CROWD,
     HOSTILE,
     UNHASHABLE,
+    RESULT,
+    PICKLED,
+    UPGRADED,
 ]
 
 
@@ -295,3 +301,54 @@ def unhashable(folder: str) -> None:
     import threading
 
     unhashable_step(threading.Lock())
+
+
+#: What a job may return, by name; the last ones cannot be JSON.
+RESULTS: dict[str, Any] = {
+    "plain": {"rows": [1, 2.5, None, True], "name": "Ada"},
+    "tuple": (1, ("a", "b")),
+    "numbered": {1: "one"},
+    "callable": leave,
+}
+
+
+@step(QUICK)
+def hand_back(folder: str, name: str) -> Any:
+    leave(folder, f"step-{name}")
+    return RESULTS[name]
+
+
+@job(RESULT)
+def result(folder: str, name: str, of: str = "step") -> Any:
+    """Its step's result is of that name, or its own."""
+    leave(folder, "body")
+    if of == "job":
+        touch(folder, "work")
+        return RESULTS[name]
+    hand_back(folder, name)
+    return None
+
+
+@job(PICKLED, result_serializer="pickle")
+def pickled(folder: str) -> Any:
+    """Chose pickle, and needs a second attempt."""
+    found = hand_back(folder, "numbered")
+    if leave(folder, "body") == 1:
+        raise Snooze(seconds=1)
+    return found
+
+
+def _kept(folder: str) -> dict[int, str]:
+    leave(folder, "kept")
+    return {1: "one"}
+
+
+@job(UPGRADED)
+def upgraded(folder: str) -> str:
+    """Its step's result was stored by an earlier version, which knew pickle only."""
+    earlier = not Path(folder, "mended").exists()
+    kept = step(ONCE, result_serializer="pickle") if earlier else step(ONCE)
+    found = kept(_kept)(folder)
+    if earlier:
+        raise ConnectionError("the version of then got no further")
+    return found[1]
