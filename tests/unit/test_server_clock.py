@@ -32,6 +32,15 @@ def test_step_of_this_machines_clock_is_undone_by_the_next_answer() -> None:
         assert abs(clock.now() - NOW) <= timedelta(seconds=1)
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_step_of_this_machines_clock_is_noticed_before_the_next_answer(hours: int) -> None:
+    clock = ServerClock()
+    with time_machine.travel(NOW, tick=False):
+        clock.observe(format_datetime(NOW + timedelta(minutes=10), usegmt=True))
+    with time_machine.travel(NOW + timedelta(hours=hours), tick=False):
+        assert abs(clock.now() - NOW - timedelta(minutes=10)) <= timedelta(seconds=2)
+
+
 def test_clocks_that_nearly_agree_are_taken_for_equal() -> None:
     clock = ServerClock()
     with time_machine.travel(NOW, tick=False):
