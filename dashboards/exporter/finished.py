@@ -11,7 +11,7 @@ future, by a clock that was put right since, must not hide those that follow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -52,6 +52,8 @@ class Tail:
         if cursor is None:
             # Somebody took it away by hand: begin here, as with a new database.
             cursor = self._api.now()
+        # The server's clock may have been put back: what ends from now on lies before where it had come to.
+        cursor = min(cursor, self._api.now())
         counted, newest = 0, cursor
         pages = self._pages(self._not_before_counting(cursor - reach))
         page = next(pages, None)
@@ -91,13 +93,13 @@ class Tail:
     def _pages(self, since: datetime) -> Iterator[list[dict[str, Any]]]:
         """Pages of ended runs, the latest first.
 
-        Each begins at the end where the one before stopped, not at a number of runs: were a run redriven meanwhile, a
-        number would skip another one.
+        Each begins at the end where the one before stopped, without the runs seen at that very end; not at a number of runs: were
+        a run redriven meanwhile, a number would skip another one.
         """
         until: datetime | None = None
-        offset = 0
+        seen: list[str] = []
         while True:
-            body = {"flow_runs": _ended(since, until), "sort": "END_TIME_DESC", "limit": PAGE, "offset": offset}
+            body = {"flow_runs": _ended(since, until, but=seen), "sort": "END_TIME_DESC", "limit": PAGE}
             page: list[dict[str, Any]] = self._api.post("/flow_runs/filter", body)
             if page:
                 self._names.learn(run["flow_id"] for run in page)
@@ -105,9 +107,8 @@ class Tail:
             if len(page) < PAGE:
                 return
             last = datetime.fromisoformat(page[-1]["end_time"])
-            # More runs with one end than fit a page: there the number is all there is.
-            offset = offset + PAGE if last == until else 0
-            until = last
+            at_last = [run["id"] for run in page if datetime.fromisoformat(run["end_time"]) == last]
+            until, seen = last, at_last + (seen if last == until else [])
 
     def _finish(self, run: dict[str, Any]) -> Finish | None:
         state = run["state"]
@@ -128,6 +129,7 @@ class Tail:
         )
 
 
-def _ended(since: datetime, until: datetime | None) -> dict[str, Any]:
+def _ended(since: datetime, until: datetime | None, *, but: Sequence[str] = ()) -> dict[str, Any]:
     times = {"after_": since.isoformat()} | ({"before_": until.isoformat()} if until else {})
-    return {"state": ENDED, "end_time": times, "deployment_id": {"is_null_": False}}
+    others: dict[str, Any] = {"id": {"not_any_": list(but)}} if but else {}
+    return {"state": ENDED, "end_time": times, "deployment_id": {"is_null_": False}, **others}

@@ -36,7 +36,9 @@ class Collector:
 
     def sweep(self, *, wide: bool = False) -> list[Buried]:
         """Dead-letter what failed since the last sweep; returns what was new or reopened."""
-        cursor = moment(self._ledger.cursor(CURSOR)) or BEGINNING
+        stored = moment(self._ledger.cursor(CURSOR)) or BEGINNING
+        # The server's clock may have been put back: what fails from now on ends before where the tail had come to.
+        cursor = min(stored, SERVER_CLOCK.now())
         since = max(BEGINNING, cursor - (WIDE_OVERLAP if wide else OVERLAP))
         newest, rows = cursor, []
         for page in runs.pages(Wanted(types=["FAILED", "CANCELLED"], ended_after=since), Order.ENDED):
@@ -44,6 +46,6 @@ class Collector:
             rows += dead_letter(self._ledger, dead).rows
             newest = max([newest, *(run.end_time for run in page if run.end_time)])
         newest = min(newest, SERVER_CLOCK.now())
-        if newest > cursor:
+        if newest > cursor or stored > cursor:
             self._ledger.set_cursor(CURSOR, newest.isoformat())
         return rows

@@ -14,7 +14,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 from redrive.blocks.prefect_api import api
 from redrive.blocks.settings import settings
 from redrive.deployments.failure_report import FailureReport
-from redrive.flows.keeper import auditing
+from redrive.flows.keeper import auditing, collecting
 from redrive.flows.keeper.auditing import Auditor
 from redrive.flows.keeper.collecting import CURSOR, Collector
 from redrive.flows.rescue import Rescuer
@@ -29,9 +29,11 @@ ODD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def outage_passed(keeperless: Keeperless) -> None:
-    """The collector's tail is beyond everything that happened up to now."""
-    keeperless.ledger.set_cursor(CURSOR, (datetime.now(UTC) + timedelta(hours=1)).isoformat())
+def outage_passed(keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector's tail is beyond everything that happened up to now, and no overlap reaches back to it."""
+    monkeypatch.setattr(collecting, "OVERLAP", timedelta(0))
+    monkeypatch.setattr(collecting, "WIDE_OVERLAP", timedelta(0))
+    keeperless.ledger.set_cursor(CURSOR, datetime.now(UTC).isoformat())
 
 
 def rescued(keeperless: Keeperless, *expected: UUID) -> None:
@@ -45,11 +47,13 @@ def rescued(keeperless: Keeperless, *expected: UUID) -> None:
     wait_until(all_are, PATIENCE, f"{expected} to be rescued")
 
 
-def test_job_that_the_rescue_gives_up_has_its_row_at_once(keeperless: Keeperless) -> None:
+def test_job_that_the_rescue_gives_up_has_its_row_at_once(
+    keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = keeperless.run(keeperless.deployment("jobs"))
     keeperless.set(run, "CRASHED", message="Flow run process exited with status code: -9")
     crashed = keeperless.read(run)
-    outage_passed(keeperless)
+    outage_passed(keeperless, monkeypatch)
 
     rescued(keeperless, run)
 
@@ -71,7 +75,7 @@ def test_audit_finds_what_the_tail_had_passed(
     run, cancelled = keeperless.run(deployment), keeperless.run(deployment)
     keeperless.set(run, kind)
     keeperless.set(cancelled, "CANCELLED", message="by a person")
-    outage_passed(keeperless)
+    outage_passed(keeperless, monkeypatch)
     collected = Collector(keeperless.ledger).sweep(wide=True)
     audit = Auditor(keeperless.ledger).sweep
 
@@ -82,6 +86,16 @@ def test_audit_finds_what_the_tail_had_passed(
     assert keeperless.ledger.audit().found == 1
     assert audit() == []
     assert keeperless.ledger.audit().found == 1
+
+
+def test_failure_after_the_servers_clock_was_put_back_is_collected(keeperless: Keeperless) -> None:
+    keeperless.ledger.set_cursor(CURSOR, (datetime.now(UTC) + timedelta(hours=1)).isoformat())
+    run = keeperless.run(keeperless.deployment("jobs"))
+    keeperless.set(run, "FAILED")
+
+    Collector(keeperless.ledger).sweep()
+
+    assert set(keeperless.rows()) == {run}
 
 
 def test_audit_goes_round_a_few_pages_at_a_time(keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch) -> None:

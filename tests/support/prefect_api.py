@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-KNOWN = {"state", "end_time", "next_scheduled_start_time", "deployment_id", "tags"}
+KNOWN = {"id", "state", "end_time", "next_scheduled_start_time", "deployment_id", "tags"}
 
 
 class MadeUpApi:
@@ -141,6 +141,7 @@ def _fits(run: dict[str, Any], wanted: dict[str, Any]) -> bool:
     state = wanted.get("state", {})
     return (
         _any(run["state"]["type"], state.get("type"))
+        and _any(run["id"], wanted.get("id"))
         and _any(run["state"]["name"], state.get("name"))
         and not (wanted.get("deployment_id", {}).get("is_null_") is False and run["deployment_id"] is None)
         and (run["deployment_id"] in wanted.get("deployment_id", {}).get("any_", [run["deployment_id"]]))

@@ -416,6 +416,38 @@ def test_a_run_that_leaves_the_list_between_two_pages_hides_no_other(rig: Rig) -
     assert rig.counted() == 400
 
 
+def test_a_run_that_leaves_the_list_hides_no_other_though_all_ended_in_one_instant(rig: Rig) -> None:
+    now = datetime.now(UTC)
+    runs = [rig.finished(end=now) for _ in range(700)]
+    pages = rig.api._page
+
+    def redriven_meanwhile(body: dict[str, Any]) -> list[dict[str, Any]]:
+        found = pages(body)
+        for run in found[:50]:
+            rig.api.runs.remove(run)
+        return found
+
+    rig.api._page = redriven_meanwhile  # type: ignore[method-assign]
+
+    rig.tail.sweep()
+
+    assert rig.counted() == len(runs)
+
+
+def test_what_ends_after_the_servers_clock_was_put_back_is_counted(rig: Rig) -> None:
+    rig.api.ahead = timedelta(hours=1)
+    rig.look()
+    rig.finished(end=datetime.now(UTC) + timedelta(hours=1) - SECOND)
+    rig.look()
+    rig.api.ahead = timedelta(0)
+    rig.look()
+
+    rig.finished()
+    rig.tail.sweep()
+
+    assert rig.counted() == 2
+
+
 def test_an_end_that_was_committed_late_is_found_by_its_number(rig: Rig) -> None:
     rig.finished()
     rig.look()
