@@ -173,8 +173,11 @@ def _table(found: StackStatus) -> str:
         f"metrics    {found.urls['metrics']}",
         f"home       {found.home}",
     ]
+    problems = [f"{one.name}: {one.problem}" for one in found.components if one.problem]
     if found.problem:
-        lines += ["", found.problem]
+        problems.insert(0, found.problem)
+    if problems:
+        lines += ["", *map(plain_line, problems)]
     return "\n".join(line.rstrip() for line in [*lines, *_workers(found.workers), *places])
 
 

@@ -91,6 +91,10 @@ class Component(ABC):
     def healthy(self) -> bool:
         """Ask it over its own protocol, within a second or two. Never raises for a server that does not answer."""
 
+    def complaint(self) -> str:
+        """Why it is not healthy, in one sentence, where it can say more than that it does not answer."""
+        return ""
+
     def prepare(self) -> None:  # noqa: B027  (most need none of these three)
         """Called by `redrive up` before it starts."""
 

@@ -42,6 +42,8 @@ class ComponentStatus(BaseModel):
     since: datetime | None = None
     restarts: int = 0
     log: Path | None = None
+    #: Why it is not healthy and what to do, where more is known than that it does not answer.
+    problem: str = ""
 
 
 class StackStatus(BaseModel):
@@ -114,17 +116,24 @@ def _component(part: Component, running: Running | None, *, external: bool, know
     alive = running is not None and running.state in UP
     # Only what runs is asked: something else may answer in a stopped component's place.
     watched = [running.pid, part.working_pid] if running and alive else []
-    frozen = any(_is_frozen(pid) for pid in watched if pid)
+    frozen = [pid for pid in watched if pid and _is_frozen(pid)]
     healthy = alive and not frozen and part.healthy()
     return ComponentStatus(
         name=part.name,
-        state=_state(part, running, healthy=healthy, frozen=frozen),
+        state=_state(part, running, healthy=healthy, frozen=bool(frozen)),
         healthy=healthy,
         pid=(part.working_pid or running.pid) if running and alive else None,
         since=datetime.fromtimestamp(running.since, UTC) if running and alive else None,
         restarts=max(0, part.starts - 1),
         log=part.log if part.log.exists() else None,
+        problem=_problem(part, frozen) if alive and not healthy else "",
     )
+
+
+def _problem(part: Component, frozen: list[int]) -> str:
+    if frozen:
+        return f"its process is stopped (SIGSTOP, or a debugger): `kill -CONT {frozen[0]}` lets it go on"
+    return part.complaint()
 
 
 def _is_frozen(pid: int) -> bool:

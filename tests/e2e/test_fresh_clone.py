@@ -1,4 +1,4 @@
-"""`make up` in a fresh clone on the machines people have: exit 0 in each. An hour's worth of downloads at worst, so `make soak` only.
+"""`make up` in a fresh clone on the machines people have: exit 0 in each. Minutes of downloads, so `make soak` only.
 
 `REDRIVE_TEST_ROOT_FILES` names files and folders (separated by `:`) that pip needs in the bare root, such as a local index.
 """
@@ -157,10 +157,8 @@ def furnished(root: Path) -> Iterator[None]:
     for name in filter(None, os.environ.get("REDRIVE_TEST_ROOT_FILES", "").split(":")):
         target = root / name.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        if Path(name).is_dir():
-            shutil.copytree(name, target, symlinks=True, dirs_exist_ok=True)
-        else:
-            shutil.copy(name, target)
+        # As `cp` does it: what the root has already may be links of the same names.
+        subprocess.run(["cp", "--archive", "--no-target-directory", "--remove-destination", name, target], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
     try:
         yield
