@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, model_validator
 
-from redrive.blocks.errors import PermanentError, RedriveError
+from redrive.blocks.core.errors import PermanentError, RedriveError
 
 #: SMTP replies from here on are final (RFC 5321, 4.2.1); 4xx asks to come back later.
 PERMANENT_FROM = 500
@@ -23,7 +23,7 @@ LATER_FROM = 400
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class MailServerUnreachable(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/errors.py)
+class MailServerUnreachable(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/core/errors.py)
     """The mail server cannot be reached."""
 
 

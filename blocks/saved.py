@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from prefect.blocks.core import Block
 
-from redrive.blocks.errors import PermanentError
+from redrive.blocks.core.errors import PermanentError
 
 B = TypeVar("B", bound=Block)
 

@@ -14,9 +14,9 @@ import psycopg
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
-from redrive.blocks.errors import PermanentError, RedriveError
-from redrive.blocks.patience import patient
-from redrive.blocks.timely_postgres import TimelyConnection
+from redrive.blocks.core.errors import PermanentError, RedriveError
+from redrive.blocks.core.patience import patient
+from redrive.blocks.core.timely_postgres import TimelyConnection
 
 #: Seconds; a database in the same network answers in well under one.
 CONNECT_TIMEOUT = 10
@@ -32,7 +32,7 @@ _REFUSED = (
 )
 
 
-class WarehouseUnreachable(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/errors.py)
+class WarehouseUnreachable(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/core/errors.py)
     """The warehouse cannot be reached."""
 
 

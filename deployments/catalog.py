@@ -18,9 +18,9 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from redrive.blocks.errors import CatalogError, RedriveError, UnknownJob
-from redrive.blocks.retry import RetryPolicy, exponential
-from redrive.blocks.settings import settings
+from redrive.blocks.core.errors import CatalogError, RedriveError, UnknownJob
+from redrive.blocks.core.retry import RetryPolicy, exponential
+from redrive.blocks.core.settings import settings
 from redrive.deployments.job_type import JobType, Schedule
 
 GROUP = "redrive.jobs"
@@ -65,7 +65,7 @@ BUILT_IN = (
     ),
     JobType(
         "dead-letter-review",
-        entrypoint="redrive.flows.dead_letters.dead_letter_review",
+        entrypoint="redrive.flows.dead_letter_review.dead_letter_review",
         description="Open dead letters by cause; run it yourself and it asks what to do with them.",
         policy=RetryPolicy(max_tries=3, backoff=(2, 30), timeout=3600, retry_until=None),
         pool="ops",

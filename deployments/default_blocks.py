@@ -13,10 +13,10 @@ from prefect.blocks.core import Block
 from prefect.filesystems import LocalFileSystem
 from pydantic import SecretStr
 
-from redrive.blocks.errors import SettingsError
+from redrive.blocks.core.errors import SettingsError
+from redrive.blocks.core.settings import LOOPBACK, Settings
 from redrive.blocks.mail_server import MailServer
-from redrive.blocks.retry_block import RetryPolicyBlock
-from redrive.blocks.settings import LOOPBACK, Settings
+from redrive.blocks.retry_policy import RetryPolicyBlock
 from redrive.blocks.warehouse import Warehouse
 
 

@@ -16,16 +16,16 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 
-from redrive.blocks.errors import Conflict, NotFound, ParameterError, UnknownJob
-from redrive.blocks.prefect_api import api, reachable
-from redrive.blocks.server_clock import SERVER_CLOCK
+from redrive.blocks.core.errors import Conflict, NotFound, ParameterError, UnknownJob
+from redrive.blocks.core.nearest import unknown
+from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.run_labels import ASKED, DRAWN, KEY
+from redrive.blocks.prefect.run_requests import batches, made
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.catalog import job_type
 from redrive.deployments.job_type import QUEUES, Queue
-from redrive.deployments.nearest import unknown
 from redrive.deployments.parameters import checked
 from redrive.deployments.removed import is_removed
-from redrive.deployments.run_labels import ASKED, DRAWN, KEY
-from redrive.deployments.run_requests import batches, made
 
 #: Seconds a deployment is remembered, so that a producer's loop does not read it for every job.
 DEPLOYMENT_SECONDS = 30.0

@@ -16,8 +16,8 @@ from zoneinfo import available_timezones
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from redrive.blocks.errors import CatalogError
-from redrive.blocks.retry import RetryPolicy
+from redrive.blocks.core.errors import CatalogError
+from redrive.blocks.core.retry import RetryPolicy
 
 Queue = Literal["high", "default", "low"]
 QUEUES: dict[Queue, int] = {"high": 1, "default": 2, "low": 3}

@@ -18,7 +18,7 @@ from prefect.utilities.schema_tools import validate
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from redrive.blocks.errors import ParameterError
+from redrive.blocks.core.errors import ParameterError
 
 _LONE = re.compile("[\ud800-\udfff]")
 

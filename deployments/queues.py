@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from redrive.blocks.errors import Conflict, NotFound
-from redrive.blocks.prefect_api import api, reachable
-from redrive.blocks.server_clock import SERVER_CLOCK
-from redrive.deployments.nearest import unknown
+from redrive.blocks.core.errors import Conflict, NotFound
+from redrive.blocks.core.nearest import unknown
+from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 
 POOL = "jobs"
 

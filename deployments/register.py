@@ -21,9 +21,9 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
-from redrive.blocks.errors import CatalogError
-from redrive.blocks.prefect_api import api, prefect_settings, reachable
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.errors import CatalogError
+from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect.client import api, prefect_settings, reachable
 from redrive.deployments.catalog import complete_catalog
 from redrive.deployments.default_blocks import save_default_blocks
 from redrive.deployments.job_type import QUEUES, JobType

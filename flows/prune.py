@@ -16,16 +16,16 @@ from uuid import UUID
 from prefect.logging import get_run_logger
 from pydantic import BaseModel
 
-from redrive.blocks.counted import counted
+from redrive.blocks.core.counted import counted
+from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import Order, Wanted
-from redrive.blocks.settings import settings
 from redrive.deployments.catalog import job_type
-from redrive.deployments.endings import fate
-from redrive.deployments.ledger import Ledger
-from redrive.flows.job import job, step
-from redrive.flows.keeper.pools import is_job, pools
+from redrive.deployments.dead_letters.endings import fate
+from redrive.deployments.dead_letters.ledger import Ledger
+from redrive.deployments.pools import is_job, pools
+from redrive.flows.engine.job import job, step
 
 PRUNE = job_type("prune")
 

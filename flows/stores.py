@@ -14,8 +14,8 @@ from typing import Any, cast
 from prefect.blocks.core import Block
 from prefect.filesystems import LocalFileSystem, WritableFileSystem
 
-from redrive.blocks.errors import PermanentError
-from redrive.blocks.file_access import open_file
+from redrive.blocks.access.local_files import open_file
+from redrive.blocks.core.errors import PermanentError
 
 #: The block type meant by a bare name.
 DEFAULT_TYPE = "local-file-system"

@@ -42,7 +42,7 @@ CANCEL_REASON: Final = "redrive.cancel_reason"
 ATTEMPT: Final = "redrive.attempt"
 #: Set by Prefect: the worker that took the run.
 WORKER: Final = "prefect.worker.name"
-#: Tries spent when a worker killed a job's process because a step outlived its timeout (`blocks/step_deadline.py`).
+#: Tries spent when a worker killed a job's process because a step outlived its timeout (`blocks/process/step_deadline.py`).
 HARD_TIMEOUT: Final = "redrive.hard_timeout"
 
 #: The greatest count that the ledger's columns hold; whoever wrote a greater one did not count.

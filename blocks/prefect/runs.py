@@ -20,8 +20,8 @@ from uuid import UUID, uuid4
 
 from prefect.client.schemas.objects import State
 
+from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.run import Run
-from redrive.blocks.prefect_api import api
 
 log = logging.getLogger("redrive.prefect")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from cyclopts import App
 
-from redrive.blocks.errors import RedriveError
+from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.exit_codes import exit_code_of
 from redrive.dashboards.alerts.rules import document
 from redrive.dashboards.alerts.thresholds import FILE, Thresholds
-from redrive.deployments.exit_codes import exit_code_of
 
 app = App(name="python -m redrive.dashboards.alerts", help="Make the alert rules for Prometheus.")
 

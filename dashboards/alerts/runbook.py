@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from redrive.blocks.errors import SettingsError
+from redrive.blocks.core.errors import SettingsError
 
 FILE: Final = Path(__file__).with_name("runbooks.md")
 #: Where people find it in a clone.

@@ -13,7 +13,7 @@ from typing import Any, Self
 import yaml
 from pydantic import ValidationError, field_validator
 
-from redrive.blocks.errors import SettingsError
+from redrive.blocks.core.errors import SettingsError
 from redrive.dashboards.alerts.limits import (
     Age,
     Alert,

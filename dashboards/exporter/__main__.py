@@ -12,12 +12,12 @@ import threading
 
 from prometheus_client import ProcessCollector
 
-from redrive.blocks.errors import RedriveError
-from redrive.blocks.settings import settings
+from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.settings import settings
 from redrive.dashboards.exporter.platform import Platform
 from redrive.dashboards.exporter.server import MetricsServer
 from redrive.dashboards.exporter.service import Exporter
-from redrive.deployments.ledger import Ledger
+from redrive.deployments.dead_letters.ledger import Ledger
 
 log = logging.getLogger("redrive.exporter")
 

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from redrive.dashboards.exporter.gauge import age, gauge
 from redrive.dashboards.exporter.ledger_figures import audit_found, dead_letters, keeper
 from redrive.dashboards.exporter.snapshot import Snapshot
-from redrive.deployments.ledger.finishes import (
+from redrive.deployments.dead_letters.ledger.finishes import (
     FAILED,
     HISTOGRAMS,
     INFINITE,

@@ -18,9 +18,9 @@ from uuid import UUID
 
 from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
-from redrive.deployments.endings import Spent, fate
-from redrive.deployments.ledger.counts import Counts
-from redrive.deployments.ledger.finishes import Finish, Kind
+from redrive.deployments.dead_letters.endings import Spent, fate
+from redrive.deployments.dead_letters.ledger.counts import Counts
+from redrive.deployments.dead_letters.ledger.finishes import Finish, Kind
 
 #: Prefect's own limit of runs a call.
 PAGE = 200

@@ -21,9 +21,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import make_url
 
-from redrive.blocks.patience import patient
-from redrive.blocks.settings import Settings
-from redrive.blocks.timely_postgres import TimelyConnection
+from redrive.blocks.core.patience import patient
+from redrive.blocks.core.settings import Settings
+from redrive.blocks.core.timely_postgres import TimelyConnection
 
 #: Seconds between looks: sizes change slowly, and asking for them reads a directory for each database.
 EVERY = 15.0

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from redrive.blocks.errors import ApiUnavailable
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.errors import ApiUnavailable
+from redrive.blocks.core.settings import Settings
 
 #: Seconds until a call is given up: a server that is slower than this is as good as away, and shows as such.
 PATIENCE = 20.0

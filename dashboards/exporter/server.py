@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from redrive.blocks.errors import RedriveError
+from redrive.blocks.core.errors import RedriveError
 from redrive.dashboards.exporter.exposition import STALE, gauges, is_up, totals
 from redrive.dashboards.exporter.snapshot import Snapshot
 

@@ -14,9 +14,9 @@ from datetime import datetime
 
 import redis
 
-from redrive.blocks.errors import RedriveError
-from redrive.blocks.settings import Settings
-from redrive.blocks.worker_report import WorkerReport, WorkerReports
+from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.settings import Settings
+from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.dashboards.exporter.depth import POOL, Depth, depths, online_workers
 from redrive.dashboards.exporter.finished import Tail
 from redrive.dashboards.exporter.flow_names import FlowNames
@@ -24,7 +24,7 @@ from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.dashboards.exporter.retrying import Retrying
 from redrive.dashboards.exporter.schedules import Schedules
 from redrive.dashboards.exporter.snapshot import Snapshot
-from redrive.deployments.ledger import Ledger, Total
+from redrive.deployments.dead_letters.ledger import Ledger, Total
 
 log = logging.getLogger("redrive.exporter")
 

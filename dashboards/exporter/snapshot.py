@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from redrive.blocks.worker_report import WorkerReport
+from redrive.blocks.process.worker_report import WorkerReport
 from redrive.dashboards.exporter.depth import Depth
-from redrive.deployments.ledger import Audit, Duty, Total
-from redrive.deployments.ledger.finishes import Key
+from redrive.deployments.dead_letters.ledger import Audit, Duty, Total
+from redrive.deployments.dead_letters.ledger.finishes import Key
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ NOW = Row(
     ],
 )
 
-#: As `deployments/ledger/duties.py` reckons it: older than a minute, and than three of its own rounds.
+#: As `deployments/dead_letters/ledger/duties.py` reckons it: older than a minute, and than three of its own rounds.
 LATE = (
     "count(max by (duty) (queue_keeper_duty_age_seconds) "
     "> clamp_min(3 * max by (duty) (queue_keeper_duty_every_seconds), 60)) or vector(0)"

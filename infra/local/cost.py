@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 from pydantic import BaseModel
 
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.settings import Settings
 from redrive.infra.local.marks import component_of, leftovers
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from redrive.blocks.errors import NoSpace, StackError
-from redrive.blocks.settings import Settings
-from redrive.infra.local.component import Say
+from redrive.blocks.core.errors import NoSpace, StackError
+from redrive.blocks.core.settings import Settings
+from redrive.infra.local.components.component import Say
 
 #: Bytes that must be free to start: a new PostgreSQL takes 60 MB, Prefect's tables and the logs of a day the rest.
 NEEDED = 200 * 1024 * 1024

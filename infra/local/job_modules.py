@@ -10,8 +10,8 @@ import subprocess
 import sys
 from importlib.metadata import entry_points
 
-from redrive.blocks.errors import CatalogError
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.errors import CatalogError
+from redrive.blocks.core.settings import Settings
 from redrive.deployments.catalog import BUILT_IN, GROUP, complete_catalog
 from redrive.infra.local.project import import_path
 from redrive.infra.local.record import project_folder

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import sys
 
-from redrive.blocks.errors import RedriveError
-from redrive.blocks.settings import Settings
-from redrive.infra.local.components import component
+from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.settings import Settings
+from redrive.infra.local.components.all import component
 from redrive.infra.local.marks import marks
 from redrive.infra.local.process import become, end_with_parent
 

@@ -13,8 +13,8 @@ import time
 
 import psutil
 
-from redrive.blocks.settings import Settings
-from redrive.infra.local.postgres_files import SERVER, data_folder
+from redrive.blocks.core.settings import Settings
+from redrive.infra.local.components.postgres_files import SERVER, data_folder
 
 #: Seconds a leftover gets to end by itself. PostgreSQL writes its last checkpoint in it.
 GRACE = 10.0

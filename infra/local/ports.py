@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import psutil
 
-from redrive.blocks.errors import PortTaken, StackError
-from redrive.blocks.settings import Settings
-from redrive.infra.local.component import Component, Say
+from redrive.blocks.core.errors import PortTaken, StackError
+from redrive.blocks.core.settings import Settings
+from redrive.infra.local.components.component import Component, Say
 
 #: How far from the usual port another one is looked for: neighbours are easy to remember.
 _NEAR = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.settings import Settings
 
 #: Seconds a health check waits for an answer.
 PATIENCE = 2.0

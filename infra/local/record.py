@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ValidationError
 
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.settings import Settings
 
 
 class Record(BaseModel):

@@ -6,8 +6,8 @@ import contextlib
 import sys
 from importlib import import_module
 
-from redrive.blocks.settings import Settings
-from redrive.infra.local.component import Say
+from redrive.blocks.core.settings import Settings
+from redrive.infra.local.components.component import Say
 from redrive.infra.local.record import Record
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from importlib.resources import as_file, files
 
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.settings import Settings
 
 
 def copy_samples(settings: Settings) -> None:

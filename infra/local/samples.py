@@ -13,7 +13,7 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
-from redrive.blocks.errors import RedriveError
+from redrive.blocks.core.errors import RedriveError
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.infra.local.project import near
 

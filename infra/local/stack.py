@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 
-from redrive.blocks.errors import ComponentFailed, StackError
-from redrive.blocks.settings import Settings
-from redrive.blocks.settings import settings as current
-from redrive.infra.local.component import Component, Say
-from redrive.infra.local.components import components
+from redrive.blocks.core.errors import ComponentFailed, StackError
+from redrive.blocks.core.settings import Settings
+from redrive.blocks.core.settings import settings as current
+from redrive.infra.local.components.all import components
+from redrive.infra.local.components.component import Component, Say
 from redrive.infra.local.folders import clear_temporary, make_folders, only_one
 from redrive.infra.local.job_modules import check_job_modules
 from redrive.infra.local.marks import end_leftovers

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from redrive.blocks.process_notes import ProcessNotes
-from redrive.blocks.worker_report import SlotReport
+from redrive.blocks.process.notes import ProcessNotes
+from redrive.blocks.process.worker_report import SlotReport
 from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.child_process import ChildGone
 from redrive.infra.worker.linux import children_of

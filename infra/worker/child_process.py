@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from prefect.logging.handlers import emit_api_log
 
-from redrive.blocks.errors import RedriveError
+from redrive.blocks.core.errors import RedriveError
 from redrive.infra.worker.linux import descendants_of, kernel_oom_kills, memory_of
 from redrive.infra.worker.messages import decode, encode
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from redrive.blocks.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.infra.worker.run_api import RunApi
 
 #: Of so many starts in a row one goes to a lower queue that has something due.

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from redrive.blocks.errors import RedriveError
+from redrive.blocks.core.errors import RedriveError
 
 #: From <linux/prctl.h>.
 _PR_SET_PDEATHSIG = 1

@@ -18,8 +18,9 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from redrive.infra.worker import standby, template
-from redrive.infra.worker.code import Code
+from redrive.infra.worker import standby
+from redrive.infra.worker.child import template
+from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.linux import end_with, require_linux, set_name, threads_of
 from redrive.infra.worker.standby import Place
 

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import redis
 
-from redrive.blocks.settings import Settings
-from redrive.blocks.worker_report import LIFETIME, WorkerReport, WorkerReports
+from redrive.blocks.core.settings import Settings
+from redrive.blocks.process.worker_report import LIFETIME, WorkerReport, WorkerReports
 
 #: Seconds between two looks whether there is something new to say, and between two reports that say nothing new.
 LOOK, RENEW = 1.0, LIFETIME / 3

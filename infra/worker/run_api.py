@@ -15,7 +15,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from redrive.blocks.prefect.labels import ATTEMPT, WORKER
-from redrive.blocks.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 
 Json = dict[str, Any]
 

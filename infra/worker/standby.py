@@ -26,9 +26,9 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging.loggers import get_logger
 from prefect.settings import PREFECT_WORKER_HEARTBEAT_SECONDS, PREFECT_WORKER_PREFETCH_SECONDS
 
-from redrive.blocks.process_notes import ProcessNotes
+from redrive.blocks.process.notes import ProcessNotes
+from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.children import Children
-from redrive.infra.worker.code import Code
 from redrive.infra.worker.deployments import Deployments
 from redrive.infra.worker.job_template import PoolSettings
 from redrive.infra.worker.linux import adopt_orphans, set_name

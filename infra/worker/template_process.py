@@ -15,11 +15,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from redrive.blocks.errors import RedriveError
-from redrive.infra.worker.code import Code
+from redrive.blocks.core.errors import RedriveError
+from redrive.infra.worker.child.code import Code
+from redrive.infra.worker.child.template import serve_base
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import PACKET, decode, encode
-from redrive.infra.worker.template import serve_base
 
 #: Seconds a template may take to load everything; a busy machine with large libraries takes long.
 START = 120.0
@@ -82,7 +82,7 @@ class BaseProcess(_Served):
         """Start one. It answers once it has loaded Prefect."""
         ours, theirs = _pair(socket.SOCK_SEQPACKET)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "redrive.infra.worker.template", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "redrive.infra.worker.child.template", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             env={**SINGLE_THREADED, **os.environ},
             stdin=subprocess.DEVNULL,

@@ -22,7 +22,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_WORKER_QUERY_SECONDS
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
-from redrive.blocks.worker_report import WorkerReport
+from redrive.blocks.process.worker_report import WorkerReport
 from redrive.infra.worker.attempts import LOOK, LOOK_ALONE, Attempts, reap_strangers
 from redrive.infra.worker.children import Children
 from redrive.infra.worker.deployments import Deployments

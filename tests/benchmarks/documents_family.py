@@ -68,7 +68,7 @@ def _timed(who: str, folder: Path, api: str) -> float:
 def _loop(folder: Path) -> float:
     import kreuzberg
 
-    from redrive.flows.document_text.formats import by_ending
+    from redrive.flows.documents.formats import by_ending
 
     config = kreuzberg.ExtractionConfig(disable_ocr=True, use_cache=False)  # type: ignore[call-arg]  # as in `formats`
     began = time.monotonic()
@@ -81,7 +81,7 @@ def _job(folder: Path) -> float:
     from prefect.filesystems import LocalFileSystem
     from prefect.flow_engine import FlowRunEngine
 
-    from redrive.flows.documents import documents
+    from redrive.flows.documents.flow import documents
 
     # As under the warm worker: the thread that sends them keeps a job until its next whole second.
     FlowRunEngine.heartbeat_seconds = None  # type: ignore[assignment,method-assign]

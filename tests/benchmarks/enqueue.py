@@ -56,7 +56,7 @@ def _run_deployment() -> float:
     """What Prefect's documentation says: `run_deployment` that does not wait."""
     from prefect.deployments import run_deployment
 
-    from redrive.blocks.settings import settings
+    from redrive.blocks.core.settings import settings
 
     here = settings()
     with temporary_settings({PREFECT_API_URL: here.api_url, PREFECT_API_AUTH_STRING: here.auth_string()}):
@@ -68,7 +68,7 @@ def _run_deployment() -> float:
 
 def _single_calls() -> float:
     """What a Prefect user writes: one `create_flow_run_from_deployment` after another with one client."""
-    from redrive.blocks.settings import settings
+    from redrive.blocks.core.settings import settings
 
     here = settings()
     with (

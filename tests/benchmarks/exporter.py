@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import psutil
 
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect.client import api
 from redrive.deployments.queues import pause_queue
 from redrive.infra.local.cost import cost
 from redrive.infra.local.supervisor import Supervisor

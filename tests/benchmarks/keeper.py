@@ -16,14 +16,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from redrive.blocks.prefect_api import api
-from redrive.blocks.settings import settings
-from redrive.deployments.ledger import Ledger
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.client import api
+from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.queues import pause_queue
-from redrive.flows.keeper.auditing import Auditor
-from redrive.flows.keeper.collecting import Collector
-from redrive.flows.keeper.stranded import Stranded
-from redrive.flows.rescue import Rescuer
+from redrive.infra.keeper.auditing import Auditor
+from redrive.infra.keeper.collecting import Collector
+from redrive.infra.keeper.rescue import Rescuer
+from redrive.infra.keeper.stranded import Stranded
 from redrive.infra.local.supervisor import Supervisor
 from tests.support.full_prefect import FullPrefect
 from tests.support.job_stack import JobStack, pointed_at

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from redrive.deployments.ledger import Filter, Ledger
+from redrive.deployments.dead_letters.ledger import Filter, Ledger
 from tests.support.deaths import START, a_death
 from tests.support.full_ledger import fill
 from tests.support.postgres import running_server

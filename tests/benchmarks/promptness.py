@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.enqueue import enqueue
-from redrive.deployments.ledger import Filter
 from tests.support.job_stack import JobStack, pointed_at
 from tests.support.waiting import wait_until
 

@@ -57,11 +57,11 @@ def rows() -> list[tuple[Any, ...]]:
 
 
 def _report() -> dict[str, float]:
-    from redrive.flows.report_pages.definition import Column
-    from redrive.flows.report_pages.page import page
-    from redrive.flows.report_pages.pdf import pdf
-    from redrive.flows.report_pages.view import ReportView
-    from redrive.flows.report_pages.workbook import workbook
+    from redrive.flows.reports.definition import Column
+    from redrive.flows.reports.page import page
+    from redrive.flows.reports.pdf import pdf
+    from redrive.flows.reports.view import ReportView
+    from redrive.flows.reports.workbook import workbook
 
     columns = (
         Column(name="day", format="date"), Column(name="customer"), Column(name="amount", decimals=2), Column(name="count"),

@@ -102,7 +102,7 @@ def plain_copy(folder: Path, url: str, source: str) -> int:
 
 def synced(folder: Path, url: str, source: str, cursor: str | None = None) -> int:
     """The step of the job, called as a function."""
-    from redrive.flows import sync
+    from redrive.flows.sync import flow as sync
 
     sync.saved = lambda *_: sync.Warehouse(url=SecretStr(url))  # type: ignore[assignment,attr-defined]  # there is no Prefect here
     result = sync.transfer.fn(
@@ -170,7 +170,7 @@ def measure() -> dict[str, Any]:
 
 def _one(folder: str, url: str, source: str, way: str, cursor: str) -> None:
     if way != "plain":
-        from redrive.flows import sync  # noqa: F401  (a worker has loaded it before)
+        from redrive.flows.sync import flow as sync  # noqa: F401  (a worker has loaded it before)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     work = (
         (lambda: plain_copy(Path(folder), url, source))

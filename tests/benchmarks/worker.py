@@ -24,7 +24,7 @@ import psutil
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.utilities.callables import parameter_schema
 
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect.client import api
 from redrive.infra.local.supervisor import Supervisor
 from redrive.infra.worker.job_template import base_job_template
 from tests.benchmarks.worker_figures import Figures, ends_of, print_table, rate_of, steps_of_latest

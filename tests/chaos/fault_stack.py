@@ -18,8 +18,8 @@ from uuid import UUID
 
 import psutil
 
-from redrive.flows.keeper.processes import JobProcesses, fate_of_worker
-from redrive.infra.local.components import component
+from redrive.infra.keeper.processes import JobProcesses, fate_of_worker
+from redrive.infra.local.components.all import component
 from redrive.infra.local.supervisor import Supervisor
 from tests.support.job_stack import ROOT, JobStack
 from tests.support.stack import LocalStack
@@ -159,7 +159,7 @@ class FaultStack(JobStack):
 
     def start_keeper(self, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         """A second keeper beside the stack's own, with that one's environment if not given another."""
-        argv = [sys.executable, "-P", "-m", "redrive.flows.keeper.service"]
+        argv = [sys.executable, "-P", "-m", "redrive.infra.keeper.service"]
         return self.start_program(argv, environment or self.environment("keeper"), "second-keeper")
 
     def start_worker_elsewhere(

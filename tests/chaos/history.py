@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from redrive.blocks.prefect_api import api
-from redrive.deployments.ledger import DeadLetter
+from redrive.blocks.prefect.client import api
+from redrive.deployments.dead_letters.ledger import DeadLetter
 from tests.chaos.journal import read_journal
 from tests.support import fault_jobs
 

@@ -12,11 +12,11 @@ from uuid import UUID
 import httpx
 from prefect.states import AwaitingRetry
 
-from redrive.blocks.errors import ApiUnavailable, RedriveError
-from redrive.blocks.prefect_api import api, reachable
-from redrive.deployments.jobs import cancel_job, retry_now
-from redrive.deployments.ledger import Filter
-from redrive.deployments.redrive import redrive
+from redrive.blocks.core.errors import ApiUnavailable, RedriveError
+from redrive.blocks.prefect.client import api, reachable
+from redrive.deployments.dead_letters.ledger import Filter
+from redrive.deployments.dead_letters.redrive import redrive
+from redrive.deployments.jobs.details import cancel_job, retry_now
 from tests.chaos.fault_stack import FaultStack
 from tests.chaos.history import History
 

@@ -8,10 +8,10 @@ from uuid import UUID
 import psutil
 import pytest
 
-from redrive.blocks.errors import ApiUnavailable
+from redrive.blocks.core.errors import ApiUnavailable
+from redrive.blocks.prefect.client import api, reachable
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import by_id
-from redrive.blocks.prefect_api import api, reachable
 from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
 from tests.chaos.fault_stack import LEASE, OUTAGE, PATIENCE, FaultStack, pass_by
 from tests.chaos.journal import read_journal

@@ -9,7 +9,7 @@ from uuid import UUID
 import psutil
 import pytest
 
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import enqueue
 from tests.chaos.fault_stack import PATIENCE, FaultStack
 from tests.chaos.journal import read_journal

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.runs import by_id
-from redrive.blocks.prefect_api import api
 from tests.chaos.fault_stack import PATIENCE, FaultStack
 from tests.chaos.journal import read_journal
 from tests.support.waiting import wait_until

@@ -17,8 +17,8 @@ import pytest
 
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import PAGE, by_id
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter
 from redrive.deployments.enqueue import enqueue
-from redrive.deployments.ledger import DeadLetter, Filter
 from tests.chaos.checker import check
 from tests.chaos.fault_stack import LEASE, PATIENCE, FaultStack, kill, pass_by
 from tests.chaos.history import History, read

@@ -61,7 +61,7 @@ def test_killed_processes_soak(stack: FaultStack, fault: Fault) -> None:
 
 
 def test_a_job_that_outlives_its_worker_runs_once(stack: FaultStack) -> None:
-    from redrive.blocks.prefect_api import api
+    from redrive.blocks.prefect.client import api
     from redrive.deployments.enqueue import enqueue, wait_for
     from tests.chaos.journal import read_journal
 

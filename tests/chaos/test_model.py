@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.enqueue import enqueue
-from redrive.deployments.jobs import cancel_job
-from redrive.deployments.redrive import redrive
+from redrive.deployments.jobs.details import cancel_job
 from tests.chaos.model.reference import Job
 from tests.chaos.model.world import Attempt, World, running_world, stepped_clock
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.errors import ApiUnavailable
+from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.prefect.runs import by_id
 from redrive.deployments.enqueue import enqueue
 from tests.chaos.checker import check

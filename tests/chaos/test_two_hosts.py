@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect.client import api
 from tests.chaos.fault_stack import PATIENCE, FaultStack
 from tests.chaos.trial import Trial
 from tests.support.waiting import wait_until

@@ -15,7 +15,7 @@ from typing import Self
 import psutil
 import pytest
 
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import Item, enqueue_many
 from tests.chaos.fault_stack import OUTAGE, PATIENCE, FaultStack, pass_by
 from tests.chaos.journal import Line, read_journal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import enqueue, wait_for
 from tests.chaos.fault_stack import PATIENCE, FaultStack, kill
 from tests.chaos.journal import read_journal

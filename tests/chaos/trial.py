@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import by_id
-from redrive.blocks.prefect_api import api
+from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.enqueue import enqueue
-from redrive.deployments.ledger import Filter
 from tests.chaos.fault_stack import FaultStack
 from tests.chaos.journal import Line, read_journal
 from tests.support.fault_jobs import STAGES

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from redrive.blocks.core.exit_codes import ExitCode
 from redrive.deployments.enqueue import enqueue, wait_for
-from redrive.deployments.exit_codes import ExitCode
 from redrive.infra.local.prefect_client import api
 from tests.support.alert_scene import PATIENCE, AlertScene, alert_scene
 from tests.support.job_stack import pointed_at

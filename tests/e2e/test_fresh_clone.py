@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.settings import Settings
 from redrive.infra.local.marks import end_leftovers
 from tests.support.stack import free_ports
 

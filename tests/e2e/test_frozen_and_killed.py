@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from redrive.infra.local.components import TABLE
+from redrive.infra.local.components.all import TABLE
 from tests.support.stack import LocalStack
 from tests.support.waiting import wait_until
 

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import redis
 
-from redrive.infra.local.components import TABLE
+from redrive.infra.local.components.all import TABLE
 from redrive.infra.local.prefect_client import api
 from tests.support.stack import ODD, LocalStack
 

@@ -20,8 +20,8 @@ import psycopg
 import pytest
 import redis
 
-from redrive.deployments.exit_codes import ExitCode
-from redrive.infra.local.components import TABLE
+from redrive.blocks.core.exit_codes import ExitCode
+from redrive.infra.local.components.all import TABLE
 from redrive.infra.local.prefect_client import api
 from tests.support.stack import PATIENCE, LocalStack
 from tests.support.waiting import wait_until

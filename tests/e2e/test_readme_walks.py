@@ -48,7 +48,7 @@ class Newcomer:
         programs = stack.home.parent / "bin"
         programs.mkdir()
         redrive = programs / "redrive"
-        redrive.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m redrive.deployments.cli "$@"\n')
+        redrive.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m redrive.infra.cli.main "$@"\n')
         redrive.chmod(0o755)
         self.env = stack.env | {"PATH": f"{programs}:{os.environ['PATH']}", "COLUMNS": "200", "USER": "ada"}
 

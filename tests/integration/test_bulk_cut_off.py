@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 from prefect.logging import disable_run_logger
 
-from redrive.blocks.errors import LedgerAway
-from redrive.deployments import redrive as redriving
-from redrive.deployments.ledger import Filter, Ledger
-from redrive.deployments.redrive import redrive_all
-from redrive.flows.dead_letters import Decision, carry_out
-from redrive.flows.keeper.collecting import Collector
+from redrive.blocks.core.errors import LedgerAway
+from redrive.deployments.dead_letters import redrive as redriving
+from redrive.deployments.dead_letters.ledger import Filter, Ledger
+from redrive.deployments.dead_letters.redrive import redrive_all
+from redrive.flows.dead_letter_review import Decision, carry_out
+from redrive.infra.keeper.collecting import Collector
 from tests.support.keeperless import Keeperless
 
 OPEN = Filter(status="open")

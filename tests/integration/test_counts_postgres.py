@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from redrive.deployments.ledger import Ledger
-from redrive.deployments.ledger.finishes import Finish, Kind, Underway
+from redrive.deployments.dead_letters.ledger import Ledger
+from redrive.deployments.dead_letters.ledger.finishes import Finish, Kind, Underway
 from tests.support.deaths import a_death
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
@@ -78,7 +78,7 @@ def test_a_burial_and_a_look_at_the_same_waiting_job_count_its_retries_once(ledg
 def test_an_exporter_that_is_killed_while_it_counts_loses_and_doubles_nothing(ledger: Ledger) -> None:
     code = (
         "from tests.integration.test_counts_postgres import a_finish, NOW\n"
-        "from redrive.deployments.ledger import Ledger\n"
+        "from redrive.deployments.dead_letters.ledger import Ledger\n"
         f"ledger = Ledger({ledger._database.url.render_as_string(hide_password=False)!r})\n"
         "for start in range(0, 2000, 20):\n"
         "    ledger.counts.count([a_finish(n) for n in range(start, start + 20)], cursor=a_finish(start).at)\n"

@@ -12,13 +12,13 @@ from uuid import UUID
 import pytest
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from redrive.blocks import prefect_api
-from redrive.blocks.errors import ApiUnavailable, ParameterError, UnknownJob
-from redrive.blocks.prefect_api import api, prefect_settings
-from redrive.blocks.settings import settings
+from redrive.blocks.core.errors import ApiUnavailable, ParameterError, UnknownJob
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect import client as prefect_api
+from redrive.blocks.prefect.client import api, prefect_settings
 from redrive.deployments import enqueue as producing
 from redrive.deployments.enqueue import Item, enqueue, enqueue_many, wait_for
-from redrive.deployments.jobs import list_jobs, show_job
+from redrive.deployments.jobs.details import list_jobs, show_job
 from redrive.deployments.register import register
 from redrive.deployments.removed import mark_removed
 from tests.support.counting_proxy import CountingProxy, counting

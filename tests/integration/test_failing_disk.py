@@ -14,8 +14,8 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.errors import LedgerAway
-from redrive.deployments.ledger import Filter, Ledger
+from redrive.blocks.core.errors import LedgerAway
+from redrive.deployments.dead_letters.ledger import Filter, Ledger
 from tests.support.deaths import a_death
 from tests.support.failing_disk import failing
 from tests.support.postgres import PostgresServer, server_folder
@@ -101,7 +101,7 @@ def test_dead_letter_that_was_acknowledged_outlives_a_failing_disk(server: Durab
 NOTE = """
 import sys
 from pathlib import Path
-from redrive.blocks.process_notes import ProcessNotes
+from redrive.blocks.process.notes import ProcessNotes
 notes = ProcessNotes(Path(sys.argv[1]))
 notes.note("first")
 Path(sys.argv[2]).touch()

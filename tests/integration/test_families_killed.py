@@ -22,8 +22,8 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 
 from redrive.blocks.mail_server import MailServer
-from redrive.blocks.prefect_api import api, prefect_settings
-from redrive.blocks.process_notes import ProcessNotes
+from redrive.blocks.prefect.client import api, prefect_settings
+from redrive.blocks.process.notes import ProcessNotes
 from redrive.deployments.catalog import job_type
 from redrive.deployments.enqueue import enqueue, wait_for
 from tests.support.job_stack import JobStack

@@ -6,7 +6,7 @@ import openpyxl
 import pytest
 from prefect.filesystems import LocalFileSystem
 
-from redrive.blocks.prefect_api import prefect_settings
+from redrive.blocks.prefect.client import prefect_settings
 from redrive.deployments.enqueue import enqueue, wait_for
 from tests.support.job_stack import JobStack
 

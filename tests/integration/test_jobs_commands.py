@@ -14,16 +14,16 @@ import pytest
 from prefect.client.schemas.objects import StateType
 from prefect.states import Scheduled
 
-from redrive.blocks.errors import Conflict, NotFound, ParameterError
+from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
+from redrive.blocks.core.exit_codes import ExitCode, exit_code_of
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.run import Run
-from redrive.blocks.prefect_api import api
-from redrive.blocks.settings import settings
-from redrive.deployments import job_actions
-from redrive.deployments.cli import app
-from redrive.deployments.commands import jobs_acts
 from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
-from redrive.deployments.exit_codes import ExitCode, exit_code_of
-from redrive.deployments.jobs import cancel_job, list_jobs, rerun_job, retry_now, show_job
+from redrive.deployments.jobs import actions as job_actions
+from redrive.deployments.jobs.details import cancel_job, list_jobs, rerun_job, retry_now, show_job
+from redrive.infra.cli import jobs_acts
+from redrive.infra.cli.main import app
 from tests.support.hostile import HOSTILE, steers
 from tests.support.job_stack import JobStack, effects
 from tests.support.waiting import wait_until

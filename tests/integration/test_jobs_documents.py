@@ -19,10 +19,10 @@ from prefect.filesystems import LocalFileSystem
 from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
-from redrive.blocks.errors import PermanentError
-from redrive.flows.document_text import content, refusals
-from redrive.flows.document_text.sandboxes import ReadingStopped
-from redrive.flows.documents import documents
+from redrive.blocks.core.errors import PermanentError
+from redrive.flows.documents import content, refusals
+from redrive.flows.documents.flow import documents
+from redrive.flows.documents.sandboxes import ReadingStopped
 from tests.support.odd_documents import mail, pdf
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples"
@@ -221,7 +221,7 @@ def test_file_whose_reader_was_killed_is_tried_again_alone(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The template is killed at its first document; what it was reading is read by another one."""
-    import redrive.flows.documents as module
+    import redrive.flows.documents.flow as module
 
     class Dying(module.Sandboxes):
         killed = False
@@ -246,8 +246,8 @@ def test_file_whose_reader_was_killed_is_tried_again_alone(
 def test_folder_longer_than_a_step_is_read_in_several(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, seconds: float
 ):
-    monkeypatch.setattr("redrive.flows.documents.CHUNK", files)
-    monkeypatch.setattr("redrive.flows.documents.CHUNK_SECONDS", seconds)
+    monkeypatch.setattr("redrive.flows.documents.flow.CHUNK", files)
+    monkeypatch.setattr("redrive.flows.documents.flow.CHUNK_SECONDS", seconds)
     for number in range(7):
         (tmp_path / f"{number}.txt").write_text(f"several {files} {number}")
     assert [record.name for record in documents(source=str(tmp_path)).documents] == [f"{n}.txt" for n in range(7)]

@@ -11,10 +11,10 @@ import pytest
 import trustme
 from pydantic import SecretStr, ValidationError
 
-from redrive.blocks.errors import PermanentError
+from redrive.blocks.core.errors import PermanentError
 from redrive.blocks.mail_server import MailServer, MailServerUnreachable
-from redrive.flows.mail_letter.delivery import DeliveryPostponed, hand_over, offer
-from redrive.flows.mail_letter.letter import Letter, message
+from redrive.flows.mail.delivery import DeliveryPostponed, hand_over, offer
+from redrive.flows.mail.letter import Letter, message
 from tests.support.mail_sink import Sink, free_port, mail_sink
 
 LETTER = Letter(

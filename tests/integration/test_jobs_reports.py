@@ -12,16 +12,16 @@ import pypdfium2
 import pytest
 from pydantic import SecretStr
 
-from redrive.blocks.errors import PermanentError
+from redrive.blocks.core.errors import PermanentError
 from redrive.blocks.warehouse import Warehouse
-from redrive.flows.report_pages.chart import specification
-from redrive.flows.report_pages.definition import ReportDefinition
-from redrive.flows.report_pages.page import page
-from redrive.flows.report_pages.pdf import pdf
-from redrive.flows.report_pages.view import ReportView, collect
-from redrive.flows.report_pages.workbook import workbook
-from redrive.flows.sync_source.opened import opened
-from redrive.flows.sync_table.merge import merge
+from redrive.flows.reports.chart import specification
+from redrive.flows.reports.definition import ReportDefinition
+from redrive.flows.reports.page import page
+from redrive.flows.reports.pdf import pdf
+from redrive.flows.reports.view import ReportView, collect
+from redrive.flows.reports.workbook import workbook
+from redrive.flows.sync.source.opened import opened
+from redrive.flows.sync.table.merge import merge
 from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401  (a fixture)
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples"

@@ -12,12 +12,12 @@ from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_setting
 from prefect.testing.utilities import prefect_test_harness
 from pydantic import SecretStr
 
-from redrive.blocks.errors import PermanentError
+from redrive.blocks.core.errors import PermanentError
 from redrive.blocks.mail_server import MailServer
 from redrive.blocks.warehouse import Warehouse
-from redrive.flows.mail import mail
-from redrive.flows.reports import reports
-from redrive.flows.sync import sync
+from redrive.flows.mail.flow import mail
+from redrive.flows.reports.flow import reports
+from redrive.flows.sync.flow import sync
 from tests.support.mail_sink import Sink, mail_sink
 from tests.support.postgres import running_postgres
 

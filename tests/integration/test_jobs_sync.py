@@ -20,12 +20,12 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from redrive.blocks.errors import PermanentError
+from redrive.blocks.core.errors import PermanentError
 from redrive.blocks.warehouse import Warehouse, WarehouseUnreachable
-from redrive.flows import sync as syncing
-from redrive.flows.sync_source.opened import opened
-from redrive.flows.sync_table.column_format import ColumnFormat
-from redrive.flows.sync_table.merge import Merged, merge
+from redrive.flows.sync import flow as syncing
+from redrive.flows.sync.source.opened import opened
+from redrive.flows.sync.table.column_format import ColumnFormat
+from redrive.flows.sync.table.merge import Merged, merge
 from tests.support.http_source import Page, serving
 from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401  (a fixture)
 
@@ -354,8 +354,8 @@ def test_cursor_in_sqlite_leaves_out_only_what_lies_below(
 
 _SYNC_IN_A_PROCESS = """
 import sys, psycopg
-from redrive.flows.sync_source.opened import opened
-from redrive.flows.sync_table.merge import merge
+from redrive.flows.sync.source.opened import opened
+from redrive.flows.sync.table.merge import merge
 print("begins", flush=True)
 with opened(sys.argv[1]) as source, psycopg.connect(sys.argv[2]) as connection:
     merge(connection, source, table="stock", key=["id"])

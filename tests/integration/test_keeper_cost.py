@@ -11,16 +11,16 @@ from uuid import UUID
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from redrive.blocks.prefect_api import api
-from redrive.blocks.settings import settings
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.client import api
+from redrive.deployments.dead_letters.ledger import Ledger
+from redrive.deployments.dead_letters.review_questions import withdraw_unanswered
 from redrive.deployments.enqueue import enqueue, wait_for
-from redrive.deployments.ledger import Ledger
-from redrive.flows.keeper.auditing import PAGES, Auditor
-from redrive.flows.keeper.collecting import Collector
-from redrive.flows.keeper.questions import withdraw_unanswered
-from redrive.flows.keeper.resolving import Resolver
-from redrive.flows.keeper.stranded import Stranded
-from redrive.flows.rescue import Rescuer
+from redrive.infra.keeper.auditing import PAGES, Auditor
+from redrive.infra.keeper.collecting import Collector
+from redrive.infra.keeper.rescue import Rescuer
+from redrive.infra.keeper.resolving import Resolver
+from redrive.infra.keeper.stranded import Stranded
 from tests.support.job_stack import JobStack
 
 PATIENCE = 120

@@ -11,13 +11,13 @@ from uuid import UUID
 import pytest
 from prefect.client.schemas.actions import ArtifactCreate
 
-from redrive.blocks.prefect_api import api
-from redrive.blocks.settings import settings
-from redrive.deployments.failure_report import FailureReport
-from redrive.flows.keeper import auditing, collecting
-from redrive.flows.keeper.auditing import Auditor
-from redrive.flows.keeper.collecting import CURSOR, Collector
-from redrive.flows.rescue import Rescuer
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.client import api
+from redrive.deployments.dead_letters.failure_report import FailureReport
+from redrive.infra.keeper import auditing, collecting
+from redrive.infra.keeper.auditing import Auditor
+from redrive.infra.keeper.collecting import CURSOR, Collector
+from redrive.infra.keeper.rescue import Rescuer
 from tests.support.keeperless import Keeperless
 from tests.support.waiting import wait_until
 

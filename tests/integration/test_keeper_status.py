@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from redrive.blocks.settings import Settings
-from redrive.deployments.ledger import DutyRecord, Ledger
-from redrive.infra.local.keeper import Keeper
+from redrive.blocks.core.settings import Settings
+from redrive.deployments.dead_letters.ledger import DutyRecord, Ledger
+from redrive.infra.local.components.keeper import Keeper
 from tests.support.postgres import PostgresServer
 
 HOUR = 3600.0

@@ -19,10 +19,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event
 
-from redrive.blocks.errors import Conflict, LedgerAway
-from redrive.deployments.ledger import DutyRecord, Filter, Ledger, Outcome
-from redrive.deployments.ledger.schema import VERSION_TABLE
-from redrive.deployments.ledger.tables import metadata
+from redrive.blocks.core.errors import Conflict, LedgerAway
+from redrive.deployments.dead_letters.ledger import DutyRecord, Filter, Ledger, Outcome
+from redrive.deployments.dead_letters.ledger.schema import VERSION_TABLE
+from redrive.deployments.dead_letters.ledger.tables import metadata
 from tests.support.deaths import START, a_death, varied
 from tests.support.full_ledger import fill
 from tests.support.ledger_sums import act_at_random, assert_sums_are_right
@@ -61,7 +61,7 @@ def test_migrations_make_the_tables_that_the_code_knows(ledger: Ledger):
 
 def test_two_processes_may_migrate_at_once(postgres_server: PostgresServer):
     url = postgres_server.database()
-    code = f"from redrive.deployments.ledger import Ledger; Ledger({url!r}).migrate()"
+    code = f"from redrive.deployments.dead_letters.ledger import Ledger; Ledger({url!r}).migrate()"
 
     processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
 

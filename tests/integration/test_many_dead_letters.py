@@ -11,8 +11,8 @@ from uuid import UUID
 
 import pytest
 
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter
 from redrive.deployments.enqueue import enqueue_many
-from redrive.deployments.ledger import DeadLetter, Filter
 from redrive.deployments.queues import pause_queue
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until

@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from redrive.blocks.settings import Settings
-from redrive.infra.local.postgres import Postgres
+from redrive.blocks.core.settings import Settings
+from redrive.infra.local.components.postgres import Postgres
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has another account run PostgreSQL")

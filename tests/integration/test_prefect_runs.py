@@ -11,8 +11,8 @@ from prefect import flow
 from prefect.states import Completed, Failed, Scheduled
 
 from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.runs import Order, Wanted
-from redrive.blocks.prefect_api import api
 from tests.support.job_stack import JobStack
 
 #: What `Wanted` asks for here is not deployed, so that no worker and no keeper touches it.

@@ -10,7 +10,7 @@ import pytest
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.run import Run
 from redrive.flows import prune as pruning
-from redrive.flows.keeper.collecting import Collector
+from redrive.infra.keeper.collecting import Collector
 from tests.support.keeperless import Keeperless
 
 

@@ -7,16 +7,16 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.errors import Conflict, NotFound, ParameterError
-from redrive.blocks.prefect_api import api
-from redrive.blocks.settings import settings
+from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.run_labels import KEY, REPLACED_BY, REPLACES
 from redrive.deployments import enqueue as producing
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter
+from redrive.deployments.dead_letters.redrive import HANDS, redrive, redrive_all
 from redrive.deployments.enqueue import enqueue, wait_for
-from redrive.deployments.jobs import show_job
-from redrive.deployments.ledger import DeadLetter, Filter
-from redrive.deployments.redrive import HANDS, redrive, redrive_all
+from redrive.deployments.jobs.details import show_job
 from redrive.deployments.register import register
-from redrive.deployments.run_labels import KEY, REPLACED_BY, REPLACES
 from tests.support.job_stack import JobStack, effects
 from tests.support.waiting import wait_until
 

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 from prefect.client.schemas.actions import ArtifactCreate
 
-from redrive.blocks.errors import Conflict
-from redrive.blocks.prefect_api import api
-from redrive.deployments.failure_report import FailureReport
-from redrive.deployments.ledger import DeadLetter
-from redrive.deployments.redrive import redrive
-from redrive.flows.keeper.collecting import Collector
+from redrive.blocks.core.errors import Conflict
+from redrive.blocks.prefect.client import api
+from redrive.deployments.dead_letters.failure_report import FailureReport
+from redrive.deployments.dead_letters.ledger import DeadLetter
+from redrive.deployments.dead_letters.redrive import redrive
+from redrive.infra.keeper.collecting import Collector
 from tests.support.keeperless import Keeperless
 
 SCHEDULED = "scheduled 2026-01-02T03:00:00"

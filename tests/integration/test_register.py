@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from prefect.filesystems import LocalFileSystem
 
-from redrive.blocks.prefect_api import api
-from redrive.blocks.settings import settings
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.client import api
 from redrive.deployments.register import register
 from tests.support.job_stack import JobStack
 

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from prefect.results import ResultRecordMetadata
 
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect.client import api
+from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.enqueue import enqueue, wait_for
-from redrive.deployments.job_result import result_of
-from redrive.deployments.redrive import redrive
+from redrive.deployments.jobs.result import result_of
 from tests.support.job_stack import JobStack, effects
 
 PATIENCE = 120

@@ -11,13 +11,13 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.prefect_api import api
-from redrive.blocks.settings import settings
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.client import api
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter
+from redrive.deployments.dead_letters.review_questions import open_questions
 from redrive.deployments.enqueue import enqueue, wait_for
-from redrive.deployments.ledger import DeadLetter, Filter
-from redrive.flows.keeper.processes import JobProcesses
-from redrive.flows.keeper.questions import open_questions
-from redrive.flows.keeper.service import Keeper
+from redrive.infra.keeper.processes import JobProcesses
+from redrive.infra.keeper.service import Keeper
 from tests.support.job_stack import JobStack, effects
 from tests.support.waiting import wait_until
 

@@ -14,12 +14,12 @@ import httpx
 import pytest
 from sqlalchemy import Connection, text
 
-from redrive.blocks import prefect_api
-from redrive.blocks.errors import ApiUnavailable, LedgerAway
-from redrive.blocks.patience import patient
-from redrive.blocks.settings import settings
+from redrive.blocks.core.errors import ApiUnavailable, LedgerAway
+from redrive.blocks.core.patience import patient
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect import client as prefect_api
+from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.enqueue import enqueue
-from redrive.deployments.ledger.database import Database
 
 #: Seconds: ten for the server, the rest for the start of an interpreter on a machine that is busy with other tests.
 WITHIN = 40
@@ -48,7 +48,7 @@ def pointed_at_silence(silent: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 @pytest.mark.parametrize("arguments", [("enqueue", "mail"), ("jobs", "list"), ("queues", "list"), ("top", "--once")])
 def test_command_says_in_time_that_prefect_is_silent(pointed_at_silence: str, arguments: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "redrive.deployments.cli", *arguments],
+        [sys.executable, "-P", "-m", "redrive.infra.cli.main", *arguments],
         capture_output=True,
         text=True,
         timeout=WITHIN,

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import deployment_of, enqueue
 from tests.support.job_stack import ROOT, JobStack, effects
 from tests.support.waiting import wait_until

@@ -11,16 +11,16 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from redrive.blocks.errors import PermanentError
-from redrive.blocks.prefect_api import api, prefect_settings
+from redrive.blocks.core.errors import PermanentError
+from redrive.blocks.core.settings import READER, WRITER, settings
+from redrive.blocks.prefect.client import api, prefect_settings
 from redrive.blocks.saved import saved
-from redrive.blocks.settings import READER, WRITER, settings
 from redrive.blocks.warehouse import Warehouse
 from redrive.deployments import default_blocks
 from redrive.deployments.register import register
-from redrive.flows.sync_source.opened import opened
-from redrive.flows.sync_table.merge import merge
-from redrive.infra.local.warehouse_roles import hand_over, make_roles
+from redrive.flows.sync.source.opened import opened
+from redrive.flows.sync.table.merge import merge
+from redrive.infra.local.components.warehouse_roles import hand_over, make_roles
 from tests.support.job_stack import JobStack
 from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401  (a fixture)
 

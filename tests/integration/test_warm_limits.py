@@ -16,7 +16,7 @@ import psutil
 import pytest
 from prefect.client.schemas.objects import State
 
-from redrive.blocks.prefect_api import api
+from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import enqueue, wait_for
 from tests.support.job_stack import JobStack, effects
 from tests.support.plain_prefect import PATIENCE, PlainPrefect, PlainWorker, lives, zombies

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from redrive.deployments.ledger import Death
+from redrive.deployments.dead_letters.ledger import Death
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _DRAW = random.Random(1)

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from redrive.blocks.errors import PermanentError, Snooze
-from redrive.blocks.retry import RetryPolicy
+from redrive.blocks.core.errors import PermanentError, Snooze
+from redrive.blocks.core.retry import RetryPolicy
 from redrive.deployments.job_type import JobType
-from redrive.flows.job import current_job, job, step
+from redrive.flows.engine.job import current_job, job, step
 
 #: More deaths than any fault causes: these jobs must complete.
 HARDY = 50

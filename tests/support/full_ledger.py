@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from redrive.deployments.ledger import Ledger
+from redrive.deployments.dead_letters.ledger import Ledger
 from tests.support.deaths import varied
 
 BURIED = 1_000

@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
-from redrive.blocks.prefect_api import api
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect.client import api
 from redrive.deployments.queues import POOL
 
 _RUNS = """

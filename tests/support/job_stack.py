@@ -13,11 +13,12 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks import prefect_api, retry_block
-from redrive.blocks.settings import settings
+from redrive.blocks import retry_policy as retry_block
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect import client as prefect_api
 from redrive.deployments import enqueue as producing
 from redrive.deployments.catalog import forget
-from redrive.deployments.ledger import DeadLetter, Filter, Ledger
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
 from tests.support.stack import LocalStack
 from tests.support.waiting import wait_until
 

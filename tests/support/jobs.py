@@ -17,10 +17,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from redrive.blocks.errors import PermanentError, Snooze
-from redrive.blocks.retry import RetryPolicy
+from redrive.blocks.core.errors import PermanentError, Snooze
+from redrive.blocks.core.retry import RetryPolicy
 from redrive.deployments.job_type import JobType
-from redrive.flows.job import current_job, job, on_failed, on_finished, on_started, step
+from redrive.flows.engine.job import current_job, job, on_failed, on_finished, on_started, step
 
 QUICK = RetryPolicy(max_tries=3, backoff=(0.2, 0.2), jitter=0, timeout=20)
 SPACED = RetryPolicy(max_tries=3, backoff=(1, 5, 10), jitter=0, timeout=20)

@@ -10,11 +10,11 @@ from uuid import UUID
 import httpx
 import pytest
 
+from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.run import Run
-from redrive.blocks.prefect_api import api
-from redrive.blocks.settings import settings
-from redrive.deployments.ledger import Ledger
+from redrive.deployments.dead_letters.ledger import Ledger
 from tests.support.job_stack import forget_caches
 from tests.support.plain_prefect import PlainPrefect
 from tests.support.postgres import PostgresServer

@@ -6,8 +6,8 @@ import random
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from redrive.blocks.errors import Conflict, NotFound
-from redrive.deployments.ledger import DeadLetter, Filter, Ledger
+from redrive.blocks.core.errors import Conflict, NotFound
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
 from tests.support.deaths import a_death, an_id
 
 

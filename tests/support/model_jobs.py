@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from redrive.blocks.retry import RetryPolicy
+from redrive.blocks.core.retry import RetryPolicy
 from redrive.deployments.job_type import JobType
-from redrive.flows.job import job
+from redrive.flows.engine.job import job
 
 MODEL = JobType(
     "model-job",

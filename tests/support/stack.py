@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.settings import Settings
 from redrive.infra.local.folders import temporary_folder
 from redrive.infra.local.marks import end_leftovers, leftovers
 from redrive.infra.local.status import status
@@ -76,7 +76,7 @@ class LocalStack:
     def begin(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
         """Start a command of the stack and do not wait."""
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "redrive.deployments.cli", *arguments],
+            [sys.executable, "-P", "-m", "redrive.infra.cli.main", *arguments],
             cwd=self.project,
             env=self.env | more,
             text=True,

@@ -16,14 +16,20 @@ def main() -> int:
     links = ROOT / "build" / "types" / "redrive"
     links.mkdir(parents=True, exist_ok=True)
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    for package, folder in settings["package-dir"].items():
-        link = links / package.removeprefix("redrive.")
-        if not link.is_symlink():
-            link.symlink_to(ROOT / folder)
+    homes = settings["package-dir"]
+    parts = {
+        package.removeprefix("redrive."): ROOT / folder for package, folder in homes.items() if package != "redrive"
+    }
+    parts.update({file.name: file for file in (ROOT / homes["redrive"]).glob("*.py")})
+    for old in links.iterdir():
+        if not old.exists():
+            old.unlink()
+    for name, target in parts.items():
+        if not (links / name).is_symlink():
+            (links / name).symlink_to(target)
     os.environ["MYPYPATH"] = str(links.parent)
-    packages = [argument for package in settings["package-dir"] for argument in ("-p", package)]
     out, err, code = api.run(
-        ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache"), *packages]
+        ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache"), "-p", "redrive"]
     )
     sys.stdout.write(out)
     sys.stderr.write(err)

@@ -14,7 +14,7 @@ import yaml
 
 from redrive.dashboards.alerts.rules import document
 from redrive.dashboards.alerts.thresholds import FILE, Thresholds
-from redrive.deployments.cli import app
+from redrive.infra.cli.main import app
 from tests.support.prometheus import run_tool
 
 RULES = FILE.with_name("rules.yaml")

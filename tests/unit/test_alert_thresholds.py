@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from redrive.blocks.errors import SettingsError
+from redrive.blocks.core.errors import SettingsError
 from redrive.dashboards.alerts.limits import seconds
 from redrive.dashboards.alerts.thresholds import FILE, Thresholds
 

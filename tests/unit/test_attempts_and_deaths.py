@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 from prefect.client.schemas.objects import State, StateType
 
-from redrive.deployments.run_labels import DEATH_COUNTED, REDRIVEN_AT, death_to_count, fresh_count
-from redrive.flows.superseded import is_current, latest_attempt
+from redrive.blocks.prefect.run_labels import DEATH_COUNTED, REDRIVEN_AT, death_to_count, fresh_count
+from redrive.flows.engine.superseded import is_current, latest_attempt
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 

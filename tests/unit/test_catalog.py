@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks.errors import CatalogError, UnknownJob
-from redrive.blocks.settings import Settings, settings
+from redrive.blocks.core.errors import CatalogError, UnknownJob
+from redrive.blocks.core.settings import Settings, settings
 from redrive.deployments.catalog import BUILT_IN, catalog, complete_catalog, forget, job_type, problems
 from redrive.deployments.job_type import JobType, Schedule
 from redrive.infra.local.job_modules import check_job_modules

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from redrive.blocks.errors import PermanentError, Snooze
-from redrive.blocks.retry import RetryPolicy, exponential
-from redrive.flows.decision import Bury, RetryAt, after_crash, after_failure
+from redrive.blocks.core.decision import Bury, RetryAt, after_crash, after_failure
+from redrive.blocks.core.errors import PermanentError, Snooze
+from redrive.blocks.core.retry import RetryPolicy, exponential
 
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 POLICIES = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from redrive.flows.document_text import confinement
+from redrive.flows.documents import confinement
 
 NOBODY = 65534
 #: A process that changed its user counts as one with secrets, which an ordinary one of that user is not.

@@ -16,12 +16,12 @@ import openpyxl
 import pikepdf
 import pytest
 
-from redrive.flows.document_text import attached, budget, formats, reader
-from redrive.flows.document_text.attached import join_texts
-from redrive.flows.document_text.budget import Budget
-from redrive.flows.document_text.content import private_copy
-from redrive.flows.document_text.formats import Unreadable
-from redrive.flows.document_text.sandboxes import Sandboxes
+from redrive.flows.documents import attached, budget, formats, reader
+from redrive.flows.documents.attached import join_texts
+from redrive.flows.documents.budget import Budget
+from redrive.flows.documents.content import private_copy
+from redrive.flows.documents.formats import Unreadable
+from redrive.flows.documents.sandboxes import Sandboxes
 from tests.support.odd_documents import docx_with_extras, mail, pdf
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples" / "inbox"

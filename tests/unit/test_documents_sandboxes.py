@@ -14,10 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
-from redrive.flows.document_text import formats
-from redrive.flows.document_text.content import private_copy
-from redrive.flows.document_text.formats import Unreadable
-from redrive.flows.document_text.sandboxes import ReadingStopped, Sandboxes
+from redrive.flows.documents import formats
+from redrive.flows.documents.content import private_copy
+from redrive.flows.documents.formats import Unreadable
+from redrive.flows.documents.sandboxes import ReadingStopped, Sandboxes
 from tests.support.waiting import wait_until
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples" / "inbox"
@@ -111,8 +111,8 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     def running(code: str) -> Sandboxes:
         (tmp_path / "sitecustomize.py").write_text(
             "import sys\n"
-            "if 'redrive.flows.document_text.template' in sys.orig_argv:\n"
-            "    from redrive.flows.document_text import reader\n"
+            "if 'redrive.flows.documents.template' in sys.orig_argv:\n"
+            "    from redrive.flows.documents import reader\n"
             "    def hostile(content, folder, mime):\n"
             + "".join(f"        {line}\n" for line in code.splitlines())
             + "    reader.read = hostile\n"
@@ -216,9 +216,9 @@ def test_killed_template_stops_what_was_read_and_a_new_one_reads_the_next(tmp_pa
 
 JOB = f"""
 import time
-from redrive.flows.document_text import formats
-from redrive.flows.document_text.content import private_copy
-from redrive.flows.document_text.sandboxes import Sandboxes
+from redrive.flows.documents import formats
+from redrive.flows.documents.content import private_copy
+from redrive.flows.documents.sandboxes import Sandboxes
 with Sandboxes() as sandboxes, private_copy({str(SAMPLES / "iowa-electricity.csv")!r}) as content:
     with sandboxes.extracted(content.file, formats.CSV):
         print(sandboxes._template.pid, flush=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from redrive.deployments.ledger import Audit, Duty, DutyRecord, Ledger
-from redrive.flows.keeper.duty_times import DutyTimes
+from redrive.deployments.dead_letters.ledger import Audit, Duty, DutyRecord, Ledger
+from redrive.infra.keeper.duty_times import DutyTimes
 
 EVERY = {"rescue": 5.0, "collect": 1.5}
 DAY = 86_400

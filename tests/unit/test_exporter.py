@@ -15,8 +15,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from redrive.blocks.settings import Settings
-from redrive.blocks.worker_report import SlotReport, WorkerReport
+from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect.run_labels import RETRIES
+from redrive.blocks.process.worker_report import SlotReport, WorkerReport
 from redrive.dashboards.exporter import depth as depth_module
 from redrive.dashboards.exporter.exposition import STALE, families
 from redrive.dashboards.exporter.finished import CERTAIN
@@ -26,8 +27,7 @@ from redrive.dashboards.exporter.schedules import next_start
 from redrive.dashboards.exporter.server import MetricsServer
 from redrive.dashboards.exporter.service import Exporter
 from redrive.dashboards.exporter.snapshot import Snapshot
-from redrive.deployments.ledger import DutyRecord, Ledger
-from redrive.deployments.run_labels import RETRIES
+from redrive.deployments.dead_letters.ledger import DutyRecord, Ledger
 from tests.support.deaths import a_death
 from tests.support.prefect_api import MadeUpApi, serving
 from tests.support.waiting import wait_until

@@ -12,10 +12,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event
 
-from redrive.deployments.endings import Spent, fate
-from redrive.deployments.ledger import Ledger
-from redrive.deployments.ledger import counts as counting
-from redrive.deployments.ledger.finishes import (
+from redrive.blocks.prefect.run_labels import REDRIVEN_AT, RESCUES, RETRIES
+from redrive.deployments.dead_letters.endings import Spent, fate
+from redrive.deployments.dead_letters.ledger import Ledger
+from redrive.deployments.dead_letters.ledger import counts as counting
+from redrive.deployments.dead_letters.ledger.finishes import (
     DURATION,
     INFINITE,
     WAIT,
@@ -27,7 +28,6 @@ from redrive.deployments.ledger.finishes import (
     bucket_of,
     count_finish,
 )
-from redrive.deployments.run_labels import REDRIVEN_AT, RESCUES, RETRIES
 from tests.support.deaths import a_death
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

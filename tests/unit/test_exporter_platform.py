@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from redrive.blocks.settings import Settings
+from redrive.blocks.core.settings import Settings
 from redrive.dashboards.exporter.platform import Platform
 from tests.support.stack import free_ports
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks import file_access
-from redrive.blocks.errors import PermanentError, SettingsError
-from redrive.blocks.file_access import file_names, is_folder, open_file, real_path
-from redrive.blocks.settings import Settings, settings
+from redrive.blocks.access import local_files as file_access
+from redrive.blocks.access.local_files import file_names, is_folder, open_file, real_path
+from redrive.blocks.core.errors import PermanentError, SettingsError
+from redrive.blocks.core.settings import Settings, settings
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redrive.blocks.fingerprint import fingerprint
-from redrive.blocks.message_pattern import MESSAGE_LIMIT, PATTERN_LIMIT, normalise
+from redrive.blocks.core.fingerprint import fingerprint
+from redrive.blocks.core.message_pattern import MESSAGE_LIMIT, PATTERN_LIMIT, normalise
 
 TRACEBACK = """Traceback (most recent call last):
   File "/srv/app/flows/sync.py", line {line}, in sync_orders
@@ -226,7 +226,7 @@ def test_message_without_words_belongs_to_its_place():
 
 def test_fingerprint_is_twelve_hex_digits_and_the_same_in_every_process():
     code = (
-        "from redrive.blocks.fingerprint import fingerprint;"
+        "from redrive.blocks.core.fingerprint import fingerprint;"
         "print(fingerprint(job='a', error_type='E', message='order 5 is bad', traceback=None, step=None))"
     )
     seen = {

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks.errors import PermanentError
-from redrive.blocks.held_file import FileChanged, held_file
-from redrive.blocks.settings import settings
-from redrive.flows.sync_source.opened import opened
+from redrive.blocks.access.held_file import FileChanged, held_file
+from redrive.blocks.core.errors import PermanentError
+from redrive.blocks.core.settings import settings
+from redrive.flows.sync.source.opened import opened
 
 
 @pytest.fixture

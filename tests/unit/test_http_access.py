@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from redrive.blocks import http_access
-from redrive.blocks.errors import PermanentError, SettingsError
-from redrive.blocks.http_access import HostRefused, guarded, is_allowed, is_public, without_secrets
-from redrive.blocks.settings import Settings
-from redrive.flows.sync_source import download as downloading
-from redrive.flows.sync_source.download import Budget, download
-from redrive.flows.sync_source.limits import Limits
+from redrive.blocks.access import http_sources as http_access
+from redrive.blocks.access.http_sources import HostRefused, guarded, is_allowed, is_public, without_secrets
+from redrive.blocks.core.errors import PermanentError, SettingsError
+from redrive.blocks.core.settings import Settings
+from redrive.flows.sync.source import download as downloading
+from redrive.flows.sync.source.download import Budget, download
+from redrive.flows.sync.source.limits import Limits
 from tests.support.http_source import Page, serving
 
 

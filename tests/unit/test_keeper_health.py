@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from redrive.deployments.keeper_health import keeper_health
-from redrive.deployments.ledger import Duty
+from redrive.deployments.dead_letters.ledger import Duty
+from redrive.deployments.health.keeper_health import keeper_health
 
 NOW = datetime(2026, 11, 25, 1, 30, tzinfo=UTC)
 

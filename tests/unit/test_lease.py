@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from redrive.flows.keeper.lease import Silence
+from redrive.infra.keeper.lease import Silence
 
 GAP = 10.0
 

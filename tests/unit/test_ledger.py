@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from redrive.blocks.errors import Conflict, NotFound, ParameterError, RedriveError
-from redrive.deployments.ledger import DeadLetter, Filter, Ledger, Outcome
-from redrive.deployments.ledger.grouping import ROWS_LIMIT
+from redrive.blocks.core.errors import Conflict, NotFound, ParameterError, RedriveError
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger, Outcome
+from redrive.deployments.dead_letters.ledger.grouping import ROWS_LIMIT
 from tests.support.deaths import START, a_death, an_id, varied
 
 

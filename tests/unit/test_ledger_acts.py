@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from redrive.blocks.errors import Conflict, NotFound, ParameterError
-from redrive.deployments.ledger import DeadLetter, Filter, Ledger, Outcome
+from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger, Outcome
 from tests.support.deaths import a_death, an_id, varied
 from tests.support.ledger_sums import act_at_random, assert_sums_are_right
 

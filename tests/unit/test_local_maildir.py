@@ -8,10 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks.errors import NotFound
-from redrive.blocks.settings import settings
-from redrive.infra.local.cli import mail_list, mail_show
-from redrive.infra.local.maildir import content, html, messages, open_maildir, safe_name, save_attachments, text
+from redrive.blocks.core.errors import NotFound
+from redrive.blocks.core.settings import settings
+from redrive.infra.cli.stack import mail_list, mail_show
+from redrive.infra.local.components.maildir import (
+    content,
+    html,
+    messages,
+    open_maildir,
+    safe_name,
+    save_attachments,
+    text,
+)
 from tests.support.hostile import HOSTILE, steers
 
 

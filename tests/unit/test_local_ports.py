@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks.errors import PortTaken
-from redrive.blocks.settings import Settings
-from redrive.infra.local.components import components
+from redrive.blocks.core.errors import PortTaken
+from redrive.blocks.core.settings import Settings
+from redrive.infra.local.components.all import components
 from redrive.infra.local.ports import choose_ports
 from redrive.infra.local.record import Record
 

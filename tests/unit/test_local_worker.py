@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks.settings import Settings
-from redrive.infra.local.worker import database_credentials, heartbeat_seconds
+from redrive.blocks.core.settings import Settings
+from redrive.infra.local.components.worker import database_credentials, heartbeat_seconds
 
 
 def test_jobs_get_neither_the_databases_addresses_nor_their_passwords() -> None:

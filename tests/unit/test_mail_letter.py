@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from redrive.blocks.errors import PermanentError
-from redrive.flows.mail_letter.letter import Letter, addresses, message, message_id, written
+from redrive.blocks.core.errors import PermanentError
+from redrive.flows.mail.letter import Letter, addresses, message, message_id, written
 
 REPORT = {
     "title": "Umsätze",

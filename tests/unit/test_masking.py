@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redrive.blocks.masking import MASK, is_secret_name, mask, mask_text
+from redrive.blocks.core.masking import MASK, is_secret_name, mask, mask_text
 
 SECRET = "hunter2XYZ"
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.counted import counted
-from redrive.deployments.commands.output import print_json, short_ids
+from redrive.blocks.core.counted import counted
+from redrive.infra.cli.output import print_json, short_ids
 
 FIRST = UUID("019ab3c4-1234-7abc-8def-0123456789ab")
 

@@ -17,9 +17,9 @@ from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 from pydantic import BaseModel, SecretStr
 
-from redrive.blocks.errors import ParameterError
+from redrive.blocks.core.errors import ParameterError
+from redrive.blocks.core.nearest import unknown
 from redrive.deployments.enqueue import PAST, due_at
-from redrive.deployments.nearest import unknown
 from redrive.deployments.parameters import checked
 
 

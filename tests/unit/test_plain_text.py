@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from redrive.blocks.plain_text import code_block, markdown, plain_json, plain_line, plain_text
-from redrive.deployments.commands.output import err, out, print_fields, print_heading, print_json, print_table
-from redrive.deployments.failure_report import FailureReport
+from redrive.blocks.core.plain_text import code_block, markdown, plain_json, plain_line, plain_text
+from redrive.deployments.dead_letters.failure_report import FailureReport
+from redrive.infra.cli.output import err, out, print_fields, print_heading, print_json, print_table
 from tests.support.hostile import HOSTILE, steers
 
 #: Mostly the characters that matter, so that they meet.

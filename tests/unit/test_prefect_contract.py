@@ -23,15 +23,17 @@ from prefect.server.orchestration import global_policy
 from prefect.task_engine import SyncTaskRunEngine
 from prefect.workers import base, process
 
-from redrive.deployments.run_labels import WORKER
-from redrive.flows.keeper.processes import RUN_ID
+from redrive.blocks.prefect.run_labels import WORKER
+from redrive.infra.keeper.processes import RUN_ID
 
 PRIVATE = "infra/worker/prefect_private.py"
 
 
 def test_the_pause_signal_carries_its_state_and_passes_except_exception() -> None:
-    assert "state" in inspect.signature(Pause).parameters, "flows/job.py: leaving with a pause needs another signal"
-    assert not issubclass(Pause, Exception), "flows/job.py: the wrapper's `except Exception` would swallow it"
+    assert "state" in inspect.signature(Pause).parameters, (
+        "flows/engine/job.py: leaving with a pause needs another signal"
+    )
+    assert not issubclass(Pause, Exception), "flows/engine/job.py: the wrapper's `except Exception` would swallow it"
 
 
 def test_a_task_holds_its_retry_options_where_a_step_sets_them() -> None:
@@ -41,34 +43,36 @@ def test_a_task_holds_its_retry_options_where_a_step_sets_them() -> None:
 
     held = (task.retries, task.retry_delay_seconds, task.retry_jitter_factor, task.timeout_seconds)
     assert held == (2, [1, 2], 0.1, 3), (
-        "flows/step.py: Step._in_this_attempt sets attributes that Prefect no longer reads"
+        "flows/engine/step.py: Step._in_this_attempt sets attributes that Prefect no longer reads"
     )
 
 
 def test_the_engine_asks_the_retry_condition_while_retries_are_left() -> None:
     source = inspect.getsource(SyncTaskRunEngine.handle_retry)
 
-    assert "self.can_retry" in source, "flows/step.py: nobody asks may_retry_in_process any more"
+    assert "self.can_retry" in source, "flows/engine/step.py: nobody asks may_retry_in_process any more"
 
 
 def test_a_running_step_knows_its_task_run() -> None:
-    assert {"task", "task_run"} <= TaskRunContext.model_fields.keys(), "flows/step.py: notes need another source"
+    assert {"task", "task_run"} <= TaskRunContext.model_fields.keys(), "flows/engine/step.py: notes need another source"
 
 
 def test_the_default_key_is_computed_from_inputs() -> None:
     names = inspect.signature(DEFAULT.compute_key).parameters
 
-    assert {"task_ctx", "inputs", "flow_parameters"} <= names.keys(), "flows/step.py: StepKey must call it otherwise"
+    assert {"task_ctx", "inputs", "flow_parameters"} <= names.keys(), (
+        "flows/engine/step.py: StepKey must call it otherwise"
+    )
 
 
 def test_the_process_of_a_run_is_known_by_its_environment() -> None:
     sources = inspect.getsource(process) + inspect.getsource(base)
 
-    assert RUN_ID in sources, "flows/keeper/processes.py: jobs are not found any more"
+    assert RUN_ID in sources, "infra/keeper/processes.py: jobs are not found any more"
 
 
 def test_the_worker_of_a_run_is_known_by_a_label() -> None:
-    assert WORKER in inspect.getsource(base), "flows/rescue.py: nothing tells whose a run is"
+    assert WORKER in inspect.getsource(base), "infra/keeper/rescue.py: nothing tells whose a run is"
 
 
 # infra/worker

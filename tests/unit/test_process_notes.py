@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from redrive.blocks import process_notes
-from redrive.blocks.process_notes import ProcessNotes
+from redrive.blocks.process import notes as process_notes
+from redrive.blocks.process.notes import ProcessNotes
 from tests.support.waiting import wait_until
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks.errors import PermanentError
-from redrive.flows.report_pages.definition import Column, ReportDefinition
-from redrive.flows.report_pages.time_axis import instant, labels
-from redrive.flows.report_pages.values import Formats
+from redrive.blocks.core.errors import PermanentError
+from redrive.flows.reports.definition import Column, ReportDefinition
+from redrive.flows.reports.time_axis import instant, labels
+from redrive.flows.reports.values import Formats
 
 SAMPLE = Path(__file__).resolve().parents[2] / "flows" / "samples" / "reports" / "seattle-weather.yaml"
 BARE = "name: a\ntitle: A\nsource: us\ncolumns: [{name: x}]\n"

@@ -13,13 +13,13 @@ import openpyxl
 import pypdfium2
 import pytest
 
-from redrive.flows.report_pages.chart import POINTS_LIMIT, charts_of, specification
-from redrive.flows.report_pages.definition import Chart, Column, Series
-from redrive.flows.report_pages.page import page
-from redrive.flows.report_pages.paper import ROWS_LIMIT
-from redrive.flows.report_pages.pdf import pdf
-from redrive.flows.report_pages.view import ReportView
-from redrive.flows.report_pages.workbook import workbook
+from redrive.flows.reports.chart import POINTS_LIMIT, charts_of, specification
+from redrive.flows.reports.definition import Chart, Column, Series
+from redrive.flows.reports.page import page
+from redrive.flows.reports.paper import ROWS_LIMIT
+from redrive.flows.reports.pdf import pdf
+from redrive.flows.reports.view import ReportView
+from redrive.flows.reports.workbook import workbook
 
 #: Points: ends of letters may touch the box of a neighbour by this much without anybody seeing it.
 TOUCH = 1.0

@@ -11,13 +11,13 @@ from uuid import uuid4
 
 import pytest
 
+from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.labels import Labels
 from redrive.blocks.prefect.run import Run
-from redrive.blocks.process_identity import ProcessIdentity
-from redrive.blocks.settings import Settings
-from redrive.flows.keeper.lost import Lost
-from redrive.flows.keeper.pools import Workers
-from redrive.flows.keeper.processes import JobProcesses
+from redrive.blocks.process.identity import ProcessIdentity
+from redrive.deployments.pools import Workers
+from redrive.infra.keeper.lost import Lost
+from redrive.infra.keeper.processes import JobProcesses
 
 LEASE = 90.0
 WORKER = "host-1"

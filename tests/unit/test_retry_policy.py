@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redrive.blocks.errors import PermanentError, PolicyError
-from redrive.blocks.retry import RetryPolicy, exponential
+from redrive.blocks.core.errors import PermanentError, PolicyError
+from redrive.blocks.core.retry import RetryPolicy, exponential
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 import time_machine
 
-from redrive.blocks.server_clock import ServerClock
+from redrive.blocks.prefect.server_clock import ServerClock
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks.errors import SettingsError
-from redrive.blocks.settings import SOCKET_FOLDER_LIMIT, Settings
+from redrive.blocks.core.errors import SettingsError
+from redrive.blocks.core.settings import SOCKET_FOLDER_LIMIT, Settings
 from redrive.deployments.default_blocks import mail_server
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from redrive.blocks import step_deadline
-from redrive.blocks.step_deadline import Deadline, announced
+from redrive.blocks.process import step_deadline
+from redrive.blocks.process.step_deadline import Deadline, announced
 
 
 @pytest.fixture

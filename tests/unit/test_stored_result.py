@@ -15,8 +15,8 @@ import pytest
 from prefect.serializers import JSONSerializer
 from pydantic import BaseModel, Field
 
-from redrive.blocks.payloads import DocumentRecord, DocumentsResult, SyncResult
-from redrive.flows.stored_result import difference
+from redrive.blocks.core.payloads import DocumentRecord, DocumentsResult, SyncResult
+from redrive.flows.engine.stored_result import difference
 
 
 class Colour(Enum):

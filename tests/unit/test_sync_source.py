@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks.errors import PermanentError, Snooze
-from redrive.flows.sync_source.download import SourceUnreachable, wait_seconds
-from redrive.flows.sync_source.limits import Limits
-from redrive.flows.sync_source.opened import opened
-from redrive.flows.sync_table.column_types import Column
-from redrive.flows.sync_table.record_scan import RecordScan
+from redrive.blocks.core.errors import PermanentError, Snooze
+from redrive.flows.sync.source.download import SourceUnreachable, wait_seconds
+from redrive.flows.sync.source.limits import Limits
+from redrive.flows.sync.source.opened import opened
+from redrive.flows.sync.table.column_types import Column
+from redrive.flows.sync.table.record_scan import RecordScan
 from tests.support.http_source import Page, answering, serving
 
 

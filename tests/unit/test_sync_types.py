@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from redrive.blocks.errors import PermanentError
-from redrive.flows.sync_table.column_format import ColumnFormat
-from redrive.flows.sync_table.column_types import PATTERNS, Column, fits, fitting
-from redrive.flows.sync_table.record_scan import RECORD_LIMIT, RecordScan
+from redrive.blocks.core.errors import PermanentError
+from redrive.flows.sync.table.column_format import ColumnFormat
+from redrive.flows.sync.table.column_types import PATTERNS, Column, fits, fitting
+from redrive.flows.sync.table.record_scan import RECORD_LIMIT, RecordScan
 
 
 def seen(*values: str | None) -> Column:

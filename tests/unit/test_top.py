@@ -9,15 +9,15 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
-from redrive.blocks.errors import ParameterError
-from redrive.blocks.worker_report import SlotReport, WorkerReport
-from redrive.deployments.commands.output import _plain
-from redrive.deployments.commands.top import frame, top_command
-from redrive.deployments.jobs import Job
-from redrive.deployments.keeper_health import KeeperHealth, LateDuty
-from redrive.deployments.ledger import Group
+from redrive.blocks.core.errors import ParameterError
+from redrive.blocks.process.worker_report import SlotReport, WorkerReport
+from redrive.deployments.dead_letters.ledger import Group
+from redrive.deployments.health.keeper_health import KeeperHealth, LateDuty
+from redrive.deployments.health.top import Pace, Top, Worker, workers
+from redrive.deployments.jobs.details import Job
 from redrive.deployments.queues import QueueState
-from redrive.deployments.top import Pace, Top, Worker, workers
+from redrive.infra.cli.output import _plain
+from redrive.infra.cli.top import frame, top_command
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

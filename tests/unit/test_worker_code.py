@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from redrive.infra.worker.code import Code
+from redrive.infra.worker.child.code import Code
 
 #: Seconds between writing a test's module and loading it.
 LONG = 60

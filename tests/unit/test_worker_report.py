@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 import redis
 
-from redrive.blocks.worker_report import LIFETIME, PREFIX, SlotReport, WorkerReport, WorkerReports
+from redrive.blocks.process.worker_report import LIFETIME, PREFIX, SlotReport, WorkerReport, WorkerReports
 from tests.support.valkey import running_valkey
 
 BUSY = SlotReport(run_id="a-run", job="send-mail", queue="high", attempt=2, since="2026-01-01T00:00:00.000000Z")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from redrive.blocks.settings import Settings
-from redrive.deployments.ledger import Ledger
-from redrive.flows.keeper.auditing import Auditor
-from redrive.flows.keeper.collecting import Collector
-from redrive.flows.keeper.resolving import Resolver
-from redrive.flows.keeper.stranded import Stranded
+from redrive.blocks.core.settings import Settings
+from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.flows.prune import prune_ledger, prune_runs
-from redrive.flows.rescue import Rescuer
+from redrive.infra.keeper.auditing import Auditor
+from redrive.infra.keeper.collecting import Collector
+from redrive.infra.keeper.rescue import Rescuer
+from redrive.infra.keeper.resolving import Resolver
+from redrive.infra.keeper.stranded import Stranded
 
 
 class Duties:

@@ -20,13 +20,13 @@ from uuid import UUID, uuid4
 
 import time_machine
 
-from redrive.blocks.prefect_api import api
-from redrive.blocks.settings import Settings, settings
-from redrive.deployments.ledger import DeadLetter, Filter, Ledger
+from redrive.blocks.core.settings import Settings, settings
+from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.run_labels import DEAD_LETTER, TRIES, WORKER
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
 from redrive.deployments.register import register
-from redrive.deployments.run_labels import DEAD_LETTER, TRIES, WORKER
-from redrive.flows import attempt
-from redrive.flows.rescue import LAST_BREATH
+from redrive.flows.engine import attempt
+from redrive.infra.keeper.rescue import LAST_BREATH
 from tests.chaos.model.duties import Duties
 from tests.support.job_stack import ROOT, pointed_at
 from tests.support.model_jobs import MODEL

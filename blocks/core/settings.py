@@ -1,0 +1,300 @@
+"""Redrive's settings: every `REDRIVE_*` name, read from the environment in this one place.
+
+Danger: `settings()` is read once per process; a changed environment needs a new process (or `Settings.load`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from redrive.blocks.core.errors import SettingsError
+
+PREFIX = "REDRIVE_"
+
+#: Unix socket names are limited to 107 bytes by the kernel; this much of it is the longest name we put into a folder
+#: (`/.s.PGSQL.5432.lock` and one to spare).
+SOCKET_FOLDER_LIMIT = 107 - 20
+
+#: Set by the supervisor on what it starts; not settings of a person.
+INTERNAL = frozenset({"REDRIVE_COMPONENT", "REDRIVE_STACK"})
+
+#: The jobs' logins in the embedded PostgreSQL: sync's, which owns the warehouse, and the one of reports, which reads there.
+WRITER = "redrive_sync"
+READER = "redrive_reports"
+
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
+
+#: Names of this machine.
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+
+
+class Settings(BaseModel):
+    """What one stack or one client of it is told. Field `x_y` is read from `REDRIVE_X_Y`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Field(description="Folder with all state of this stack. Default: `.redrive/` in the project.")
+    jobs: str = Field("", description="Modules with job types of your own, comma separated: `my_package.jobs`.")
+    host: str = Field("127.0.0.1", description="Address the local stack listens on.")
+    prefect_port: int = Field(4200, ge=1, le=65535, description="Port of the Prefect server and its UI.")
+    console_port: int = Field(4300, ge=1, le=65535, description="Port of the operator's console.")
+    metrics_port: int = Field(9464, ge=1, le=65535, description="Port of the metrics exporter.")
+    smtp_port: int = Field(4025, ge=1, le=65535, description="Port of the local mail server.")
+    database_url: SecretStr | None = Field(
+        None,
+        description="A PostgreSQL database of yours instead of the embedded one: `postgresql://user:password@host/redrive`. "
+        "Redrive also uses the databases named like it plus `_prefect` and `_warehouse`.",
+    )
+    warehouse_url: SecretStr | None = Field(None, description="PostgreSQL database that sync jobs write to.")
+    redis_url: SecretStr | None = Field(None, description="A Redis or Valkey of yours instead of the embedded one.")
+    smtp_url: SecretStr | None = Field(
+        None, description="A mail server of yours instead of the local one: `smtp[s]://user:password@host:port`."
+    )
+    mail_from: str = Field("Redrive <redrive@localhost>", description="Sender of mail jobs that name none.")
+    slots: int = Field(4, ge=1, le=256, description="How many jobs the local worker runs at once.")
+    drain_timeout: float = Field(
+        10,
+        ge=0,
+        description="Seconds running jobs get to finish when the local worker is told to stop; the rest start again later.",
+    )
+    retry_after: float = Field(90, ge=1, description="Lease: seconds a silent worker keeps its jobs.")
+    file_roots: tuple[Path, ...] = Field(
+        (), description="Further folders that files named by a job's parameters may lie in, separated by `:`."
+    )
+    actor: str = Field(
+        "", description="Who acts here, for cancels, redrives and discards; the user of the system if empty."
+    )
+    private_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts, addresses or networks (CIDR) that HTTP sources of jobs may reach although they are not public, "
+        "comma separated: `intranet.example.com,10.1.0.0/16`.",
+    )
+    keep_days: float = Field(30, gt=0, description="Days that finished runs and closed dead letters are kept.")
+    # Read from Prefect's own names, so that one shell configures both.
+    external_api_url: str | None = Field(None, description="PREFECT_API_URL, if it is not this stack's own server.")
+    api_auth: SecretStr | None = Field(None, description="PREFECT_API_AUTH_STRING, if given.")
+    given: frozenset[str] = Field(frozenset(), description="Fields the environment names, not the stack's own record.")
+
+    @field_validator("file_roots", mode="before")
+    @classmethod
+    def _absolute_folders(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        folders = [Path(part).expanduser() for part in value.split(os.pathsep) if part]
+        for folder in folders:
+            if not folder.is_absolute():
+                raise ValueError(f"{str(folder)!r} must begin with /, so that it means the same wherever a job runs")
+        return tuple(folders)
+
+    @field_validator("private_hosts", mode="before")
+    @classmethod
+    def _hosts_and_networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        hosts = tuple(part.strip() for part in value.split(",") if part.strip())
+        for host in hosts:
+            try:
+                ip_network(host, strict=False)
+            except ValueError:
+                if "/" in host or not _HOST.fullmatch(host):
+                    raise ValueError(f"{host!r} is no host name, address or network (CIDR)") from None
+        return hosts
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Settings from an environment, then from the stack's own record of its ports, then defaults.
+
+        Raises:
+            SettingsError: unknown `REDRIVE_*` name (with the nearest known one) or a value that does not fit.
+        """
+        environ = os.environ if environ is None else environ
+        # An empty value is none, except for the job modules: `REDRIVE_JOBS=` forgets those of the last `redrive up`.
+        given = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environ.items()
+            if name.startswith(PREFIX) and (value or name == f"{PREFIX}JOBS")
+        }
+        for name in INTERNAL:
+            given.pop(name.removeprefix(PREFIX).lower(), None)
+        ours = [name for name in cls.model_fields if name not in {"external_api_url", "api_auth", "given"}]
+        for name in given:
+            if name not in ours:
+                raise SettingsError(f"unknown setting {PREFIX}{name.upper()}{_nearest(name, ours)}")
+        home = Path(given.pop("home", "") or _default_home()).expanduser().absolute()
+        values: dict[str, Any] = {**_recorded(home), **given, "home": home, "given": frozenset(given)}
+        if auth := environ.get("PREFECT_API_AUTH_STRING"):
+            values["api_auth"] = auth
+        try:
+            read = cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = f"{PREFIX}{str(first['loc'][0]).upper()}"
+            raise SettingsError(f"{name}={first['input']!r} does not fit: {first['msg']}") from None
+        api_url = environ.get("PREFECT_API_URL", "").rstrip("/")
+        if api_url and not read.is_own_api(api_url):
+            read = read.model_copy(update={"external_api_url": api_url})
+        return read
+
+    def is_own_api(self, url: str) -> bool:
+        """Whether a Prefect API URL is this stack's own server (as `eval "$(redrive env)"` sets it)."""
+        parts = urlsplit(url)
+        return parts.port == self.prefect_port and (parts.hostname or "") in LOOPBACK | {self.host}
+
+    # Where things are
+
+    @property
+    def api_url(self) -> str:
+        """Prefect's API, without a trailing slash."""
+        return self.external_api_url or f"http://{self.host}:{self.prefect_port}/api"
+
+    @property
+    def ui_url(self) -> str:
+        """Prefect's UI, without a trailing slash."""
+        return self.api_url.removesuffix("/api")
+
+    def run_url(self, run_id: object) -> str:
+        """A run's page in Prefect's UI. This stack's is of version 2, whose pages ask who is not signed in to do so, and come back."""
+        version = "" if self.external_api_url else "/v2"
+        return f"{self.ui_url}{version}/runs/flow-run/{run_id}"
+
+    def auth_string(self) -> str | None:
+        """`user:password` for Prefect's API, from the environment or the stack's 0600 file; None if there is none."""
+        if self.api_auth:
+            return self.api_auth.get_secret_value()
+        if self.external_api_url:
+            return None
+        try:
+            return self.auth_file.read_text().strip() or None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    @property
+    def auth_file(self) -> Path:
+        return self.home / "secrets" / "prefect-auth"
+
+    @property
+    def stack_file(self) -> Path:
+        """The ports this stack was last started with; no secrets."""
+        return self.home / "stack.json"
+
+    @property
+    def stack_id(self) -> str:
+        """Names this REDRIVE_HOME among others on the machine: 12 hex digits."""
+        return hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
+
+    @property
+    def socket_folder(self) -> Path:
+        """Folder for Unix sockets: in REDRIVE_HOME, or a short one in the temporary folder if that name is too long."""
+        inside = self.home / "run"
+        if len(os.fsencode(inside)) <= SOCKET_FOLDER_LIMIT:
+            return inside
+        # Not the TMPDIR of whoever asks: all must find the same folder.
+        return Path("/tmp") / f"redrive-{os.getuid()}-{self.stack_id}"  # noqa: S108  (0700, and `up` checks whose it is)
+
+    @property
+    def samples(self) -> Path:
+        return self.home / "samples"
+
+    @property
+    def outputs(self) -> Path:
+        return self.home / "outputs"
+
+    def place(self, path: str | Path) -> Path:
+        """A path given to a job: absolute as it is, relative from REDRIVE_HOME."""
+        return self.home / Path(path).expanduser()
+
+    # The databases: one server, three databases, so that Prefect's tables, ours and a company's data never mix
+
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL (psycopg) of the dead-letter ledger."""
+        return self._database("redrive", "")
+
+    def prefect_database_url(self) -> str:
+        """SQLAlchemy URL (asyncpg) of the local Prefect server's database."""
+        return self._database("redrive_prefect", "_prefect").replace("+psycopg:", "+asyncpg:", 1)
+
+    def synced_url(self) -> str:
+        """SQLAlchemy URL (psycopg) of the database that sync jobs write to."""
+        if self.warehouse_url:
+            return _with_driver(self.warehouse_url.get_secret_value())
+        return self._database("redrive_warehouse", "_warehouse", user=WRITER)
+
+    def reading_url(self) -> str | None:
+        """The same database for a login that only reads, where the stack has made one."""
+        if self.warehouse_url or self.database_url:
+            return None
+        return self._database("redrive_warehouse", "_warehouse", user=READER)
+
+    def _database(self, embedded: str, suffix: str, *, user: str = "postgres") -> str:
+        if self.database_url:
+            parts = urlsplit(_with_driver(self.database_url.get_secret_value()))
+            return parts._replace(path=parts.path.rstrip("/") + suffix).geturl()
+        return f"postgresql+psycopg://{user}@/{embedded}?host={quote(str(self.socket_folder), safe='/')}"
+
+    def valkey_url(self) -> str:
+        """Redis URL of what must be fast and shared."""
+        if self.redis_url:
+            return self.redis_url.get_secret_value()
+        return f"unix://{quote(str(self.socket_folder / 'valkey.sock'), safe='/')}"
+
+    def mail_url(self) -> str:
+        """`smtp://` or `smtps://` URL of the mail server."""
+        return self.smtp_url.get_secret_value() if self.smtp_url else f"smtp://{self.host}:{self.smtp_port}"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings.load()
+
+
+def _with_driver(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if scheme not in {"postgres", "postgresql", "postgresql+psycopg", "postgresql+asyncpg"} or not separator:
+        raise SettingsError(f"a database URL must begin with postgresql://, not {scheme}://")
+    return f"postgresql+psycopg://{rest}"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {PREFIX}{close[0].upper()}?" if close else f"; known are {PREFIX}{', '.join(known).upper()}"
+
+
+def _default_home() -> Path:
+    """`.redrive` in the project: the nearest folder above with one, else with a project file, else our own checkout."""
+    here = Path.cwd()
+    for mark in (".redrive", "prefect.yaml", "pyproject.toml"):
+        for folder in (here, *here.parents):
+            if (folder / mark).exists():
+                return folder / ".redrive"
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "prefect.yaml").exists():
+        return checkout / ".redrive"
+    return here / ".redrive"
+
+
+def _recorded(home: Path) -> dict[str, Any]:
+    try:
+        recorded = json.loads((home / "stack.json").read_text())
+    except (
+        OSError,
+        json.JSONDecodeError,
+    ):  # none yet, or none we may read: `redrive up` says what is wrong with the folder
+        return {}
+    return {
+        name: recorded[name]
+        for name in ("host", "prefect_port", "console_port", "metrics_port", "smtp_port", "jobs")
+        if name in recorded
+    }

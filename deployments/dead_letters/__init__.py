@@ -1,0 +1,1 @@
+"""Dead letters: the ledger that keeps them, and redriving them."""

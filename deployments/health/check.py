@@ -1,0 +1,151 @@
+"""Is everything as it should be for jobs to run? Each point is asked of the thing itself.
+
+Danger: a check that finds nothing wrong promises nothing for the next minute; it is for setting up, not for monitoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from prefect.blocks.core import Block
+from prefect.exceptions import ObjectNotFound
+
+from redrive.blocks.core.counted import counted
+from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.settings import settings
+from redrive.blocks.mail_server import MailServer
+from redrive.blocks.prefect.client import api, prefect_settings, reachable
+from redrive.blocks.saved import saved
+from redrive.blocks.warehouse import Warehouse
+from redrive.deployments.catalog import catalog, complete_catalog
+from redrive.deployments.dead_letters.ledger import Ledger
+from redrive.deployments.health.keeper_health import keeper_health
+
+#: Seconds the exporter may take to say how it is; it asks nobody for that.
+EXPORTER_PATIENCE = 5.0
+#: An address to listen on, not to ask at.
+EVERYWHERE = "0.0.0.0"  # noqa: S104  (compared with, not bound to)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One point: what was looked at, whether it is well, and what was found or what to do."""
+
+    point: str
+    well: bool
+    said: str
+
+
+def check() -> Iterator[Finding]:
+    """Every point in turn. They are asked side by side, since each that hangs takes its seconds."""
+    points: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("job types", _catalog),
+        ("Prefect's API", _api),
+        ("deployments", _deployments),
+        ("workers", _workers),
+        ("ledger", _ledger),
+        ("keeper", _keeper),
+        ("exporter", _exporter),
+        ("warehouse", lambda: _block(Warehouse)),
+        ("mail server", lambda: _block(MailServer)),
+    )
+    with prefect_settings(), ThreadPoolExecutor(len(points)) as pool:
+        for answer in [pool.submit(copy_context().run, _found, point, look) for point, look in points]:
+            yield answer.result()
+
+
+def _found(point: str, look: Callable[[], str]) -> Finding:
+    try:
+        with reachable():
+            return Finding(point=point, well=True, said=look())
+    except (RedriveError, httpx.HTTPError) as error:
+        return Finding(point=point, well=False, said=str(error))
+
+
+def _catalog() -> str:
+    return ", ".join(complete_catalog())
+
+
+def _api() -> str:
+    api().request("GET", "/ready")
+    return f"{settings().api_url} answers"
+
+
+def _deployments() -> str:
+    missing = []
+    for job in catalog().values():
+        try:
+            api().read_deployment_by_name(job.deployment)
+        except ObjectNotFound:
+            missing.append(job.name)
+    if missing:
+        raise RedriveError(f"not registered: {', '.join(missing)}; run `redrive up` or `prefect deploy --all`")
+    return f"{len(catalog())} registered; deleting one in Prefect deletes its waiting jobs"
+
+
+def _workers() -> str:
+    lonely, online = [], 0
+    for pool in sorted({job.pool for job in catalog().values()}):
+        path, wanted = {"work_pool_name": pool}, {"workers": {"status": {"any_": ["ONLINE"]}}}
+        try:
+            answer = api().request("POST", "/work_pools/{work_pool_name}/workers/filter", path_params=path, json=wanted)
+        except ObjectNotFound:
+            lonely.append(pool)
+            continue
+        found: list[dict[str, Any]] = answer.json()
+        online += len(found)
+        lonely += [] if found else [pool]
+    if lonely:
+        raise RedriveError(
+            f"no worker serves work pool {' nor '.join(lonely)}; jobs wait: `redrive up`, or start one there"
+        )
+    return f"{online} online"
+
+
+def _ledger() -> str:
+    with Ledger(settings().ledger_url()) as ledger:
+        ledger.migrate()
+        letters = sum(total.count for total in ledger.totals() if total.status == "open")
+        return f"reachable, {counted(letters, 'open dead letter')}"
+
+
+def _keeper() -> str:
+    with Ledger(settings().ledger_url()) as ledger:
+        ledger.migrate()
+        health = keeper_health(ledger.duties())
+    if not health.healthy:
+        raise RedriveError(health.summary)
+    return health.summary
+
+
+def _exporter() -> str:
+    here = settings()
+    url = f"http://{here.host if here.host != EVERYWHERE else '127.0.0.1'}:{here.metrics_port}"
+    try:
+        # Proxies of the environment are not asked for a server on this machine.
+        with httpx.Client(trust_env=False, timeout=EXPORTER_PATIENCE) as client:
+            answer = client.get(f"{url}/health")
+    except httpx.TimeoutException:
+        raise RedriveError(
+            f"the exporter at {url} does not answer within {EXPORTER_PATIENCE:g} s, so no alert can fire: "
+            "`redrive status` shows its process; end one that hangs with `kill -9 PID` and it is started again"
+        ) from None
+    except httpx.TransportError:
+        if here.external_api_url is not None:
+            return f"none on this machine ({url}); where it runs, the alert RedriveExporterDown watches it"
+        raise RedriveError(
+            f"nothing answers at {url}, so no alert can fire: `redrive up` starts the exporter"
+        ) from None
+    if not answer.is_success:
+        raise RedriveError(f"its figures stand still: {' '.join(answer.text.split())}")
+    return f"{url}/metrics is fresh"
+
+
+def _block(kind: type[Block]) -> str:
+    block: Any = saved(kind, "default")
+    return str(block.check())

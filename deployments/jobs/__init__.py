@@ -1,0 +1,1 @@
+"""Jobs that exist: finding them, showing them, and what people do to them."""

@@ -1,0 +1,145 @@
+"""What people do to jobs: cancel them, have the next try now, run them again when they ended.
+
+Danger: between reading a job and changing it a worker, the job itself or another person may be quicker. Every change carries the
+states it is meant for; what it then meets decides, and the answer says who or what was quicker.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectNotFound
+from prefect.states import AwaitingRetry, Cancelled, Cancelling, Scheduled
+
+from redrive.blocks.core.errors import Conflict, NotFound
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.labels import CANCEL_REASON, CANCELLED_BY, RERUN_AS, RERUN_OF
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.run_labels import DEAD_LETTER
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.deployments.enqueue import Item, enqueue_many
+from redrive.deployments.job_type import QUEUES
+from redrive.deployments.jobs.job import Job
+from redrive.deployments.jobs.search import find_job
+from redrive.deployments.jobs.states import FINAL_TYPES, RETRYING
+
+#: How often a cancel follows a job that changes its state meanwhile: waiting, claimed, running, waiting again.
+ROUNDS = 10
+#: States that a process or a worker holds.
+HELD = frozenset({"PENDING", "RUNNING"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rerun:
+    """A job that ended and runs again as `run_id`, with the same parameters and a key of its own."""
+
+    id: UUID
+    job: str
+    name: str
+    run_id: UUID
+
+
+def cancel_job(reference: str | UUID, *, who: str = "an operator", why: str = "") -> Job:
+    """Cancel a job: at once if it waits, within seconds if it runs.
+
+    Args:
+        who: the person, kept with the job. why: reason, kept too.
+
+    Raises:
+        NotFound. Conflict: it has ended, before or meanwhile.
+    """
+    run = find_job(reference)
+    asked_at = run.state_name
+    with reachable():
+        for _ in range(ROUNDS):
+            if run.state_type in FINAL_TYPES:
+                meanwhile = "ended in the meantime" if run.state_name != asked_at else "has ended already"
+                raise Conflict(f"job {run.name} ({run.id}) {meanwhile}: {run.state_name}{_message(run)}")
+            if run.state_type == "CANCELLING":
+                return Job.of(run)
+            if runs.transition(run.id, _stopped(run, who, why), only_from=[run.state_type], names=[run.state_name]):
+                # After the fact: a cancel that came too late must not name anybody.
+                api().update_flow_run_labels(run.id, {CANCELLED_BY: who, CANCEL_REASON: why})
+                return Job.of(_reread(run))
+            # It went on, and is cancelled where it is now.
+            run = _reread(run)
+    raise Conflict(
+        f"job {run.name} ({run.id}) changes its state faster than it can be cancelled, now it is {run.state_name}: try again"
+    )
+
+
+def retry_now(reference: str | UUID, *, who: str) -> Job:
+    """Start a job's next try now instead of when its backoff is over; the tries it spent stay spent.
+
+    Raises:
+        NotFound. Conflict: it does not wait (any more); a dead one is for `redrive dead redrive`.
+    """
+    run = find_job(reference)
+    if run.state_type != "SCHEDULED":
+        hint = f"; run it again with `redrive dead redrive {run.id}`" if run.state_name == DEAD_LETTER else ""
+        raise Conflict(f"job {run.name} ({run.id}) does not wait for a try, it is {run.state_name}{hint}")
+    with reachable():
+        kind = AwaitingRetry if run.state_name == RETRYING else Scheduled
+        soon: State[Any] = kind(scheduled_time=SERVER_CLOCK.now(), message=f"next try now, asked for by {who}")
+        if not (answer := runs.transition(run.id, soon, only_from=["SCHEDULED"], names=[run.state_name])):
+            raise Conflict(f"job {run.name} ({run.id}) waits no more: {_quicker(_reread(run), answer.refused)}")
+        return Job.of(_reread(run))
+
+
+def rerun_job(reference: str | UUID, *, who: str, why: str = "") -> Rerun:
+    """Ask for the work of a job that completed or was cancelled once more: a new job with the same parameters.
+
+    It has a key of its own, so its effects happen again; each of the two jobs names the other.
+
+    Raises:
+        NotFound. Conflict: it has not ended, or is dead (which is for a redrive), or its job type is gone.
+        ParameterError: its parameters no longer fit the job type.
+    """
+    run = find_job(reference)
+    if run.state_type == "FAILED":
+        raise Conflict(f"job {run.name} ({run.id}) is dead; run it again with `redrive dead redrive {run.id}`")
+    if run.state_type == "CRASHED":
+        raise Conflict(f"job {run.name} ({run.id}) has crashed; the keeper starts it again or makes it a dead letter")
+    if run.state_type not in FINAL_TYPES:
+        raise Conflict(f"job {run.name} ({run.id}) has not ended, it is {run.state_name}")
+    labels = {RERUN_OF: str(run.id), "redrive.rerun_by": who, **({"redrive.rerun_reason": why} if why else {})}
+    queue = run.queue if run.queue in QUEUES else None
+    (accepted,) = enqueue_many(run.job, [Item(parameters=run.parameters, labels=labels)], queue=queue)
+    # Pruned in between, the new job names it all the same.
+    with reachable(), suppress(ObjectNotFound):
+        api().update_flow_run_labels(run.id, {RERUN_AS: str(accepted.id)})
+    return Rerun(id=run.id, job=run.job, name=run.name, run_id=accepted.id)
+
+
+def _stopped(run: Run, who: str, why: str) -> State[Any]:
+    said = f"cancelled by {who}" + (f": {why}" if why else "")
+    if run.state_type in HELD and run.pid:
+        # Only a process has to be asked to stop; what waits has none and would stay Cancelling for minutes.
+        return Cancelling(message=said)
+    return Cancelled(message=said)
+
+
+def _quicker(now: Run, refused: str) -> str:
+    match now.state_type:
+        case "PENDING" | "RUNNING":
+            return f"{f'worker {now.labels.worker}' if now.labels.worker else 'a worker'} was quicker, it is {now.state_name}"
+        case "SCHEDULED":
+            return refused
+        case _:
+            return f"it is {now.state_name}{_message(now)}"
+
+
+def _message(run: Run) -> str:
+    return f" ({run.message})" if run.message else ""
+
+
+def _reread(run: Run) -> Run:
+    found = runs.by_id([run.id]).get(run.id)
+    if found is None:
+        raise NotFound(f"job {run.name} ({run.id}) was deleted in the meantime")
+    return found

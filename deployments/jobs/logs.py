@@ -1,0 +1,130 @@
+"""The log of a job, as Prefect keeps it: all of it, or as it comes until the job ended.
+
+Danger: lines arrive in batches from several processes, so one may come after a later one; each reading looks back a little and
+gives no line twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from redrive.blocks.core.errors import NotFound
+from redrive.blocks.core.masking import mask_text
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.deployments.jobs.states import FINAL_TYPES
+
+#: Prefect's own limit of lines a call.
+PAGE = 200
+#: How far a reading looks back for lines that came late: Prefect's clients send every 2 s, and again after a failure.
+LOOK_BACK = timedelta(seconds=30)
+#: Seconds between two readings of a log that is followed.
+POLL = 1.0
+#: Seconds that the log of a job that has just ended is read on: its last batch comes with the end of its process.
+SETTLE = 4.0
+#: Seconds a crash may stand before it is an end: the keeper starts such a job again, or makes it a dead letter, well before.
+CRASH_STANDS = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLine:
+    """One line, secrets masked. `level` is Python's: 20 is INFO."""
+
+    id: UUID
+    at: datetime
+    level: int
+    logger: str
+    message: str
+    task_run_id: UUID | None
+
+
+class JobLog:
+    """The log of one job, from its beginning; each `read` gives what came since the one before."""
+
+    def __init__(self, job_id: UUID, *, level: int = 0) -> None:
+        self._asked: dict[str, Any] = {"flow_run_id": {"any_": [str(job_id)]}, "level": {"ge_": level}}
+        self._newest = datetime(1970, 1, 1, tzinfo=UTC) + LOOK_BACK
+        self._given: dict[UUID, datetime] = {}
+
+    def read(self) -> Iterator[LogLine]:
+        """The lines not yet given, the oldest first."""
+        after, skipped = self._newest - LOOK_BACK, 0
+        while True:
+            page = self._page(after, skipped)
+            for line in page:
+                if line.id not in self._given:
+                    self._given[line.id] = line.at
+                    self._newest = max(self._newest, line.at)
+                    yield line
+            if len(page) < PAGE:
+                break
+            # By time and not by number, so that lines which come late move no page; numbers count within one instant only.
+            last = page[-1].at
+            after, skipped = (last, 0) if last > after else (after, skipped + PAGE)
+        self._given = {one: at for one, at in self._given.items() if at >= self._newest - LOOK_BACK}
+
+    def _page(self, after: datetime, skipped: int) -> list[LogLine]:
+        body = {
+            "logs": {**self._asked, "timestamp": {"after_": after.isoformat()}},
+            "sort": "TIMESTAMP_ASC",
+            "limit": PAGE,
+            "offset": skipped,
+        }
+        return [_line(one) for one in api().request("POST", "/logs/filter", json=body).json()]
+
+
+def log_of(job_id: UUID, *, level: int = 0) -> Iterator[LogLine]:
+    """The log as it is now.
+
+    Raises:
+        ApiUnavailable.
+    """
+    with reachable():
+        yield from JobLog(job_id, level=level).read()
+
+
+def follow(job_id: UUID, *, level: int = 0) -> Iterator[LogLine]:
+    """The log from its beginning, as it comes, until the job ended for good.
+
+    Raises:
+        NotFound: the job was deleted. ApiUnavailable.
+    """
+    log, ended_at = JobLog(job_id, level=level), None
+    with reachable():
+        while True:
+            # First whether it ended, then its lines: what it wrote before its end is not missed.
+            ended = _has_ended(job_id)
+            yield from log.read()
+            if not ended:
+                ended_at = None
+            elif ended_at is None:
+                ended_at = time.monotonic()
+            elif time.monotonic() - ended_at >= SETTLE:
+                return
+            time.sleep(POLL)
+
+
+def _has_ended(job_id: UUID) -> bool:
+    run = runs.by_id([job_id]).get(job_id)
+    if run is None:
+        raise NotFound(f"there is no job {job_id} (any more)")
+    if run.state_type == "CRASHED":
+        return (SERVER_CLOCK.now() - run.since).total_seconds() > CRASH_STANDS
+    return run.state_type in FINAL_TYPES
+
+
+def _line(raw: dict[str, Any]) -> LogLine:
+    return LogLine(
+        id=UUID(raw["id"]),
+        at=datetime.fromisoformat(raw["timestamp"]).astimezone(UTC),
+        level=int(raw["level"]),
+        logger=str(raw["name"]),
+        message=mask_text(str(raw["message"])),
+        task_run_id=UUID(raw["task_run_id"]) if raw.get("task_run_id") else None,
+    )

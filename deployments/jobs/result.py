@@ -1,0 +1,35 @@
+"""What a job handed back, read through Prefect from where it is kept.
+
+Danger: results live where the workers keep them, which may be another host, and may need the job's own code to be read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from prefect.client.schemas.objects import State
+
+from redrive.blocks.core.masking import mask, mask_text
+from redrive.blocks.prefect.client import prefect_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """`value` is what it handed back; `unreadable` says why there is none."""
+
+    value: Any = None
+    unreadable: str | None = None
+
+
+def result_of(state: State[Any] | None) -> Result | None:
+    """The result of a job that completed; None for any other. Secrets in it are masked."""
+    if state is None or not state.is_completed():
+        return None
+    try:
+        with prefect_settings():
+            value: Any = state.result(raise_on_failure=False, retry_result_failure=False)
+    except Exception as error:  # noqa: BLE001  (a store, a serializer and the job's own classes may raise anything)
+        said = (str(error).splitlines() or [""])[0]
+        return Result(unreadable=mask_text(f"{type(error).__name__}: {said}"))
+    return Result(value=value if hasattr(value, "summary") else mask(value))

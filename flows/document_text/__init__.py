@@ -1,1 +1,0 @@
-"""Text and metadata out of documents, read in disposable child processes."""

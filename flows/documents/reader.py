@@ -1,0 +1,154 @@
+"""Reads one document inside a sandbox: text, metadata, attachments.
+
+Writes `text.txt`, `found.json` and the attachments, named by number, into a folder.
+
+Danger: everything here handles hostile input. It runs in a process that `confinement` has confined and that ends afterwards;
+outside of one nothing may call it.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.message import Message
+from email.utils import getaddresses, parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+from redrive.flows.documents import charset, formats, office_extras, pdf_extras
+from redrive.flows.documents.attachments import Attachments
+from redrive.flows.documents.budget import Budget
+from redrive.flows.documents.formats import Unreadable
+from redrive.flows.documents.mail_parts import MailReader, head, is_mail
+from redrive.flows.documents.one_line import line
+from redrive.flows.documents.page import page
+
+#: Characters below which a guess at the language is as often wrong as right.
+LANGUAGE_FROM = 200
+#: Characters a language is told from.
+LANGUAGE_SAMPLE = 5_000
+#: The reader of PDFs where kreuzberg finds no text.
+SECOND = "pypdfium2"
+
+
+def read(content: bytes, folder: Path, mime: str) -> None:
+    """Read a document into a folder.
+
+    Raises:
+        Unreadable: the document is at fault.
+    """
+    formats.check(content, mime)
+    budget = Budget()
+    text, found = _READERS[mime](content, folder, budget)
+    text = budget.fitting(text.replace("\r\n", "\n").replace("\x00", "").strip())
+    stored = text.encode(errors="replace")
+    (folder / "text.txt").write_bytes(stored)
+    found.setdefault("language", _language(text))
+    found |= {
+        "characters": len(text),
+        "words": len(text.split()),
+        "text_sha256": hashlib.sha256(stored).hexdigest(),
+        "left_out": budget.left_out,
+    }
+    if not text:
+        found.setdefault("empty_because", "it holds no text")
+    (folder / "found.json").write_text(json.dumps(found))
+
+
+def _plain(content: bytes, _folder: Path, _budget: Budget) -> tuple[str, dict[str, Any]]:
+    text = charset.decoded(content)
+    if charset.is_binary(content, text):
+        raise Unreadable(formats.BINARY)
+    return text, {}
+
+
+def _html(content: bytes, _folder: Path, _budget: Budget) -> tuple[str, dict[str, Any]]:
+    text, result = page(content)
+    return text, _about(result)
+
+
+def _office(content: bytes, mime: str, budget: Budget) -> tuple[str, dict[str, Any]]:
+    result = formats.extracted(content, mime)
+    return f"{result.content}\n\n{office_extras.extras(content, mime, budget)}", _about(result)
+
+
+def _pdf(content: bytes, folder: Path, budget: Budget) -> tuple[str, dict[str, Any]]:
+    result = formats.extracted(content, formats.PDF)
+    text, found = result.content, _about(result)
+    if not text.strip():
+        text = pdf_extras.second_reading(content)
+        found |= {"reader": SECOND} if text else {"empty_because": pdf_extras.why_empty(content)}
+    attachments = Attachments(folder, budget)
+    extras = pdf_extras.extras(content, budget, attachments)
+    found["attachments"] = attachments.kept
+    return "\n\n".join(filter(None, (text, extras, attachments.listed))), found
+
+
+def read_mail(content: bytes, folder: Path, budget: Budget) -> tuple[str, dict[str, Any]]:
+    """Text of a mail with all mails inside of it, and what is known about it."""
+    message: Message = email.message_from_bytes(content, policy=email.policy.default)
+    if not is_mail(message):
+        raise Unreadable("cannot be read (it has no From, Subject or Date, so it is no mail): have it sent again")
+    attachments = Attachments(folder, budget)
+    text = MailReader(budget, attachments).text(message)
+    text = "\n\n".join(filter(None, (text, attachments.listed)))
+    sender = head(message, "From")
+    return text, {
+        "title": head(message, "Subject"),
+        "authors": [name or address for name, address in getaddresses([sender] if sender else [])],
+        "created": _mail_date(message.get("Date")),
+        "attachments": attachments.kept,
+    }
+
+
+_READERS: dict[str, Callable[[bytes, Path, Budget], tuple[str, dict[str, Any]]]] = {
+    formats.TXT: _plain,
+    formats.CSV: _plain,
+    formats.HTML: _html,
+    formats.EML: read_mail,
+    formats.PDF: _pdf,
+    formats.DOCX: lambda content, _folder, budget: _office(content, formats.DOCX, budget),
+    formats.XLSX: lambda content, _folder, budget: _office(content, formats.XLSX, budget),
+}
+
+
+def _about(result: Any) -> dict[str, Any]:
+    about: dict[str, Any] = dict(result.metadata)
+    authors = about.get("authors") or about.get("author") or []
+    return {
+        "title": line(about.get("title")),
+        "authors": [one for name in ([authors] if isinstance(authors, str) else authors) if (one := line(name))],
+        "created": _moment(about.get("created_at")),
+        "pages": about.get("page_count") or about.get("sheet_count"),
+    }
+
+
+def _mail_date(value: object) -> str | None:
+    try:
+        return parsedate_to_datetime(str(value)).isoformat() if value else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _moment(value: object) -> str | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+
+
+def _language(text: str) -> str | None:
+    """ISO 639-3 code, of texts long enough to tell."""
+    if len(text) < LANGUAGE_FROM:
+        return None
+    import kreuzberg  # noqa: PLC0415  (as in `formats`)
+
+    sample = text[:LANGUAGE_SAMPLE].encode(errors="replace")
+    wanted = kreuzberg.LanguageDetectionConfig(enabled=True)
+    detected = formats.extracted(sample, formats.TXT, language_detection=wanted).detected_languages
+    return detected[0] if detected else None

@@ -1,0 +1,228 @@
+"""The template of the sandboxes: a process with the libraries loaded that forks one for each document.
+
+`python -m redrive.flows.documents.template SOCKET FOLDER`, started by `sandboxes`. A request is one datagram: the content's file and a
+line of the sandbox's own come with it. The line tells how the sandbox ended; when its other end is closed, the sandbox is killed.
+
+Danger: it has one thread and never touches what a document holds: forked from a process with threads, a sandbox would hang on
+locks that nobody opens; and what a document did to the template it would have done to every document after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import io
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redrive.flows.documents import charset, confinement, formats, pdf_extras, reader
+from redrive.flows.documents.attachments import Attachments
+from redrive.flows.documents.budget import Budget
+
+#: Exit code of a sandbox: the document is at fault, `refused.txt` in its folder says why.
+UNREADABLE = 3
+#: Bytes of a request: the name of a folder.
+REQUEST = 8192
+#: Seconds in which the page below must be read.
+UNPACKED_IN = 30
+
+_PDFIUM = "kreuzberg-pdfium"
+#: A page of our own: reading it makes kreuzberg unpack its PDF library, once for all sandboxes.
+_PAGE = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj "
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
+)
+_MAIL = (
+    b"From: Ada <ada@example.com>\nTo: b@example.com\nDate: Fri, 20 Apr 2001 19:35:02 -0400\nSubject: =?utf-8?q?gr=C3=BCn?=\n"
+    b'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="x"\n\n--x\nContent-Type: text/plain; charset="utf-8"\n'
+    b"Content-Transfer-Encoding: quoted-printable\n\nwords\n--x--\n"
+)
+
+
+@dataclass
+class Sandbox:
+    pid: int
+    pidfd: int
+    line: socket.socket
+
+
+class Template:
+    """Forks, waits and kills; `serve` until the job closes the control socket."""
+
+    def __init__(self, control: socket.socket, folder: Path) -> None:
+        self._control = control
+        self._folder = folder
+        self._sandboxes: dict[int, Sandbox] = {}
+        self._selector = selectors.DefaultSelector()
+        self._pdf_ready = False
+
+    def serve(self) -> None:
+        self._selector.register(self._control, selectors.EVENT_READ, self._take)
+        open_for_more = True
+        while open_for_more:
+            for key, _ in self._selector.select():
+                open_for_more = key.data() is not False and open_for_more
+        for sandbox in self._sandboxes.values():
+            os.kill(sandbox.pid, signal.SIGKILL)
+
+    def _take(self) -> bool:
+        """One request; False when the job is gone."""
+        request, files, _, _ = socket.recv_fds(self._control, REQUEST, 2)
+        if not request:
+            return False
+        content, line = files[0], socket.socket(fileno=files[1])
+        given = json.loads(request)
+        if given["mime"] == formats.PDF and not self._pdf_ready:
+            self._prepare_pdf()
+        pid = os.fork()
+        if not pid:
+            _live(content, Path(given["folder"]), given["mime"], self._folder)
+        os.close(content)
+        sandbox = Sandbox(pid, os.pidfd_open(pid), line)
+        self._sandboxes[pid] = sandbox
+        self._selector.register(sandbox.pidfd, selectors.EVENT_READ, lambda: self._ended(sandbox))
+        self._selector.register(line, selectors.EVENT_READ, lambda: self._kill(sandbox))
+        return True
+
+    def _kill(self, sandbox: Sandbox) -> None:
+        """The job gave up waiting; what follows is its end."""
+        self._selector.unregister(sandbox.line)
+        os.kill(sandbox.pid, signal.SIGKILL)
+
+    def _ended(self, sandbox: Sandbox) -> None:
+        _, status = os.waitpid(sandbox.pid, 0)
+        self._selector.unregister(sandbox.pidfd)
+        os.close(sandbox.pidfd)
+        if sandbox.line in self._selector.get_map():
+            self._selector.unregister(sandbox.line)
+        del self._sandboxes[sandbox.pid]
+        self._end_orphans()
+        # It cannot be told where the job gave up on it.
+        with contextlib.suppress(OSError):
+            sandbox.line.send(str(os.waitstatus_to_exitcode(status)).encode())
+        sandbox.line.close()
+
+    def _end_orphans(self) -> None:
+        """What a sandbox started, and that outlived it."""
+        for pid in set(_children()) - self._sandboxes.keys():
+            try:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                continue
+
+    def _prepare_pdf(self) -> None:
+        """Have kreuzberg unpack its PDF library, in a process of its own, and load it here for all that are forked later."""
+        pid = os.fork()
+        if not pid:
+            os.environ["TMPDIR"] = str(self._folder)
+            os._exit(_quietly(lambda: formats.extracted(_PAGE, formats.PDF)))
+        give_up = time.monotonic() + UNPACKED_IN
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > give_up:
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.001)
+        library = self._folder / _PDFIUM / "libpdfium.so"
+        if library.exists():
+            ctypes.CDLL(str(library))
+        self._pdf_ready = True
+
+
+def _live(content: int, folder: Path, mime: str, shared: Path) -> None:
+    """The life of a sandbox."""
+    code = 1
+    try:
+        confinement.die_with_parent()
+        # Nobody reads what it says there.
+        os.dup2(1, 2)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.chdir(folder)
+        os.environ["TMPDIR"] = os.environ["HOME"] = str(folder)
+        if (shared / _PDFIUM).exists():
+            (folder / _PDFIUM).symlink_to(shared / _PDFIUM)
+        confinement.keep_to(folder, readable=[shared / _PDFIUM])
+        # The lines of others, and what the confinement needed.
+        os.closerange(3, content)
+        os.closerange(content + 1, os.sysconf("SC_OPEN_MAX"))
+        confinement.limit()
+        code = _read(content, folder, mime)
+    finally:
+        os._exit(code)
+
+
+def _read(content: int, folder: Path, mime: str) -> int:
+    try:
+        with open(content, "rb") as file:
+            reader.read(file.read(), folder, mime)
+    except formats.Unreadable as error:
+        said = str(error)
+    except MemoryError:
+        said = f"cannot be read: it needs more than {confinement.MEMORY_LIMIT // 1024**2:,} MB of memory; take it out of the folder"
+    except RecursionError:
+        said = "cannot be read: its parts lie too deep in one another; have it sent again"
+    except Exception as error:  # noqa: BLE001  (a parser may raise anything on hostile input, and all of it means the same)
+        reason = " ".join(str(error).split())[:400] or type(error).__name__
+        said = f"cannot be read ({reason}): have it sent again"
+    else:
+        return 0
+    (folder / "refused.txt").write_text(said, errors="replace")
+    return UNREADABLE
+
+
+def _quietly(act: Any) -> int:
+    try:
+        act()
+    except Exception:  # noqa: BLE001  (without it every sandbox unpacks the library for itself)
+        return 1
+    return 0
+
+
+def _children() -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+
+
+def _warm(folder: Path) -> None:
+    """Do once, on what is ours, what each sandbox would else do for itself: late imports, compiled patterns. Starts no thread."""
+    import kreuzberg  # noqa: F401, PLC0415
+
+    reader.read_mail(_MAIL, folder, Budget())
+    for text in (b"gr\xc3\xbcn", "зелёный".encode("koi8-r")):
+        charset.is_binary(text, charset.decoded(text))
+    pdf_extras.extras(_PAGE, Budget(), Attachments(folder, Budget()))
+    formats.check(_archive(), formats.DOCX)
+
+
+def _archive() -> bytes:
+    """A zip of our own with the one part that is looked for; its name makes zipfile load the codec of old names."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", "<w:document/>")
+    return content.getvalue()
+
+
+def main(arguments: list[str]) -> int:
+    control, folder = socket.socket(fileno=int(arguments[0])), Path(arguments[1])
+    _warm(folder)
+    confinement.adopt_orphans()
+    confinement.leave_network()
+    confinement.prepare()
+    # What is there now is never looked at again by a collection, so sandboxes share its memory.
+    gc.collect()
+    gc.freeze()
+    control.send(b"ready")
+    Template(control, folder).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

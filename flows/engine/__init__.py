@@ -1,0 +1,1 @@
+"""How a flow follows its policy: job, step, attempt."""

@@ -1,0 +1,48 @@
+"""Whether an attempt still holds its run: a host that was cut off may come back when another attempt has the job, or has done it.
+
+Danger: asked right before anything is reported. Between the answer and the report somebody may still act; therefore an attempt
+whose silence was short is not asked for, and states are proposed on the condition that the run is Running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import State
+from prefect.exceptions import Abort
+
+from redrive.blocks.prefect.client import api
+
+#: States that a run may have had since the attempt began if nobody took it away.
+_ITS_OWN = frozenset({"RUNNING", "CANCELLING", "PAUSED"})
+
+
+class Superseded(Abort):
+    """Another attempt holds the run, or somebody ended this one: its process leaves without a word to the API."""
+
+
+def latest_attempt(history: Sequence[State[Any]]) -> str | None:
+    """The id of the last Pending state; None if the run was never claimed."""
+    return next((str(state.id) for state in reversed(history) if state.type == "PENDING"), None)
+
+
+def is_current(history: Sequence[State[Any]], attempt: str) -> bool:
+    """Whether nobody but the attempt itself changed the run's state since it began."""
+    begun = next((at for at, state in enumerate(history) if str(state.id) == attempt), None)
+    if begun is None:
+        # Not one of this run's states: nothing to judge by.
+        return True
+    return all(state.type is not None and state.type.value in _ITS_OWN for state in history[begun + 1 :])
+
+
+def require_current(run_id: UUID, attempt: str | None) -> None:
+    """Raises `Superseded` if another attempt holds the run, or this one was ended from outside."""
+    if attempt is not None and not is_current(history_of(run_id), attempt):
+        raise Superseded(f"attempt {attempt} of run {run_id} was superseded")
+
+
+def history_of(run_id: UUID) -> list[State[Any]]:
+    """The states of a run, the first one first, by the server's clock."""
+    return sorted(api().read_flow_run_states(run_id), key=lambda state: state.timestamp)

@@ -1,0 +1,138 @@
+"""JSON: a list of objects, an object whose one list of objects is meant (`{"data": [...]}`), or one object a line (NDJSON).
+
+Read twice as a stream, once for the columns and once for the rows: a file of any size takes no more memory than its largest row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, BinaryIO
+
+import ijson
+
+from redrive.blocks.core.errors import PermanentError
+from redrive.flows.sync.source.rows_as_csv import plain, records
+from redrive.flows.sync.source.source import Readable, Since, Source, content_hash
+
+#: Rows put together before they are written.
+_ROWS = 1_000
+_NO_LIST = "is no list of JSON objects: a sync needs [{...}, ...], one list in an object, or one object a line"
+
+
+@dataclass
+class Shape:
+    """What a file of JSON is, told from all of it."""
+
+    #: Where the rows are, as ijson names it; None if there are none to be found.
+    rows: str | None = None
+    columns: dict[str, None] = field(default_factory=dict)
+    #: What stands beside the list, by its path: where services put the address of the next page.
+    beside: dict[str, Any] = field(default_factory=dict)
+
+
+class JsonSource(Source):
+    """One file, or the pages of one source."""
+
+    def __init__(self, paths: Sequence[Readable], label: str, *, lines: bool = False) -> None:
+        super().__init__(label)
+        self._paths = paths
+        self._shapes = [self.shape(path, label, lines=lines) for path in paths]
+        self._columns = list(dict.fromkeys(name for shape in self._shapes for name in shape.columns))
+
+    @property
+    def columns(self) -> list[str]:
+        return self._columns
+
+    def blocks(self, *, since: Since | None = None) -> Iterator[bytes]:  # noqa: ARG002  (all of it must be read anyway)
+        yield from records(iter(self._batches().__next__, None))
+
+    def fingerprint(self) -> str | None:
+        return content_hash(self._paths)
+
+    def _batches(self) -> Iterator[list[list[str | None]] | None]:
+        names = self._columns
+        for path, shape in zip(self._paths, self._shapes, strict=True):
+            with path.open("rb") as file, _explained(self.label):
+                rows = ijson.items(file, shape.rows, multiple_values=shape.rows == "", use_float=False)
+                while batch := [[plain(row.get(name)) for name in names] for row in islice(rows, _ROWS)]:
+                    yield batch
+        yield None
+
+    @staticmethod
+    def shape(path: Readable, label: str, *, lines: bool = False) -> Shape:
+        """Look through a file.
+
+        Args:
+            lines: whether it is known to be one object a line.
+
+        Raises:
+            PermanentError: no JSON, or none that has rows.
+        """
+        with path.open("rb") as file, _explained(label):
+            return _shape(file, label, lines=lines)
+
+
+def _shape(file: BinaryIO, label: str, *, lines: bool) -> Shape:  # noqa: C901  (one walk over the events, and each kind of them once)
+    whole, listed = Shape(rows=""), Shape()
+    path: list[str] = []
+    tops = 0
+    first = ""
+    lists: list[str] = []
+    wrong = False
+    for event, value in ijson.basic_parse(file, multiple_values=True, use_float=False):
+        depth = len(path)
+        if event == "map_key":
+            path[-1] = value
+            if depth == 1 and first == "start_map":
+                whole.columns[value] = None
+            elif depth == _row_depth(first, lists, path):
+                listed.columns[value] = None
+            continue
+        if depth == 0:
+            tops += 1
+            first = first or event
+            wrong = wrong or event not in {"start_map", "start_array"} or (tops > 1 and event != "start_map")
+        elif event == "start_array" and depth == 1 and first == "start_map" and tops == 1:
+            lists.append(path[0])
+        elif event not in {"end_map", "end_array", "start_map"} and _is_row_place(first, lists, path):
+            wrong = wrong or tops == 1
+        if event in {"start_map", "start_array"}:
+            path.append("")
+        elif event in {"end_map", "end_array"}:
+            path.pop()
+        elif first == "start_map" and tops == 1 and depth <= 3 and not (lists and path[0] == lists[-1]):  # noqa: PLR2004
+            listed.beside[".".join(path)] = value
+    if first == "start_map" and (lines or tops > 1) and not (wrong and lines):
+        return whole
+    if wrong or tops != 1 or (first == "start_map" and len(lists) != 1) or (lists and "." in lists[0]):
+        raise PermanentError(f"{label} {_NO_LIST}")
+    listed.rows = "item" if first == "start_array" else f"{lists[0]}.item"
+    return listed
+
+
+def _row_depth(first: str, lists: list[str], path: list[str]) -> int:
+    """How deep the keys of rows lie, for a key found at this path."""
+    if first == "start_array":
+        return 2
+    return 3 if lists and path[0] == lists[-1] else -1
+
+
+def _is_row_place(first: str, lists: list[str], path: list[str]) -> bool:
+    return len(path) == (1 if first == "start_array" else 2) and (first == "start_array" or path[0] in lists[-1:])
+
+
+@contextmanager
+def _explained(label: str) -> Iterator[None]:
+    try:
+        yield
+    except (ijson.JSONError, ijson.IncompleteJSONError, UnicodeError, json.JSONDecodeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise PermanentError(f"{label} is no proper JSON ({said}): check what it answers") from None
+    except (RecursionError, ValueError, OverflowError) as error:
+        raise PermanentError(
+            f"{label} holds JSON that cannot be read ({str(error)[:200]}): check what it answers"
+        ) from None

@@ -1,0 +1,266 @@
+"""Brings rows into a PostgreSQL table: COPY as text into a temporary table, then casts and one upsert, in one transaction.
+
+Danger: what a value means is decided by the scan of all values (column_types), never by what PostgreSQL would also take: it reads
+00123 as a number, and " 1" too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from redrive.blocks.core.errors import PermanentError
+from redrive.flows.sync.source.source import Since, Source
+from redrive.flows.sync.table.column_format import ColumnFormat
+from redrive.flows.sync.table.column_types import KNOWN, MISSING, Column, fits, fitting
+from redrive.flows.sync.table.record_scan import RecordScan
+from redrive.flows.sync.table.target import INCOMING, Target, listed
+
+#: How many wrong keys an error names.
+EXAMPLES = 3
+#: For the sort and the hash over the key; PostgreSQL's own default of 4 MB goes to disk with fifty thousand rows.
+_WORK_MEM = "64MB"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What one sync did."""
+
+    read: int
+    inserted: int
+    updated: int
+    columns_added: tuple[str, ...]
+    cursor: str | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def unchanged(self) -> int:
+        return self.read - self.inserted - self.updated
+
+
+def merge(
+    connection: psycopg.Connection,
+    source: Source,
+    *,
+    table: str,
+    key: Sequence[str],
+    cursor: str | None = None,
+    formats: Mapping[str, ColumnFormat] | None = None,
+) -> Merged:
+    """Upsert the source's rows into `table`, which is made if it is not there.
+
+    Args:
+        connection: in a transaction, which the caller commits.
+        table: `name` or `schema.name`.
+        key: columns that identify a row.
+        cursor: rows whose value lies below the table's highest are left out.
+        formats: how columns write their values, where it is declared.
+
+    Raises:
+        PermanentError: a column, key or type does not fit; the message says which and what to do.
+    """
+    target = Target(connection, table)
+    _check_columns(source, key, cursor, formats or {})
+    with _explained(source, table):
+        # Two syncs of one table wait for each other here instead of meeting in a deadlock.
+        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"redrive sync {table}"])
+        connection.execute("select set_config('work_mem', %s, true)", [_WORK_MEM])
+        existing = target.columns()
+        columns = [Column(name, (formats or {}).get(name)) for name in source.columns]
+        since = target.since(cursor, existing) if cursor else None
+        _copy(connection, source, columns, since)
+        _check_types(connection, source, columns, existing)
+        types = {column.name: existing.get(column.name) or column.type for column in columns}
+        rows = _Incoming(connection, source, columns, types, since)
+        added: tuple[str, ...] = ()
+        if existing:
+            added = target.grow(types, existing, key)
+            read = rows.checked(key)
+            inserted, updated = target.upsert(source.columns, key, rows.select)
+        else:
+            target.make(types)
+            read = inserted = target.insert(source.columns, rows.select)
+            updated = 0
+            try:
+                with connection.transaction():
+                    target.add_key(key)
+            except (psycopg.errors.UniqueViolation, psycopg.errors.NotNullViolation):
+                rows.checked(key)  # says which
+                raise
+        highest = target.highest(cursor) if cursor else None
+    return Merged(
+        read=read,
+        inserted=inserted,
+        updated=updated,
+        columns_added=added,
+        cursor=highest,
+        warnings=_warnings(columns, existing),
+    )
+
+
+class _Incoming:
+    """The rows in the temporary table, as what they mean."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        source: Source,
+        columns: Sequence[Column],
+        types: Mapping[str, str],
+        since: Since | None,
+    ) -> None:
+        self._connection = connection
+        self._source = source
+        self._values = {column.name: _value(column, types[column.name]) for column in columns}
+        self._left: sql.Composable = sql.SQL("true")
+        if since:
+            # Equal values stay in: more rows of the same moment may have come since.
+            self._left = sql.SQL("({} < {}::{}) is not true").format(
+                self._values[since.column], sql.Literal(since.value), sql.SQL(types[since.column])
+            )
+
+    @property
+    def select(self) -> sql.Composed:
+        values = sql.SQL(", ").join(self._values.values())
+        return sql.SQL("select {} from {} where {}").format(values, INCOMING, self._left)
+
+    def checked(self, key: Sequence[str]) -> int:
+        """How many rows there are.
+
+        Raises:
+            PermanentError: the key does not identify them.
+        """
+        keys = [self._values[name] for name in key]
+        absent = sql.SQL(" or ").join(sql.SQL("{} is null").format(value) for value in keys)
+        counted = self._connection.execute(
+            sql.SQL("select count(*), count(*) filter (where {}) from {} where {}").format(absent, INCOMING, self._left)
+        ).fetchone()
+        count, incomplete = counted or (0, 0)
+        if incomplete:
+            raise PermanentError(
+                f"{incomplete:,} rows of {self._source.label} have no value in the key ({', '.join(key)}): complete or remove them"
+            )
+        found = self._connection.execute(
+            sql.SQL(
+                "select {}, count(*) from {} where {} group by {} having count(*) > 1 order by count(*) desc limit {}"
+            ).format(sql.SQL(", ").join(keys), INCOMING, self._left, sql.SQL(", ").join(keys), EXAMPLES)
+        ).fetchall()
+        if found:
+            named = "; ".join(f"{', '.join(map(str, values))} ({times} times)" for *values, times in found)
+            raise PermanentError(
+                f"the key ({', '.join(key)}) does not identify one row of {self._source.label}: {named}; add a column to the key"
+            )
+        return int(count)
+
+
+def _copy(connection: psycopg.Connection, source: Source, columns: Sequence[Column], since: Since | None) -> None:
+    names = [column.name for column in columns]
+    definitions = [sql.SQL("{} text").format(sql.Identifier(name)) for name in names]
+    connection.execute(
+        sql.SQL("create temporary table {} ({}) on commit drop").format(INCOMING, sql.SQL(", ").join(definitions))
+    )
+    options: sql.Composable = sql.SQL("format csv, delimiter {}, encoding 'UTF8'").format(sql.Literal(source.delimiter))
+    if source.empty_is_missing:
+        options = sql.SQL("{}, force_null ({})").format(options, listed(names))
+    into = sql.SQL("copy {} ({}) from stdin with ({})").format(INCOMING, listed(names), options)
+    scan = RecordScan(
+        columns,
+        label=source.label,
+        delimiter=source.delimiter,
+        end=source.end,
+        empty_is_missing=source.empty_is_missing,
+        first_line=source.first_line,
+    )
+    with connection.cursor() as database, database.copy(into) as copy:
+        for records in scan.scanned(source.blocks(since=since)):
+            copy.write(records)
+
+
+def _value(column: Column, kind: str) -> sql.Composable:
+    """SQL for a column's value as its type."""
+    text: sql.Composable = sql.Identifier(column.name)
+    if KNOWN.get(kind) == "text" and column.form is None:
+        return text
+    read = column.form.value(text) if column.form else text
+    typed = sql.SQL("({})::{}").format(read, sql.SQL(kind))
+    if not column.marked or column.kind == "text":
+        return typed
+    marks = sql.SQL(", ").join(map(sql.Literal, MISSING))
+    return sql.SQL("case when {} not in ({}) then {} end").format(text, marks, typed)
+
+
+def _check_columns(source: Source, key: Sequence[str], cursor: str | None, formats: Mapping[str, ColumnFormat]) -> None:
+    columns = source.columns
+    if not key:
+        raise PermanentError(f"a sync needs a key: name the columns that identify a row of {source.label}")
+    wanted = {**dict.fromkeys(formats, "format"), **({cursor: "cursor"} if cursor else {}), **dict.fromkeys(key, "key")}
+    for name, what in wanted.items():
+        if name not in columns:
+            raise PermanentError(
+                f"{source.label} has no column {name!r} for the {what}; it has {', '.join(columns)[:1000]}"
+            )
+    if len(set(key)) < len(key):
+        raise PermanentError(f"the key ({', '.join(key)}) names a column twice: name each once")
+
+
+def _check_types(
+    connection: psycopg.Connection, source: Source, columns: Sequence[Column], existing: Mapping[str, str]
+) -> None:
+    for column in columns:
+        kind = existing.get(column.name)
+        if not kind or column.empty or fits(column.kind, kind):
+            continue
+        pattern = fitting(kind)
+        name = sql.Identifier(column.name)
+        row = connection.execute(
+            sql.SQL("select {0} from {1} where {0} <> all(%s) and {0} !~ %s limit 1").format(name, INCOMING),
+            [list(MISSING), f"^(?:{pattern})$"],
+        ).fetchone()
+        if row:
+            raise PermanentError(
+                f"column {column.name!r} of {source.label} holds {row[0][:60]!r}, but the table has it as {kind}: correct the "
+                f'source, or widen the column: ALTER TABLE … ALTER COLUMN "{column.name}" TYPE {column.type}'
+            )
+        # Nothing but marks and values that fit: what the scan calls text is a column of marks.
+        column.marked = True
+
+
+def _warnings(columns: Sequence[Column], existing: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(
+        f"column {column.name!r} became text: line {column.fallen[0]:,} holds {column.fallen[1][:60]!r}, and the values before "
+        f"are {column.fallen[2]}; declare its format in the parameter columns if it is meant as one"
+        for column in columns
+        if column.fallen and column.name not in existing
+    )
+
+
+@contextmanager
+def _explained(source: Source, table: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.CharacterNotInRepertoire as error:
+        raise PermanentError(f"{source.label} holds what is no text ({_said(error)}): correct it") from error
+    except (
+        psycopg.errors.DataError,
+        psycopg.errors.ProgramLimitExceeded,
+        psycopg.errors.InvalidRowCountInLimitClause,
+    ) as error:
+        raise PermanentError(
+            f"{source.label} has a value that table {table} cannot take ({_said(error)}): correct it"
+        ) from error
+    except psycopg.errors.IntegrityError as error:
+        raise PermanentError(
+            f"table {table} refuses a row of {source.label} ({_said(error)}): correct one of them"
+        ) from error
+    except psycopg.ProgrammingError as error:  # of names, columns and permissions: the same at each try
+        raise PermanentError(
+            f"table {table} cannot be written ({_said(error)}): check its name, columns and permissions"
+        ) from error
+
+
+def _said(error: psycopg.Error) -> str:
+    return error.diag.message_primary or str(error).splitlines()[0]

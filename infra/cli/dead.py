@@ -1,0 +1,256 @@
+"""`redrive dead list|groups|show|redrive|discard`: the dead letters, and what an operator does with them.
+
+Danger: everything shown is masked; the ledger and Prefect have the real values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from redrive.blocks.core.errors import ApiUnavailable, ParameterError
+from redrive.blocks.core.nearest import unknown
+from redrive.blocks.core.plain_text import plain_line, plain_text
+from redrive.blocks.core.settings import settings
+from redrive.deployments.job_type import QUEUES
+from redrive.infra.cli.output import (
+    ago,
+    one_line,
+    out,
+    print_fields,
+    print_heading,
+    print_json,
+    print_table,
+    short_ids,
+)
+
+if TYPE_CHECKING:
+    from redrive.deployments.dead_letters.ledger import Filter, Ledger
+
+app = App(name="dead", help="Dead letters: see them, understand them, run them again or discard them.")
+app.command("redrive.infra.cli.dead_acts:redrive_command", name="redrive", help="Run dead letters again.")
+app.command("redrive.infra.cli.dead_acts:discard_command", name="discard", help="Give dead letters up.")
+
+STATUSES = ("open", "redriven", "resolved", "discarded", "all")
+REASONS = ("tries", "permanent", "deadline", "timeout", "crash", "unstartable", "cancelled")
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
+Ids = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Which:
+    """The options that choose dead letters, the same in every command."""
+
+    fingerprint: Annotated[str | None, Parameter(help="Cause, or its first digits (see `redrive dead groups`).")] = None
+    job: Annotated[str | None, Parameter(help="Name of the job type.")] = None
+    queue: Annotated[str | None, Parameter(help="high, default or low.")] = None
+    reason: Annotated[
+        str | None, Parameter(help="tries, permanent, deadline, timeout, crash, unstartable or cancelled.")
+    ] = None
+    text: Annotated[str | None, Parameter(help="Part of the message.")] = None
+
+    def filter(self, status: str) -> Filter:
+        """As the ledger asks; `all` is any status."""
+        from redrive.deployments.dead_letters.ledger import Filter
+
+        if status not in STATUSES:
+            raise ParameterError(unknown("status", status, STATUSES))
+        if self.queue and self.queue not in QUEUES:
+            raise ParameterError(unknown("queue", self.queue, QUEUES))
+        return Filter(**asdict(self), status=None if status == "all" else status)
+
+    def check(self, ledger: Ledger) -> None:
+        """Refuse a reason or job type that there is not, with the nearest."""
+        if not self.reason and not self.job:
+            return
+        totals = ledger.totals()
+        reasons = sorted({*REASONS, *(total.reason for total in totals)})
+        if self.reason and self.reason not in reasons:
+            raise ParameterError(unknown("reason", self.reason, reasons))
+        if self.job and all(total.job != self.job for total in totals):
+            _check_job_type(self.job, {total.job for total in totals})
+
+
+@app.command(name="list")
+def list_command(
+    *,
+    which: Which | None = None,
+    status: str = "open",
+    limit: int = 50,
+    as_json: Json = False,
+) -> None:
+    """List dead letters, the latest first.
+
+    Args:
+        status: open, redriven, resolved, discarded or all.
+        limit: At most this many.
+        as_json: Print JSON.
+    """
+    asked = (which or Which()).filter(status)
+    at_least_one(limit)
+    with open_ledger(which) as ledger:
+        rows = [row.masked() for row in ledger.find(asked, limit=limit).rows]
+        total = ledger.count(asked)
+    if as_json:
+        print_json(rows)
+        return
+    # On a narrow terminal the error is what people read; what the filter fixed needs no column.
+    mixed = status == "all"
+    print_table(
+        {
+            "ID": "left",
+            "JOB": "left",
+            "CAUSE": "left",
+            **({"STATUS": "left"} if mixed else {}),
+            "FAILED": "left",
+            "ERROR": "left",
+        },
+        (
+            (
+                short,
+                row.job,
+                row.fingerprint,
+                *((row.status,) if mixed else ()),
+                ago(row.last_failure),
+                _error(row.error_type, row.message),
+            )
+            for row, short in zip(rows, short_ids(row.id for row in rows), strict=True)
+        ),
+        none="no dead letters" if mixed else f"no {status} dead letters",
+    )
+    if total > len(rows):
+        out.print(
+            f"{len(rows)} of {total}; --limit shows more, `redrive dead groups` shows them by cause", soft_wrap=True
+        )
+
+
+@app.command(name="groups")
+def groups_command(
+    *,
+    which: Which | None = None,
+    status: str = "open",
+    limit: int = 50,
+    as_json: Json = False,
+) -> None:
+    """List dead letters by cause.
+
+    Args:
+        status: open, redriven, resolved, discarded or all.
+        limit: At most this many causes.
+        as_json: Print JSON.
+    """
+    asked = (which or Which()).filter(status)
+    at_least_one(limit)
+    with open_ledger(which) as ledger:
+        groups = [group.masked() for group in ledger.groups(asked, limit=limit)]
+    if as_json:
+        print_json(groups)
+        return
+    print_table(
+        {"CAUSE": "left", "COUNT": "right", "JOBS": "left", "FIRST": "left", "LAST": "left", "ERROR": "left"},
+        (
+            (
+                one.fingerprint,
+                one.count,
+                ", ".join(one.jobs),
+                ago(one.first_seen),
+                ago(one.last_seen),
+                _error(one.error_type, one.message),
+            )
+            for one in groups
+        ),
+        none="no dead letters" if status == "all" else f"no {status} dead letters",
+    )
+
+
+@app.command(name="show")
+def show_command(which: str, *, as_json: Json = False) -> None:
+    """Show one dead letter: why it failed, what it was asked to do, what was done about it.
+
+    Args:
+        which: Its id or its run's, or the first 8 characters of one.
+        as_json: Print JSON.
+    """
+    with open_ledger() as ledger:
+        row = ledger.get(which).masked()
+        history = [act.masked() for act in ledger.history(row.id)]
+    if as_json:
+        print_json({"dead_letter": row, "history": history})
+        return
+    print_heading("", row.job, " job ", row.run_name, f" is a dead letter: {row.status}")
+    print_fields(
+        (
+            ("id", row.id),
+            ("run", f"{row.run_id}  {settings().run_url(row.run_id)}"),
+            ("cause", row.fingerprint),
+            ("error", f"{row.error_type}: {row.message}"),
+            ("in step", row.step),
+            ("reason", row.reason),
+            ("tries", row.tries or None),
+            ("crashes", row.crashes or None),
+            ("queue", row.queue),
+            ("worker", row.worker),
+            ("first failed", f"{row.first_failure:%Y-%m-%d %H:%M:%SZ} ({ago(row.first_failure)})"),
+            ("last failed", f"{row.last_failure:%Y-%m-%d %H:%M:%SZ} ({ago(row.last_failure)})"),
+            ("replaced by", row.replaced_by_run_id),
+            ("replaces", row.replaces_run_id),
+            ("parameters", one_line(row.parameters)),
+        ),
+        width=13,
+    )
+    if row.traceback:
+        out.print("traceback")
+        out.print("  " + plain_text(row.traceback).rstrip().replace("\n", "\n  "), soft_wrap=True)
+    out.print("history")
+    for act in history:
+        out.print(
+            f"  {act.at:%Y-%m-%d %H:%M:%SZ}  {act.what:<10} {plain_line(act.who)}{f': {plain_line(act.why)}' if act.why else ''}",
+            soft_wrap=True,
+        )
+    if row.status == "open":
+        out.print(
+            f"run it again with `redrive dead redrive {row.id}`, or give it up with `redrive dead discard {row.id}`",
+            soft_wrap=True,
+        )
+
+
+@contextmanager
+def open_ledger(which: Which | None = None) -> Iterator[Ledger]:
+    """The ledger, once it is known that what `which` names is there."""
+    from redrive.deployments.dead_letters.ledger import Ledger
+
+    with Ledger(settings().ledger_url()) as ledger:
+        ledger.migrate()
+        if which is not None:
+            which.check(ledger)
+        yield ledger
+
+
+def at_least_one(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise ParameterError(f"--limit {limit} is nothing; give 1 or more")
+
+
+def _check_job_type(name: str, dead: set[str]) -> None:
+    """Whether a job type that has no dead letters is known at all; where Prefect cannot be asked, the benefit of the doubt."""
+    from redrive.blocks.prefect.client import reachable
+    from redrive.deployments.jobs.search import known_job_types
+
+    try:
+        with reachable():
+            known = {*known_job_types(), *dead}
+    except ApiUnavailable:
+        return
+    if name not in known:
+        raise ParameterError(unknown("job type", name, sorted(known)))
+
+
+def _error(kind: str, message: str) -> str:
+    return f"{kind}: {' '.join(message.split())}"

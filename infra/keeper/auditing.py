@@ -1,0 +1,63 @@
+"""The audit: everything that ended badly is compared with the ledger by the id of its final state, however old it is.
+
+It goes round and round over all such runs, a few pages a sweep; its place is kept in the ledger. In health it finds nothing: what
+it finds, the tail and the rescue had missed, and that is a metric.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.runs import PAGE, Order, Place, Wanted
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.deployments.dead_letters.endings import fate
+from redrive.deployments.dead_letters.ledger import Buried, Ledger
+from redrive.deployments.pools import is_job
+from redrive.infra.keeper.dead_lettering import dead_letter
+
+CURSOR = "audited"
+#: Pages a sweep reads at most.
+PAGES = 5
+#: How long a failure is left to the tail, and a crash to the rescue.
+TAIL_GRACE = timedelta(minutes=1)
+RESCUE_GRACE = timedelta(minutes=10)
+
+
+class Auditor:
+    """Finds failures that the ledger does not know."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        #: What could not be given a row, in this round and in the one before.
+        self._refused = 0
+        self._refused_before = 0
+
+    def sweep(self) -> list[Buried]:
+        """Compare the next few pages; returns the rows that had been missing."""
+        place = Place.read(self._ledger.cursor(CURSOR))
+        wanted = Wanted(types=["FAILED", "CRASHED", "CANCELLED"])
+        rows: list[Buried] = []
+        for _ in range(PAGES):
+            page = runs.page(wanted, Order.EXPECTED, after=place, limit=PAGE)
+            done = dead_letter(self._ledger, [run for run in page.runs if _is_overdue(run)])
+            rows += done.rows
+            self._refused += len(done.refused)
+            place = page.next
+            if place is None:
+                break
+        self._ledger.set_cursor(CURSOR, place.text() if place else "")
+        self._ledger.audited(found=len(rows), uncollected=max(self._refused, self._refused_before))
+        if place is None:
+            self._refused, self._refused_before = 0, self._refused
+        return rows
+
+
+def _is_overdue(run: Run) -> bool:
+    age = SERVER_CLOCK.now() - run.since
+    if not is_job(run):
+        return False
+    if run.state_type == "CRASHED":
+        return age > RESCUE_GRACE
+    return fate(run.state_type, run.message) == "dead" and age > TAIL_GRACE

@@ -1,0 +1,101 @@
+"""Causes: why a run failed for good, read from its failure report, or from its last state and its log."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.run import Run
+from redrive.deployments.dead_letters.failure_report import FailureReport
+
+#: How Prefect words an exception in the state of a run that failed before our code could: `…: ValueError: bad`.
+_IN_MESSAGE = re.compile(
+    r"(?P<type>[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Timeout)\w*)[:(]\s*(?P<said>.*)", re.DOTALL
+)
+
+#: Our own verdict (`blocks/core/decision.py`), whose report got lost.
+_OUR_VERDICT = re.compile(
+    r"dead letter: (?:(?P<tries>\d+ of \d+ tries failed)|(?P<permanent>permanent error)|deadline passed)"
+    r".*?\((?P<type>\w+)\)(?:: (?P<said>.*))?$",
+    re.DOTALL,
+)
+_OUR_CRASH = re.compile(r"dead letter: crashed \d+ times, \d+ are allowed \((?P<cause>.*)\)$", re.DOTALL)
+#: How Prefect says that a process ended by an exception of Python, as a missing module or wrong parameters do, not by a signal.
+_RAISED = re.compile(r"(?:status|exit) code:? 1\b")
+#: The last line of a traceback: `package.SomeError: what it said`.
+_LAST_LINE = re.compile(r"^(?:[\w.]+\.)?(?P<type>[A-Z]\w*)(?:: (?P<said>.*))?$")
+
+#: Log lines of a run that are read for its traceback when it left no report, and how far below ERROR none are.
+LOG_LINES = 10
+ERROR = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """What is known of a failure."""
+
+    error_type: str
+    message: str
+    reason: str
+    traceback: str | None = None
+    step: str | None = None
+
+
+def reported(report: FailureReport) -> Cause:
+    """From the report the job left."""
+    return Cause(
+        error_type=report.error_type,
+        message=report.message,
+        reason=report.reason,
+        traceback=report.traceback,
+        step=report.step,
+    )
+
+
+def without_report(run: Run) -> Cause:
+    """From the run's last state and its log: it crashed too often, or failed before our code could say why."""
+    if crash := _OUR_CRASH.search(run.message):
+        return _unstartable(run, crash["cause"]) or Cause(error_type="Crashed", message=crash["cause"], reason="crash")
+    if ours := _OUR_VERDICT.match(run.message):
+        reason = "tries" if ours["tries"] else "permanent" if ours["permanent"] else "deadline"
+        said = ours["said"] or run.message
+        return Cause(error_type=ours["type"], message=said, reason=reason, traceback=_logged_traceback(run.id))
+    if run.state_type == "CANCELLED":
+        return Cause(error_type="DeploymentMissing", message=run.message, reason="cancelled")
+    traceback = _logged_traceback(run.id)
+    if said := _IN_MESSAGE.search(run.message):
+        return Cause(
+            error_type=said["type"], message=said["said"] or run.message, reason="unstartable", traceback=traceback
+        )
+    return bare(run, traceback=traceback)
+
+
+def bare(run: Run, *, traceback: str | None = None) -> Cause:
+    """From the run's last state alone."""
+    reason = "crash" if run.state_type == "CRASHED" else "unstartable"
+    message = run.message or "failed without a message"
+    return Cause(error_type=run.state_name or "Failed", message=message, reason=reason, traceback=traceback)
+
+
+def _unstartable(run: Run, cause: str) -> Cause | None:
+    """The exception that ended the job's process before our code could start, if it was one: that is the cause people can mend."""
+    traceback = _logged_traceback(run.id) if _RAISED.search(cause) else None
+    last = _LAST_LINE.match(traceback.rstrip().splitlines()[-1]) if traceback else None
+    if last is None:
+        return None
+    return Cause(error_type=last["type"], message=last["said"] or cause, reason="unstartable", traceback=traceback)
+
+
+def _logged_traceback(run_id: UUID) -> str | None:
+    body: dict[str, Any] = {
+        "logs": {"flow_run_id": {"any_": [str(run_id)]}, "level": {"ge_": ERROR}},
+        "sort": "TIMESTAMP_DESC",
+        "limit": LOG_LINES,
+    }
+    for line in api().request("POST", "/logs/filter", json=body).json():
+        if "Traceback (most recent call last)" in line["message"]:
+            return str(line["message"])
+    return None

@@ -1,0 +1,244 @@
+"""Rescue: jobs whose process died, or whose worker is lost, are reclaimed and started again, or dead-lettered by the crash budget.
+
+A dead letter gets its row here, in the act that makes it: its run keeps the end time of its crash, which the collector's tail may
+have passed long ago.
+
+Danger: each decision is taken under the ledger's lock of that run, on the run as read again inside, and each change of state is
+made only from the state that was read: a late crash report must not destroy a retry that waits, a rescue not a completion, and
+two keepers must not count one crash twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import signal
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled, Crashed
+
+from redrive.blocks.core.decision import Bury, Decision, after_crash, after_failure
+from redrive.blocks.core.errors import Conflict
+from redrive.blocks.core.retry import RetryPolicy
+from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.run_labels import (
+    CRASH_COUNTED,
+    CRASHES,
+    DEAD_LETTER,
+    FIRST_FAILURE,
+    RESCUES,
+    RETRIES,
+    TRIES,
+)
+from redrive.blocks.prefect.run_state import forget_process, start_again
+from redrive.blocks.prefect.runs import Order, Wanted
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.process.step_deadline import HARD_TIMEOUT
+from redrive.blocks.retry_policy import effective_policy
+from redrive.deployments.catalog import catalog
+from redrive.deployments.dead_letters.ledger import Ledger
+from redrive.deployments.pools import Workers, is_job, pools
+from redrive.infra.keeper.dead_lettering import UNAVAILABLE, dead_letter
+from redrive.infra.keeper.lost import Lost
+from redrive.infra.keeper.processes import JobProcesses
+
+log = logging.getLogger("redrive.keeper")
+
+#: A process that reported its own crash may still be on its way out.
+LAST_BREATH = timedelta(seconds=1)
+#: How often a job is tried to be rescued that cannot be, for a reason nobody foresaw, before it becomes a dead letter.
+RESCUE_TRIES = 3
+
+#: A job whose policy nobody here knows is not started again: it may not bear that.
+UNKNOWN = RetryPolicy(max_tries=1, max_crashes=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescued:
+    """What a rescue did: `again` if the job starts again, else it is a dead letter or its cancellation finished."""
+
+    run_id: UUID
+    job: str
+    cause: str
+    again: bool
+    message: str
+
+
+class Rescuer:
+    """Finds lost jobs and decides what becomes of them."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._lost = Lost(settings)
+        #: Rescues of a job that failed for a reason nobody foresaw.
+        self._failed: Counter[UUID] = Counter()
+
+    def sweep(self, *, now: float) -> list[Rescued]:
+        """Judge everything that is in progress; `now` is a monotonic clock in seconds."""
+        in_progress = _all(["RUNNING", "PENDING", "CANCELLING"])
+        crashed = [run for run in _all(["CRASHED"]) if SERVER_CLOCK.now() - run.since > LAST_BREATH]
+        # One snapshot of this machine for the whole sweep, taken after the runs were read: what it lacks had ended by then.
+        processes = JobProcesses.look(self._settings) if in_progress or crashed else JobProcesses({})
+        self._lost.sample(in_progress, processes, Workers.read(), now=now, crashed=crashed)
+        for run in [*in_progress, *crashed]:
+            if self._lost.left_over(run, processes):
+                # The next sweep finds it gone.
+                processes.kill(run.id)
+        suspects = [run for run in in_progress if self._lost.cause(run, processes)] + crashed
+        found = {run.id for run in suspects}
+        self._failed = Counter({run_id: count for run_id, count in self._failed.items() if run_id in found})
+        return [done for run in suspects if (done := self._try_to_reclaim(run, processes))]
+
+    def missed(self) -> None:
+        """The API did not answer."""
+        self._lost.missed()
+
+    def _try_to_reclaim(self, run: Run, processes: JobProcesses) -> Rescued | None:
+        try:
+            with self._ledger.rescue_lock(run.id):
+                now = runs.by_id([run.id]).get(run.id)
+                if now is None or now.state_id != run.state_id:
+                    return None
+                if self._failed[run.id] >= RESCUE_TRIES:
+                    return self._give_up(now)
+                return self._reclaim(now, processes)
+        except (Conflict, ObjectNotFound) as error:
+            # One job that somebody else decides about, or that was deleted just now, must not keep the others waiting.
+            log.warning("job %s is left for the next sweep: %s", run.id, error)
+        except UNAVAILABLE:
+            raise
+        except Exception:
+            # A record that nobody foresaw must not keep the others waiting either.
+            self._failed[run.id] += 1
+            log.exception("job %s cannot be rescued (%d of %d)", run.id, self._failed[run.id], RESCUE_TRIES)
+        return None
+
+    def _reclaim(self, run: Run, processes: JobProcesses) -> Rescued | None:
+        if run.state_type == "CRASHED":
+            if run.id in processes.pids:
+                # Crashed by its own word, but its process lives: it could still act.
+                return None
+            return self._after_crash(run, f"{run.labels.worker or 'its process'}: {_brief(run.message)}")
+        # Judged on the run as it is now: somebody may have pressed Retry, and another worker signed for it.
+        cause = self._lost.cause(run, processes)
+        if cause is None:
+            return None
+        if run.state_type == "CANCELLING":
+            self._set(run, Cancelled(message=f"cancelled by an operator; {cause}"))
+            return Rescued(run_id=run.id, job=run.job, cause=cause, again=False, message="its cancellation is finished")
+        if run.state_type == "PENDING" and self._lost.is_unsigned(run):
+            self._set(run, Crashed(message=f"reclaimed: {cause}"))
+            labels = {RESCUES: run.labels.rescues + 1}
+            message = f"starts again: {cause}"
+            start_again(
+                run.id, at=SERVER_CLOCK.now(), message=message, retrying=True, labels=labels, only_from=["CRASHED"]
+            )
+            return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
+        return self._after_crash(run, cause)
+
+    def _after_crash(self, run: Run, cause: str) -> Rescued:
+        if run.labels.hard_timeout:
+            return self._after_timeout(run, cause, tries=run.labels.hard_timeout)
+        counted = run.labels.crash_counted == str(run.state_id)
+        crashes = run.labels.crashes if counted else run.labels.crashes + 1
+        decision = after_crash(_policy(run.job), crashes=crashes, cause=cause, now=SERVER_CLOCK.now())
+        crashed = run if run.state_type == "CRASHED" else self._set(run, Crashed(message=f"rescued: {cause}"))
+        rescues = run.labels.rescues + (0 if counted or isinstance(decision, Bury) else 1)
+        labels: dict[str, Any] = {CRASHES: crashes, CRASH_COUNTED: str(crashed.state_id), RESCUES: rescues}
+        # Counted before anything else happens to it: a rescue that is cut off here must not count it again.
+        api().update_flow_run_labels(run.id, labels)
+        return self._carry_out(crashed, decision, cause, message=decision.message, labels=labels)
+
+    def _after_timeout(self, run: Run, cause: str, *, tries: int) -> Rescued:
+        """A step outlived its timeout and its process was killed for it: a failed try, not a crash."""
+        now = SERVER_CLOCK.now()
+        decision = after_failure(
+            _policy(run.job),
+            error=TimeoutError(cause),
+            tries=tries,
+            first_start=run.labels.first_start or now,
+            now=now,
+            draw=random.random(),  # noqa: S311  (jitter)
+        )
+        # Of the tries since the last label all were followed by another one, but for the last one of a dead letter.
+        last = 1 if isinstance(decision, Bury) else 0
+        labels: dict[str, Any] = {
+            HARD_TIMEOUT: 0,
+            TRIES: tries,
+            RETRIES: max(0, run.labels.retries + max(0, tries - run.labels.tries) - last),
+            FIRST_FAILURE: (run.labels.first_failure or now).isoformat(),
+        }
+        return self._carry_out(run, decision, cause, message=f"{decision.message}: {cause}", labels=labels)
+
+    def _carry_out(self, run: Run, decision: Decision, cause: str, *, message: str, labels: dict[str, Any]) -> Rescued:
+        again = not isinstance(decision, Bury)
+        if isinstance(decision, Bury):
+            self._dead_letter(run, message, labels)
+        else:
+            only_from = [run.state_type]
+            start_again(run.id, at=decision.at, message=message, retrying=True, labels=labels, only_from=only_from)
+        return Rescued(run_id=run.id, job=run.job, cause=cause, again=again, message=decision.message)
+
+    def _dead_letter(self, run: Run, message: str, labels: dict[str, Any]) -> None:
+        """The run's last state, and at once its row: nobody else may ever see this end."""
+        # Without its worker's name: pressed Retry on in Prefect, it would be that worker's again until another one signs.
+        forget_process(run.id, labels)
+        state: State[Any] = State(type=StateType.FAILED, name=DEAD_LETTER, message=message)
+        # By force: Prefect's own retries of a flow would keep it for the process that is gone. The condition holds all the same.
+        dead = self._set(run, state, force=True)
+        if is_job(dead):
+            worker = dead.labels.worker or run.labels.worker
+            dead_letter(self._ledger, [replace(dead, labels=replace(dead.labels, worker=worker))])
+
+    def _give_up(self, run: Run) -> Rescued:
+        message = "dead letter: the keeper could not rescue it, see the keeper's log"
+        if run.state_type != "CRASHED":
+            run = self._set(run, Crashed(message="lost"))
+        self._dead_letter(run, message, {})
+        return Rescued(run_id=run.id, job=run.job, cause=message, again=False, message=message)
+
+    def _set(self, run: Run, state: State[Any], *, force: bool = False) -> Run:
+        """Change the state of a run that is still in the one it was read in; the run afterwards.
+
+        Raises:
+            Conflict: it is in another one by now.
+        """
+        done = runs.transition(run.id, state, only_from=[run.state_type], names=[run.state_name], force=force)
+        if done.state_id is None:
+            raise Conflict(f"run {run.id} was {run.state_name}, and {done.refused}")
+        now = runs.by_id([run.id]).get(run.id)
+        if now is None or now.state_id != done.state_id:
+            raise Conflict(f"run {run.id} was {state.name} for a moment, and somebody else acted on it")
+        return now
+
+
+def _all(types: Sequence[str]) -> list[Run]:
+    return [run for page in runs.pages(Wanted(types=types, pools=pools()), Order.EXPECTED) for run in page]
+
+
+def _brief(message: str) -> str:
+    """What Prefect says of a crash without what it explains each time: `killed by SIGKILL`, `exit code 3`."""
+    if status := re.search(r"exited with status code: (-?\d+)", message):
+        code = int(status[1])
+        try:
+            return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return message or "crashed"
+
+
+def _policy(job: str) -> RetryPolicy:
+    known = catalog().get(job)
+    return effective_policy(job, known.policy) if known else UNKNOWN

@@ -1,0 +1,82 @@
+"""The Prefect server with its UI, on the stack's PostgreSQL, behind a password made once per stack."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+
+import httpx
+
+from redrive.blocks.core.settings import Settings
+from redrive.infra.local import registration
+from redrive.infra.local.components.component import Component, Program, Say
+from redrive.infra.local.prefect_client import PATIENCE, api, client_environment
+
+
+class PrefectServer(Component):
+    name = "prefect"
+    needs = ("postgres",)
+    replaced_by = "PREFECT_API_URL"
+    port_setting = "prefect_port"
+    # The first start makes the tables.
+    start_timeout = 180
+    start_seconds = 10
+
+    @property
+    def is_external(self) -> bool:
+        return self.settings.external_api_url is not None
+
+    def prepare(self) -> None:
+        """Make the password, or take over the one given in the environment: the file tells the one in force."""
+        given = self.settings.api_auth.get_secret_value() if self.settings.api_auth else None
+        wanted = given or self.settings.auth_string() or f"redrive:{secrets.token_urlsafe(24)}"
+        self.settings.auth_file.parent.mkdir(mode=0o700, exist_ok=True)
+        self.settings.auth_file.touch(mode=0o600)
+        self.settings.auth_file.write_text(wanted + "\n")
+
+    def meanwhile(self, say: Say) -> None:  # noqa: ARG002  (nothing to tell)
+        registration.load(self.settings)
+
+    def program(self) -> Program:
+        return Program(
+            # Address and port are in the environment.
+            (sys.executable, "-P", "-m", "prefect", "server", "start"),
+            {**client_environment(self.settings), **_server(self.settings)},
+            _TUNING,
+        )
+
+    def healthy(self) -> bool:
+        try:
+            with api(self.settings) as client:
+                # `health` answers once the process listens, `ready` once it reaches its database.
+                return all(client.get(path, timeout=PATIENCE).is_success for path in ("/health", "/ready"))
+        except httpx.HTTPError:
+            return False
+
+
+#: Given ones of the environment win.
+_TUNING = {
+    # To wait for a slot is what jobs in a queue do. Marking each after 15 s costs a change of state, most when there is most to do.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "300",
+    # Task runs and events are written in batches, a task run a second late at most; as it comes, each of a task's three states is
+    # a transaction of its own.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "100",
+}
+
+
+def _server(settings: Settings) -> dict[str, str]:
+    given = {
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": settings.prefect_database_url(),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # /api/metrics, behind the same password: its memory, processor and files.
+        "PREFECT_SERVER_METRICS_ENABLED": "true",
+        "PREFECT_SERVER_API_HOST": settings.host,
+        "PREFECT_SERVER_API_PORT": str(settings.prefect_port),
+        "DO_NOT_TRACK": "1",
+    }
+    if auth := settings.auth_string():
+        given["PREFECT_SERVER_API_AUTH_STRING"] = auth
+    return given

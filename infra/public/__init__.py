@@ -1,0 +1,65 @@
+"""Redrive: background work on Prefect where no job disappears.
+
+What people import stands here. Nothing is loaded before it is used, so `import redrive` costs milliseconds.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from redrive import moved
+
+if TYPE_CHECKING:
+    from redrive.blocks.core.errors import PermanentError as PermanentError
+    from redrive.blocks.core.errors import RedriveError as RedriveError
+    from redrive.blocks.core.errors import Snooze as Snooze
+    from redrive.blocks.core.retry import RetryPolicy as RetryPolicy
+    from redrive.deployments.enqueue import Item as Item
+    from redrive.deployments.enqueue import enqueue as enqueue
+    from redrive.deployments.enqueue import enqueue_many as enqueue_many
+    from redrive.deployments.enqueue import wait_for as wait_for
+    from redrive.deployments.job_type import JobType as JobType
+    from redrive.deployments.jobs.actions import cancel_job as cancel_job
+    from redrive.deployments.jobs.actions import rerun_job as rerun_job
+    from redrive.deployments.jobs.actions import retry_now as retry_now
+    from redrive.flows.engine.attempt import current_job as current_job
+    from redrive.flows.engine.job import job as job
+    from redrive.flows.engine.step import step as step
+
+    __version__: str
+
+#: Name: module that has it.
+_HOMES = {
+    "Item": "deployments.enqueue",
+    "JobType": "deployments.job_type",
+    "PermanentError": "blocks.core.errors",
+    "RedriveError": "blocks.core.errors",
+    "RetryPolicy": "blocks.core.retry",
+    "Snooze": "blocks.core.errors",
+    "cancel_job": "deployments.jobs.actions",
+    "current_job": "flows.engine.attempt",
+    "enqueue": "deployments.enqueue",
+    "enqueue_many": "deployments.enqueue",
+    "job": "flows.engine.job",
+    "rerun_job": "deployments.jobs.actions",
+    "retry_now": "deployments.jobs.actions",
+    "step": "flows.engine.step",
+    "wait_for": "deployments.enqueue",
+}
+
+moved.install()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415  (half of the time that `import redrive` takes)
+
+        return version("redrive")
+    if home := _HOMES.get(name):
+        return getattr(import_module(f"redrive.{home}"), name)
+    raise AttributeError(f"module 'redrive' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*_HOMES, "__version__"]

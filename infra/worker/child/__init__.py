@@ -1,0 +1,1 @@
+"""The processes that run jobs, and the template that they are forked from."""

@@ -1,0 +1,281 @@
+"""A child: a process that runs jobs one after another, each as Prefect's own engine process would, with a warm interpreter.
+
+Danger: a job is somebody else's code in our process. What it leaves behind is looked for after each one (`traces.py`), and
+a child that is not as it was ends. Module globals are not isolated between the jobs of one child; `isolation: run` is for
+jobs that need that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import queue
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Coroutine, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+from uuid import UUID
+
+from redrive.blocks.process import attempt_notes, step_deadline
+from redrive.infra.worker.child.code import Code
+from redrive.infra.worker.child.traces import Traces
+from redrive.infra.worker.linux import adopt_orphans, memory_of, set_name
+from redrive.infra.worker.messages import Done, Line, Order
+
+#: Seconds between two looks of an idle child at its own code on disk.
+LOOK = 2.0
+
+
+class Child:
+    """One child and its line to the worker."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+        self._pid = os.getpid()
+        self._attempt = 0
+        self._code = Code({})
+        self._loop: asyncio.Runner | None = None
+
+    def serve(self) -> NoReturn:
+        """Run jobs until told to end, or until the worker is gone and the present job is done."""
+        from redrive.infra.worker import prefect_private
+
+        adopt_orphans()
+        set_name("warm-idle")
+        _own_randomness()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        prefect_private.install()
+        # What the template loaded is the worker's to watch; what this process loads itself is its own.
+        self._code = Code.loaded(time.time_ns())
+        threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
+        with prefect_private.WarmClientContext():
+            told = self._tell({"kind": "hello", "pid": os.getpid()})
+            while told and (order := self._next()):
+                since = time.time_ns()
+                done = self._run(order)
+                self._code = self._code.with_new(since)
+                told = self._tell(done) and not done["left"]
+        prefect_private.flush()
+        os._exit(0)
+
+    def _tell(self, message: Any) -> bool:
+        """Whether the worker is there to hear it."""
+        try:
+            self._line.send(message)
+        except OSError:
+            return False
+        return True
+
+    def _next(self) -> Order | None:
+        while True:
+            try:
+                return self._orders.get(timeout=LOOK)
+            except queue.Empty:
+                if self._code.changed():
+                    return None
+
+    def _listen(self) -> None:
+        """Take messages while the main thread works: orders wait, what concerns the present job acts at once."""
+        from redrive.infra.worker import prefect_private
+
+        while message := self._line.receive():
+            match message["kind"]:
+                case "run" | "hooks":
+                    self._line.send({"kind": "taken", "attempt": message["attempt"]})
+                    self._orders.put(message)  # type: ignore[arg-type]  # the kind says it
+                case "intent" if message["attempt"] == self._attempt:
+                    prefect_private.set_intent(message["intent"])
+                    self._line.send({"kind": "warned", "attempt": message["attempt"]})
+                case "suspended" if message["attempt"] == self._attempt:
+                    from prefect.client.schemas.objects import State
+
+                    prefect_private.suspend(UUID(message["run_id"]), State.model_validate(message["state"]))
+                case "end":
+                    break
+        self._orders.put(None)
+
+    def _run(self, order: Order) -> Done:
+        from prefect.client.schemas.objects import FlowRun
+
+        from redrive.infra.worker import prefect_private
+
+        flow_run = FlowRun.model_validate(order["flow_run"])
+        self._attempt = order["attempt"]
+        set_name(f"job {flow_run.id}")
+        step_deadline.listen(
+            lambda deadline: self._line.send({"kind": "deadline", "attempt": order["attempt"], **deadline})
+        )
+        attempt_notes.begin(
+            str(flow_run.state.id) if flow_run.state else None,
+            lambda spent: self._line.send({"kind": "spent", "attempt": order["attempt"], **spent}),
+        )
+        prefect_private.begin(flow_run.id, str(os.getpid()))
+        with _surroundings(order) as settings_changed:
+            # With settings of its own its log may belong elsewhere.
+            prefect_private.send_logs_by(None if settings_changed else self._log)
+            before = Traces.look()
+            try:
+                work = self._run_flow if order["state"] is None else self._run_hooks
+                status = contextvars.copy_context().run(work, flow_run, order, before)
+                left = before.compare()
+            finally:
+                before.restore()
+        concluded = prefect_private.conclude()
+        self._attempt = 0
+        set_name("warm-idle")
+        if left is None and (order["only_once"] or settings_changed):
+            left = "it was for one job only"
+        return {
+            "kind": "done",
+            "attempt": order["attempt"],
+            "status": status,
+            "conclusion": concluded,
+            "left": left,
+            "memory": memory_of(os.getpid()),
+        }
+
+    def _log(self, line: dict[str, Any]) -> None:
+        """Hand a log line to the worker, which sends those of all its jobs: killed, this process would take them along."""
+        if os.getpid() != self._pid or not self._tell({"kind": "log", "line": line}):
+            from redrive.infra.worker import prefect_private
+
+            prefect_private.send_log(line)
+
+    def _run_flow(self, flow_run: Any, order: Order, before: Traces) -> int:
+        """What `python -m prefect.engine` does; returns what its exit code would be."""
+        from prefect.exceptions import Abort, Pause, TerminationSignal
+        from prefect.logging.loggers import flow_run_logger
+
+        from redrive.infra.worker import prefect_private
+
+        logger = flow_run_logger(flow_run)
+        logger.getChild("worker").info(
+            "Worker %r runs this in process %s", os.environ.get("PREFECT__WORKER_NAME"), os.getpid()
+        )
+        try:
+            flow = _load(flow_run, order["entrypoint"])
+        except Exception:
+            logger.exception("Unexpected exception encountered when trying to load flow")
+            return 1
+        # Where the deployment's own pull steps put the job is no trace of the job.
+        before.accept_folder()
+        try:
+            prefect_private.run_to_its_end(flow, flow_run, logger, self._drive)
+        except (Abort, Pause, TerminationSignal):
+            # The engine said what became of the run, or the worker will.
+            return 0
+        except BaseException as error:  # noqa: BLE001  (as above: SystemExit and its like end the job, not the child)
+            return 0 if prefect_private.conclude() != "none" else _exit_code(error)
+        return 0
+
+    def _run_hooks(self, flow_run: Any, order: Order, before: Traces) -> int:
+        """What Prefect's own worker does in place of a process that was killed."""
+        from prefect.client.schemas.objects import State
+
+        from redrive.infra.worker import prefect_private
+
+        async def load(run: Any) -> Any:
+            flow = await asyncio.to_thread(_load, run, order["entrypoint"])
+            before.accept_folder()
+            return flow
+
+        try:
+            self._drive(prefect_private.run_hooks(load, flow_run, State.model_validate(order["state"])))
+        except BaseException as error:  # noqa: BLE001  (hooks are a job's code too: what they raise ends them, not the child)
+            return _exit_code(error)
+        return 0
+
+    def _drive(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run an async flow on this child's event loop, which keeps its client."""
+        if self._loop is None:
+            self._loop = asyncio.Runner()
+            self._loop.run(_keep_client())
+        self._loop.run(_alone(work))
+
+
+def _load(flow_run: Any, entrypoint: str | None) -> Any:
+    from prefect.flows import load_flow_from_entrypoint, load_flow_from_flow_run
+    from prefect.utilities.asyncutils import run_coro_as_sync
+
+    if entrypoint:
+        return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    return run_coro_as_sync(load_flow_from_flow_run(flow_run, use_placeholder_flow=False))
+
+
+@contextmanager
+def _surroundings(order: Order) -> Generator[bool]:
+    """Folder and environment of one job; whether Prefect's own settings are among what differs."""
+    environment, folder, path = dict(os.environ), Path.cwd(), list(sys.path)
+    scratch = None if order["working_dir"] else tempfile.mkdtemp(prefix="redrive-job-")
+    for name, value in order["env"].items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    settings_changed = _prefect_settings(os.environ) != _prefect_settings(environment)
+    os.chdir(order["working_dir"] or str(scratch))
+    try:
+        with ExitStack() as stack:
+            if settings_changed:
+                from prefect.context import SettingsContext
+                from prefect.settings import Settings, get_current_settings
+
+                from redrive.infra.worker import prefect_private
+
+                profile = SettingsContext.get()
+                assert profile is not None, get_current_settings()  # noqa: S101  (importing Prefect made it)
+                stack.enter_context(SettingsContext(profile=profile.profile, settings=Settings()))
+                stack.enter_context(prefect_private.WarmClientContext())
+            yield settings_changed
+    finally:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[:] = path
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _prefect_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Names with two underscores are notes of a worker to the run's process, not settings."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith("PREFECT_") and not name.startswith("PREFECT__")
+    }
+
+
+async def _keep_client() -> None:
+    from redrive.infra.worker import prefect_private
+
+    await prefect_private.AsyncWarmClientContext().__aenter__()
+
+
+async def _alone(work: Coroutine[Any, Any, Any]) -> None:
+    """In a task of its own, so that context variables a job sets end with it; what it leaves running ends too."""
+    try:
+        await asyncio.create_task(work)
+    finally:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return 1
+
+
+def _own_randomness() -> None:
+    """Python draws anew after a fork, numpy does not: all children would draw the same numbers."""
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()
