@@ -1,17 +1,27 @@
 """How long a server may stay silent: briefly where a person waits, longer in a service, never for ever.
 
-Danger: a limit too short makes a busy server look dead; it counts from the last answer, not for all of a command.
+The start of a command counts too: its imports take seconds on a busy machine, and a person waits from the moment of pressing
+return. So the first answer of a server is due at one time for the whole command; once it has answered, each later answer has the
+full time.
+
+Danger: a limit too short makes a busy server look dead.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
-#: Seconds for a person, who gets an answer within 10 s, the start of the command included.
+#: Seconds for a person.
 PERSON = 8.0
+#: Seconds after its start in which a command has an answer, or says that there is none.
+COMMAND = 9.5
+#: What is left of them is never less, however long the start took: a healthy server on a busy machine takes seconds.
+LEAST = 3.0
 #: Seconds for a service: longer than anything a healthy server takes, a lock held for a minute included.
 SERVICE = 120.0
 #: A server that was silent a moment ago gets this many seconds, lest each point of a command waits anew...
@@ -21,13 +31,21 @@ REMEMBERED = 30.0
 
 _given: ContextVar[float | None] = ContextVar("redrive_patience", default=None)
 _process = SERVICE
+#: When the first answer of each server is due, by the monotonic clock; None where nobody gave a command.
+_due: float | None = None
 _silent_at: dict[str, float] = {}
+_heard: set[str] = set()
 
 
-def hurry() -> None:
-    """A person waits for this process, whatever it asks."""
-    global _process  # noqa: PLW0603  (one command line a process)
+def hurry(age: float | None = None) -> None:
+    """A person waits for this process, whatever it asks.
+
+    Args:
+        age: seconds since the process started; as the kernel counts them if None.
+    """
+    global _process, _due  # noqa: PLW0603  (one command line a process)
     _process = PERSON
+    _due = time.monotonic() - (_age() if age is None else age) + COMMAND
 
 
 def for_person() -> bool:
@@ -53,8 +71,13 @@ def patient(seconds: float) -> Iterator[None]:
 
 def left_for(server: str) -> float:
     """Seconds this server may stay silent now."""
-    if for_person() and time.monotonic() - _silent_at.get(server, -REMEMBERED) < REMEMBERED:
+    if not for_person():
+        return patience()
+    now = time.monotonic()
+    if now - _silent_at.get(server, -REMEMBERED) < REMEMBERED:
         return min(AGAIN, patience())
+    if _due is not None and server not in _heard:
+        return min(max(LEAST, _due - now), patience())
     return patience()
 
 
@@ -66,3 +89,14 @@ def silent(server: str) -> None:
 def answered(server: str) -> None:
     """Note that it answered."""
     _silent_at.pop(server, None)
+    _heard.add(server)
+
+
+def _age() -> float:
+    """Seconds since this process started. Source: proc(5), `/proc/self/stat`, field 22: clock ticks after the boot."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, AttributeError):
+        # Not Linux: the imports of the command itself, which come before this, are not counted.
+        return 0.0

@@ -73,7 +73,7 @@ class ApiTransport(httpx.HTTPTransport):
             except httpx.TimeoutException as error:
                 silent(self._url)
                 arrived = not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
-                raise self._no_answer(f"not within {budget:g} s", "see `redrive status`", arrived=arrived) from error
+                raise self._no_answer(f"not within {budget:.2g} s", "see `redrive status`", arrived=arrived) from error
             except httpx.TransportError as error:
                 said = str(error) or type(error).__name__
                 refused = isinstance(error, httpx.ConnectError) and not self._connected

@@ -1,0 +1,62 @@
+"""How long a server may stay silent while a person waits."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrive.blocks.core import patience
+from redrive.blocks.core.patience import AGAIN, COMMAND, LEAST, PERSON, SERVICE, answered, hurry, left_for, silent
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has asked nobody yet."""
+    monkeypatch.setattr(patience, "_process", SERVICE)
+    monkeypatch.setattr(patience, "_due", None)
+    monkeypatch.setattr(patience, "_silent_at", {})
+    monkeypatch.setattr(patience, "_heard", set())
+
+
+def test_service_waits_long() -> None:
+    assert left_for("api") == SERVICE
+
+
+def test_command_that_started_at_once_waits_as_long_as_a_person_does() -> None:
+    hurry(age=0)
+
+    assert left_for("api") == PERSON
+
+
+def test_what_a_command_took_to_start_is_taken_off_the_first_answer() -> None:
+    hurry(age=5)
+
+    assert left_for("api") == pytest.approx(COMMAND - 5, abs=0.5)
+
+
+def test_command_that_took_long_to_start_leaves_a_busy_server_some_seconds() -> None:
+    hurry(age=60)
+
+    assert left_for("api") == LEAST
+
+
+def test_server_that_has_answered_has_the_full_time_again() -> None:
+    hurry(age=5)
+
+    answered("api")
+
+    assert left_for("api") == PERSON
+    assert left_for("ledger") < PERSON
+
+
+def test_server_that_was_silent_a_moment_ago_is_not_waited_for_anew() -> None:
+    hurry(age=0)
+
+    silent("api")
+
+    assert left_for("api") == AGAIN
+
+
+def test_age_of_a_process_is_counted_by_the_kernel() -> None:
+    hurry()
+
+    assert patience._age() > 0
