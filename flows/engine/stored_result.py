@@ -21,8 +21,8 @@ from prefect.serializers import JSONSerializer
 
 from redrive.blocks.core.errors import PermanentError
 
-#: Prefect's name of what results are stored with, if a job says nothing else. Steps follow their job.
-SERIALIZER = "json"
+#: What results are stored with, if a job says nothing else. Steps follow their job.
+SERIALIZER: JSONSerializer[Any] = JSONSerializer(jsonlib="redrive.stored_json")
 
 #: What Prefect resolves itself before it stores anything.
 _PREFECTS = (State, PrefectFuture, GeneratorType)

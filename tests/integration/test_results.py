@@ -13,6 +13,7 @@ from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.deployments.jobs.result import result_of
 from tests.support.job_stack import JobStack, effects
+from tests.support.jobs import RESULTS
 
 PATIENCE = 120
 
@@ -25,15 +26,16 @@ def serializer_of(run_id: UUID) -> str:
     return state.data.serializer.type
 
 
-def test_results_are_stored_as_json(job_stack: JobStack) -> None:
-    job = enqueue("test-result", {"folder": str(job_stack.folder("result")), "name": "plain", "of": "job"})
+@pytest.mark.parametrize("name", ["plain", "data", "model"])
+def test_results_are_stored_as_json_and_read_as_they_were(job_stack: JobStack, name: str) -> None:
+    job = enqueue("test-result", {"folder": str(job_stack.folder("result")), "name": name, "of": "job"})
 
     end = wait_for(job.id, timeout=PATIENCE)
 
     assert serializer_of(job.id) == "json"
     found = result_of(end.state)
     assert found is not None
-    assert found.value == {"rows": [1, 2.5, None, True], "name": "Ada"}
+    assert found.value == RESULTS[name]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from redrive.blocks.core.errors import PermanentError, Snooze
+from redrive.blocks.core.payloads import MailResult
 from redrive.blocks.core.retry import RetryPolicy
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.job import current_job, job, on_failed, on_finished, on_started, step
@@ -306,6 +307,8 @@ def unhashable(folder: str) -> None:
 #: What a job may return, by name; the last ones cannot be JSON.
 RESULTS: dict[str, Any] = {
     "plain": {"rows": [1, 2.5, None, True], "name": "Ada"},
+    "data": {"data": {"a": [1]}},
+    "model": MailResult(message_id="1", subject="Hello", recipients=("ada@example.com",)),
     "tuple": (1, ("a", "b")),
     "numbered": {1: "one"},
     "callable": leave,

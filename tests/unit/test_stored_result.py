@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from prefect.serializers import JSONSerializer
+from prefect.results import ResultRecord
 from pydantic import BaseModel, Field
 
 from redrive.blocks.core.payloads import DocumentRecord, DocumentsResult, SyncResult
-from redrive.flows.engine.stored_result import difference
+from redrive.flows.engine.stored_result import SERIALIZER, difference
 
 
 class Colour(Enum):
@@ -42,8 +42,7 @@ DOCUMENT = DocumentRecord(name="a.pdf", source="/a.pdf", checksum="0", size=1, m
 
 
 def changed(value: Any) -> str | None:
-    json: JSONSerializer[Any] = JSONSerializer()
-    return difference(value, json.loads(json.dumps(value)))
+    return difference(value, SERIALIZER.loads(SERIALIZER.dumps(value)))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +72,14 @@ def test_value_that_comes_back_as_it_was_is_taken(value: object) -> None:
 )
 def test_value_that_json_would_change_is_named(value: object, said: str) -> None:
     assert changed(value) == said
+
+
+@pytest.mark.parametrize("value", [{"data": 1}, {"result": [2]}, {"metadata": 3, "result": 4}, DOCUMENT], ids=repr)
+def test_value_that_looks_like_a_record_of_an_old_prefect_is_read_as_it_was(value: object) -> None:
+    record = ResultRecord.deserialize(SERIALIZER.dumps(value), backup_serializer=SERIALIZER)
+
+    assert record.result == value
+    assert type(record.result) is type(value)
 
 
 def test_none_as_a_key_is_named() -> None:
