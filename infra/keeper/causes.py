@@ -73,6 +73,11 @@ def without_report(run: Run) -> Cause:
     return bare(run, traceback=traceback)
 
 
+def was_raised(cause: str) -> bool:
+    """Whether an exception of Python ended the process, which only the run's log tells then."""
+    return _RAISED.search(cause) is not None
+
+
 def bare(run: Run, *, traceback: str | None = None) -> Cause:
     """From the run's last state alone."""
     reason = "crash" if run.state_type == "CRASHED" else "unstartable"
@@ -82,7 +87,7 @@ def bare(run: Run, *, traceback: str | None = None) -> Cause:
 
 def _unstartable(run: Run, cause: str) -> Cause | None:
     """The exception that ended the job's process before our code could start, if it was one: that is the cause people can mend."""
-    traceback = _logged_traceback(run.id) if _RAISED.search(cause) else None
+    traceback = _logged_traceback(run.id) if was_raised(cause) else None
     last = _LAST_LINE.match(traceback.rstrip().splitlines()[-1]) if traceback else None
     if last is None:
         return None

@@ -49,6 +49,7 @@ from redrive.blocks.retry_policy import effective_policy
 from redrive.deployments.catalog import catalog
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.pools import Workers, is_job, pools
+from redrive.infra.keeper.causes import was_raised
 from redrive.infra.keeper.dead_lettering import UNAVAILABLE, dead_letter
 from redrive.infra.keeper.lost import Lost
 from redrive.infra.keeper.processes import JobProcesses
@@ -57,6 +58,8 @@ log = logging.getLogger("redrive.keeper")
 
 #: A process that reported its own crash may still be on its way out.
 LAST_BREATH = timedelta(seconds=1)
+#: Log lines of a process arrive this much later at most: Prefect sends them every 2 s.
+LAST_LINES = timedelta(seconds=4)
 #: How often a job is tried to be rescued that cannot be, for a reason nobody foresaw, before it becomes a dead letter.
 RESCUE_TRIES = 3
 
@@ -148,12 +151,16 @@ class Rescuer:
             return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
         return self._after_crash(run, cause)
 
-    def _after_crash(self, run: Run, cause: str) -> Rescued:
+    def _after_crash(self, run: Run, cause: str) -> Rescued | None:
         if run.labels.hard_timeout:
             return self._after_timeout(run, cause, tries=run.labels.hard_timeout)
         counted = run.labels.crash_counted == str(run.state_id)
         crashes = run.labels.crashes if counted else run.labels.crashes + 1
         decision = after_crash(_policy(run.job), crashes=crashes, cause=cause, now=SERVER_CLOCK.now())
+        age = SERVER_CLOCK.now() - run.since
+        if run.state_type == "CRASHED" and isinstance(decision, Bury) and was_raised(cause) and age < LAST_LINES:
+            # The next sweep finds in its log what ended it.
+            return None
         crashed = run if run.state_type == "CRASHED" else self._set(run, Crashed(message=f"rescued: {cause}"))
         rescues = run.labels.rescues + (0 if counted or isinstance(decision, Bury) else 1)
         labels: dict[str, Any] = {CRASHES: crashes, CRASH_COUNTED: str(crashed.state_id), RESCUES: rescues}
