@@ -164,6 +164,15 @@ def by_id(ids: Collection[UUID]) -> dict[UUID, Run]:
     return found
 
 
+def _is_cancelled_at_once(wanted: State[Any], answer: dict[str, Any]) -> bool:
+    """Prefect puts Cancelled in the place of Cancelling where no process has to stop: it came to wait in this moment."""
+    return (
+        wanted.type.value == "CANCELLING"
+        and answer["status"] == "REJECT"
+        and (answer.get("state") or {}).get("type") == "CANCELLED"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Transition:
     """What a change of state came to: the new state's id, or why there is none."""
@@ -204,7 +213,7 @@ def transition(
     results: list[dict[str, Any]] = found.json()["results"]
     if results:
         answer = results[0]
-        if answer["status"] == "ACCEPT":
+        if answer["status"] == "ACCEPT" or _is_cancelled_at_once(state, answer):
             return Transition(state_id=UUID(answer["state"]["id"]))
         reason = (answer.get("details") or {}).get("reason")
         return Transition(state_id=None, refused=str(reason or answer["status"]))

@@ -118,8 +118,9 @@ def rerun_job(reference: str | UUID, *, who: str, why: str = "") -> Rerun:
 
 def _stopped(run: Run, who: str, why: str) -> State[Any]:
     said = f"cancelled by {who}" + (f": {why}" if why else "")
-    if run.state_type in HELD and run.pid:
-        # Only a process has to be asked to stop; what waits has none and would stay Cancelling for minutes.
+    if run.state_type == "RUNNING" or (run.state_type in HELD and run.pid):
+        # Only a process has to be asked to stop. One that is just about to leave, to wait for its next try, is noted no more; from
+        # Cancelling Prefect lets it go nowhere but to Cancelled, while from Cancelled it could wait and run again.
         return Cancelling(message=said)
     return Cancelled(message=said)
 
