@@ -31,7 +31,7 @@ test: $(BIN)/.installed-dev check browser tools
 	@$(BIN)/python -m pytest --reruns 1 tests/chaos $(PYTEST_ARGS)
 
 # Files that share a stack go to one process: tests/support/order.py.
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n 2 --dist loadscope --no-loadscope-reorder
 
 test-unit: $(BIN)/.installed-dev
 	@$(BIN)/python -m pytest -q $(PARALLEL) tests/unit $(PYTEST_ARGS)

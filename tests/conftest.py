@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
 from tests.support.file_roots import FILE_ROOTS
 from tests.support.http_source import PRIVATE_HOSTS
-from tests.support.order import divide
+from tests.support.order import StackScheduling, sort
 
 pytest_plugins = [
     "tests.support.stack",
@@ -32,4 +33,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         soak = [item for item in items if item.get_closest_marker("soak")]
         config.hook.pytest_deselected(items=soak)
         items[:] = [item for item in items if not item.get_closest_marker("soak")]
-    divide(items)
+    sort(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackScheduling:
+    """Tests that share a stack go to one process."""
+    return StackScheduling(config, log)
