@@ -9,113 +9,44 @@ lock right after: a moment remains in between, so what is decided is decided on 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import Enum
-from typing import Any, Self
+from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from prefect.client.schemas.objects import State
 
+from redrive.blocks.prefect import paging
 from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.paging import BEGINNING, END, PAGE, Order, Place
 from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.wanted import Wanted
+
+__all__ = [
+    "BEGINNING",
+    "END",
+    "PAGE",
+    "Order",
+    "Page",
+    "Place",
+    "Transition",
+    "Wanted",
+    "by_id",
+    "delete_if",
+    "page",
+    "pages",
+    "states_of",
+    "transition",
+]
 
 log = logging.getLogger("redrive.prefect")
 
-#: Prefect's own limit of runs a call.
-PAGE = 200
-#: And of runs that one bulk call deletes.
+#: Runs that one bulk call deletes at most, by Prefect's own limit.
 BULK = 50
-#: Before and after every run.
-BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-END = datetime(9000, 1, 1, tzinfo=UTC)
 
 _flow_names: dict[str, str] = {}
-
-
-class Order(Enum):
-    """By which time pages go: field of a run, Prefect's name of the order, and whether it is the latest first."""
-
-    ENDED = ("end_time", "END_TIME_DESC", True)
-    #: When the run was first to start; unlike other times it never changes.
-    EXPECTED = ("expected_start_time", "EXPECTED_START_TIME_ASC", False)
-    DUE = ("next_scheduled_start_time", "NEXT_SCHEDULED_START_TIME_ASC", False)
-    #: By the same time as `EXPECTED`, as people read lists.
-    LATEST = ("expected_start_time", "EXPECTED_START_TIME_DESC", True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """Which runs; every condition that is given must hold. `queues`, `pools` and `jobs` are names, times are inclusive."""
-
-    types: Sequence[str] = ()
-    names: Sequence[str] = ()
-    #: Names of states that do not fit.
-    not_names: Sequence[str] = ()
-    run_names: Sequence[str] = ()
-    jobs: Sequence[str] = ()
-    queues: Sequence[str] = ()
-    pools: Sequence[str] = ()
-    ids: Sequence[UUID] = ()
-    ended_after: datetime | None = None
-    ended_before: datetime | None = None
-    due_before: datetime | None = None
-    due_after: datetime | None = None
-    expected_after: datetime | None = None
-    #: A run without a deployment is no job: nobody could start it again.
-    deployed: bool = True
-
-    def flow_runs(self) -> dict[str, Any]:
-        """As Prefect's filter of flow runs; the pools are a filter of their own."""
-        state: dict[str, Any] = {}
-        if self.types:
-            state["type"] = {"any_": list(self.types)}
-        if self.names:
-            state["name"] = {"any_": list(self.names)}
-        if self.not_names:
-            state.setdefault("name", {})["not_any_"] = list(self.not_names)
-        found: dict[str, Any] = {"state": state} if state else {}
-        if self.run_names:
-            found["name"] = {"any_": list(self.run_names)}
-        if self.deployed:
-            found["deployment_id"] = {"is_null_": False}
-        if self.ids:
-            found["id"] = {"any_": [str(one) for one in self.ids]}
-        if ended := _span(self.ended_after, self.ended_before):
-            found["end_time"] = ended
-        if due := _span(self.due_after, self.due_before):
-            found["next_scheduled_start_time"] = due
-        if expected := _span(self.expected_after, None):
-            found["expected_start_time"] = expected
-        return found
-
-    def body(self) -> dict[str, Any]:
-        named = {"work_pools": self.pools, "work_pool_queues": self.queues, "flows": self.jobs}
-        others = {kind: {"name": {"any_": list(names)}} for kind, names in named.items() if names}
-        return {"flow_runs": self.flow_runs(), **others}
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a page ended: the time of its last run, and the runs with that very time seen so far."""
-
-    at: datetime
-    seen: tuple[UUID, ...] = ()
-
-    def text(self) -> str:
-        return json.dumps({"at": self.at.isoformat(), "seen": [str(one) for one in self.seen]})
-
-    @classmethod
-    def read(cls, text: str | None) -> Self | None:
-        """None if there is none, or it was written by somebody else."""
-        try:
-            found = json.loads(text) if text else None
-            return cls(datetime.fromisoformat(found["at"]), tuple(map(UUID, found["seen"]))) if found else None
-        except (ValueError, TypeError, KeyError):
-            return None
 
 
 @dataclass(frozen=True)
@@ -139,18 +70,10 @@ def pages(wanted: Wanted, order: Order, *, after: Place | None = None) -> Iterat
 
 def page(wanted: Wanted, order: Order, *, after: Place | None = None, limit: int = PAGE) -> Page:
     """One page."""
-    field, sort, descending = order.value
-    body = wanted.body()
-    place = after or Place(wanted.ended_before or END if descending else BEGINNING)
-    body["flow_runs"].setdefault(field, {})["before_" if descending else "after_"] = place.at.isoformat()
-    if place.seen:
-        body["flow_runs"].setdefault("id", {})["not_any_"] = [str(one) for one in place.seen]
-    raw = _filter({**body, "sort": sort, "limit": limit})
-    if len(raw) < limit:
-        return Page(_runs(raw), None)
-    last = datetime.fromisoformat(raw[-1][field])
-    seen = tuple(UUID(one["id"]) for one in raw if datetime.fromisoformat(one[field]) == last)
-    return Page(_runs(raw), Place(last, (*place.seen, *seen) if last == place.at else seen))
+    request = paging.page(wanted, order, after=after, limit=limit)
+    found = request.value(api().request(request.method, request.path, json=request.body))  # type: ignore[arg-type]
+    _learn_flow_names({run["flow_id"] for run in found.runs})
+    return Page(_runs(found.runs), found.next)
 
 
 def by_id(ids: Collection[UUID]) -> dict[UUID, Run]:
@@ -244,11 +167,6 @@ def delete_if(ids: Collection[UUID], *, types: Sequence[str], ended_before: date
 def states_of(run_id: UUID) -> list[State[Any]]:
     """Every state a run was in."""
     return api().read_flow_run_states(run_id)
-
-
-def _span(after: datetime | None, before: datetime | None) -> dict[str, str]:
-    found = {"after_": after, "before_": before}
-    return {name: at.isoformat() for name, at in found.items() if at is not None}
 
 
 def _filter(body: dict[str, Any]) -> list[dict[str, Any]]:

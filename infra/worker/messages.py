@@ -17,8 +17,6 @@ PACKET = 65536
 
 #: Worker → child: run this; stop this one with that intent; it was suspended; a knock, to be read only; end when idle.
 Intent = Literal["cancel", "reschedule"]
-#: What became of a run in its process: it said how the run ended, it gave way to somebody else who acted on the run, or neither.
-Conclusion = Literal["reported", "aborted", "none"]
 
 
 class Order(TypedDict):
@@ -50,7 +48,7 @@ class Done(TypedDict):
     kind: Literal["done"]
     attempt: int
     status: int
-    conclusion: Conclusion
+    conclusion: Literal["reported", "aborted", "none"]
     left: str | None
     #: Bytes the child has to itself.
     memory: int

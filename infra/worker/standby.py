@@ -26,6 +26,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging.loggers import get_logger
 from prefect.settings import PREFECT_WORKER_HEARTBEAT_SECONDS, PREFECT_WORKER_PREFETCH_SECONDS
 
+from redrive.blocks.prefect.worker_client import WorkerClient
 from redrive.blocks.process.notes import ProcessNotes
 from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.children import Children
@@ -135,7 +136,7 @@ async def _modules(pool: str, client: PrefectClient) -> Sequence[str]:
     """What the jobs of the pool load; nothing while the API does not answer."""
     try:
         template = (await client.read_work_pool(pool)).base_job_template
-        found = await Deployments(RunApi(client), client).modules(pool)
+        found = await Deployments(RunApi(WorkerClient(client)), client).modules(pool)
     except (httpx.HTTPError, ObjectNotFound):
         return []
     return [*PoolSettings.of(template).preload, *found]

@@ -20,8 +20,10 @@ import anyio.abc
 import httpx
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_WORKER_QUERY_SECONDS
-from prefect.workers.base import BaseWorker, BaseWorkerResult
+from prefect.workers.base import BaseWorkerResult
 
+from redrive.blocks.prefect.private.worker import OwnWorker
+from redrive.blocks.prefect.worker_client import WorkerClient
 from redrive.blocks.process.worker_report import WorkerReport
 from redrive.infra.worker.attempts import LOOK, LOOK_ALONE, Attempts, reap_strangers
 from redrive.infra.worker.children import Children
@@ -59,15 +61,14 @@ class WarmResult(BaseWorkerResult):
     """How a job's process ended."""
 
 
-class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
+class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
     """Runs flows in processes that are warm already: no interpreter starts, few calls, instant start."""
 
     type = "warm"
     job_configuration = WarmConfiguration
     job_configuration_variables = WarmVariables
-    _display_name = "Redrive warm"
-    _description = "Runs flows in warm processes on this machine: they start at once, with hard limits and draining."
-    _documentation_url = "https://docs.prefect.io/v3/concepts/workers"
+    title = "Redrive warm"
+    description = "Runs flows in warm processes on this machine: they start at once, with hard limits and draining."
     _once = False
     prepared: Prepared | None = None
 
@@ -110,7 +111,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
             await self._get_ready()
             if self._ready:
                 self._due.wake()
-                self._last_polled_time = self._due.last_answer
+                self.polled(self._due.last_answer)
             if self._once:
                 await self._nothing_due()
                 return []
@@ -146,35 +147,33 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
             await self._reporting.withdraw()
         await super().teardown(*exc_info)
 
-    async def _setup_cancellation_observer(self) -> None:
-        """One stream of events tells this worker all it must know (`Wakeups`)."""
-
     # Getting ready
 
     async def _get_ready(self) -> None:
         """Make the parts, once the pool is known."""
-        if self._ready or self._work_pool is None:
+        work_pool = self.pool
+        if self._ready or work_pool is None:
             return
         self._ready = True
-        self._pool_settings = pool = PoolSettings.of(self._work_pool.base_job_template)
-        self._slot_count = self._limit or pool.slots
-        api = RunApi(self.client)
+        self._pool_settings = pool = PoolSettings.of(work_pool.base_job_template)
+        self._slot_count = self.limit or pool.slots
+        api = RunApi(WorkerClient(self.client))
         deployments = Deployments(api, self.client)
 
         async def modules() -> list[str]:
             try:
-                return [*pool.preload, *await deployments.modules(self._work_pool_name)]
+                return [*pool.preload, *await deployments.modules(self.pool_name)]
             except httpx.HTTPError:
                 # Nothing is loaded ahead then; the first job of each kind is slower.
                 return pool.preload
 
-        self._attempts = Attempts(api, self._logger)
+        self._attempts = Attempts(api, self.log)
         prepared = self.prepared
-        self._children = prepared.children if prepared else Children(0, modules, self._logger)
-        self._children.want(self._slot_count, modules, self._logger)
+        self._children = prepared.children if prepared else Children(0, modules, self.log)
+        self._children.want(self._slot_count, modules, self.log)
         tick = float(PREFECT_WORKER_QUERY_SECONDS.value())
-        self._due = DueRuns(api, self._work_pool_name, queues=sorted(self._work_queues), tick=tick)
-        self._wakeups = Wakeups(str(self._work_pool.id), self, self._logger)
+        self._due = DueRuns(api, self.pool_name, queues=self.queues, tick=tick)
+        self._wakeups = Wakeups(str(work_pool.id), self, self.log)
         self._reporting = Reporting(self)
         self._slots = Slots(
             me=self._identity(),
@@ -184,7 +183,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
             deployments=deployments,
             attempts=self._attempts,
             pool=pool,
-            log=self._logger,
+            log=self.log,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -219,7 +218,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
     def _service_ended(self, service: asyncio.Task[Any]) -> None:
         self._services.discard(service)
         if not service.cancelled() and (error := service.exception()):
-            self._logger.error("a part of the worker failed, so it stops", exc_info=error)
+            self.log.error("a part of the worker failed, so it stops", exc_info=error)
             self._failure = error
             self._told_to_stop()
 
@@ -253,30 +252,30 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
                 await self._attempts.look()
                 await self._due.learn_queues()
             except httpx.HTTPError:
-                self._logger.debug("the API did not answer; asked again")
+                self.log.debug("the API did not answer; asked again")
 
     async def _reconcile(self, api: RunApi) -> None:
         """At every heartbeat."""
-        reconciling = Reconciling(api, self._attempts, self._logger, pool=self._work_pool_name, name=self.name)
+        reconciling = Reconciling(api, self._attempts, self.log, pool=self.pool_name, name=self.name)
         while True:
             await asyncio.sleep(self.heartbeat_interval_seconds)
             try:
                 await reconciling.compare()
             except httpx.HTTPError:
-                self._logger.debug("the API did not answer; runs are compared at the next heartbeat")
+                self.log.debug("the API did not answer; runs are compared at the next heartbeat")
 
     def report(self) -> WorkerReport:
         """What this worker is doing."""
         return WorkerReport(
             name=self.name,
-            pool=self._work_pool_name,
+            pool=self.pool_name,
             type=self.type,
             host=socket.gethostname(),
             pid=os.getpid(),
             started=self._started_at.isoformat(),
             slots=self._slot_count,
             draining=self._draining,
-            queues=tuple(sorted(self._work_queues)),
+            queues=tuple(self.queues),
             busy=self._attempts.report(),
         )
 
@@ -289,7 +288,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
 
     def _told_to_stop(self) -> None:
         if self._draining:
-            self._logger.warning("told to stop once more: jobs are stopped now")
+            self.log.warning("told to stop once more: jobs are stopped now")
             self._begin(self._stop_jobs())
             return
         self._draining = True
@@ -297,7 +296,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
 
     async def _drain(self) -> None:
         """Take nothing new, wait for what runs, give the rest back."""
-        self._logger.info("draining: no new jobs; %s run and have %g s", len(self._attempts), self.drain_timeout)
+        self.log.info("draining: no new jobs; %s run and have %g s", len(self._attempts), self.drain_timeout)
         for slot in tuple(self._slots.waiting):
             slot.cancel()
         self._slots.stop_after_this.set()
@@ -312,7 +311,7 @@ class WarmWorker(BaseWorker[WarmConfiguration, Any, WarmResult]):
             self._attempts.stop(attempt, "reschedule")
         _, unfinished = await asyncio.wait(self._working, timeout=LAST_WORDS)
         if unfinished:
-            self._logger.warning("%s jobs could not be given back in time; the keeper takes them back", len(unfinished))
+            self.log.warning("%s jobs could not be given back in time; the keeper takes them back", len(unfinished))
         self._drained.set()
 
 

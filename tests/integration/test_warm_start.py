@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import PrefectClient
 
+from redrive.blocks.prefect.worker_client import WorkerClient
 from redrive.infra.worker.run_api import RunApi
 from tests.support.plain_prefect import PATIENCE, Json, PlainPrefect, moment
 from tests.support.waiting import wait_until
@@ -154,7 +155,7 @@ def test_run_that_was_done_meanwhile_is_not_claimed(plain_prefect: PlainPrefect)
 
     async def claim(run_id: str) -> Json | None:
         async with PrefectClient(str(plain_prefect.api.base_url).rstrip("/")) as client:
-            return await RunApi(client).claim(run_id)
+            return await RunApi(WorkerClient(client)).claim(run_id)
 
     first, again, late = (asyncio.run(claim(run_id)) for run_id in (waits, waits, done))
 

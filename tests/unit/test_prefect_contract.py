@@ -26,7 +26,7 @@ from prefect.workers import base, process
 from redrive.blocks.prefect.run_labels import WORKER
 from redrive.infra.keeper.processes import RUN_ID
 
-PRIVATE = "infra/worker/prefect_private.py"
+PRIVATE = "blocks/prefect/private"
 
 
 def test_the_pause_signal_carries_its_state_and_passes_except_exception() -> None:
@@ -125,14 +125,14 @@ def test_heartbeat_is_off_without_an_interval() -> None:
 def test_engine_reads_its_run_once_more_where_the_client_remembers_it(engine: type[Any]) -> None:
     source = inspect.getsource(engine.setup_run_context)
 
-    assert "client.read_flow_run(self.flow_run.id)" in source, f"{PRIVATE}: _Reader saves a call that nobody makes"
+    assert "client.read_flow_run(self.flow_run.id)" in source, f"{PRIVATE}: Reader saves a call that nobody makes"
 
 
 @pytest.mark.parametrize("engine", [FlowRunEngine, AsyncFlowRunEngine])
 def test_first_update_of_a_run_carries_its_policy(engine: type[Any]) -> None:
     source = inspect.getsource(engine.initialize_run)
 
-    assert "empirical_policy=" in source, f"{PRIVATE}: _signed() has no call to put the process's id into"
+    assert "empirical_policy=" in source, f"{PRIVATE}: _with_process() has no call to put the process's id into"
 
 
 def test_clients_are_made_and_held_as_the_warm_ones_are() -> None:

@@ -46,25 +46,25 @@ class Child:
 
     def serve(self) -> NoReturn:
         """Run jobs until told to end, or until the worker is gone and the present job is done."""
-        from redrive.infra.worker import prefect_private
+        from redrive.blocks.prefect.private import engine
 
         adopt_orphans()
         set_name("warm-idle")
         _own_randomness()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        prefect_private.install()
+        engine.install()
         # What the template loaded is the worker's to watch; what this process loads itself is its own.
         self._code = Code.loaded(time.time_ns())
         threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
-        with prefect_private.WarmClientContext():
+        with engine.WarmClientContext():
             told = self._tell({"kind": "hello", "pid": os.getpid()})
             while told and (order := self._next()):
                 since = time.time_ns()
                 done = self._run(order)
                 self._code = self._code.with_new(since)
                 told = self._tell(done) and not done["left"]
-        prefect_private.flush()
+        engine.flush()
         os._exit(0)
 
     def _tell(self, message: Any) -> bool:
@@ -85,7 +85,7 @@ class Child:
 
     def _listen(self) -> None:
         """Take messages while the main thread works: orders wait, what concerns the present job acts at once."""
-        from redrive.infra.worker import prefect_private
+        from redrive.blocks.prefect.private import engine
 
         while message := self._line.receive():
             match message["kind"]:
@@ -93,12 +93,12 @@ class Child:
                     self._line.send({"kind": "taken", "attempt": message["attempt"]})
                     self._orders.put(message)  # type: ignore[arg-type]  # the kind says it
                 case "intent" if message["attempt"] == self._attempt:
-                    prefect_private.set_intent(message["intent"])
+                    engine.set_intent(message["intent"])
                     self._line.send({"kind": "warned", "attempt": message["attempt"]})
                 case "suspended" if message["attempt"] == self._attempt:
                     from prefect.client.schemas.objects import State
 
-                    prefect_private.suspend(UUID(message["run_id"]), State.model_validate(message["state"]))
+                    engine.suspend(UUID(message["run_id"]), State.model_validate(message["state"]))
                 case "end":
                     break
         self._orders.put(None)
@@ -106,7 +106,7 @@ class Child:
     def _run(self, order: Order) -> Done:
         from prefect.client.schemas.objects import FlowRun
 
-        from redrive.infra.worker import prefect_private
+        from redrive.blocks.prefect.private import engine
 
         flow_run = FlowRun.model_validate(order["flow_run"])
         self._attempt = order["attempt"]
@@ -118,10 +118,10 @@ class Child:
             str(flow_run.state.id) if flow_run.state else None,
             lambda spent: self._line.send({"kind": "spent", "attempt": order["attempt"], **spent}),
         )
-        prefect_private.begin(flow_run.id, str(os.getpid()))
+        engine.begin(flow_run.id, str(os.getpid()))
         with _surroundings(order) as settings_changed:
             # With settings of its own its log may belong elsewhere.
-            prefect_private.send_logs_by(None if settings_changed else self._log)
+            engine.send_logs_by(None if settings_changed else self._log)
             before = Traces.look()
             try:
                 work = self._run_flow if order["state"] is None else self._run_hooks
@@ -129,7 +129,7 @@ class Child:
                 left = before.compare()
             finally:
                 before.restore()
-        concluded = prefect_private.conclude()
+        concluded = engine.conclude()
         self._attempt = 0
         set_name("warm-idle")
         if left is None and (order["only_once"] or settings_changed):
@@ -146,16 +146,16 @@ class Child:
     def _log(self, line: dict[str, Any]) -> None:
         """Hand a log line to the worker, which sends those of all its jobs: killed, this process would take them along."""
         if os.getpid() != self._pid or not self._tell({"kind": "log", "line": line}):
-            from redrive.infra.worker import prefect_private
+            from redrive.blocks.prefect.private import engine
 
-            prefect_private.send_log(line)
+            engine.send_log(line)
 
     def _run_flow(self, flow_run: Any, order: Order, before: Traces) -> int:
         """What `python -m prefect.engine` does; returns what its exit code would be."""
         from prefect.exceptions import Abort, Pause, TerminationSignal
         from prefect.logging.loggers import flow_run_logger
 
-        from redrive.infra.worker import prefect_private
+        from redrive.blocks.prefect.private import engine
 
         logger = flow_run_logger(flow_run)
         logger.getChild("worker").info(
@@ -169,19 +169,19 @@ class Child:
         # Where the deployment's own pull steps put the job is no trace of the job.
         before.accept_folder()
         try:
-            prefect_private.run_to_its_end(flow, flow_run, logger, self._drive)
+            engine.run_to_its_end(flow, flow_run, logger, self._drive)
         except (Abort, Pause, TerminationSignal):
             # The engine said what became of the run, or the worker will.
             return 0
         except BaseException as error:  # noqa: BLE001  (as above: SystemExit and its like end the job, not the child)
-            return 0 if prefect_private.conclude() != "none" else _exit_code(error)
+            return 0 if engine.conclude() != "none" else _exit_code(error)
         return 0
 
     def _run_hooks(self, flow_run: Any, order: Order, before: Traces) -> int:
         """What Prefect's own worker does in place of a process that was killed."""
         from prefect.client.schemas.objects import State
 
-        from redrive.infra.worker import prefect_private
+        from redrive.blocks.prefect.private import engine
 
         async def load(run: Any) -> Any:
             flow = await asyncio.to_thread(_load, run, order["entrypoint"])
@@ -189,7 +189,7 @@ class Child:
             return flow
 
         try:
-            self._drive(prefect_private.run_hooks(load, flow_run, State.model_validate(order["state"])))
+            self._drive(engine.run_hooks(load, flow_run, State.model_validate(order["state"])))
         except BaseException as error:  # noqa: BLE001  (hooks are a job's code too: what they raise ends them, not the child)
             return _exit_code(error)
         return 0
@@ -229,12 +229,12 @@ def _surroundings(order: Order) -> Generator[bool]:
                 from prefect.context import SettingsContext
                 from prefect.settings import Settings, get_current_settings
 
-                from redrive.infra.worker import prefect_private
+                from redrive.blocks.prefect.private import engine
 
                 profile = SettingsContext.get()
                 assert profile is not None, get_current_settings()  # noqa: S101  (importing Prefect made it)
                 stack.enter_context(SettingsContext(profile=profile.profile, settings=Settings()))
-                stack.enter_context(prefect_private.WarmClientContext())
+                stack.enter_context(engine.WarmClientContext())
             yield settings_changed
     finally:
         os.chdir(folder)
@@ -255,9 +255,9 @@ def _prefect_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _keep_client() -> None:
-    from redrive.infra.worker import prefect_private
+    from redrive.blocks.prefect.private import engine
 
-    await prefect_private.AsyncWarmClientContext().__aenter__()
+    await engine.AsyncWarmClientContext().__aenter__()
 
 
 async def _alone(work: Coroutine[Any, Any, Any]) -> None:

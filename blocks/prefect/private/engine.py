@@ -1,4 +1,4 @@
-"""Everything in infra/worker that touches what Prefect does not promise to keep; tests/unit/test_prefect_contract.py watches it.
+"""Prefect's flow engine in a child that runs jobs.
 
 `install` changes the flow engine of a child process so that a run costs few calls: one observer a worker instead of one a
 run, no heartbeat a run, no second reading of a run that the worker already has.
@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import contextmanager
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 import prefect.flow_engine
@@ -21,21 +20,34 @@ from prefect import Flow
 from prefect._flow_run_suspension import mark_flow_run_suspension_requested, register_flow_run_suspension_request
 from prefect._internal import control_listener
 from prefect._internal.metrics import RunMetrics
-from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.context import AsyncClientContext, ContextModel, SyncClientContext
 from prefect.engine import _drive_run_flow_result
 from prefect.events.worker import EventsWorker
 from prefect.flow_engine import AsyncFlowRunEngine, FlowRunEngine, run_flow
 from prefect.logging.handlers import APILogWorker, set_api_log_sink
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
-from redrive.infra.worker.messages import Conclusion
+from redrive.blocks.prefect.private.clients import AsyncWarmClientContext, Reader, WarmClientContext, noted
 
 #: Seconds the answer "which default result storage does the server have" is good for.
 STORAGE_ANSWER = 10.0
 #: Seconds a child that ends waits for its last log lines and task runs to be taken.
 LAST_WORDS = 10.0
+
+__all__ = [
+    "AsyncWarmClientContext",
+    "Conclusion",
+    "WarmClientContext",
+    "begin",
+    "conclude",
+    "flush",
+    "install",
+    "run_hooks",
+    "run_to_its_end",
+    "send_log",
+    "send_logs_by",
+    "set_intent",
+    "suspend",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,8 +55,8 @@ T = TypeVar("T")
 
 #: The engines of the present run: its own first, then those of subflows.
 _engines: list[Any] = []
-#: What is known of the present run beyond what its engine is told.
-_sign: dict[str, Any] = {}
+#: What became of a run in its process: it said how the run ended, it gave way to somebody else who acted on the run, or neither.
+Conclusion = Literal["reported", "aborted", "none"]
 
 
 def install() -> None:
@@ -62,8 +74,8 @@ def install() -> None:
 def begin(run_id: UUID, infrastructure_pid: str) -> None:
     """Before a run: forget the one before, and note which process runs it."""
     _engines.clear()
-    _sign.clear()
-    _sign.update(run=run_id, begun=run_id, pid=infrastructure_pid)
+    noted.clear()
+    noted.update(run=run_id, begun=run_id, pid=infrastructure_pid)
     control_listener.clear_intent()
 
 
@@ -154,12 +166,12 @@ class _Warm:
     def setup_run_context(self, client: Any = None) -> Any:
         """As Prefect's own; the run that it reads once more is the one at hand, if Running was accepted just now."""
         mine = client or self.client
-        if not isinstance(mine, _Reader):
+        if not isinstance(mine, Reader):
             # A subflow on an event loop of its own has a client of Prefect's.
             return super().setup_run_context(client)  # type: ignore[misc]  # of the engine
         mine.finish_update()
         run = self.flow_run
-        fresh = _sign.pop("begun", None)
+        fresh = noted.pop("begun", None)
         if run is not None and run.id == fresh and run.state is not None and run.state.is_running():
             mine.know(_as_running(run))
         return super().setup_run_context(client)  # type: ignore[misc]  # of the engine
@@ -171,95 +183,6 @@ class _WarmEngine(_Warm, FlowRunEngine[P, R]):
 
 class _AsyncWarmEngine(_Warm, AsyncFlowRunEngine[P, R]):
     pass
-
-
-class _Reader:
-    """A client that answers from memory, once, what the engine knows, and says more in the engine's first update."""
-
-    _known: FlowRun | None = None
-    _updating: _Beside[Any] | None = None
-
-    def finish_update(self) -> None:
-        """Wait for the engine's first update of the run, if it is under way."""
-        updating, self._updating = self._updating, None
-        if updating is not None:
-            updating.finish()
-
-    def know(self, run: FlowRun) -> None:
-        self._known = run
-
-    def _recall(self, run_id: UUID) -> FlowRun | None:
-        run, self._known = self._known, None
-        return run if run is not None and run.id == run_id else None
-
-
-class _WarmClient(_Reader, SyncPrefectClient):
-    def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
-        return self._recall(flow_run_id) or super().read_flow_run(flow_run_id)
-
-    def update_flow_run(self, flow_run_id: UUID, **fields: Any) -> Any:  # type: ignore[override]  # called by keyword
-        signed = _signed(flow_run_id, fields)
-        update = functools.partial(super().update_flow_run, flow_run_id, **signed)
-        if signed is fields:
-            return update()
-        # Running need not wait for it; the job does (`setup_run_context`).
-        self._updating = _Beside(update)
-        return None
-
-
-class _Beside(Generic[T]):
-    """A call in a thread of its own."""
-
-    def __init__(self, call: Callable[[], T]) -> None:
-        self._call = call
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="redrive-update", daemon=True)
-        self._thread.start()
-
-    def finish(self) -> None:
-        """Wait for it; raises what it raised."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            self._call()
-        except BaseException as error:  # noqa: BLE001  (raised by `finish`, where somebody can deal with it)
-            self._error = error
-
-
-class _AsyncWarmClient(_Reader, PrefectClient):
-    async def read_flow_run(self, flow_run_id: UUID) -> FlowRun:
-        return self._recall(flow_run_id) or await super().read_flow_run(flow_run_id)
-
-    async def update_flow_run(self, flow_run_id: UUID, **fields: Any) -> Any:  # type: ignore[override]  # as above
-        return await super().update_flow_run(flow_run_id, **_signed(flow_run_id, fields))
-
-
-class WarmClientContext(SyncClientContext):
-    """Enter once in a process: Prefect's own code then uses this client wherever it needs one."""
-
-    def __init__(self) -> None:
-        ContextModel.__init__(self, client=_WarmClient(PREFECT_API_URL.value(), **_credentials()))
-
-
-class AsyncWarmClientContext(AsyncClientContext):
-    """The same for one event loop."""
-
-    def __init__(self) -> None:
-        ContextModel.__init__(self, client=_AsyncWarmClient(PREFECT_API_URL.value(), **_credentials()))
-
-
-def _credentials() -> dict[str, Any]:
-    return {"auth_string": PREFECT_API_AUTH_STRING.value(), "api_key": PREFECT_API_KEY.value()}
-
-
-def _signed(run_id: UUID, fields: dict[str, Any]) -> dict[str, Any]:
-    """The engine's first update of a run, with the process that runs it."""
-    if "empirical_policy" in fields and _sign.get("run") == run_id and "pid" in _sign:
-        return {"infrastructure_pid": _sign.pop("pid"), **fields}
-    return fields
 
 
 def _as_running(run: FlowRun) -> FlowRun:

@@ -1,0 +1,65 @@
+"""A request to Prefect's API as a value: what is asked, and how its answer is read. Who sends it decides how long it waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, TypeVar, cast
+from urllib.parse import quote
+
+import httpx
+
+T = TypeVar("T")
+
+Json = dict[str, Any]
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Generic[T]):
+    """One call. `path` is complete; `read` turns the answer's JSON into a value."""
+
+    method: Method
+    path: str
+    read: Callable[[Any], T]
+    body: Any = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    #: Whether "not found" is an answer, which is None, and no error.
+    is_optional: bool = False
+
+    def or_none(self) -> Request[T | None]:
+        """The same call, where "not found" is an answer."""
+        return cast("Request[T | None]", replace(self, is_optional=True))
+
+    def arguments(self) -> dict[str, Any]:
+        """What httpx is to send beside method and path."""
+        found: dict[str, Any] = {}
+        if self.body is not None:
+            found["json"] = self.body
+        if self.params:
+            found["params"] = dict(self.params)
+        return found
+
+    def value(self, answer: httpx.Response) -> T:
+        """What a successful answer says."""
+        return self.read(answer.json() if answer.content else None)
+
+    def absent(self, error: httpx.HTTPStatusError) -> T:
+        """What "not found" says; raises any other error, and that one too where it is no answer."""
+        if self.is_optional and error.response.status_code == httpx.codes.NOT_FOUND:
+            return cast("T", None)
+        raise error
+
+
+def part(value: object) -> str:
+    """A value as one part of a path."""
+    return quote(str(value), safe="")
+
+
+def as_json(answer: Any) -> Any:
+    """Reads an answer that is only passed on."""
+    return answer
+
+
+def nothing(_answer: Any) -> None:
+    """Reads an answer that says nothing."""
