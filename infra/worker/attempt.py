@@ -67,6 +67,10 @@ class Attempt:
     #: Tries of steps that failed in this process and were followed by another one.
     spent: dict[str, int] = field(default_factory=dict)
     taken: bool = False
+    #: What its process keeps, an update of the run and events of its task runs: should it be killed, they are sent for it.
+    kept: list[Json] = field(default_factory=list)
+    #: The Running state it was begun with; None if its process proposes that itself.
+    running: Json | None = None
     #: Whether somebody was told to run its hooks.
     hooked: bool = False
     #: What the child said at the end, if it could.
@@ -167,6 +171,10 @@ class Attempt:
                 self.deadlines[message["number"]] = step
             case "spent":
                 self.spent[message["step"]] = message["spent"]
+            case "kept" if "told" in message:
+                self.kept.clear()
+            case "kept":
+                self.kept.append(message)
             case "done":
                 self.done = message
                 self._finished.set()

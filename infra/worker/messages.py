@@ -33,6 +33,8 @@ class Order(TypedDict):
     working_dir: str | None
     #: End after this job, whatever it left.
     only_once: bool
+    #: The Running state that the server gave it with its Pending state; None if the job itself has to propose one.
+    running: dict[str, Any] | None
     #: The state whose hooks are to run; None with `run`.
     state: dict[str, Any] | None
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+import httpx
+
 from redrive.blocks.prefect.labels import ATTEMPT, WORKER
 from redrive.blocks.prefect.paging import Order, Place, page
 from redrive.blocks.prefect.request import Json
-from redrive.blocks.prefect.requests import deployments, flows, queues, runs
+from redrive.blocks.prefect.requests import deployments, fast, flows, queues, runs
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING, SCHEDULED, identified, state
 from redrive.blocks.prefect.wanted import Wanted
@@ -33,6 +35,17 @@ class RunApi:
     async def queues(self, pool: str) -> list[Json]:
         """The pool's queues with `id`, `name` and `priority`."""
         return await self._client.ask(queues.of_pool(pool))
+
+    async def begin(self, wanted: list[Json], labels: Json) -> dict[str, Json]:
+        """Claim, sign and start runs in one call, as of `fast.begin`; none if the server has no such call."""
+        if not fast.may_be_there():
+            return {}
+        try:
+            return await self._client.ask(fast.begin(wanted, labels))
+        except httpx.HTTPStatusError as error:
+            if fast.is_absent(error):
+                return {}
+            raise
 
     async def claim(self, run_id: str) -> Json | None:
         """Propose Pending for a run that still waits: the server's answer, None if it waits no more.
@@ -80,6 +93,10 @@ class RunApi:
         """The id of the Pending state that a run had last; None if it never had one."""
         claims = [one["id"] for one in await self._client.ask(runs.history(run_id)) if one["type"] == PENDING]
         return claims[-1] if claims else None
+
+    async def update(self, run_id: str, fields: Json) -> None:
+        """Change fields of a run."""
+        await self._client.ask(runs.update(run_id, fields))
 
     async def label(self, run_id: str, labels: Json) -> None:
         """Write labels on a run; the others stay."""

@@ -16,8 +16,10 @@ from typing import Any, Literal
 import httpx
 
 from redrive.blocks.prefect.labels import ATTEMPT
+from redrive.blocks.prefect.private import engine
 from redrive.infra.worker.attempt import Attempt, conclude, release
 from redrive.infra.worker.attempts import Attempts
+from redrive.infra.worker.beginning import Beginning
 from redrive.infra.worker.child_process import ChildProcess
 from redrive.infra.worker.children import Children
 from redrive.infra.worker.deployments import Deployment, Deployments, environment
@@ -78,6 +80,7 @@ class Slots:
     attempts: Attempts
     pool: PoolSettings
     log: Log
+    beginning: Beginning
     #: The slots that wait for work: those may be cancelled.
     waiting: set[asyncio.Task[Any]] = field(default_factory=set)
     #: Set: a slot ends with its present job.
@@ -110,13 +113,19 @@ class Slots:
                 await asyncio.sleep(REPORT)
 
     async def to_its_end(
-        self, due: Due, config: WarmConfiguration, deployment: Deployment | None, child: ChildProcess
+        self,
+        due: Due,
+        config: WarmConfiguration,
+        deployment: Deployment | None,
+        child: ChildProcess,
+        running: Json | None = None,
     ) -> int:
-        """Run a claimed run; returns what its exit code would be in a process of its own."""
+        """Run a claimed run, or a begun one with its `running` state; returns what its exit code would be in a process of its own."""
         attempt = Attempt(due, config, child, self.log, flow_name=await self.deployments.flow_name(due.run["flow_id"]))
+        attempt.running = running
         # The job need not wait until its run carries our name: until then the keeper sees a run that nobody signed for.
         labels = {**self.me.labels, ATTEMPT: attempt.claim}
-        signed = asyncio.create_task(self._sign(due.id, labels))
+        signed = asyncio.create_task(self._sign(due.id, labels)) if running is None else None
         due.run["labels"] = {**due.run.get("labels", {}), **labels}
         self.attempts.hold(due.id)
         try:
@@ -124,7 +133,10 @@ class Slots:
                 await self.children.give_back(attempt.child, retire=True)
                 attempt.child = await self.children.take()
             ending = await asyncio.shield(attempt.child.ended) if how == "died" else None
-            await signed
+            if how == "died":
+                await self._insist(functools.partial(self._tell_kept, attempt))
+            if signed:
+                await signed
             hooks = functools.partial(self._hooks, attempt, deployment)
             await self._insist(functools.partial(conclude, self.api, attempt, ending, self.me.name, hooks))
         finally:
@@ -132,6 +144,15 @@ class Slots:
             await self.attempts.end(attempt)
             await self.children.give_back(attempt.child, retire=self._is_spent(attempt))
         return int(attempt.done["status"]) if attempt.done else 1
+
+    async def _tell_kept(self, attempt: Attempt) -> None:
+        """What its process, which died, had yet to say."""
+        for kept in attempt.kept:
+            if update := kept.get("update"):
+                await self.api.update(attempt.run_id, update)
+        for event in [kept["event"] for kept in attempt.kept if "event" in kept]:
+            engine.send_event(event)
+        attempt.kept.clear()
 
     async def _run(self, attempt: Attempt, deployment: Deployment | None) -> Literal["done", "died", "untouched"]:
         try:
@@ -169,7 +190,8 @@ class Slots:
             deployment = await self._deployment(due)
             await self.deployments.flow_name(due.run["flow_id"])
             config = await self._settings(due, deployment)
-            claimed = await self._claim(due)
+            running = None if isinstance(config, ValueError) else await self._begin(due, child)
+            claimed = running is not None or await self._claim(due)
         finally:
             self.due.settled(due)
         if not claimed:
@@ -182,7 +204,7 @@ class Slots:
             await self.children.give_back(child, retire=False)
             return
         try:
-            await self.to_its_end(due, config, deployment, child)
+            await self.to_its_end(due, config, deployment, child, running)
         except Exception:
             await self._insist(
                 functools.partial(release, self.api, due.run, f"worker {self.me.name} could not begin it")
@@ -207,6 +229,15 @@ class Slots:
             return error
         return _without_folder(config) or config
 
+    async def _begin(self, due: Due, child: ChildProcess) -> Json | None:
+        """Claimed, signed and Running at once, where the server can and nothing else applies to the run; its Running state."""
+        states = await self.beginning.of(due.id, child.pid)
+        if states is None:
+            return None
+        due.run["state"] = states["pending"]
+        running: Json = states["running"]
+        return running
+
     async def _claim(self, due: Due) -> bool:
         """Pending: of all workers that saw the run, one is told yes."""
         answer = await self.api.claim(due.id)
@@ -228,6 +259,7 @@ class Slots:
             env=environment(attempt.config, attempt.due.run, attempt.flow_name, deployment, self.me.environment),
             working_dir=attempt.config.working_dir,
             only_once=attempt.config.isolation == "run",
+            running=attempt.running if state is None else None,
             state=state,
         )
 

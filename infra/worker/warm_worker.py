@@ -26,6 +26,7 @@ from redrive.blocks.prefect.private.worker import OwnWorker
 from redrive.blocks.prefect.worker_client import WorkerClient
 from redrive.blocks.process.worker_report import WorkerReport
 from redrive.infra.worker.attempts import LOOK, LOOK_ALONE, Attempts, reap_strangers
+from redrive.infra.worker.beginning import Beginning
 from redrive.infra.worker.children import Children
 from redrive.infra.worker.deployments import Deployments
 from redrive.infra.worker.due import Due, DueRuns
@@ -184,6 +185,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             attempts=self._attempts,
             pool=pool,
             log=self.log,
+            beginning=Beginning(api, self._identity().labels),
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -84,8 +84,12 @@ class PlainWorker:
 class PlainPrefect:
     """A server, and a project folder with the flows of `warm_flows.py`; `python` runs server and workers."""
 
-    def __init__(self, home: Path, database: str, python: str = sys.executable) -> None:
+    def __init__(
+        self, home: Path, database: str, python: str = sys.executable, *, fast: bool = False, **server_settings: str
+    ) -> None:
         self.home = home
+        self.server_settings = server_settings
+        self.fast = fast
         self.python = python
         self.project = home / "project"
         self.project.mkdir()
@@ -100,9 +104,13 @@ class PlainPrefect:
     def __enter__(self) -> Self:
         self._server = self._begin(
             "server",
-            ["server", "start", "--host", "127.0.0.1", "--port", str(self.port)],
+            [] if self.fast else ["server", "start"],
+            "redrive.infra.server" if self.fast else "prefect",
+            PREFECT_SERVER_API_HOST="127.0.0.1",
+            PREFECT_SERVER_API_PORT=str(self.port),
             PREFECT_SERVER_DATABASE_CONNECTION_URL=self._database,
             PREFECT_SERVER_ANALYTICS_ENABLED="false",
+            **self.server_settings,
         )
         try:
             wait_until(self._answers, 2 * PATIENCE, "the server to answer")
@@ -249,6 +257,11 @@ class PlainPrefect:
 
     # What there is to see
 
+    @property
+    def database(self) -> str:
+        """For psycopg."""
+        return self._database.replace("postgresql+asyncpg://", "postgresql://", 1)
+
     def run(self, run_id: str) -> Json:
         found: Json = self.api.get(f"/flow_runs/{run_id}").raise_for_status().json()
         return found
@@ -330,10 +343,12 @@ class PlainPrefect:
         except httpx.HTTPError:
             return False
 
-    def _begin(self, name: str, arguments: Sequence[str], **env: str) -> subprocess.Popen[bytes]:
+    def _begin(
+        self, name: str, arguments: Sequence[str], module: str = "prefect", **env: str
+    ) -> subprocess.Popen[bytes]:
         with (self.home / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                [self.python, "-m", "prefect", *arguments],
+                [self.python, "-m", module, *arguments],
                 env=self.env | env, cwd=self.project, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 
@@ -374,12 +389,14 @@ def _template(kind: str) -> Json:
 
 
 @contextmanager
-def running_prefect(python: str = sys.executable) -> Iterator[PlainPrefect]:
-    """A server with an empty database."""
+def running_prefect(
+    python: str = sys.executable, *, fast: bool = False, **server_settings: str
+) -> Iterator[PlainPrefect]:
+    """A server with an empty database; `fast`: Redrive's, with its calls in front of Prefect's."""
     with (
         tempfile.TemporaryDirectory(prefix="plain-prefect-", ignore_cleanup_errors=True) as folder,
         running_server() as postgres,
-        PlainPrefect(Path(folder), postgres.database(), python) as prefect,
+        PlainPrefect(Path(folder), postgres.database(), python, fast=fast, **server_settings) as prefect,
     ):
         yield prefect
 

@@ -15,11 +15,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, runtime, task
+from prefect import flow, get_run_logger, runtime, suspend_flow_run, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 VERSION = "old"
@@ -81,6 +81,48 @@ def mapped(count: int = 4) -> list[int]:
 @flow(persist_result=True, result_serializer="json")
 async def amapped(count: int = 4) -> list[int]:
     return list(await asyncio.gather(*(adouble(number) for number in range(count))))
+
+
+@task
+def produce(number: int) -> int:
+    return number
+
+
+@flow(persist_result=True, result_serializer="json")
+def generated(count: int = 3) -> Generator[int, None, int]:
+    for number in range(count):
+        yield produce(number)
+    return count
+
+
+@flow(persist_result=True, result_serializer="json")
+def large(letters: int = 300_000) -> str:
+    return "x" * letters
+
+
+@flow(retries=1, retry_delay_seconds=0)
+def retried() -> None:
+    if runtime.flow_run.run_count < 2:
+        raise RuntimeError("the first run fails")
+
+
+@task
+def die() -> None:
+    # Its states are on their way by then.
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@flow
+def dying() -> None:
+    double(1)
+    die()
+
+
+@flow
+def suspended() -> None:
+    double(1)
+    suspend_flow_run(timeout=3600)
 
 
 @flow

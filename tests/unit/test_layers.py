@@ -16,6 +16,7 @@ ALLOWED: dict[str, set[str]] = {
     "deployments": {"blocks"},
     "flows": {"deployments", "blocks"},
     "dashboards": {"deployments", "blocks"},
+    "infra/server": {"blocks"},
     "infra/worker": {"blocks"},
     "infra/keeper": {"deployments", "blocks"},
     "infra/local": {"blocks", "deployments", "flows", "dashboards", "infra"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
 from collections.abc import Callable
@@ -9,11 +10,20 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas import OrchestrationResult
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import AsyncClientContext, ContextModel, SyncClientContext
+from prefect.events.worker import EventsWorker
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
+from redrive.blocks.prefect.private.begun import Begun, Json, present
+from redrive.blocks.prefect.requests.fast import FINISH, is_absent
+
 T = TypeVar("T")
+
+#: Seconds that the end of a run waits for the events before it to be with their client.
+SETTLED = 1.0
 
 #: What is known of the present run beyond what its engine is told.
 noted: dict[str, Any] = {}
@@ -44,6 +54,8 @@ class _WarmClient(Reader, SyncPrefectClient):
         return self._recall(flow_run_id) or super().read_flow_run(flow_run_id)
 
     def update_flow_run(self, flow_run_id: UUID, **fields: Any) -> Any:  # type: ignore[override]  # called by keyword
+        if any(begun.keep_update(flow_run_id, fields) for begun in present):
+            return None
         signed = _with_process(flow_run_id, fields)
         update = functools.partial(super().update_flow_run, flow_run_id, **signed)
         if signed is fields:
@@ -51,6 +63,26 @@ class _WarmClient(Reader, SyncPrefectClient):
         # Running need not wait for it; the job does (`setup_run_context`).
         self._updating = Beside(update)
         return None
+
+    def set_flow_run_state(self, flow_run_id: UUID, state: State[Any], force: bool = False) -> Any:  # type: ignore[override]  # noqa: FBT001, FBT002  (Prefect's)
+        if (begun := _begun(flow_run_id)) is not None:
+            if accepted := begun.accept(state, force=force):
+                return accepted
+            _settle_events()
+            if (body := begun.body(state, force=force)) and (done := self._finish(begun, body)):
+                return done
+            begun.leave()
+        return super().set_flow_run_state(flow_run_id, state, force=force)
+
+    def _finish(self, begun: Begun, body: Json) -> OrchestrationResult[Any] | None:
+        try:
+            answer = self.request("POST", FINISH, json=body)  # type: ignore[arg-type]  # ours
+        except PrefectHTTPStatusError as error:
+            if not is_absent(error):
+                raise
+            return None
+        written = answer.json()["state"]
+        return begun.finished(written) if written else None
 
 
 class Beside(Generic[T]):
@@ -80,7 +112,29 @@ class _AsyncWarmClient(Reader, PrefectClient):
         return self._recall(flow_run_id) or await super().read_flow_run(flow_run_id)
 
     async def update_flow_run(self, flow_run_id: UUID, **fields: Any) -> Any:  # type: ignore[override]  # as above
+        if any(begun.keep_update(flow_run_id, fields) for begun in present):
+            return None
         return await super().update_flow_run(flow_run_id, **_with_process(flow_run_id, fields))
+
+    async def set_flow_run_state(self, flow_run_id: UUID, state: State[Any], force: bool = False) -> Any:  # type: ignore[override]  # noqa: FBT001, FBT002  (Prefect's)
+        if (begun := _begun(flow_run_id)) is not None:
+            if accepted := begun.accept(state, force=force):
+                return accepted
+            await asyncio.to_thread(_settle_events)
+            if (body := begun.body(state, force=force)) and (done := await self._finish(begun, body)):
+                return done
+            await asyncio.to_thread(begun.leave)
+        return await super().set_flow_run_state(flow_run_id, state, force=force)
+
+    async def _finish(self, begun: Begun, body: Json) -> OrchestrationResult[Any] | None:
+        try:
+            answer = await self.request("POST", FINISH, json=body)  # type: ignore[arg-type]  # ours
+        except PrefectHTTPStatusError as error:
+            if not is_absent(error):
+                raise
+            return None
+        written = answer.json()["state"]
+        return begun.finished(written) if written else None
 
 
 class WarmClientContext(SyncClientContext):
@@ -106,3 +160,17 @@ def _with_process(run_id: UUID, fields: dict[str, Any]) -> dict[str, Any]:
     if "empirical_policy" in fields and noted.get("run") == run_id and "pid" in noted:
         return {"infrastructure_pid": noted.pop("pid"), **fields}
     return fields
+
+
+def _begun(run_id: UUID) -> Begun | None:
+    """The present run, if that is it and it was begun for this process."""
+    return next((begun for begun in present if begun.run_id == run_id), None)
+
+
+def _settle_events() -> None:
+    """Wait until the events of this process are with its client, which keeps or sends them; not long, if that cannot."""
+    for worker in tuple(EventsWorker._instances.values()):  # type: ignore[misc]  # of all its kinds
+        if isinstance(worker, EventsWorker):
+            waiting = worker._queue
+            with waiting.all_tasks_done:
+                waiting.all_tasks_done.wait_for(lambda queue=waiting: not queue.unfinished_tasks, SETTLED)  # type: ignore[misc]

@@ -20,12 +20,17 @@ from prefect import Flow
 from prefect._flow_run_suspension import mark_flow_run_suspension_requested, register_flow_run_suspension_request
 from prefect._internal import control_listener
 from prefect._internal.metrics import RunMetrics
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.engine import _drive_run_flow_result
+from prefect.events.clients import PrefectEventsClient
+from prefect.events.schemas.events import Event
 from prefect.events.worker import EventsWorker
 from prefect.flow_engine import AsyncFlowRunEngine, FlowRunEngine, run_flow
 from prefect.logging.handlers import APILogWorker, set_api_log_sink
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
+from redrive.blocks.prefect.private.begun import Begun, present
 from redrive.blocks.prefect.private.clients import AsyncWarmClientContext, Reader, WarmClientContext, noted
 
 #: Seconds the answer "which default result storage does the server have" is good for.
@@ -39,10 +44,12 @@ __all__ = [
     "WarmClientContext",
     "begin",
     "conclude",
+    "end",
     "flush",
     "install",
     "run_hooks",
     "run_to_its_end",
+    "send_event",
     "send_log",
     "send_logs_by",
     "set_intent",
@@ -69,14 +76,54 @@ def install() -> None:
     prefect.results._aread_server_default_result_storage_block_id = _aremembered(
         prefect.results._aread_server_default_result_storage_block_id
     )
+    PrefectEventsClient._emit = _kept_or_sent(PrefectEventsClient._emit)  # type: ignore[method-assign]  # as above
 
 
-def begin(run_id: UUID, infrastructure_pid: str) -> None:
-    """Before a run: forget the one before, and note which process runs it."""
+def begin(
+    run_id: UUID,
+    infrastructure_pid: str,
+    running: dict[str, Any] | None = None,
+    tell: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> None:
+    """Before a run: forget the one before, and note which process runs it, or with which Running state it was begun."""
     _engines.clear()
     noted.clear()
-    noted.update(run=run_id, begun=run_id, pid=infrastructure_pid)
+    present.clear()
+    noted.update(run=run_id, begun=run_id)
+    if running is None:
+        noted.update(pid=infrastructure_pid)
+    else:
+        state = State.model_validate(running)
+        present.append(Begun(run_id, state, functools.partial(_send_update, run_id), send_event, tell))
     control_listener.clear_intent()
+
+
+def end() -> None:
+    """After a run: send what was kept of it."""
+    for begun in present:
+        begun.end()
+    present.clear()
+
+
+def send_event(event: Any) -> None:
+    """Send an event by this process's own service."""
+    EventsWorker.instance().send(event if isinstance(event, Event) else Event.model_validate(event))
+
+
+def _send_update(run_id: UUID, fields: dict[str, Any]) -> None:
+    with SyncPrefectClient(
+        PREFECT_API_URL.value(), auth_string=PREFECT_API_AUTH_STRING.value(), api_key=PREFECT_API_KEY.value()
+    ) as client:
+        client.update_flow_run(run_id, **fields)
+
+
+def _kept_or_sent(send: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
+    @functools.wraps(send)
+    async def emit(self: PrefectEventsClient, event: Any) -> None:
+        if not any(begun.keep_event(event) for begun in present):
+            await send(self, event)
+
+    return emit
 
 
 def run_to_its_end(flow: Flow[..., Any], flow_run: FlowRun, logger: Any, drive: Callable[[Any], Any]) -> None:

@@ -38,9 +38,11 @@ class PrefectServer(Component):
         registration.load(self.settings)
 
     def program(self) -> Program:
+        # Ours answers three calls of the worker itself and has Prefect's own application behind them.
+        server = ("redrive.infra.server",) if self.settings.fast_server else ("prefect", "server", "start")
         return Program(
             # Address and port are in the environment.
-            (sys.executable, "-P", "-m", "prefect", "server", "start"),
+            (sys.executable, "-P", "-m", *server),
             {**client_environment(self.settings), **_server(self.settings)},
             _TUNING,
         )

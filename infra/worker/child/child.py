@@ -118,7 +118,12 @@ class Child:
             str(flow_run.state.id) if flow_run.state else None,
             lambda spent: self._line.send({"kind": "spent", "attempt": order["attempt"], **spent}),
         )
-        engine.begin(flow_run.id, str(os.getpid()))
+        engine.begin(
+            flow_run.id,
+            str(os.getpid()),
+            order["running"],
+            lambda kept: self._line.send({"kind": "kept", "attempt": order["attempt"], **kept}),
+        )
         with _surroundings(order) as settings_changed:
             # With settings of its own its log may belong elsewhere.
             engine.send_logs_by(None if settings_changed else self._log)
@@ -129,6 +134,7 @@ class Child:
                 left = before.compare()
             finally:
                 before.restore()
+        engine.end()
         concluded = engine.conclude()
         self._attempt = 0
         set_name("warm-idle")

@@ -1,0 +1,140 @@
+"""The run that a child was given as Running already: what its engine need not ask, and what is said with its end.
+
+The engine's first update (version and retry policy of the flow) and the events of its task runs are kept and go with `finish`,
+for half a second at most: what lasts longer is told as it happens, so that people see it.
+
+Danger: `finish` is a compare-and-set on that Running state. Whatever it declines goes Prefect's way, after what was kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from prefect.client.schemas import OrchestrationResult
+from prefect.client.schemas.objects import State
+from prefect.client.schemas.responses import SetStateStatus, StateAcceptDetails
+from prefect.states import to_state_create
+
+#: Seconds that what a job's process has to say may wait for its end.
+KEPT = 0.5
+#: Into which states a run goes by `finish`.
+_ENDS = {"COMPLETED", "FAILED", "SCHEDULED"}
+
+Json = dict[str, Any]
+
+#: The present run of this process, if it was given to it as Running.
+present: list[Begun] = []
+
+
+@dataclass
+class Begun:
+    """One begun run in this process. `send_update` and `send_event` do what Prefect's own code would have done at once."""
+
+    run_id: UUID
+    running: State[Any]
+    send_update: Callable[[Json], Any]
+    send_event: Callable[[Any], Any]
+    #: What the worker is told, so that it can be sent for a process that was killed.
+    tell: Callable[[Json], None]
+    _update: Json | None = None
+    _events: list[Any] = field(default_factory=list)
+    _stage: Literal["pending", "running", "left"] = "pending"
+    _keeps: bool = True
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self._timer = threading.Timer(KEPT, self.send_kept)
+        self._timer.name = "redrive-kept"
+        self._timer.daemon = True
+        self._timer.start()
+
+    def accept(self, state: State[Any], *, force: bool) -> OrchestrationResult[Any] | None:
+        """The answer to the engine's first proposal of Running, which the server gave before."""
+        if force or self._stage != "pending" or not state.is_running():
+            return None
+        self._stage = "running"
+        return _accepted(self.running)
+
+    def keep_update(self, run_id: UUID, fields: Json) -> bool:
+        """Whether an update of the run is kept."""
+        with self._lock:
+            if run_id != self.run_id or not self._keeps or self._stage == "left":
+                return False
+            if not fields.keys() <= {"flow_version", "empirical_policy", "infrastructure_pid"}:
+                return False
+            self._update = {**(self._update or {}), **fields}
+        policy = fields.get("empirical_policy")
+        told = {"empirical_policy": policy.model_dump(mode="json", exclude_unset=True)} if policy else {}
+        self.tell({"update": {**fields, **told}})
+        return True
+
+    def keep_event(self, event: Any) -> bool:
+        """Whether an event is kept: one of a task run of this run."""
+        with self._lock:
+            if not self._keeps or not event.event.startswith("prefect.task-run."):
+                return False
+            if f"prefect.flow-run.{self.run_id}" not in {one.id for one in event.related if one.role == "flow-run"}:
+                return False
+            self._events.append(event)
+        self.tell({"event": event.model_dump(mode="json")})
+        return True
+
+    def send_kept(self) -> None:
+        """Tell all that was kept, and keep nothing more."""
+        with self._lock:
+            if not self._keeps:
+                return
+            self._keeps = False
+            update, self._update = self._update, None
+            events, self._events = self._events, []
+            if update:
+                self.send_update(update)
+            for event in events:
+                self.send_event(event)
+        self.tell({"told": True})
+
+    def body(self, state: State[Any], *, force: bool) -> Json | None:
+        """What `finish` is asked; None if this is none of its business."""
+        if force or self._stage == "left" or state.type.value not in _ENDS:
+            return None
+        self._timer.cancel()
+        create = to_state_create(state)
+        create.state_details.flow_run_id = self.run_id
+        create.state_details.transition_id = uuid4()
+        with self._lock:
+            policy = (self._update or {}).get("empirical_policy")
+            return {
+                "id": str(self.run_id),
+                "state_id": str(self.running.id),
+                "state": create.model_dump(mode="json", serialize_as_any=True),
+                "flow_version": (self._update or {}).get("flow_version"),
+                "empirical_policy": policy.model_dump(mode="json", exclude_unset=True) if policy else None,
+                "task_events": [event.model_dump(mode="json") for event in self._events],
+            }
+
+    def finished(self, state: Json) -> OrchestrationResult[Any]:
+        """The server wrote it, and all that was kept."""
+        with self._lock:
+            self._keeps, self._update, self._events = False, None, []
+        self._stage = "left"
+        return _accepted(State.model_validate(state))
+
+    def leave(self) -> None:
+        """The run goes Prefect's way from here on."""
+        self._timer.cancel()
+        self.send_kept()
+        self._stage = "left"
+
+    def end(self) -> None:
+        """Its process is done with it."""
+        self._timer.cancel()
+        self.send_kept()
+        self._stage = "left"
+
+
+def _accepted(state: State[Any]) -> OrchestrationResult[Any]:
+    return OrchestrationResult(state=state, status=SetStateStatus.ACCEPT, details=StateAcceptDetails())

@@ -1,0 +1,62 @@
+"""The calls that our own server answers beside Prefect's: `begin`, `finish` and `create`, and whether a server has them.
+
+The version is part of each route: a server without it, or with another one, does not know the route, and then nobody asks it
+again for a while. So no call is spent on finding out.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+
+from redrive.blocks.prefect.request import Json, Request
+
+#: What client and server agree on.
+VERSION_OF_CALLS = 1
+
+VERSION = "/redrive/version"
+BEGIN = f"/redrive/{VERSION_OF_CALLS}/begin"
+FINISH = f"/redrive/{VERSION_OF_CALLS}/finish"
+CREATE = f"/redrive/{VERSION_OF_CALLS}/create"
+
+#: Answers of a server that does not have them: no such route, not allowed, not here.
+_NOT_THERE = frozenset({404, 405, 501})
+#: What it makes of a request that it does not understand: one of another release, say.
+_NOT_UNDERSTOOD = 422
+#: Seconds until such a server is asked again: it may have been replaced.
+ASKED_AGAIN = 30.0
+
+_absent_until = [0.0]
+
+
+def begin(runs: list[Json], labels: Json) -> Request[dict[str, Json]]:
+    """Claim, sign and start runs: those begun by id, with their `pending` and `running` states.
+
+    Args:
+        runs: each with `id`, `pid` of its process, and `move`, an id of this request, so that repeating it is safe.
+        labels: of the worker.
+    """
+    return Request(
+        method="POST", path=BEGIN, body={"runs": runs, "labels": labels}, read=lambda answer: dict(answer["begun"])
+    )
+
+
+def create(deployment: object, runs: list[Json]) -> Request[list[Json] | None]:
+    """Make runs of a deployment, each as Prefect's own call takes it: what is known of each; None if they must go Prefect's way."""
+    body: dict[str, Any] = {"deployment_id": str(deployment), "runs": runs}
+    return Request(method="POST", path=CREATE, body=body, read=lambda answer: answer["runs"])
+
+
+def may_be_there() -> bool:
+    """Whether this process's server may have the calls, by what it said before."""
+    return time.monotonic() >= _absent_until[0]
+
+
+def is_absent(error: httpx.HTTPStatusError) -> bool:
+    """Whether an answer says that the server does not have the call; remembered, so that it is not asked each time."""
+    status = error.response.status_code
+    if status in _NOT_THERE:
+        _absent_until[0] = time.monotonic() + ASKED_AGAIN
+    return status in _NOT_THERE or status == _NOT_UNDERSTOOD

@@ -1,0 +1,1 @@
+"""Prefect's server with three calls of our own in front of it."""

@@ -1,0 +1,37 @@
+"""`python -m redrive.infra.server [--no-services]`: Prefect's own server, with `begin`, `finish` and `create` in front of it.
+
+Address, port, database and password are Prefect's settings. With `--no-services` only the API and the UI are served, as
+`prefect server start --no-services` does, for installations of several servers.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import uvicorn
+from prefect.server.api.server import create_app
+from prefect.settings import get_current_settings
+
+from redrive.blocks.prefect.private import server
+from redrive.infra.server.front import Front
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m redrive.infra.server", description=__doc__)
+    parser.add_argument("--no-services", action="store_true", help="only the API and the UI")
+    only_web = parser.parse_args().no_services
+    server.skip_what_is_recorded()
+    given = get_current_settings().server
+    uvicorn.run(
+        Front(create_app(final=True, webserver_only=only_web)),
+        host=given.api.host,
+        port=given.api.port,
+        timeout_keep_alive=given.api.keepalive_timeout,
+        ws_ping_interval=given.api.websocket_ping_interval,
+        ws_ping_timeout=given.api.websocket_ping_timeout,
+        log_level=given.logging_level.lower(),
+    )
+
+
+if __name__ == "__main__":
+    main()

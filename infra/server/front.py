@@ -1,0 +1,122 @@
+"""In front of Prefect's application: our calls are answered here, everything else is passed on untouched.
+
+Danger: the same password guards our calls. What cannot be done here is declined, and the client asks Prefect's own calls.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Any
+
+import asyncpg
+import orjson
+from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
+
+from redrive.blocks.prefect.requests.fast import BEGIN, CREATE, FINISH, VERSION, VERSION_OF_CALLS
+from redrive.infra.server import begin, contract, create, finish
+from redrive.infra.server.database import Database
+
+log = logging.getLogger("prefect.server.redrive")
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+#: Bytes of the largest body; Prefect's own calls take 1 MB of state at most in practice, and many runs come in one call.
+LARGEST = 64 * 1024 * 1024
+
+_CALLS: dict[str, Callable[[Database, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+    BEGIN: begin.begin,
+    FINISH: finish.finish,
+    CREATE: create.create,
+}
+
+
+class Front:
+    """An ASGI application around Prefect's."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._database = Database()
+        auth = PREFECT_SERVER_API_AUTH_STRING.value()
+        self._wanted = auth.encode() if auth else None
+        self._calls = {f"/api{path}": call for path, call in _CALLS.items()}
+        self._why_off = contract.broken()
+        if self._why_off:
+            log.warning("the fast calls are off: %s", self._why_off)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path not in self._calls and path != f"/api{VERSION}":
+            await self._app(scope, receive, send)
+            return
+        if not self._may(scope):
+            await _answer(send, 401, {"exception_message": "Unauthorized"})
+        elif path == f"/api{VERSION}":
+            await _answer(send, 200, {"version": VERSION_OF_CALLS if await self._is_on() else 0, "why": self._why_off})
+        elif not await self._is_on():
+            await _answer(send, 501, {"exception_message": self._why_off})
+        else:
+            await self._call(path, receive, send)
+
+    async def _call(self, path: str, receive: Receive, send: Send) -> None:
+        body = await _body(receive)
+        if body is None:
+            await _answer(send, 413, {"exception_message": f"more than {LARGEST} bytes"})
+            return
+        try:
+            answer = await self._calls[path](self._database, orjson.loads(body))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            log.warning("%s was given what it does not understand: %r", path, error)
+            await _answer(send, 422, {"exception_message": repr(error)})
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            # As Prefect answers while its database is away: clients ask again.
+            log.warning("%s: the database did not do it: %r", path, error)
+            await _answer(send, 503, {"exception_message": "the database did not do it"})
+        else:
+            await _answer(send, 200, answer)
+
+    async def _is_on(self) -> bool:
+        if self._why_off is None:
+            self._why_off = await self._database.why_not()
+        return self._why_off is None
+
+    def _may(self, scope: Scope) -> bool:
+        """Whether the request carries the server's password."""
+        if self._wanted is None:
+            return True
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        scheme, _, credentials = given.partition(b" ")
+        try:
+            decoded = base64.b64decode(credentials)
+        except ValueError:
+            return False
+        return scheme == b"Basic" and hmac.compare_digest(decoded, self._wanted)
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The whole body; None if it is too large."""
+    found = bytearray()
+    while True:
+        message = await receive()
+        found += message.get("body", b"")
+        if len(found) > LARGEST:
+            return None
+        if not message.get("more_body"):
+            return bytes(found)
+
+
+async def _answer(send: Send, status: int, content: dict[str, Any]) -> None:
+    body = orjson.dumps(content, default=str)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        # Clients take the server's time from it.
+        (b"date", formatdate(usegmt=True).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
