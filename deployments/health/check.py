@@ -20,6 +20,7 @@ from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.settings import settings
 from redrive.blocks.mail_server import MailServer
 from redrive.blocks.prefect.client import api, prefect_settings, reachable
+from redrive.blocks.prefect.requests.fast import VERSION
 from redrive.blocks.saved import saved
 from redrive.blocks.warehouse import Warehouse
 from redrive.deployments.catalog import catalog, complete_catalog
@@ -73,7 +74,18 @@ def _catalog() -> str:
 
 def _api() -> str:
     api().request("GET", "/ready")
-    return f"{settings().api_url} answers"
+    return f"{settings().api_url} answers{_fast_calls()}"
+
+
+def _fast_calls() -> str:
+    """A warning if this stack's server is to have calls of our own and has them not."""
+    if not settings().fast_server:
+        return ""
+    try:
+        answer = api().request("GET", VERSION).json()  # type: ignore[arg-type]  # a route of ours
+    except (httpx.HTTPStatusError, ObjectNotFound):
+        return ", without the fast calls: this server has none, so jobs are begun and finished by Prefect's own"
+    return "" if answer["version"] else f", without the fast calls: {answer['why']}"
 
 
 def _deployments() -> str:

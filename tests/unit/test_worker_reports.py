@@ -20,7 +20,7 @@ def reporting(log: logging.Logger) -> Slots:
     """Slots whose other parts are not needed."""
     none = cast("Any", None)
     return Slots(
-        me=none, api=none, due=none, children=none, deployments=none, attempts=none, pool=none, log=log
+        me=none, api=none, due=none, children=none, deployments=none, attempts=none, pool=none, log=log, beginning=none
     )  # fmt: skip
 
 

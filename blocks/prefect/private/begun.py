@@ -38,6 +38,8 @@ class Begun:
     running: State[Any]
     send_update: Callable[[Json], Any]
     send_event: Callable[[Any], Any]
+    #: Waits until the events of this process are sent, for a second at most.
+    settle: Callable[[], Any]
     #: What the worker is told, so that it can be sent for a process that was killed.
     tell: Callable[[Json], None]
     _update: Json | None = None
@@ -95,6 +97,11 @@ class Begun:
                 self.send_update(update)
             for event in events:
                 self.send_event(event)
+        # Only what arrived is told; this process may be killed meanwhile.
+        threading.Thread(target=self._tell_when_sent, name="redrive-told", daemon=True).start()
+
+    def _tell_when_sent(self) -> None:
+        self.settle()
         self.tell({"told": True})
 
     def body(self, state: State[Any], *, force: bool) -> Json | None:

@@ -68,7 +68,7 @@ class _WarmClient(Reader, SyncPrefectClient):
         if (begun := _begun(flow_run_id)) is not None:
             if accepted := begun.accept(state, force=force):
                 return accepted
-            _settle_events()
+            settle_events()
             if (body := begun.body(state, force=force)) and (done := self._finish(begun, body)):
                 return done
             begun.leave()
@@ -120,7 +120,7 @@ class _AsyncWarmClient(Reader, PrefectClient):
         if (begun := _begun(flow_run_id)) is not None:
             if accepted := begun.accept(state, force=force):
                 return accepted
-            await asyncio.to_thread(_settle_events)
+            await asyncio.to_thread(settle_events)
             if (body := begun.body(state, force=force)) and (done := await self._finish(begun, body)):
                 return done
             await asyncio.to_thread(begun.leave)
@@ -167,7 +167,7 @@ def _begun(run_id: UUID) -> Begun | None:
     return next((begun for begun in present if begun.run_id == run_id), None)
 
 
-def _settle_events() -> None:
+def settle_events() -> None:
     """Wait until the events of this process are with its client, which keeps or sends them; not long, if that cannot."""
     for worker in tuple(EventsWorker._instances.values()):  # type: ignore[misc]  # of all its kinds
         if isinstance(worker, EventsWorker):

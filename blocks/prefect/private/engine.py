@@ -31,7 +31,13 @@ from prefect.logging.handlers import APILogWorker, set_api_log_sink
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
 from redrive.blocks.prefect.private.begun import Begun, present
-from redrive.blocks.prefect.private.clients import AsyncWarmClientContext, Reader, WarmClientContext, noted
+from redrive.blocks.prefect.private.clients import (
+    AsyncWarmClientContext,
+    Reader,
+    WarmClientContext,
+    noted,
+    settle_events,
+)
 
 #: Seconds the answer "which default result storage does the server have" is good for.
 STORAGE_ANSWER = 10.0
@@ -94,7 +100,7 @@ def begin(
         noted.update(pid=infrastructure_pid)
     else:
         state = State.model_validate(running)
-        present.append(Begun(run_id, state, functools.partial(_send_update, run_id), send_event, tell))
+        present.append(Begun(run_id, state, functools.partial(_send_update, run_id), send_event, settle_events, tell))
     control_listener.clear_intent()
 
 
