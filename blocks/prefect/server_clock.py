@@ -47,6 +47,15 @@ class ServerClock:
         """The time by that clock, UTC."""
         return datetime.now(UTC) + self.ahead
 
+    def has_passed(self, span: timedelta, *, since: datetime) -> bool:
+        """Whether so much time passed since a moment that the server told.
+
+        A moment that lies in the future was told before the server's clock was put back. How long ago that was nobody knows, and
+        to wait until it comes would take as long as the step was wide: it counts as passed.
+        """
+        age = self.now() - since
+        return age > span or age < -TOLERANCE
+
 
 def _zero() -> datetime:
     return datetime.now(UTC) - timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))

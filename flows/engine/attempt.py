@@ -67,6 +67,8 @@ class Attempt:
     can_leave: bool = True
     #: The Pending state that began this attempt; None if the run was never claimed.
     claim: str | None = None
+    #: The Running state in which it began.
+    running: str | None = None
     _failed_steps: list[tuple[BaseException, int, str]] = field(default_factory=list)
     #: One entry for each: steps run side by side, and a list takes what several threads add.
     _retried: list[str] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Attempt:
         Nobody takes a run away within the shortest lease, so a quick job need not ask; time that the machine slept counts.
         """
         if time.clock_gettime(time.CLOCK_BOOTTIME) - self._began >= SHORTEST_LEASE:
-            require_current(self.id, self.claim)
+            require_current(self.id, self.claim, self.running)
 
     def counted(self, decision: Decision, now: datetime) -> dict[str, Any]:
         """The labels that carry what was decided at `now` to the next attempt, or to whoever reads a dead letter."""
@@ -167,6 +169,7 @@ def _begin(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
         return attempt
     attempt.policy = effective_policy(job.name, job.policy)
     attempt.claim = attempt_notes.attempt()
+    attempt.running = str(run.state.id) if run.state is not None and run.state.is_running() else None
     is_first = (run.run_count or 0) <= 1
     if is_first and attempt.claim:
         return attempt

@@ -1,5 +1,8 @@
 """Whether an attempt still holds its run: a host that was cut off may come back when another attempt has the job, or has done it.
 
+By the ids of states: an attempt that is in the Running state in which it began holds its run, whatever the clocks that the states'
+times were told by say. Only where somebody suspended or cancels the run, or nobody noted that state, its history decides.
+
 Danger: asked right before anything is reported. Between the answer and the report somebody may still act; therefore an attempt
 whose silence was short is not asked for, and states are proposed on the condition that the run is Running.
 """
@@ -37,9 +40,29 @@ def is_current(history: Sequence[State[Any]], attempt: str) -> bool:
     return all(state.type is not None and state.type.value in _ITS_OWN for state in history[begun + 1 :])
 
 
-def require_current(run_id: UUID, attempt: str | None) -> None:
-    """Raises `Superseded` if another attempt holds the run, or this one was ended from outside."""
-    if attempt is not None and not is_current(history_of(run_id), attempt):
+def holds(state: State[Any] | None, running: str | None) -> bool | None:
+    """Whether an attempt that began in the Running state `running` holds a run that is in `state`; None if that does not tell."""
+    if state is None or running is None:
+        return None
+    if str(state.id) == running:
+        return True
+    # Another attempt's Running looks like that after a pause.
+    return None if state.type is not None and state.type.value in _ITS_OWN else False
+
+
+def require_current(run_id: UUID, attempt: str | None, running: str | None = None) -> None:
+    """Raises `Superseded` if another attempt holds the run, or this one was ended from outside.
+
+    Args:
+        attempt: its claim, by the id of the Pending state; nothing is asked without one.
+        running: the id of the Running state in which it began, if that is known.
+    """
+    if attempt is None:
+        return
+    held = holds(api().read_flow_run(run_id).state, running) if running else None
+    if held is None:
+        held = is_current(history_of(run_id), attempt)
+    if not held:
         raise Superseded(f"attempt {attempt} of run {run_id} was superseded")
 
 

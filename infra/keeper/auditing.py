@@ -55,9 +55,8 @@ class Auditor:
 
 
 def _is_overdue(run: Run) -> bool:
-    age = SERVER_CLOCK.now() - run.since
     if not is_job(run):
         return False
     if run.state_type == "CRASHED":
-        return age > RESCUE_GRACE
-    return fate(run.state_type, run.message) == "dead" and age > TAIL_GRACE
+        return SERVER_CLOCK.has_passed(RESCUE_GRACE, since=run.since)
+    return fate(run.state_type, run.message) == "dead" and SERVER_CLOCK.has_passed(TAIL_GRACE, since=run.since)

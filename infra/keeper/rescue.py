@@ -91,7 +91,7 @@ class Rescuer:
     def sweep(self, *, now: float) -> list[Rescued]:
         """Judge everything that is in progress; `now` is a monotonic clock in seconds."""
         in_progress = _all(["RUNNING", "PENDING", "CANCELLING"])
-        crashed = [run for run in _all(["CRASHED"]) if SERVER_CLOCK.now() - run.since > LAST_BREATH]
+        crashed = [run for run in _all(["CRASHED"]) if SERVER_CLOCK.has_passed(LAST_BREATH, since=run.since)]
         # One snapshot of this machine for the whole sweep, taken after the runs were read: what it lacks had ended by then.
         processes = JobProcesses.look(self._settings) if in_progress or crashed else JobProcesses({})
         self._lost.sample(in_progress, processes, Workers.read(), now=now, crashed=crashed)
@@ -157,9 +157,9 @@ class Rescuer:
         counted = run.labels.crash_counted == str(run.state_id)
         crashes = run.labels.crashes if counted else run.labels.crashes + 1
         decision = after_crash(_policy(run.job), crashes=crashes, cause=cause, now=SERVER_CLOCK.now())
-        age = SERVER_CLOCK.now() - run.since
-        if run.state_type == "CRASHED" and isinstance(decision, Bury) and was_raised(cause) and age < LAST_LINES:
-            # The next sweep finds in its log what ended it.
+        may_be_explained = run.state_type == "CRASHED" and isinstance(decision, Bury) and was_raised(cause)
+        if may_be_explained and not SERVER_CLOCK.has_passed(LAST_LINES, since=run.since):
+            # A later sweep finds in its log what ended it.
             return None
         crashed = run if run.state_type == "CRASHED" else self._set(run, Crashed(message=f"rescued: {cause}"))
         rescues = run.labels.rescues + (0 if counted or isinstance(decision, Bury) else 1)

@@ -14,12 +14,13 @@ PRIVATE_HOSTS = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Page:
-    """One answer; `write` writes the body piece by piece instead of `content`."""
+    """One answer; `write` writes the body piece by piece instead of `content`; `date` is the server's time, if not the real one."""
 
     content: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     write: Callable[[Callable[[bytes], object]], None] | None = None
+    date: str | None = None
 
 
 @contextmanager
@@ -37,7 +38,8 @@ def serving(answer: Callable[[str, Mapping[str, str]], Page]) -> Iterator[str]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             page = answer(self.path, self.headers)
-            self.send_response(page.status)
+            self.send_response_only(page.status)
+            self.send_header("Date", page.date or self.date_time_string())
             for name, value in page.headers.items():
                 self.send_header(name, value)
             self.end_headers()

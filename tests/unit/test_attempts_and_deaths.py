@@ -10,7 +10,7 @@ import pytest
 from prefect.client.schemas.objects import State, StateType
 
 from redrive.blocks.prefect.run_labels import DEATH_COUNTED, REDRIVEN_AT, death_to_count, fresh_count
-from redrive.flows.engine.superseded import is_current, latest_attempt
+from redrive.flows.engine.superseded import holds, is_current, latest_attempt
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -38,6 +38,27 @@ def test_an_attempt_is_current_while_nobody_else_changed_its_run(since: list[str
     states = history("SCHEDULED", "PENDING", *since)
 
     assert is_current(states, str(states[1].id)) is current
+
+
+def test_an_attempt_in_its_running_state_is_current_whatever_the_clocks_say() -> None:
+    _, running = history("PENDING", "RUNNING")
+
+    assert holds(running, str(running.id)) is True
+
+
+@pytest.mark.parametrize("kind", ["CRASHED", "SCHEDULED", "PENDING", "COMPLETED", "FAILED", "CANCELLED"])
+def test_an_attempt_whose_run_others_moved_on_is_superseded_even_if_they_did_so_an_hour_before(kind: str) -> None:
+    running, taken = history("RUNNING", kind)
+    taken.timestamp = NOW - timedelta(hours=1)
+
+    assert holds(taken, str(running.id)) is False
+
+
+@pytest.mark.parametrize("kind", ["RUNNING", "CANCELLING", "PAUSED"])
+def test_another_state_in_progress_is_judged_by_the_history(kind: str) -> None:
+    mine, other = history("RUNNING", kind)
+
+    assert holds(other, str(mine.id)) is None
 
 
 def test_the_attempt_of_a_run_is_its_last_claim() -> None:

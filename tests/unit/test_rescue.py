@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +16,7 @@ from redrive.blocks.prefect.labels import Labels
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.process.identity import ProcessIdentity
 from redrive.deployments.pools import Workers
+from redrive.infra.keeper.auditing import _is_overdue
 from redrive.infra.keeper.lost import Lost
 from redrive.infra.keeper.processes import JobProcesses
 
@@ -220,3 +221,11 @@ def _sample(lost: Lost, run: Run, processes: JobProcesses, seconds: float) -> No
     while now <= seconds:
         lost.sample([run], processes, Workers({WORKER: "10:00"}, {"jobs": "warm"}), now=now)
         now += EVERY
+
+
+@pytest.mark.parametrize("kind", ["FAILED", "CRASHED"])
+@pytest.mark.parametrize(
+    ("since", "overdue"), [(timedelta(0), False), (-timedelta(hours=1), True), (timedelta(hours=1), True)]
+)
+def test_audit_waits_for_no_end_that_lies_in_the_future(kind: str, since: timedelta, *, overdue: bool) -> None:
+    assert _is_overdue(a_run(state_type=kind, since=datetime.now(UTC) + since)) is overdue

@@ -41,6 +41,17 @@ def test_step_of_this_machines_clock_is_noticed_before_the_next_answer(hours: in
         assert abs(clock.now() - NOW - timedelta(minutes=10)) <= timedelta(seconds=2)
 
 
+@pytest.mark.parametrize(
+    ("ago", "passed"), [(61, True), (59, False), (0, False), (-4, False), (-3600, True)],
+    ids=["longer ago", "not so long ago", "now", "a clock that nearly agrees", "before the clock was put back"],
+)  # fmt: skip
+def test_moment_in_the_future_is_not_waited_for(ago: float, *, passed: bool) -> None:
+    with time_machine.travel(NOW, tick=False):
+        clock = ServerClock()
+
+        assert clock.has_passed(timedelta(seconds=60), since=NOW - timedelta(seconds=ago)) is passed
+
+
 def test_clocks_that_nearly_agree_are_taken_for_equal() -> None:
     clock = ServerClock()
     with time_machine.travel(NOW, tick=False):

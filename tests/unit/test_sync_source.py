@@ -9,7 +9,8 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -204,6 +205,17 @@ def test_server_that_names_a_time_is_asked_again_then():
         rows(f"{url}?token=hidden")
     assert snooze.value.delay.total_seconds() == 90
     assert "hidden" not in str(snooze.value)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_date_to_come_again_is_read_by_the_clock_of_the_server_that_names_it(hours: int):
+    its_time = datetime.now(UTC) + timedelta(hours=hours)
+    again = format_datetime(its_time + timedelta(seconds=90), usegmt=True)
+    date = format_datetime(its_time, usegmt=True)
+    page = Page(b"", 429, {"Retry-After": again}, date=date)
+    with serving(lambda _path, _headers: page) as url, pytest.raises(Snooze) as snooze:
+        rows(url)
+    assert snooze.value.delay.total_seconds() == 90
 
 
 def test_answer_that_is_too_large_is_refused_before_it_arrives():

@@ -19,6 +19,7 @@ import httpx
 
 from redrive.blocks.access.http_sources import guarded, without_secrets
 from redrive.blocks.core.errors import PermanentError, RedriveError, Snooze
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.flows.engine.attempt import current_attempt
 from redrive.flows.sync.source.limits import Limits
 
@@ -150,7 +151,7 @@ def _received(answer: httpx.Response, url: httpx.URL, path: Path, budget: Budget
         return Answer(None, str(url), answer.headers)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
         said = f"{shown} answers {status} {answer.reason_phrase}"
-        _come_again(said, answer.headers.get("retry-after"))
+        _come_again(said, answer.headers)
         raise SourceUnreachable(f"{said}: its server has a problem")
     if status != HTTPStatus.OK:
         raise PermanentError(
@@ -166,17 +167,27 @@ def _received(answer: httpx.Response, url: httpx.URL, path: Path, budget: Budget
     return Answer(path, str(url), answer.headers)
 
 
-def _come_again(said: str, retry_after: str | None) -> None:
+def _come_again(said: str, headers: httpx.Headers) -> None:
     """Leave until the time that a server named, if it named one and the job's deadline reaches so far."""
-    seconds = wait_seconds(retry_after, datetime.now(UTC)) if retry_after else None
+    retry_after = headers.get("retry-after")
+    seconds = wait_seconds(retry_after, _its_time(headers)) if retry_after else None
     if seconds is None:
         return
     attempt = current_attempt()
-    if attempt and attempt.policy.past_deadline(
-        first_start=attempt.first_start, at=datetime.now(UTC) + timedelta(seconds=seconds)
-    ):
+    # The job's first start is told by the clock of Prefect's server.
+    again = SERVER_CLOCK.now() + timedelta(seconds=seconds)
+    if attempt and attempt.policy.past_deadline(first_start=attempt.first_start, at=again):
         return
     raise Snooze(seconds=seconds, why=f"{said} and asks to come again then")
+
+
+def _its_time(headers: httpx.Headers) -> datetime:
+    """The time by the clock of the server that answered: a date that it names is by that one."""
+    try:
+        told = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return SERVER_CLOCK.now()
+    return told.replace(tzinfo=told.tzinfo or UTC)
 
 
 def wait_seconds(retry_after: str, now: datetime) -> float | None:
