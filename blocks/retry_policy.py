@@ -9,13 +9,13 @@ import time
 
 import httpx
 from prefect.blocks.core import Block
-from prefect.exceptions import ObjectNotFound
 from prefect.logging import get_logger
 from pydantic import Field, HttpUrl
 
 from redrive.blocks.core.errors import PolicyError
 from redrive.blocks.core.retry import Exponential, RetryPolicy
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import blocks
 
 #: Seconds a read override is used again: the contract of DESIGN.md.
 CACHE_SECONDS = 10.0
@@ -73,10 +73,8 @@ def _override(job: str) -> dict[str, object]:
     if job in _read and now - _read[job][0] < CACHE_SECONDS:
         return _read[job][1]
     try:
-        document = api().read_block_document_by_name(job, "retry-policy")
-        found = {k: v for k, v in document.data.items() if v is not None and k in RetryPolicyBlock.model_fields}
-    except ObjectNotFound:
-        found = {}
+        document = ask(blocks.named("retry-policy", job).or_none()) or {"data": {}}
+        found = {k: v for k, v in document["data"].items() if v is not None and k in RetryPolicyBlock.model_fields}
     except httpx.HTTPError as error:
         # The job itself can still run by what its code declares; the engine reports an API that stays away.
         get_logger("redrive.retry").warning(

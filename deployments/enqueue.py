@@ -9,23 +9,26 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
-
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound
 
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError, UnknownJob
 from redrive.blocks.core.nearest import unknown
-from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.client import Missing, ask, reachable
+from redrive.blocks.prefect.deployment import Deployment
+from redrive.blocks.prefect.requests import deployments
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_labels import ASKED, DRAWN, KEY
 from redrive.blocks.prefect.run_requests import batches, made
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.states import SCHEDULED, state
 from redrive.deployments.catalog import job_type
 from redrive.deployments.job_type import QUEUES, Queue
 from redrive.deployments.parameters import checked
 from redrive.deployments.removed import is_removed
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun, State
 
 #: Seconds a deployment is remembered, so that a producer's loop does not read it for every job.
 DEPLOYMENT_SECONDS = 30.0
@@ -38,7 +41,7 @@ POLL_SECONDS = 0.5
 
 #: Seconds in the past that a time still means "now": clocks differ, and `--at` of this very minute is meant well.
 PAST = 60.0
-_deployments: dict[str, tuple[float, DeploymentResponse]] = {}
+_deployments: dict[str, tuple[float, Deployment]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +121,7 @@ def enqueue_many(
         raise ParameterError(unknown("queue", queue, QUEUES))
     with reachable():
         deployment = deployment_of(job)
-        schema, defaults = deployment.parameter_openapi_schema or {}, deployment.parameters or {}
+        schema, defaults = deployment.parameter_openapi_schema, deployment.parameters
         bodies = [
             _body(item, checked(job, item.parameters, schema, defaults), queue=queue, due=due, tags=tags)
             for item in wanted
@@ -142,12 +145,14 @@ def wait_for(job_id: UUID, *, timeout: float | None = None) -> FlowRun:
         TimeoutError: it did not end within `timeout` seconds; it goes on.
         NotFound: there is no such job (any more).
     """
+    from prefect.client.schemas.objects import FlowRun  # noqa: PLC0415  (two seconds; whoever waits for a job has them)
+
     give_up = None if timeout is None else time.monotonic() + timeout
     with reachable(WAITING):
         while True:
             try:
-                run = api().read_flow_run(job_id)
-            except ObjectNotFound:
+                run = FlowRun.model_validate(ask(requests.read(job_id)))
+            except Missing:
                 raise NotFound(f"there is no job {job_id}; was its deployment deleted?") from None
             if run.state is not None and run.state.is_final() and not _may_go_on(run.state):
                 return run
@@ -163,7 +168,7 @@ def _may_go_on(state: State[Any]) -> bool:
     return (SERVER_CLOCK.now() - state.timestamp).total_seconds() < CRASH_STANDS
 
 
-def deployment_of(job: str) -> DeploymentResponse:
+def deployment_of(job: str) -> Deployment:
     """The deployment of a job type.
 
     Raises:
@@ -172,10 +177,10 @@ def deployment_of(job: str) -> DeploymentResponse:
     remembered = _deployments.get(job)
     if remembered and time.monotonic() - remembered[0] < DEPLOYMENT_SECONDS:
         return remembered[1]
-    try:
-        found = api().read_deployment_by_name(f"{job}/{job}")
-    except ObjectNotFound:
-        raise _not_registered(job) from None
+    answer = ask(deployments.named(job, job).or_none())
+    if answer is None:
+        raise _not_registered(job)
+    found = Deployment.of(answer)
     if is_removed(found):
         raise UnknownJob(
             f"job type {job!r} was removed from the catalog, so no new job of it is accepted: "
@@ -225,14 +230,13 @@ def due_at(delay: timedelta | float | None, at: datetime | None) -> datetime | N
 def _body(
     item: Item, parameters: dict[str, Any], *, queue: Queue | None, due: datetime | None, tags: Sequence[str]
 ) -> dict[str, Any]:
-    details = {"scheduled_time": due.isoformat()} if due else {}
     if "\x00" in (item.key or ""):
         raise ParameterError(f"the key {item.key!r} holds a NUL character, which no database keeps")
     # A drawn key is the job's key in every way: one request, repeated because its answer was lost, makes one job.
     key = item.key or f"{DRAWN}{uuid4()}"
     body: dict[str, Any] = {
         "parameters": parameters,
-        "state": {"type": "SCHEDULED", "name": "Scheduled", "state_details": details},
+        "state": state(SCHEDULED, at=due),
         "tags": list(tags),
         "labels": {ASKED: uuid4().hex, KEY: key, **item.labels},
         "idempotency_key": key,

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from prefect.utilities.schema_tools import validate
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
@@ -42,6 +41,8 @@ def checked(
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known) or 'none'}"
             raise ParameterError(f"job type {job!r} has no parameter {name!r}; {hint}")
     parameters = {name: _jsonable(job, name, value) for name, value in parameters.items()}
+    from prefect.utilities.schema_tools import validate  # noqa: PLC0415  (two seconds that only whoever asks for a job pays)
+
     errors = validate({**defaults, **parameters}, dict(schema), allow_none_with_default=True)
     if errors:
         first = errors[0]

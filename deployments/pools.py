@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import pools as pool_requests
+from redrive.blocks.prefect.requests import workers as worker_requests
 from redrive.blocks.prefect.run import Run
 from redrive.deployments.catalog import catalog
 from redrive.deployments.queues import POOL
@@ -41,17 +43,11 @@ class Workers:
 
     @classmethod
     def read(cls) -> Workers:
-        wanted = {"work_pools": {"name": {"any_": pools()}}}
-        types = {
-            str(pool["name"]): str(pool["type"])
-            for pool in api().request("POST", "/work_pools/filter", json=wanted).json()
-        }
+        types = {str(pool["name"]): str(pool["type"]) for pool in ask(pool_requests.named(pools()))}
         heartbeats: dict[str, object] = {}
         intervals: dict[str, float] = {}
         for pool in types:
-            path = {"work_pool_name": pool}
-            answer = api().request("POST", "/work_pools/{work_pool_name}/workers/filter", path_params=path, json={})
-            workers = answer.json()
+            workers = ask(worker_requests.of_pool(pool))
             heartbeats |= {worker["name"]: worker.get("last_heartbeat_time") for worker in workers}
             intervals |= {worker["name"]: float(worker.get("heartbeat_interval_seconds") or 0) for worker in workers}
         return cls(heartbeats, types, intervals)

@@ -11,8 +11,11 @@ from typing import Any
 
 from redrive.blocks.core.errors import Conflict, NotFound
 from redrive.blocks.core.nearest import unknown
-from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.requests import queues
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING, RUNNING, SCHEDULED
 
 POOL = "jobs"
 
@@ -46,32 +49,26 @@ def pause_queue(name: str, *, paused: bool) -> QueueState:
         NotFound: there is no such queue. Conflict: it is so already.
     """
     with reachable():
-        queues = {queue["name"]: queue for queue in _queues()}
-        if name not in queues:
-            raise NotFound(unknown("queue", name, sorted(queues)))
-        if bool(queues[name]["is_paused"]) is paused:
+        there = {queue["name"]: queue for queue in _queues()}
+        if name not in there:
+            raise NotFound(unknown("queue", name, sorted(there)))
+        if bool(there[name]["is_paused"]) is paused:
             raise Conflict(f"queue {name!r} is {'paused' if paused else 'running'} already")
-        path = {"work_pool_name": POOL, "name": name}
-        api().request(
-            "PATCH", "/work_pools/{work_pool_name}/queues/{name}", path_params=path, json={"is_paused": paused}
-        )
-        return _state({**queues[name], "is_paused": paused})
+        ask(queues.update(POOL, name, {"is_paused": paused}))
+        return _state({**there[name], "is_paused": paused})
 
 
 def _queues() -> list[dict[str, Any]]:
-    path = {"work_pool_name": POOL}
-    answer = api().request("POST", "/work_pools/{work_pool_name}/queues/filter", path_params=path, json={})
-    found: list[dict[str, Any]] = answer.json()
     # Prefect gives every pool a queue named `default`, which is also one of ours.
-    return found
+    return ask(queues.of_pool(POOL))
 
 
 def _state(queue: dict[str, Any]) -> QueueState:
     now = SERVER_CLOCK.now().isoformat()
-    scheduled = {"type": {"any_": ["SCHEDULED"]}}
+    scheduled = {"type": {"any_": [SCHEDULED]}}
     due = {"next_scheduled_start_time": {"before_": now}}
     later = {"next_scheduled_start_time": {"after_": now}}
-    retrying = {"state": {"name": {"any_": ["AwaitingRetry"]}}}
+    retrying = {"state": {"name": {"any_": [AWAITING_RETRY]}}}
     waiting = _count(queue["id"], {"state": scheduled, **due})
     return QueueState(
         name=queue["name"],
@@ -81,7 +78,7 @@ def _state(queue: dict[str, Any]) -> QueueState:
         waiting=waiting,
         scheduled=_count(queue["id"], {"state": scheduled, **later}) - _count(queue["id"], {**retrying, **later}),
         retrying=_count(queue["id"], retrying),
-        running=_count(queue["id"], {"state": {"type": {"any_": ["RUNNING", "PENDING"]}}}),
+        running=_count(queue["id"], {"state": {"type": {"any_": [RUNNING, PENDING]}}}),
         oldest=_oldest(queue["id"], {"state": scheduled, **due}) if waiting else None,
     )
 
@@ -93,11 +90,11 @@ def _oldest(queue_id: str, due: dict[str, Any]) -> datetime | None:
         "sort": "NEXT_SCHEDULED_START_TIME_ASC",
         "limit": 1,
     }
-    found = api().request("POST", "/flow_runs/filter", json=body).json()
+    found = ask(requests.find(body))
     at = found[0].get("next_scheduled_start_time") if found else None
     return datetime.fromisoformat(at) if at else None
 
 
 def _count(queue_id: str, runs: dict[str, Any]) -> int:
     body = {"flow_runs": runs, "work_pool_queues": {"id": {"any_": [queue_id]}}}
-    return int(api().request("POST", "/flow_runs/count", json=body).json())
+    return ask(requests.count(body))

@@ -12,18 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
+import httpx
 from prefect import Flow
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.objects import Deployment
-from prefect.client.schemas.schedules import CronSchedule
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
+from pydantic_core import to_jsonable_python
 
 from redrive.blocks.core.errors import CatalogError
 from redrive.blocks.core.settings import Settings
-from redrive.blocks.prefect.client import api, prefect_settings, reachable
+from redrive.blocks.prefect.client import ask, prefect_settings, reachable
+from redrive.blocks.prefect.request import Json
+from redrive.blocks.prefect.requests import deployments, pools, queues
+from redrive.blocks.prefect.requests import flows as requested_flows
 from redrive.deployments.catalog import complete_catalog
 from redrive.deployments.default_blocks import save_default_blocks
 from redrive.deployments.job_type import QUEUES, JobType
@@ -52,10 +52,9 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
     """
     jobs = complete_catalog().values()
     with reachable(PATIENCE), prefect_settings():
-        client = api()
         for pool, description in POOLS.items():
-            _pool(client, pool, description)
-        _queues(client)
+            _pool(pool, description)
+        _queues()
         say(f"work pools {', '.join(POOLS)}; queues {', '.join(QUEUES)}")
         say(f"blocks {', '.join(save_default_blocks(settings))}")
         # The flows' libraries load one after another; the calls to the API go side by side.
@@ -63,29 +62,27 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
         with ThreadPoolExecutor(4) as pool_of_calls:
             here = [copy_context() for _ in flows]  # how long to wait is known to this thread only
             variables = RegisteredVariables(settings.home)
-            list(
-                pool_of_calls.map(lambda context, pair: context.run(_deployment, client, variables, *pair), here, flows)
-            )
+            list(pool_of_calls.map(lambda context, pair: context.run(_deployment, variables, *pair), here, flows))
         variables.keep()
         say(f"{len(flows)} deployments: {', '.join(job.name for job, _ in flows)}")
-        if gone := mark_removed(client, settings.home, (job.name for job in jobs)):
+        if gone := mark_removed(settings.home, (job.name for job in jobs)):
             say(f"no longer in the catalog, so they take no new jobs: {', '.join(gone)}")
 
 
-def _pool(client: SyncPrefectClient, name: str, description: str) -> None:
-    try:
-        there = client.read_work_pool(name)
-    except ObjectNotFound:
+def _pool(name: str, description: str) -> None:
+    there = ask(pools.read(name).or_none())
+    if there is None:
         try:
-            client.create_work_pool(WorkPoolCreate(name=name, type=POOL_TYPES[name], description=description))
-        except ObjectAlreadyExists:  # somebody else registers at the same time
-            return
+            ask(pools.create({"name": name, "type": POOL_TYPES[name], "description": description}))
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code == httpx.codes.CONFLICT:  # somebody else registers at the same time
+                return
+            raise
         if POOL_TYPES[name] == "process":
-            client.update_work_pool(name, WorkPoolUpdate(base_job_template=_job_template()))
-    else:
+            ask(pools.update(name, {"base_job_template": _job_template()}))
+    elif not there.get("description"):
         # The stack makes the pools for its workers before it registers.
-        if not there.description:
-            client.update_work_pool(name, WorkPoolUpdate(description=description))
+        ask(pools.update(name, {"description": description}))
 
 
 def _job_template() -> dict[str, Any]:
@@ -95,26 +92,13 @@ def _job_template() -> dict[str, Any]:
     return ProcessWorker.get_default_base_job_template()
 
 
-def _queues(client: SyncPrefectClient) -> None:
-    answer = client.request(
-        "POST", "/work_pools/{work_pool_name}/queues/filter", path_params={"work_pool_name": "jobs"}, json={}
-    )
-    there = {queue["name"]: queue for queue in answer.raise_for_status().json()}
+def _queues() -> None:
+    there = {queue["name"]: queue for queue in ask(queues.of_pool("jobs"))}
     for name, priority in QUEUES.items():
         if name not in there:
-            client.request(
-                "POST",
-                "/work_pools/{work_pool_name}/queues",
-                path_params={"work_pool_name": "jobs"},
-                json={"name": name, "priority": priority},
-            ).raise_for_status()
+            ask(queues.create("jobs", {"name": name, "priority": priority}))
         elif there[name]["priority"] != priority:
-            client.request(
-                "PATCH",
-                "/work_pools/{work_pool_name}/queues/{name}",
-                path_params={"work_pool_name": "jobs", "name": name},
-                json={"priority": priority},
-            ).raise_for_status()
+            ask(queues.update("jobs", name, {"priority": priority}))
 
 
 def load(job: JobType) -> Flow[..., Any]:
@@ -137,12 +121,9 @@ def load(job: JobType) -> Flow[..., Any]:
     return flow
 
 
-def _deployment(client: SyncPrefectClient, variables: RegisteredVariables, job: JobType, flow: Flow[..., Any]) -> None:
-    flow_id = client.create_flow_from_name(flow.name)
-    try:
-        there: Deployment | None = client.read_deployment_by_name(job.deployment)  # type: ignore[assignment]
-    except ObjectNotFound:
-        there = None
+def _deployment(variables: RegisteredVariables, job: JobType, flow: Flow[..., Any]) -> None:
+    flow_id = ask(requested_flows.ensure(flow.name))
+    there = ask(deployments.named(job.name, job.name).or_none())
     fields: dict[str, Any] = {
         "version": flow.version,
         "parameters": job.parameters,
@@ -155,44 +136,46 @@ def _deployment(client: SyncPrefectClient, variables: RegisteredVariables, job: 
         "parameter_openapi_schema": parameter_schema(flow).model_dump_for_openapi(),
         "enforce_parameter_schema": True,
     }
-    present = (there.job_variables or {}) if there else {}
+    present = (there.get("job_variables") or {}) if there else {}
     fields["job_variables"] = variables.merged(job.name, job.job_variables, present)
+    fields = to_jsonable_python(fields)
     if there is None:
-        client.create_deployment(flow_id, job.name, schedules=_schedules(job), **fields)
+        ask(deployments.create({**fields, "flow_id": flow_id, "name": job.name, "schedules": _schedules(job)}))
         return
     # Creating it again would take all its schedules away first, and with them the pause somebody gave one.
-    client.update_deployment(there.id, DeploymentUpdate(**fields))
-    _renew_schedules(client, job, there)
+    ask(deployments.update(there["id"], fields))
+    _renew_schedules(job, there)
 
 
-def _schedules(job: JobType) -> list[DeploymentScheduleCreate]:
+def _schedules(job: JobType) -> list[Json]:
     return [
-        DeploymentScheduleCreate(
-            schedule=CronSchedule(cron=schedule.cron, timezone=schedule.timezone),
-            active=schedule.active,
-            parameters=schedule.parameters,
-            slug=schedule.slug,
-        )
+        {
+            "schedule": {"cron": schedule.cron, "timezone": schedule.timezone},
+            "active": schedule.active,
+            "parameters": to_jsonable_python(schedule.parameters),
+            "slug": schedule.slug,
+        }
         for schedule in job.schedules
     ]
 
 
-def _renew_schedules(client: SyncPrefectClient, job: JobType, there: Deployment) -> None:
-    wanted = {schedule.slug: schedule for schedule in _schedules(job)}
-    mine = {schedule.slug: schedule for schedule in there.schedules if str(schedule.slug or "").startswith("redrive-")}
-    by_definition = {_definition(schedule) for schedule in there.schedules}
+def _renew_schedules(job: JobType, there: Json) -> None:
+    wanted = {schedule["slug"]: schedule for schedule in _schedules(job)}
+    present = there["schedules"]
+    mine = {schedule["slug"]: schedule for schedule in present if str(schedule["slug"] or "").startswith("redrive-")}
+    by_definition = {_definition(schedule) for schedule in present}
     for slug, old in mine.items():
         if slug not in wanted:
-            client.delete_deployment_schedule(there.id, old.id)
+            ask(deployments.delete_schedule(there["id"], old["id"]))
     new = [s for slug, s in wanted.items() if slug not in mine and _definition(s) not in by_definition]
     if new:
-        client.create_deployment_schedules(there.id, new)
+        ask(deployments.add_schedules(there["id"], new))
 
 
-def _definition(schedule: Any) -> tuple[str, str, str]:
-    timing = schedule.schedule
+def _definition(schedule: Json) -> tuple[str, str, str]:
+    timing = schedule["schedule"]
     return (
-        str(getattr(timing, "cron", timing)),
-        str(getattr(timing, "timezone", "")),
-        json.dumps(schedule.parameters or {}, sort_keys=True),
+        str(timing.get("cron", timing)),
+        str(timing.get("timezone") or ""),
+        json.dumps(schedule.get("parameters") or {}, sort_keys=True),
     )

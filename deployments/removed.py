@@ -10,25 +10,24 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import DeploymentUpdate
-from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.deployment import Deployment
+from redrive.blocks.prefect.requests import deployments
 
 #: Tag of a deployment whose job type is gone; people see it in Prefect, and registering the job type again takes it off.
 REMOVED = "redrive-removed"
 
 
-def is_removed(deployment: DeploymentResponse) -> bool:
-    return REMOVED in (deployment.tags or ())
+def is_removed(deployment: Deployment) -> bool:
+    return REMOVED in (deployment.tags)
 
 
-def mark_removed(client: SyncPrefectClient, home: Path, catalog: Iterable[str]) -> list[str]:
+def mark_removed(home: Path, catalog: Iterable[str]) -> list[str]:
     """Mark what this stack registered before and the catalog has no more, and remember the catalog; returns the marked names."""
     memory, now = home / "registered.json", sorted(catalog)
     gone = [name for name in _read(memory) if name not in now]
     for name in gone:
-        _mark(client, name)
+        _mark(name)
     # Those that are gone stay in memory: a deployment somebody makes again by hand is marked again.
     written = memory.with_suffix(".new")
     written.write_text(json.dumps(sorted({*now, *gone})))
@@ -45,16 +44,15 @@ def _read(memory: Path) -> list[str]:
     return [str(name) for name in found] if isinstance(found, list) else []
 
 
-def _mark(client: SyncPrefectClient, name: str) -> None:
-    try:
-        there = client.read_deployment_by_name(f"{name}/{name}")
-    except ObjectNotFound:
+def _mark(name: str) -> None:
+    there = ask(deployments.named(name, name).or_none())
+    if there is None:
         return
-    if REMOVED not in there.tags:
-        client.update_deployment(there.id, DeploymentUpdate(tags=[*there.tags, REMOVED]))
-    for schedule in there.schedules:
-        if str(schedule.slug or "").startswith("redrive-"):
+    if REMOVED not in there["tags"]:
+        ask(deployments.update(there["id"], {"tags": [*there["tags"], REMOVED]}))
+    for schedule in there["schedules"]:
+        if str(schedule["slug"] or "").startswith("redrive-"):
             # Registered again with its job type; a pause would stay.
-            client.delete_deployment_schedule(there.id, schedule.id)
-        elif schedule.active:
-            client.update_deployment_schedule(there.id, schedule.id, active=False)
+            ask(deployments.delete_schedule(there["id"], schedule["id"]))
+        elif schedule["active"]:
+            ask(deployments.update_schedule(there["id"], schedule["id"], {"active": False}))

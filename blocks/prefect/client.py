@@ -1,40 +1,59 @@
-"""The connection to Prefect's API: one client a process, for this stack or for the one that Prefect's settings name.
+"""Asking Prefect's API from a command, a service or a job: one connection a process, to this stack's server or the one that
+Prefect's settings name.
 
-Danger: a client must not cross a fork; it is made anew in a child.
+Danger: a connection must not cross a fork; it is made anew in a child.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient
-from prefect.context import FlowRunContext
-from prefect.exceptions import PrefectHTTPStatusError
-from prefect.settings import (
-    PREFECT_API_AUTH_STRING,
-    PREFECT_API_REQUEST_TIMEOUT,
-    PREFECT_API_URL,
-    PREFECT_CLIENT_MAX_RETRIES,
-    temporary_settings,
-)
 
 from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.core.patience import PERSON, SERVICE, patience, patient
 from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.connection import Connection, Missing
+from redrive.blocks.prefect.request import Request
 from redrive.blocks.prefect.transport import ApiTransport
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+__all__ = ["Missing", "api", "ask", "connect_anew", "prefect_settings", "reachable"]
+
+T = TypeVar("T")
 
 #: Seconds until a service gives up a call: the server answers slowly while hundreds of runs are created at once.
 REQUEST_TIMEOUT = 60.0
 
+_connections: dict[int, Connection] = {}
 _clients: dict[int, SyncPrefectClient] = {}
 
 
+def ask(request: Request[T]) -> T:
+    """The answer to a request. Wrap it in `reachable()` where a person waits.
+
+    Raises:
+        Missing: what it is about is not there.
+        httpx.HTTPError: no answer, or a refusal.
+    """
+    pid = os.getpid()
+    if pid not in _connections:
+        _connections.clear()
+        here = settings()
+        _connections[pid] = Connection(here.api_url, auth=here.auth_string(), timeout=REQUEST_TIMEOUT)
+    return _connections[pid].ask(request)
+
+
 def api() -> SyncPrefectClient:
-    """The client of this process. Its calls raise `httpx` errors; wrap them in `reachable()` where a person waits."""
+    """Prefect's own client of this process, for what is written with Prefect's models: deployments are registered by it."""
+    from prefect.client.orchestration import SyncPrefectClient  # noqa: PLC0415  (two seconds that few pay)
+
     pid = os.getpid()
     if pid not in _clients:
         _clients.clear()
@@ -47,17 +66,30 @@ def api() -> SyncPrefectClient:
     return _clients[pid]
 
 
+def connect_anew() -> None:
+    """Forget the connections of this process: the settings name another server now."""
+    _connections.clear()
+    _clients.clear()
+
+
 def prefect_settings() -> AbstractContextManager[Any]:
     """Points Prefect's own functions here: blocks find their server by Prefect's settings, not through our client."""
+    from prefect import settings as names  # noqa: PLC0415  (as above)
+
     here = settings()
-    return temporary_settings(
+    return names.temporary_settings(
         {
-            PREFECT_API_URL: here.api_url,
-            PREFECT_API_AUTH_STRING: here.auth_string(),
-            PREFECT_API_REQUEST_TIMEOUT: min(patience(), REQUEST_TIMEOUT),
-            PREFECT_CLIENT_MAX_RETRIES: 0,
+            names.PREFECT_API_URL: here.api_url,
+            names.PREFECT_API_AUTH_STRING: here.auth_string(),
+            names.PREFECT_API_REQUEST_TIMEOUT: min(patience(), REQUEST_TIMEOUT),
+            names.PREFECT_CLIENT_MAX_RETRIES: 0,
         }
     )
+
+
+def _in_a_job() -> bool:
+    context = sys.modules.get("prefect.context")
+    return context is not None and context.FlowRunContext.get() is not None
 
 
 @contextmanager
@@ -71,7 +103,7 @@ def reachable(seconds: float | None = None) -> Iterator[None]:
         ApiUnavailable: no connection, no answer in time, or a wrong password.
     """
     if seconds is None:
-        seconds = PERSON if FlowRunContext.get() is None else SERVICE
+        seconds = SERVICE if _in_a_job() else PERSON
     url = settings().api_url
     try:
         with patient(seconds):
@@ -82,7 +114,7 @@ def reachable(seconds: float | None = None) -> Iterator[None]:
         raise ApiUnavailable(
             f"Prefect's API at {url} does not answer ({type(error).__name__}): start the stack with `redrive up`, or set PREFECT_API_URL"
         ) from error
-    except PrefectHTTPStatusError as error:
+    except httpx.HTTPStatusError as error:
         status = error.response.status_code
         if status in {401, 403}:
             raise ApiUnavailable(

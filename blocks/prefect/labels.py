@@ -24,24 +24,39 @@ CRASH_COUNTED: Final = "redrive.crash_counted"
 FIRST_FAILURE: Final = "redrive.first_failure"
 #: The final failure after which tries were last counted afresh: id of its state.
 DEATH_COUNTED: Final = "redrive.death_counted"
+#: Why the job became a dead letter: `tries`, `permanent`, `deadline` or `crash`; the type of its error, or what ended its process;
+#: and what the error said. They belong to the DeadLetter state that is set right after them.
+REASON: Final = "redrive.reason"
+ERROR: Final = "redrive.error"
+ERROR_MESSAGE: Final = "redrive.error_message"
 #: When tries were last counted afresh.
 REDRIVEN_AT: Final = "redrive.redriven_at"
+#: Drawn anew for each request to enqueue, so that the answer tells a new job from the one that was there.
+ASKED: Final = "redrive.asked"
 #: The idempotency key, as given.
 KEY: Final = "redrive.key"
 #: The dead job that this one replaces with edited parameters.
 REPLACES: Final = "redrive.replaces"
+#: Who asked for that.
+REDRIVEN_BY: Final = "redrive.redriven_by"
 #: And on the dead job: which one replaces it; empty if it was deleted.
 REPLACED_BY: Final = "redrive.replaced_by"
 #: On a job that a person had run again after it completed or was cancelled: the newest such job; and on that one: which it was.
 RERUN_AS: Final = "redrive.rerun_as"
 RERUN_OF: Final = "redrive.rerun_of"
+#: Who asked for that, and why.
+RERUN_BY: Final = "redrive.rerun_by"
+RERUN_REASON: Final = "redrive.rerun_reason"
 #: Who cancelled it, and why.
 CANCELLED_BY: Final = "redrive.cancelled_by"
 CANCEL_REASON: Final = "redrive.cancel_reason"
 #: The attempt that holds the run: id of the Pending state that began it. Empty: nobody holds it.
 ATTEMPT: Final = "redrive.attempt"
-#: Set by Prefect: the worker that took the run.
+#: Set by Prefect's workers, and by ours: the worker that took the run, its type, and its pool.
 WORKER: Final = "prefect.worker.name"
+WORKER_TYPE: Final = "prefect.worker.type"
+POOL_NAME: Final = "prefect.work-pool.name"
+POOL_ID: Final = "prefect.work-pool.id"
 #: Tries spent when a worker killed a job's process because a step outlived its timeout (`blocks/process/step_deadline.py`).
 HARD_TIMEOUT: Final = "redrive.hard_timeout"
 
@@ -63,6 +78,9 @@ class Labels:
     first_start: datetime | None = None
     first_failure: datetime | None = None
     redriven_at: str = ""
+    reason: str | None = None
+    error: str | None = None
+    error_message: str | None = None
     crash_counted: str = ""
     key: str | None = None
     attempt: str | None = None
@@ -88,6 +106,9 @@ class Labels:
             first_start=moment(labels.get(FIRST_START)),
             first_failure=moment(labels.get(FIRST_FAILURE)),
             redriven_at=_text(labels.get(REDRIVEN_AT)) or "",
+            reason=_text(labels.get(REASON)),
+            error=_text(labels.get(ERROR)),
+            error_message=_text(labels.get(ERROR_MESSAGE)),
             crash_counted=_text(labels.get(CRASH_COUNTED)) or "",
             key=_text(labels.get(KEY), limit=None),
             attempt=_text(labels.get(ATTEMPT)),

@@ -42,7 +42,7 @@ class Request(Generic[T]):
 
     def value(self, answer: httpx.Response) -> T:
         """What a successful answer says."""
-        return self.read(answer.json() if answer.content else None)
+        return self.read(None if self.read is nothing or not answer.content else answer.json())
 
     def absent(self, error: httpx.HTTPStatusError) -> T:
         """What "not found" says; raises any other error, and that one too where it is no answer."""

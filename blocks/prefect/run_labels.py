@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from redrive.blocks.prefect.labels import (
+    ASKED,
     ATTEMPT,
     CRASH_COUNTED,
     CRASHES,
@@ -26,10 +27,7 @@ from redrive.blocks.prefect.labels import (
     WORKER,
     moment,
 )
-
-if TYPE_CHECKING:
-    # Whoever only reads labels need not wait for Prefect.
-    from prefect.client.schemas.objects import State
+from redrive.blocks.prefect.states import DEAD_LETTER
 
 __all__ = [
     "ASKED",
@@ -57,10 +55,6 @@ __all__ = [
 
 #: How a key begins that nobody gave: it was drawn for one request.
 DRAWN = "request-"
-#: Drawn anew for each request to enqueue, so that the answer tells a new job from the one that was there.
-ASKED = "redrive.asked"
-
-DEAD_LETTER = "DeadLetter"
 
 
 def fresh_count(now: datetime, *, death: object) -> dict[str, Any]:
@@ -82,7 +76,20 @@ def effect_key(labels: Mapping[str, Any], idempotency_key: str | None, run_id: o
     return str(labels.get(KEY) or idempotency_key or run_id)
 
 
-def death_to_count(history: Sequence[State[Any]], labels: Mapping[str, Any]) -> str | None:
+class Past(Protocol):
+    """A state of a run's history, as the API or Prefect's own client gives it."""
+
+    @property
+    def id(self) -> Any: ...
+
+    @property
+    def type(self) -> Any: ...
+
+    @property
+    def timestamp(self) -> Any: ...
+
+
+def death_to_count(history: Sequence[Past], labels: Mapping[str, Any]) -> str | None:
     """The last final failure in the history if nobody has counted it yet, that is, if Retry was pressed in Prefect since.
 
     By the id of the state, not by the time: the clocks of two hosts are never compared. Runs that were redriven before there was

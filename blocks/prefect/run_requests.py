@@ -13,12 +13,12 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from redrive.blocks.core.errors import ApiUnavailable, NotFound, ParameterError
 from redrive.blocks.core.patience import patience, patient
-from redrive.blocks.prefect.client import api
-from redrive.blocks.prefect.requests import fast
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import fast, server
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_labels import DRAWN
 from redrive.blocks.prefect.transport import NoAnswer
 
@@ -47,9 +47,7 @@ def made(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for pause in (*REPEATS, None):
         try:
             return _create(deployment, batch)
-        except ObjectNotFound:
-            raise NotFound(f"deployment {deployment} was deleted") from None
-        except PrefectHTTPStatusError as error:
+        except httpx.HTTPStatusError as error:
             if error.response.status_code == HTTPStatus.NOT_FOUND:
                 raise NotFound(f"deployment {deployment} was deleted") from None
             raise
@@ -76,28 +74,24 @@ def _created_fast(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[st
     """By the server's own call for many; None if it has none, or leaves these to Prefect's."""
     if not fast.may_be_there():
         return None
-    wanted = fast.create(deployment, batch)
     try:
-        answer = api().request(wanted.method, wanted.path, **wanted.arguments())  # type: ignore[arg-type]  # a route of ours
-    except PrefectHTTPStatusError as error:
+        return ask(fast.create(deployment, batch))
+    except httpx.HTTPStatusError as error:
         if fast.is_absent(error):
             return None
         raise
-    return wanted.value(answer)
 
 
 def _create(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Create the runs; returns each as the API tells it, in order."""
     if (created := _created_fast(deployment, batch)) is not None:
         return created
-    path = {"id": deployment}
     if len(batch) == 1:
-        return [api().request("POST", "/deployments/{id}/create_flow_run", path_params=path, json=batch[0]).json()]
+        return [ask(requests.create(deployment, batch[0]))]
     # A server that hangs is found out by a call that takes no time; then its silence is work.
-    api().request("GET", "/health")
+    ask(server.health())
     with patient(patience() + BULK_SECONDS):
-        answer = api().request("POST", "/deployments/{id}/create_flow_run/bulk", path_params=path, json=batch)  # type: ignore[arg-type]
-    results = answer.json()["results"]
+        results = ask(requests.create_all(deployment, batch))
     if refused := [result["error"] for result in results if result["status"] != "CREATED"]:
         raise ParameterError(
             f"{len(refused)} of {len(results)} jobs {'was' if len(refused) == 1 else 'were'} refused, "
@@ -109,6 +103,6 @@ def _create(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any
             {"id": one, "labels": body["labels"], "state": body["state"]} for one, body in zip(ids, batch, strict=True)
         ]
     # The bulk call does not tell new jobs from known ones; the runs themselves do.
-    found = api().request("POST", "/flow_runs/filter", json={"flow_runs": {"id": {"any_": ids}}, "limit": BULK_LIMIT})
-    runs = {run["id"]: run for run in found.json()}
+    found = ask(requests.find({"flow_runs": {"id": {"any_": ids}}, "limit": BULK_LIMIT}))
+    runs = {run["id"]: run for run in found}
     return [runs[one] for one in ids]

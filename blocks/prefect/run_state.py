@@ -11,16 +11,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.objects import State
-from prefect.states import AwaitingRetry, Scheduled
-
 from redrive.blocks.core.errors import Conflict
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api
-from redrive.blocks.prefect.run_labels import ATTEMPT, WORKER
-
-#: States of a job that failed: from no other is it started again.
-DEAD = ("FAILED", "CRASHED")
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.labels import ATTEMPT, WORKER
+from redrive.blocks.prefect.requests import runs as requests
+from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD, SCHEDULED, state
 
 
 def forget_process(run_id: UUID, labels: Mapping[str, Any] | None = None) -> None:
@@ -29,8 +25,8 @@ def forget_process(run_id: UUID, labels: Mapping[str, Any] | None = None) -> Non
     With the old pid still on it, cancelling would hang until that pid answers; with the old worker still on it, the keeper
     would call it lost in the moment between Pending and the next worker's signature. Further `labels` cost no call of their own.
     """
-    api().request("PATCH", "/flow_runs/{id}", path_params={"id": run_id}, json={"infrastructure_pid": None})
-    api().update_flow_run_labels(run_id, {WORKER: "", ATTEMPT: "", **(labels or {})})
+    ask(requests.forget_pid(run_id))
+    ask(requests.label(run_id, {WORKER: "", ATTEMPT: "", **(labels or {})}))
 
 
 def start_again(
@@ -49,8 +45,8 @@ def start_again(
     Raises:
         Conflict: its state is none of `only_from` any more, because somebody was quicker, or the server refuses.
     """
-    state: State[Any] = (AwaitingRetry if retrying else Scheduled)(scheduled_time=at, message=message)
+    wanted = state(SCHEDULED, name=AWAITING_RETRY if retrying else None, message=message, at=at)
     forget_process(run_id, labels)
-    done = runs.transition(run_id, state, only_from=only_from)
+    done = runs.transition(run_id, wanted, only_from=only_from)
     if not done:
         raise Conflict(f"run {run_id} cannot be started again: {done.refused}")

@@ -13,15 +13,16 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-from uuid import UUID, uuid4
-
-from prefect.client.schemas.objects import State
+from uuid import UUID
 
 from redrive.blocks.prefect import paging
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.paging import BEGINNING, END, PAGE, Order, Place
+from redrive.blocks.prefect.request import Json
+from redrive.blocks.prefect.requests import flows
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.states import CANCELLED, CANCELLING, PastState, identified
 from redrive.blocks.prefect.wanted import Wanted
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Transition",
     "Wanted",
     "by_id",
+    "count",
     "delete_if",
     "page",
     "pages",
@@ -70,10 +72,13 @@ def pages(wanted: Wanted, order: Order, *, after: Place | None = None) -> Iterat
 
 def page(wanted: Wanted, order: Order, *, after: Place | None = None, limit: int = PAGE) -> Page:
     """One page."""
-    request = paging.page(wanted, order, after=after, limit=limit)
-    found = request.value(api().request(request.method, request.path, json=request.body))  # type: ignore[arg-type]
-    _learn_flow_names({run["flow_id"] for run in found.runs})
-    return Page(_runs(found.runs), found.next)
+    found = ask(paging.page(wanted, order, after=after, limit=limit))
+    return Page(_typed(found.runs), found.next)
+
+
+def count(wanted: Wanted) -> int:
+    """How many runs fit."""
+    return ask(requests.count(wanted.body()))
 
 
 def by_id(ids: Collection[UUID]) -> dict[UUID, Run]:
@@ -82,17 +87,17 @@ def by_id(ids: Collection[UUID]) -> dict[UUID, Run]:
     found: dict[UUID, Run] = {}
     for start in range(0, len(asked), PAGE):
         part = asked[start : start + PAGE]
-        raw = _filter({"flow_runs": {"id": {"any_": part}}, "limit": PAGE})
-        found |= {run.id: run for run in _runs(raw)}
+        raw = ask(requests.find({"flow_runs": {"id": {"any_": part}}, "limit": PAGE}))
+        found |= {run.id: run for run in _typed(raw)}
     return found
 
 
-def _is_cancelled_at_once(wanted: State[Any], answer: dict[str, Any]) -> bool:
+def _is_cancelled_at_once(wanted: Json, answer: Json) -> bool:
     """Prefect puts Cancelled in the place of Cancelling where no process has to stop: it came to wait in this moment."""
     return (
-        wanted.type.value == "CANCELLING"
+        wanted["type"] == CANCELLING
         and answer["status"] == "REJECT"
-        and (answer.get("state") or {}).get("type") == "CANCELLED"
+        and (answer.get("state") or {}).get("type") == CANCELLED
     )
 
 
@@ -109,7 +114,7 @@ class Transition:
 
 def transition(
     run_id: UUID,
-    state: State[Any],
+    state: Json,
     *,
     only_from: Collection[str],
     names: Collection[str] = (),
@@ -120,20 +125,9 @@ def transition(
     Args:
         force: past Prefect's own rules; the condition holds all the same.
     """
-    given = state.model_dump(mode="json", include={"type", "name", "message", "data"})
-    details = state.state_details.model_dump(mode="json", exclude_unset=True, exclude_none=True)
-    mine = str(uuid4())
-    found = api().request(
-        "POST",
-        "/flow_runs/bulk_set_state",  # type: ignore[arg-type]  # Prefect's list of routes forgets it
-        json={
-            "flow_runs": Wanted(ids=[run_id], types=list(only_from), names=list(names), deployed=False).flow_runs(),
-            "state": {**given, "state_details": {**details, "transition_id": mine}},
-            "force": force,
-            "limit": 1,
-        },
-    )
-    results: list[dict[str, Any]] = found.json()["results"]
+    mine = identified(state)
+    wanted = Wanted(ids=[run_id], types=list(only_from), names=list(names), deployed=False)
+    results = ask(requests.set_states(wanted.flow_runs(), mine, force=force, limit=1))
     if results:
         answer = results[0]
         if answer["status"] == "ACCEPT" or _is_cancelled_at_once(state, answer):
@@ -143,7 +137,7 @@ def transition(
     now = by_id([run_id]).get(run_id)
     if now is None:
         return Transition(state_id=None, refused="it was deleted")
-    if now.transition == mine:
+    if now.transition == mine["state_details"]["transition_id"]:
         # The client asked again because the first answer was lost.
         return Transition(state_id=now.state_id)
     return Transition(state_id=None, refused=f"it is {now.state_name}")
@@ -151,31 +145,26 @@ def transition(
 
 def delete_if(ids: Collection[UUID], *, types: Sequence[str], ended_before: datetime) -> list[UUID]:
     """Delete those of the runs that are still in a state of these types and ended before; returns which."""
-    asked, deleted = list(ids), []
+    asked, deleted = list(ids), list[UUID]()
     for start in range(0, len(asked), BULK):
         part = asked[start : start + BULK]
         wanted = Wanted(ids=part, types=types, ended_before=ended_before, deployed=False)
-        answer = api().request(
-            "POST",
-            "/flow_runs/bulk_delete",  # type: ignore[arg-type]  # newer than Prefect's own list of routes
-            json={"flow_runs": wanted.flow_runs(), "limit": BULK},
-        )
-        deleted += [UUID(one) for one in answer.json()["deleted"]]
+        found = ask(requests.delete_all(wanted.flow_runs(), limit=BULK))
+        deleted += map(UUID, found)
     return deleted
 
 
-def states_of(run_id: UUID) -> list[State[Any]]:
-    """Every state a run was in."""
-    return api().read_flow_run_states(run_id)
+def states_of(run_id: UUID) -> list[PastState]:
+    """Every state a run was in, the oldest first."""
+    return [PastState.of(one) for one in ask(requests.history(run_id))]
 
 
-def _filter(body: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = api().request("POST", "/flow_runs/filter", json=body).json()
-    _learn_flow_names({run["flow_id"] for run in found})
-    return found
+def _typed(raw: list[Json]) -> list[Run]:
+    _learn_flow_names({run["flow_id"] for run in raw})
+    return _runs(raw)
 
 
-def _runs(raw: list[dict[str, Any]]) -> list[Run]:
+def _runs(raw: list[Json]) -> list[Run]:
     found = []
     for one in raw:
         try:
@@ -187,9 +176,6 @@ def _runs(raw: list[dict[str, Any]]) -> list[Run]:
 
 
 def _learn_flow_names(ids: set[str]) -> None:
-    unknown = sorted(ids - _flow_names.keys())
-    if unknown:
-        body = {"flows": {"id": {"any_": unknown}}, "limit": PAGE}
-        _flow_names.update(
-            (flow["id"], flow["name"]) for flow in api().request("POST", "/flows/filter", json=body).json()
-        )
+    if unknown := sorted(ids - _flow_names.keys()):
+        found = ask(flows.names(unknown))
+        _flow_names.update(found)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from redrive.blocks.prefect.request import Json
 
@@ -68,3 +69,27 @@ def state(
 def identified(wanted: Json) -> Json:
     """The state with an id for the act of setting it, by which an answer that was lost is recognised later."""
     return {**wanted, "state_details": {"transition_id": str(uuid4()), **wanted.get("state_details", {})}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastState:
+    """A state that a run was in. `raw` is what the API says of it, its result included."""
+
+    id: UUID
+    type: str
+    name: str
+    message: str
+    timestamp: datetime
+    raw: Json
+
+    @classmethod
+    def of(cls, raw: Json) -> PastState:
+        """From the API's JSON."""
+        return cls(
+            id=UUID(raw["id"]),
+            type=str(raw["type"]),
+            name=str(raw.get("name") or ""),
+            message=str(raw.get("message") or ""),
+            timestamp=datetime.fromisoformat(raw["timestamp"]).astimezone(UTC),
+            raw=raw,
+        )

@@ -11,22 +11,17 @@ import time
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import certifi
 import httpx
-from prefect.settings import (
-    PREFECT_API_SSL_CERT_FILE,
-    PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
-    PREFECT_CLIENT_RETRY_EXTRA_CODES,
-)
 
 from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.core.patience import SERVICE, answered, left_for, silent
+from redrive.blocks.prefect.client_settings import client_settings
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 
 #: Seconds between two tries: the first, and the longest.
 _PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 #: Answers that may be others a moment later, as Prefect's client has them.
-_TRANSIENT = frozenset({408, 429, 502, 503})
+TRANSIENT = frozenset({408, 429, 502, 503})
 #: Connections Prefect's client allows itself: more of them made it unstable.
 _LIMITS = httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=25)
 
@@ -45,6 +40,7 @@ class ApiTransport(httpx.HTTPTransport):
         super().__init__(verify=_tls(url), limits=_LIMITS, proxy=_proxy(url))
         self._url = url
         self._connected = False
+        self._transient = TRANSIENT | client_settings().extra_codes
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """One answer, in time.
@@ -83,7 +79,7 @@ class ApiTransport(httpx.HTTPTransport):
             else:
                 answered(self._url)
                 self._connected = True
-                transient = answer.status_code in _TRANSIENT | set(PREFECT_CLIENT_RETRY_EXTRA_CODES.value())
+                transient = answer.status_code in self._transient
                 if not transient:
                     return answer
                 if time.monotonic() - began + pause > budget:
@@ -113,11 +109,14 @@ class ApiTransport(httpx.HTTPTransport):
 def _tls(url: str) -> ssl.SSLContext | bool:
     if not url.startswith("https:"):
         return False  # reading the certificates takes longer than an answer
-    if PREFECT_API_TLS_INSECURE_SKIP_VERIFY.value():
+    settings = client_settings()
+    if settings.skips_verification:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
-    return ssl.create_default_context(cafile=PREFECT_API_SSL_CERT_FILE.value() or certifi.where())
+    import certifi  # noqa: PLC0415  (only here)
+
+    return ssl.create_default_context(cafile=settings.cert_file or certifi.where())
 
 
 def _proxy(url: str) -> str | None:

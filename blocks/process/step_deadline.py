@@ -14,8 +14,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
-#: Label on a run whose process was killed for a step that outlived its timeout: how many tries were spent by then.
-HARD_TIMEOUT = "redrive.hard_timeout"
 #: Seconds a step that timed out gets to leave before its process is killed.
 GRACE = 10.0
 

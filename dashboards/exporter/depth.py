@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from redrive.blocks.prefect.requests import queues as queue_requests
+from redrive.blocks.prefect.requests import runs as run_requests
+from redrive.blocks.prefect.requests import workers as worker_requests
+from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING
+from redrive.blocks.prefect.states import RUNNING as IS_RUNNING
+from redrive.blocks.prefect.states import SCHEDULED as IS_SCHEDULED
 from redrive.dashboards.exporter.prefect import PrefectApi
 
 #: The pool of the company's jobs.
@@ -22,13 +28,13 @@ QUEUES = 20
 #: was tried again lies before the start of the attempt that runs; so the first one need not be the one.
 OLDEST_AMONG = 20
 
-SCHEDULED = {"type": {"any_": ["SCHEDULED"]}}
-UNDER_WAY = {"type": {"any_": ["RUNNING", "PENDING"]}}
-RUNNING = {"type": {"any_": ["RUNNING"]}}
+SCHEDULED = {"type": {"any_": [IS_SCHEDULED]}}
+UNDER_WAY = {"type": {"any_": [IS_RUNNING, PENDING]}}
+RUNNING = {"type": {"any_": [IS_RUNNING]}}
 #: Claimed by a worker and not started.
-STARTING = {"type": {"any_": ["PENDING"]}}
-RETRYING = {"name": {"any_": ["AwaitingRetry"]}}
-FIRST_TIME = {"type": {"any_": ["SCHEDULED"]}, "name": {"not_any_": ["AwaitingRetry"]}}
+STARTING = {"type": {"any_": [PENDING]}}
+RETRYING = {"name": {"any_": [AWAITING_RETRY]}}
+FIRST_TIME = {"type": {"any_": [IS_SCHEDULED]}, "name": {"not_any_": [AWAITING_RETRY]}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +57,7 @@ class Depth:
 
 def depths(api: PrefectApi) -> list[Depth]:
     """Every queue of the pool."""
-    queues = api.post(f"/work_pools/{POOL}/queues/filter", {"limit": QUEUES})
+    queues = api.ask(queue_requests.of_pool(POOL, limit=QUEUES))
     waits = api.count({"state": SCHEDULED}, pool=POOL) > 0
     retries = waits and api.count({"state": RETRYING}, pool=POOL) > 0
     runs = api.count({"state": UNDER_WAY}, pool=POOL) > 0
@@ -86,7 +92,7 @@ def _oldest(api: PrefectApi, queue: str, due: dict[str, Any]) -> datetime | None
         "sort": "NEXT_SCHEDULED_START_TIME_ASC",
         "limit": 1,
     }
-    found = api.post("/flow_runs/filter", body)
+    found = api.ask(run_requests.find(body))
     at = found[0].get("next_scheduled_start_time") if found else None
     return datetime.fromisoformat(at) if at else None
 
@@ -99,11 +105,10 @@ def _longest_in(api: PrefectApi, queue: str, state: dict[str, Any]) -> datetime 
         "sort": "START_TIME_ASC",
         "limit": OLDEST_AMONG,
     }
-    since = [datetime.fromisoformat(run["state"]["timestamp"]) for run in api.post("/flow_runs/filter", body)]
+    since = [datetime.fromisoformat(run["state"]["timestamp"]) for run in api.ask(run_requests.find(body))]
     return min(since, default=None)
 
 
 def online_workers(api: PrefectApi) -> list[str]:
     """Names of the pool's workers that sent a heartbeat lately."""
-    wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
-    return [str(worker["name"]) for worker in api.post(f"/work_pools/{POOL}/workers/filter", wanted)]
+    return [str(worker["name"]) for worker in api.ask(worker_requests.of_pool(POOL, online=True))]

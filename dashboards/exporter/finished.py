@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from redrive.blocks.prefect.requests import runs
 from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.deployments.dead_letters.endings import Spent, fate
@@ -100,7 +101,7 @@ class Tail:
         seen: list[str] = []
         while True:
             body = {"flow_runs": _ended(since, until, but=seen), "sort": "END_TIME_DESC", "limit": PAGE}
-            page: list[dict[str, Any]] = self._api.post("/flow_runs/filter", body)
+            page = self._api.ask(runs.find(body))
             if page:
                 self._names.learn(run["flow_id"] for run in page)
                 yield page

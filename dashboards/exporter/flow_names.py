@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from redrive.blocks.prefect.requests import flows
 from redrive.dashboards.exporter.prefect import PrefectApi
 
-#: Prefect's own limit of flows a call.
-PAGE = 200
 UNKNOWN = "unknown"
 
 
@@ -19,10 +18,10 @@ class FlowNames:
         self._known: dict[str, str] = {}
 
     def learn(self, ids: Iterable[str]) -> None:
-        """Ask for those that are not known yet, at most `PAGE` at once."""
+        """Ask for those that are not known yet, at most 200 at once."""
         if unknown := sorted(set(ids) - self._known.keys()):
-            found = self._api.post("/flows/filter", {"flows": {"id": {"any_": unknown}}, "limit": PAGE})
-            self._known |= {flow["id"]: flow["name"] for flow in found}
+            found = self._api.ask(flows.names(unknown))
+            self._known |= found
 
     def __getitem__(self, flow_id: str) -> str:
         return self._known.get(flow_id, UNKNOWN)

@@ -24,6 +24,7 @@ from sqlalchemy import make_url
 from redrive.blocks.core.patience import patient
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.core.timely_postgres import TimelyConnection
+from redrive.blocks.prefect.requests.server import ready
 
 #: Seconds between looks: sizes change slowly, and asking for them reads a directory for each database.
 EVERY = 15.0
@@ -103,7 +104,7 @@ class Platform(Collector):
             timeout=PATIENCE,
         ) as client:
             # `ready` needs no password, and reaches the server's database.
-            client.get(f"{address}/ready").raise_for_status()
+            client.get(f"{address}{ready().path}").raise_for_status()
         return ()
 
     def _postgres(self) -> tuple[Metric, ...]:

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect.request import Request
+from redrive.blocks.prefect.requests import runs as runs_requests
+
+T = TypeVar("T")
 
 #: Seconds until a call is given up: a server that is slower than this is as good as away, and shows as such.
 PATIENCE = 20.0
@@ -48,8 +52,8 @@ class PrefectApi:
         """The time on the server's clock, as of its last answer."""
         return datetime.now(UTC) + self.offset
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The answer to a question.
+    def ask(self, request: Request[T]) -> T:
+        """The answer to a request.
 
         Raises:
             ApiUnavailable: no answer, or none that helps.
@@ -57,9 +61,9 @@ class PrefectApi:
         self.calls += 1
         asked = datetime.now(UTC)
         try:
-            answer = self._client.post(path, json=body)
+            answer = self._client.request(request.method, request.path, **request.arguments())
             answer.raise_for_status()
-            found = answer.json()
+            found = request.value(answer)
         except httpx.HTTPStatusError as error:
             raise ApiUnavailable(_refusal(self._url, error.response.status_code)) from error
         except (httpx.HTTPError, ValueError) as error:
@@ -77,7 +81,7 @@ class PrefectApi:
             body["work_pool_queues"] = {"id": {"any_": [queue]}}
         if pool is not None:
             body["work_pools"] = {"name": {"any_": [pool]}}
-        return int(self.post("/flow_runs/count", body))
+        return self.ask(runs_requests.count(body))
 
     def _read_clock(self, date: str | None, asked: datetime) -> None:
         if date is None:

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from redrive.blocks.prefect.requests import runs
+from redrive.blocks.prefect.states import AWAITING_RETRY
 from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.deployments.dead_letters.endings import Spent
@@ -34,13 +36,13 @@ class Retrying:
     def look(self) -> None:
         """Count one page of them."""
         wanted: dict[str, Any] = {
-            "state": {"name": {"any_": ["AwaitingRetry"]}},
+            "state": {"name": {"any_": [AWAITING_RETRY]}},
             "deployment_id": {"is_null_": False},
         }
         if self._place is not None:
             wanted["next_scheduled_start_time"] = {"after_": self._place.isoformat()}
         body = {"flow_runs": wanted, "sort": "NEXT_SCHEDULED_START_TIME_ASC", "limit": PAGE}
-        page: list[dict[str, Any]] = self._api.post("/flow_runs/filter", body)
+        page = self._api.ask(runs.find(body))
         self._names.learn(run["flow_id"] for run in page)
         self._counts.count(underway=[self._underway(run) for run in page if run.get("work_pool_name") != OPS])
         self._place = _next_place(page, self._place)

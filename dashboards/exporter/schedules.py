@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from redrive.blocks.prefect.requests import deployments, runs
 from redrive.dashboards.exporter.depth import POOL
 from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
@@ -67,7 +68,7 @@ class Schedules:
             "limit": PAGE,
             "offset": self._offset,
         }
-        page = self.api.post("/deployments/filter", body)
+        page = self.api.ask(deployments.find(body))
         self.names.learn(one["flow_id"] for one in page)
         for one in page:
             self.kinds[one["id"]] = _kind(one, self.names[one["flow_id"]])
@@ -101,7 +102,7 @@ class Schedules:
             "sort": "EXPECTED_START_TIME_DESC",
             "limit": 1,
         }
-        found = self.api.post("/flow_runs/filter", body)
+        found = self.api.ask(runs.find(body))
         return datetime.fromisoformat(found[0]["expected_start_time"]) if found else None
 
 

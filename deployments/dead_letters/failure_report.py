@@ -14,7 +14,8 @@ from typing import Any
 from uuid import UUID
 
 from redrive.blocks.core.plain_text import code_block, markdown
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import artifacts
 
 #: Type of the artifact: Prefect's UI renders it on the run's page.
 ARTIFACT_TYPE = "markdown"
@@ -101,13 +102,12 @@ def _newest(run_ids: Sequence[UUID]) -> list[dict[str, Any]]:
         "sort": "CREATED_DESC",
         "limit": LIMIT,
     }
-    found: list[dict[str, Any]] = api().request("POST", "/artifacts/filter", json=body).json()
-    return found
+    return ask(artifacts.find(body))
 
 
-def _read(artifacts: Sequence[dict[str, Any]]) -> dict[UUID, list[LeftReport]]:
+def _read(left_there: Sequence[dict[str, Any]]) -> dict[UUID, list[LeftReport]]:
     found: dict[UUID, list[LeftReport]] = {}
-    for artifact in artifacts:
+    for artifact in left_there:
         report = FailureReport.from_markdown(str(artifact.get("data") or ""))
         # What names another run than the one it lies on was not left by that run.
         if report is not None and str(report.run_id) == artifact.get("flow_run_id"):

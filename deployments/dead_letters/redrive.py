@@ -16,15 +16,18 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 import httpx
-from prefect.exceptions import ObjectNotFound
 
 from redrive.blocks.core.errors import Conflict, LedgerAway, NotFound, ParameterError, RedriveError
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.labels import REDRIVEN_BY
+from redrive.blocks.prefect.requests import deployments
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.run_labels import KEY, REPLACED_BY, REPLACES, fresh_count
-from redrive.blocks.prefect.run_state import DEAD, start_again
+from redrive.blocks.prefect.run_state import start_again
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.states import DEAD
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
 from redrive.deployments.enqueue import Item, deployment_of, enqueue_many
 from redrive.deployments.parameters import checked
@@ -179,9 +182,7 @@ class _Deployments:
             return False
         if time.monotonic() - self._seen.get(deployment_id, -SEEN) < SEEN:
             return True
-        try:
-            api().read_deployment(deployment_id)
-        except ObjectNotFound:
+        if ask(deployments.read(deployment_id).or_none()) is None:
             return False
         self._seen[deployment_id] = time.monotonic()
         return True
@@ -253,7 +254,7 @@ def _redrive(
                 edited = row.parameters if parameters is None else parameters
                 return _replace(ledger, claimed, run, edited, who=who)
             return _again(claimed, run, who=who, why=why, known=known)
-        except (RedriveError, httpx.HTTPError, ObjectNotFound) as error:
+        except (RedriveError, httpx.HTTPError) as error:
             ledger.unclaim(row.id, who=who, why=f"could not be started: {error}")
             raise
 
@@ -284,14 +285,14 @@ def _again(row: DeadLetter, run: Run, *, who: str, why: str, known: _Deployments
 def _replace(ledger: Ledger, row: DeadLetter, run: Run | None, parameters: Mapping[str, Any], *, who: str) -> Redriven:
     """A new run instead of the old one, which carries its key on: effects that happened do not happen twice."""
     key = row.effect_key or (run.effect_key if run else str(row.run_id))
-    labels = {REPLACES: str(row.run_id), KEY: key, "redrive.redriven_by": who}
+    labels = {REPLACES: str(row.run_id), KEY: key, REDRIVEN_BY: who}
     # The row and how often it was redriven name this very request: asked twice, it makes one run.
     item = Item(parameters=parameters, key=f"redrive:{row.id}:{row.redrives}", labels=labels)
     queue = row.queue if row.queue in {"high", "default", "low"} else None
     (accepted,) = enqueue_many(row.job, [item], queue=queue)  # type: ignore[arg-type]  # checked in the line above
     if run is not None:
         # Before the row is linked: cut off in between, the row is given back, and asking again finds the same new run.
-        api().update_flow_run_labels(run.id, {REPLACED_BY: str(accepted.id)})
+        ask(requests.label(run.id, {REPLACED_BY: str(accepted.id)}))
     ledger.link_replacement(row.run_id, accepted.id)
     return Redriven(id=row.id, job=row.job, run_id=accepted.id, edited=True)
 

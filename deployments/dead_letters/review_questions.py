@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
-from prefect.client.schemas.objects import FlowRun
-from prefect.states import Cancelled
-
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.states import CANCELLED, PAUSED, state
 
 #: Name of the job type that asks.
 REVIEW = "dead-letter-review"
@@ -34,26 +32,23 @@ class Withdrawn:
     asked: datetime
 
 
-def open_questions() -> list[FlowRun]:
+def open_questions() -> list[Run]:
     """Reviews that wait for an answer."""
-    return api().read_flow_runs(
-        flow_filter=FlowFilter.model_validate({"name": {"any_": [REVIEW]}}),
-        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": ["PAUSED"]}}}),
-    )
+    wanted = Wanted(types=[PAUSED], jobs=[REVIEW], deployed=False)
+    return [run for page in runs.pages(wanted, Order.EXPECTED) for run in page]
 
 
-def withdraw(run: FlowRun, why: str) -> bool:
+def withdraw(run: Run, why: str) -> bool:
     """Cancel a review that still waits; whether it did."""
-    return bool(runs.transition(run.id, Cancelled(message=why), only_from=["PAUSED"]))
+    return bool(runs.transition(run.id, state(CANCELLED, message=why), only_from=[PAUSED]))
 
 
 def withdraw_unanswered(patience: timedelta = PATIENCE) -> list[Withdrawn]:
     """Withdraw the questions that are older than `patience`."""
     hours = patience.total_seconds() / 3600
     why = f"nobody decided within {hours:g} h; run {REVIEW} again to decide, a report comes every hour"
-    withdrawn = []
-    for run in open_questions():
-        asked = run.state.timestamp if run.state else None
-        if asked is not None and SERVER_CLOCK.now() - asked >= patience and withdraw(run, why):
-            withdrawn.append(Withdrawn(run_id=run.id, asked=asked))
-    return withdrawn
+    return [
+        Withdrawn(run_id=run.id, asked=run.since)
+        for run in open_questions()
+        if SERVER_CLOCK.now() - run.since >= patience and withdraw(run, why)
+    ]

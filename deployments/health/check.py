@@ -9,23 +9,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-from prefect.blocks.core import Block
-from prefect.exceptions import ObjectNotFound
 
 from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.settings import settings
-from redrive.blocks.mail_server import MailServer
-from redrive.blocks.prefect.client import api, prefect_settings, reachable
-from redrive.blocks.prefect.requests.fast import VERSION
-from redrive.blocks.saved import saved
-from redrive.blocks.warehouse import Warehouse
+from redrive.blocks.prefect.client import ask, prefect_settings, reachable
+from redrive.blocks.prefect.requests import deployments, fast, server, workers
 from redrive.deployments.catalog import catalog, complete_catalog
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.health.keeper_health import keeper_health
+
+if TYPE_CHECKING:
+    from prefect.blocks.core import Block
 
 #: Seconds the exporter may take to say how it is; it asks nobody for that.
 EXPORTER_PATIENCE = 5.0
@@ -44,6 +42,10 @@ class Finding:
 
 def check() -> Iterator[Finding]:
     """Every point in turn. They are asked side by side, since each that hangs takes its seconds."""
+    # Blocks need Prefect, which takes seconds to load; and all of it before any thread begins, as threads would meet halves of it.
+    from redrive.blocks.mail_server import MailServer  # noqa: PLC0415  (as said)
+    from redrive.blocks.warehouse import Warehouse  # noqa: PLC0415  (as said)
+
     points: tuple[tuple[str, Callable[[], str]], ...] = (
         ("job types", _catalog),
         ("Prefect's API", _api),
@@ -73,7 +75,7 @@ def _catalog() -> str:
 
 
 def _api() -> str:
-    api().request("GET", "/ready")
+    ask(server.ready())
     return f"{settings().api_url} answers{_fast_calls()}"
 
 
@@ -81,9 +83,8 @@ def _fast_calls() -> str:
     """A warning if this stack's server is to have calls of our own and has them not."""
     if not settings().fast_server:
         return ""
-    try:
-        answer = api().request("GET", VERSION).json()  # type: ignore[arg-type]  # a route of ours
-    except (httpx.HTTPStatusError, ObjectNotFound):
+    answer = ask(fast.version().or_none())
+    if answer is None:
         return ", without the fast calls: this server has none, so jobs are begun and finished by Prefect's own"
     return "" if answer["version"] else f", without the fast calls: {answer['why']}"
 
@@ -91,9 +92,8 @@ def _fast_calls() -> str:
 def _deployments() -> str:
     missing = []
     for job in catalog().values():
-        try:
-            api().read_deployment_by_name(job.deployment)
-        except ObjectNotFound:
+        flow, _, name = job.deployment.partition("/")
+        if ask(deployments.named(flow, name).or_none()) is None:
             missing.append(job.name)
     if missing:
         raise RedriveError(f"not registered: {', '.join(missing)}; run `redrive up` or `prefect deploy --all`")
@@ -103,13 +103,7 @@ def _deployments() -> str:
 def _workers() -> str:
     lonely, online = [], 0
     for pool in sorted({job.pool for job in catalog().values()}):
-        path, wanted = {"work_pool_name": pool}, {"workers": {"status": {"any_": ["ONLINE"]}}}
-        try:
-            answer = api().request("POST", "/work_pools/{work_pool_name}/workers/filter", path_params=path, json=wanted)
-        except ObjectNotFound:
-            lonely.append(pool)
-            continue
-        found: list[dict[str, Any]] = answer.json()
+        found = ask(workers.of_pool(pool, online=True).or_none()) or []
         online += len(found)
         lonely += [] if found else [pool]
     if lonely:
@@ -159,5 +153,7 @@ def _exporter() -> str:
 
 
 def _block(kind: type[Block]) -> str:
+    from redrive.blocks.saved import saved  # noqa: PLC0415  (as above)
+
     block: Any = saved(kind, "default")
     return str(block.check())

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import redis
 
 from redrive.blocks.core.errors import LedgerAway
 from redrive.blocks.core.settings import settings
-from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.requests import workers as requests
+from redrive.blocks.prefect.states import COMPLETED, FAILED
+from redrive.blocks.prefect.wanted import Wanted
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.deployments.dead_letters.ledger import Filter, Group, Ledger
 from redrive.deployments.health.keeper_health import KeeperHealth, keeper_health
@@ -167,18 +170,13 @@ def _reported(report: WorkerReport) -> Worker:
 
 
 def _online() -> list[str]:
-    wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
-    path = {"work_pool_name": POOL}
-    answer = api().request("POST", "/work_pools/{work_pool_name}/workers/filter", path_params=path, json=wanted)
-    return [str(worker["name"]) for worker in answer.json()]
+    return [str(worker["name"]) for worker in ask(requests.of_pool(POOL, online=True))]
 
 
 def _pace(minutes: int) -> Pace:
     since = datetime.now(UTC) - timedelta(minutes=minutes)
-    return Pace(minutes=minutes, done=_ended("COMPLETED", since) / minutes, failed=_ended("FAILED", since) / minutes)
+    return Pace(minutes=minutes, done=_ended(COMPLETED, since) / minutes, failed=_ended(FAILED, since) / minutes)
 
 
 def _ended(state: str, since: datetime) -> int:
-    runs: dict[str, Any] = {"state": {"type": {"any_": [state]}}, "end_time": {"after_": since.isoformat()}}
-    body = {"flow_runs": runs, "work_pools": {"name": {"any_": [POOL]}}}
-    return int(api().request("POST", "/flow_runs/count", json=body).json())
+    return runs.count(Wanted(types=[state], pools=[POOL], ended_after=since, deployed=False))

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
-
-from prefect.client.schemas.objects import State
-from prefect.exceptions import ObjectNotFound
-from prefect.states import AwaitingRetry, Cancelled, Cancelling, Scheduled
 
 from redrive.blocks.core.errors import Conflict, NotFound
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api, reachable
-from redrive.blocks.prefect.labels import CANCEL_REASON, CANCELLED_BY, RERUN_AS, RERUN_OF
+from redrive.blocks.prefect.client import Missing, ask, reachable
+from redrive.blocks.prefect.labels import CANCEL_REASON, CANCELLED_BY, RERUN_AS, RERUN_BY, RERUN_OF, RERUN_REASON
+from redrive.blocks.prefect.request import Json
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
-from redrive.blocks.prefect.run_labels import DEAD_LETTER
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.states import AWAITING_RETRY, CANCELLED, CANCELLING, DEAD_LETTER, FINAL, SCHEDULED, state
 from redrive.deployments.enqueue import Item, enqueue_many
 from redrive.deployments.job_type import QUEUES
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.search import find_job
-from redrive.deployments.jobs.states import FINAL_TYPES, RETRYING
 
 #: How often a cancel follows a job that changes its state meanwhile: waiting, claimed, running, waiting again.
 ROUNDS = 10
@@ -57,14 +53,14 @@ def cancel_job(reference: str | UUID, *, who: str = "an operator", why: str = ""
     asked_at = run.state_name
     with reachable():
         for _ in range(ROUNDS):
-            if run.state_type in FINAL_TYPES:
+            if run.state_type in FINAL:
                 meanwhile = "ended in the meantime" if run.state_name != asked_at else "has ended already"
                 raise Conflict(f"job {run.name} ({run.id}) {meanwhile}: {run.state_name}{_message(run)}")
             if run.state_type == "CANCELLING":
                 return Job.of(run)
             if runs.transition(run.id, _stopped(run, who, why), only_from=[run.state_type], names=[run.state_name]):
                 # After the fact: a cancel that came too late must not name anybody.
-                api().update_flow_run_labels(run.id, {CANCELLED_BY: who, CANCEL_REASON: why})
+                ask(requests.label(run.id, {CANCELLED_BY: who, CANCEL_REASON: why}))
                 return Job.of(_reread(run))
             # It went on, and is cancelled where it is now.
             run = _reread(run)
@@ -84,8 +80,8 @@ def retry_now(reference: str | UUID, *, who: str) -> Job:
         hint = f"; run it again with `redrive dead redrive {run.id}`" if run.state_name == DEAD_LETTER else ""
         raise Conflict(f"job {run.name} ({run.id}) does not wait for a try, it is {run.state_name}{hint}")
     with reachable():
-        kind = AwaitingRetry if run.state_name == RETRYING else Scheduled
-        soon: State[Any] = kind(scheduled_time=SERVER_CLOCK.now(), message=f"next try now, asked for by {who}")
+        name = AWAITING_RETRY if run.state_name == AWAITING_RETRY else None
+        soon = state(SCHEDULED, name=name, at=SERVER_CLOCK.now(), message=f"next try now, asked for by {who}")
         if not (answer := runs.transition(run.id, soon, only_from=["SCHEDULED"], names=[run.state_name])):
             raise Conflict(f"job {run.name} ({run.id}) waits no more: {_quicker(_reread(run), answer.refused)}")
         return Job.of(_reread(run))
@@ -105,24 +101,24 @@ def rerun_job(reference: str | UUID, *, who: str, why: str = "") -> Rerun:
         raise Conflict(f"job {run.name} ({run.id}) is dead; run it again with `redrive dead redrive {run.id}`")
     if run.state_type == "CRASHED":
         raise Conflict(f"job {run.name} ({run.id}) has crashed; the keeper starts it again or makes it a dead letter")
-    if run.state_type not in FINAL_TYPES:
+    if run.state_type not in FINAL:
         raise Conflict(f"job {run.name} ({run.id}) has not ended, it is {run.state_name}")
-    labels = {RERUN_OF: str(run.id), "redrive.rerun_by": who, **({"redrive.rerun_reason": why} if why else {})}
+    labels = {RERUN_OF: str(run.id), RERUN_BY: who, **({RERUN_REASON: why} if why else {})}
     queue = run.queue if run.queue in QUEUES else None
     (accepted,) = enqueue_many(run.job, [Item(parameters=run.parameters, labels=labels)], queue=queue)
     # Pruned in between, the new job names it all the same.
-    with reachable(), suppress(ObjectNotFound):
-        api().update_flow_run_labels(run.id, {RERUN_AS: str(accepted.id)})
+    with reachable(), suppress(Missing):
+        ask(requests.label(run.id, {RERUN_AS: str(accepted.id)}))
     return Rerun(id=run.id, job=run.job, name=run.name, run_id=accepted.id)
 
 
-def _stopped(run: Run, who: str, why: str) -> State[Any]:
+def _stopped(run: Run, who: str, why: str) -> Json:
     said = f"cancelled by {who}" + (f": {why}" if why else "")
     if run.state_type == "RUNNING" or (run.state_type in HELD and run.pid):
         # Only a process has to be asked to stop. One that is just about to leave, to wait for its next try, is noted no more; from
         # Cancelling Prefect lets it go nowhere but to Cancelled, while from Cancelled it could wait and run again.
-        return Cancelling(message=said)
-    return Cancelled(message=said)
+        return state(CANCELLING, message=said)
+    return state(CANCELLED, message=said)
 
 
 def _quicker(now: Run, refused: str) -> str:

@@ -6,14 +6,11 @@ Danger: a job is a Prefect flow run; everything here asks the API, nothing is ke
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
-
-from prefect.client.schemas.objects import State
 
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
+from redrive.blocks.prefect.states import PastState
 from redrive.deployments.dead_letters.failure_report import reports_of
 from redrive.deployments.jobs.actions import Rerun, cancel_job, rerun_job, retry_now
 from redrive.deployments.jobs.job import Job
@@ -43,25 +40,21 @@ class Shown:
     """All that is to be known of one job; `history` has the oldest state first."""
 
     job: Job
-    history: list[State[Any]]
+    history: list[PastState]
     result: Result | None
 
 
-def show_job(reference: str | UUID) -> tuple[Job, list[State[Any]]]:
+def show_job(reference: str | UUID) -> tuple[Job, list[PastState]]:
     """A job and its state history, the oldest first."""
     run = find_job(reference)
     with reachable():
         history = runs.states_of(run.id)
         report = reports_of([run.id]).get(run.id) if run.state_type == "FAILED" else None
     error = f"{report.error_type}: {report.message}" if report else None
-    return Job.of(run, error), sorted(history, key=_moment)
+    return Job.of(run, error), history
 
 
 def whole_job(reference: str | UUID) -> Shown:
     """A job with its history and, if it completed, its result."""
     job, history = show_job(reference)
     return Shown(job=job, history=history, result=result_of(history[-1] if history else None))
-
-
-def _moment(state: State[Any]) -> datetime:
-    return state.timestamp or datetime.min.replace(tzinfo=UTC)

@@ -16,12 +16,12 @@ from uuid import UUID
 from redrive.blocks.core.errors import NotFound
 from redrive.blocks.core.masking import mask_text
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.requests import logs
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.deployments.jobs.states import FINAL_TYPES
+from redrive.blocks.prefect.states import CRASHED, FINAL
 
-#: Prefect's own limit of lines a call.
-PAGE = 200
+PAGE = logs.PAGE
 #: How far a reading looks back for lines that came late: Prefect's clients send every 2 s, and again after a failure.
 LOOK_BACK = timedelta(seconds=30)
 #: Seconds between two readings of a log that is followed.
@@ -76,7 +76,7 @@ class JobLog:
             "limit": PAGE,
             "offset": skipped,
         }
-        return [_line(one) for one in api().request("POST", "/logs/filter", json=body).json()]
+        return [_line(one) for one in ask(logs.find(body))]
 
 
 def log_of(job_id: UUID, *, level: int = 0) -> Iterator[LogLine]:
@@ -114,9 +114,9 @@ def _has_ended(job_id: UUID) -> bool:
     run = runs.by_id([job_id]).get(job_id)
     if run is None:
         raise NotFound(f"there is no job {job_id} (any more)")
-    if run.state_type == "CRASHED":
+    if run.state_type == CRASHED:
         return (SERVER_CLOCK.now() - run.since).total_seconds() > CRASH_STANDS
-    return run.state_type in FINAL_TYPES
+    return run.state_type in FINAL
 
 
 def _line(raw: dict[str, Any]) -> LogLine:

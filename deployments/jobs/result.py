@@ -6,12 +6,14 @@ Danger: results live where the workers keep them, which may be another host, and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-from prefect.client.schemas.objects import State
+from typing import TYPE_CHECKING, Any
 
 from redrive.blocks.core.masking import mask, mask_text
 from redrive.blocks.prefect.client import prefect_settings
+from redrive.blocks.prefect.states import COMPLETED, PastState
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +24,16 @@ class Result:
     unreadable: str | None = None
 
 
-def result_of(state: State[Any] | None) -> Result | None:
+def result_of(state: PastState | State[Any] | None) -> Result | None:
     """The result of a job that completed; None for any other. Secrets in it are masked."""
-    if state is None or not state.is_completed():
+    if state is None or state.type != COMPLETED:
         return None
     try:
+        from prefect.client.schemas.objects import State  # noqa: PLC0415  (two seconds that only a job with a result costs)
+
+        found: State[Any] = State.model_validate(state.raw) if isinstance(state, PastState) else state
         with prefect_settings():
-            value: Any = state.result(raise_on_failure=False, retry_result_failure=False)
+            value: Any = found.result(raise_on_failure=False, retry_result_failure=False)
     except Exception as error:  # noqa: BLE001  (a store, a serializer and the job's own classes may raise anything)
         said = (str(error).splitlines() or [""])[0]
         return Result(unreadable=mask_text(f"{type(error).__name__}: {said}"))

@@ -13,7 +13,8 @@ from uuid import UUID
 from redrive.blocks.core.errors import CatalogError, Conflict, NotFound, ParameterError
 from redrive.blocks.core.nearest import unknown
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.requests import deployments, flows
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
@@ -128,7 +129,7 @@ def check_job_type(name: str) -> None:
     Raises:
         ParameterError: with the nearest.
     """
-    if not api().request("POST", "/flows/filter", json={"flows": {"name": {"any_": [name]}}, "limit": 1}).json():
+    if not ask(flows.exists(name)):
         known = known_job_types()
         if name not in known:
             raise ParameterError(unknown("job type", name, known))
@@ -141,8 +142,7 @@ def known_job_types() -> list[str]:
     except CatalogError:
         # Whoever looks at jobs need not have their code.
         mine = set()
-    body = {"work_pools": {"name": {"any_": [POOL]}}, "limit": runs.PAGE}
-    there = {deployment["name"] for deployment in api().request("POST", "/deployments/filter", json=body).json()}
+    there = {deployment["name"] for deployment in ask(deployments.of_pool(POOL))}
     return sorted(mine | there)
 
 

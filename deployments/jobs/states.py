@@ -10,10 +10,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from redrive.blocks.prefect.run import Run
-from redrive.blocks.prefect.runs import Wanted
-
-#: Prefect's name of a wait for the next try.
-RETRYING = "AwaitingRetry"
+from redrive.blocks.prefect.states import AWAITING_RETRY
+from redrive.blocks.prefect.wanted import Wanted
 
 #: Each word with Prefect's types of state behind it, in the order of a job's life.
 WORDS: dict[str, tuple[str, ...]] = {
@@ -33,13 +31,12 @@ WORDS: dict[str, tuple[str, ...]] = {
 #: Words of jobs that have not ended, which can be cancelled; and of those that ended for good, which can be run again.
 UNFINISHED = ("scheduled", "waiting", "retrying", "starting", "running", "suspended")
 FINISHED = ("completed", "cancelled", "dead")
-FINAL_TYPES = frozenset({"COMPLETED", "CANCELLED", "CRASHED", "FAILED"})
 
 
 def word_of(run: Run, now: datetime) -> str:
     """The word for the run's state; a type nobody foresaw is its own word."""
     match run.state_type:
-        case "SCHEDULED" if run.state_name == RETRYING:
+        case "SCHEDULED" if run.state_name == AWAITING_RETRY:
             return "retrying"
         case "SCHEDULED":
             return "scheduled" if (due := due_of(run)) is not None and due > now else "waiting"
@@ -58,10 +55,10 @@ def narrowed(word: str, now: datetime) -> Wanted:
     """What Prefect is asked for a word; `word_of` then decides about each run."""
     match word:
         case "retrying":
-            return Wanted(types=WORDS[word], names=[RETRYING], deployed=False)
+            return Wanted(types=WORDS[word], names=[AWAITING_RETRY], deployed=False)
         case "scheduled":
-            return Wanted(types=WORDS[word], not_names=[RETRYING], due_after=now, deployed=False)
+            return Wanted(types=WORDS[word], not_names=[AWAITING_RETRY], due_after=now, deployed=False)
         case "waiting":
-            return Wanted(types=WORDS[word], not_names=[RETRYING], due_before=now, deployed=False)
+            return Wanted(types=WORDS[word], not_names=[AWAITING_RETRY], due_before=now, deployed=False)
         case _:
             return Wanted(types=WORDS[word], deployed=False)

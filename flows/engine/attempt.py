@@ -20,7 +20,8 @@ from prefect.context import FlowRunContext
 
 from redrive.blocks.core.decision import Decision, RetryAt
 from redrive.blocks.core.retry import RetryPolicy
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_labels import (
     CRASHES,
     FIRST_FAILURE,
@@ -179,7 +180,7 @@ def _begin(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
         return attempt
     if death := death_to_count(history, labels):
         # Somebody pressed Retry in Prefect's UI: that is a redrive, and counts afresh.
-        api().update_flow_run_labels(run.id, fresh_count(SERVER_CLOCK.now(), death=death))
+        ask(requests.label(run.id, fresh_count(SERVER_CLOCK.now(), death=death)))
         return attempt
     attempt.tries = int(labels.get(TRIES) or 0)
     attempt.crashes = int(labels.get(CRASHES) or 0)

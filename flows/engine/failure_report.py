@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import prefect
-from prefect.client.schemas.actions import ArtifactCreate
 
 from redrive.blocks.core.decision import Bury
 from redrive.blocks.core.masking import mask_text
 from redrive.blocks.core.plain_text import markdown
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, REASON, TEXT_LIMIT
+from redrive.blocks.prefect.requests import artifacts
 from redrive.deployments.dead_letters.failure_report import ARTIFACT_TYPE, MESSAGE_LIMIT, TRACEBACK_LIMIT, FailureReport
 from redrive.flows.engine.attempt import Attempt
 
@@ -39,14 +40,25 @@ def report_failure(attempt: Attempt, error: BaseException, *, verdict: Bury, ste
         tries=verdict.tries,
         attempt=attempt.claim or "",
     )
-    api().create_artifact(
-        ArtifactCreate(
-            type=ARTIFACT_TYPE,
-            description=markdown(verdict.message),
-            data=report.markdown(verdict.message),
-            flow_run_id=attempt.id,
+    ask(
+        artifacts.create(
+            {
+                "type": ARTIFACT_TYPE,
+                "description": markdown(verdict.message),
+                "data": report.markdown(verdict.message),
+                "flow_run_id": str(attempt.id),
+            }
         )
     )
+
+
+def verdict_labels(verdict: Bury, error: BaseException) -> dict[str, str]:
+    """The labels that tell the keeper why the job is a dead letter, should the report be lost."""
+    return {
+        REASON: verdict.reason,
+        ERROR: type(error).__qualname__,
+        ERROR_MESSAGE: mask_text(str(error))[:TEXT_LIMIT],
+    }
 
 
 def _own_traceback(error: BaseException) -> str:

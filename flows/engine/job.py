@@ -21,21 +21,21 @@ from prefect import Flow
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import Abort, Pause
 from prefect.logging import get_run_logger
-from prefect.states import AwaitingRetry
 
 from redrive.blocks.core.decision import Bury, RetryAt, after_failure
 from redrive.blocks.core.errors import ApiUnavailable, Snooze
 from redrive.blocks.core.patience import SERVICE
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api, reachable
-from redrive.blocks.prefect.run_labels import DEAD_LETTER
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_state import forget_process
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD_LETTER, RUNNING, SCHEDULED, state
 from redrive.blocks.process.attempt_notes import announce_spent
 from redrive.deployments.catalog import catalog
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.attempt import Attempt, attempt_of, current_job
-from redrive.flows.engine.failure_report import report_failure
+from redrive.flows.engine.failure_report import report_failure, verdict_labels
 from redrive.flows.engine.listeners import on_failed, on_finished, on_started, tell
 from redrive.flows.engine.signature import speak_for
 from redrive.flows.engine.step import step
@@ -137,7 +137,7 @@ def _complete(attempt: Attempt, result: Any) -> None:
     _require_current(attempt)
     if attempt.untold:
         try:
-            _insist(lambda: api().update_flow_run_labels(attempt.id, attempt.untold))
+            _insist(lambda: ask(requests.label(attempt.id, attempt.untold)))
         except Exception:  # noqa: BLE001  (the work is done; its retries are figures for a graph)
             get_run_logger().warning("the job's retries could not be noted", exc_info=True)
     tell("finished", attempt, result=result)
@@ -188,8 +188,8 @@ def _bury(
     attempt: Attempt, error: Exception, decision: Bury, failed_step: str | None, logger: logging.Logger | Any
 ) -> State[Any]:
     try:
-        labels = attempt.counted(decision, SERVER_CLOCK.now())
-        _insist(lambda: api().update_flow_run_labels(attempt.id, labels))
+        labels = attempt.counted(decision, SERVER_CLOCK.now()) | verdict_labels(decision, error)
+        _insist(lambda: ask(requests.label(attempt.id, labels)))
         _insist(lambda: report_failure(attempt, error, verdict=decision, step=failed_step))
     except Exception:  # the state below is what counts: the keeper finds the job by it, with or without a report
         logger.warning("the failure report could not be written; the log has the traceback", exc_info=True)
@@ -223,11 +223,11 @@ def _insist(tell_api: Callable[[], R]) -> R:
 
 def _made_to_wait(attempt: Attempt, decision: RetryAt) -> Pause:
     attempt.require_current()
-    api().update_flow_run_labels(attempt.id, attempt.counted(decision, SERVER_CLOCK.now()))
+    ask(requests.label(attempt.id, attempt.counted(decision, SERVER_CLOCK.now())))
     forget_process(attempt.id)
-    wanted: State[Any] = AwaitingRetry(scheduled_time=decision.at, message=decision.message)
-    done = runs.transition(attempt.id, wanted, only_from=["RUNNING"])
+    wanted = state(SCHEDULED, name=AWAITING_RETRY, message=decision.message, at=decision.at)
+    done = runs.transition(attempt.id, wanted, only_from=[RUNNING])
     if not done:
         # Cancelled just now, for instance; as the engine's own proposals end.
         raise Abort(f"the run cannot wait for its next try: {done.refused}")
-    return Pause(state=wanted.model_copy(update={"id": done.state_id}))
+    return Pause(state=State.model_validate({**wanted, "id": done.state_id}))

@@ -10,44 +10,46 @@ whose silence was short is not asked for, and states are proposed on the conditi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort
 
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import runs
+from redrive.blocks.prefect.run_labels import Past
+from redrive.blocks.prefect.runs import states_of
+from redrive.blocks.prefect.states import CANCELLING, PAUSED, PENDING, RUNNING, PastState
 
 #: States that a run may have had since the attempt began if nobody took it away.
-_ITS_OWN = frozenset({"RUNNING", "CANCELLING", "PAUSED"})
+_ITS_OWN = frozenset({RUNNING, CANCELLING, PAUSED})
 
 
 class Superseded(Abort):
     """Another attempt holds the run, or somebody ended this one: its process leaves without a word to the API."""
 
 
-def latest_attempt(history: Sequence[State[Any]]) -> str | None:
+def latest_attempt(history: Sequence[Past]) -> str | None:
     """The id of the last Pending state; None if the run was never claimed."""
-    return next((str(state.id) for state in reversed(history) if state.type == "PENDING"), None)
+    return next((str(state.id) for state in reversed(history) if state.type == PENDING), None)
 
 
-def is_current(history: Sequence[State[Any]], attempt: str) -> bool:
+def is_current(history: Sequence[Past], attempt: str) -> bool:
     """Whether nobody but the attempt itself changed the run's state since it began."""
     begun = next((at for at, state in enumerate(history) if str(state.id) == attempt), None)
     if begun is None:
         # Not one of this run's states: nothing to judge by.
         return True
-    return all(state.type is not None and state.type.value in _ITS_OWN for state in history[begun + 1 :])
+    return all(state.type in _ITS_OWN for state in history[begun + 1 :])
 
 
-def holds(state: State[Any] | None, running: str | None) -> bool | None:
+def holds(state: Past | None, running: str | None) -> bool | None:
     """Whether an attempt that began in the Running state `running` holds a run that is in `state`; None if that does not tell."""
     if state is None or running is None:
         return None
     if str(state.id) == running:
         return True
     # Another attempt's Running looks like that after a pause.
-    return None if state.type is not None and state.type.value in _ITS_OWN else False
+    return None if state.type in _ITS_OWN else False
 
 
 def require_current(run_id: UUID, attempt: str | None, running: str | None = None) -> None:
@@ -59,13 +61,19 @@ def require_current(run_id: UUID, attempt: str | None, running: str | None = Non
     """
     if attempt is None:
         return
-    held = holds(api().read_flow_run(run_id).state, running) if running else None
+    held = holds(state_of(run_id), running) if running else None
     if held is None:
         held = is_current(history_of(run_id), attempt)
     if not held:
         raise Superseded(f"attempt {attempt} of run {run_id} was superseded")
 
 
-def history_of(run_id: UUID) -> list[State[Any]]:
+def history_of(run_id: UUID) -> list[PastState]:
     """The states of a run, the first one first, by the server's clock."""
-    return sorted(api().read_flow_run_states(run_id), key=lambda state: state.timestamp)
+    return states_of(run_id)
+
+
+def state_of(run_id: UUID) -> PastState | None:
+    """The state of a run now."""
+    raw = ask(runs.read(run_id)).get("state")
+    return PastState.of(raw) if raw else None

@@ -59,7 +59,7 @@ def enqueue_command(
     # Before anything is asked of Prefect.
     due_at(delay, at)
     with reachable():
-        schema = deployment_of(job).parameter_openapi_schema or {}
+        schema = deployment_of(job).parameter_openapi_schema
     parameters = {**json_parameters(params_json), **parsed(dict(_pair(text) for text in param or ()), schema)}
     accepted = enqueue(job, parameters, key=key, queue=queue, delay=delay, at=at)
     try:

@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from redrive.blocks.core.plain_text import plain_line
 from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.states import DEAD_LETTER
 from redrive.infra.cli.output import (
     ago,
     one_line,
@@ -28,8 +29,7 @@ from redrive.infra.cli.results import result_text
 from redrive.infra.cli.times import since as moment
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State
-
+    from redrive.blocks.prefect.states import PastState
     from redrive.deployments.jobs.details import Job, JobFilter, Shown
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
@@ -143,7 +143,7 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
         out.print(f"  {at:<20}  {plain_line(state.name or ''):<14} {plain_line(state.message or '')}", soft_wrap=True)
     if job.replaced_by:
         out.print(f"what became of it: `redrive jobs show {job.replaced_by}`", soft_wrap=True)
-    elif job.state == "DeadLetter":
+    elif job.state == DEAD_LETTER:
         out.print(f"more with `redrive dead show {job.id}`, again with `redrive dead redrive {job.id}`", soft_wrap=True)
 
 
@@ -178,8 +178,8 @@ def _fields(shown: Shown, link: str) -> list[tuple[str, object]]:
     ]
 
 
-def _state(state: State[Any]) -> dict[str, Any]:
-    return {"at": state.timestamp, "type": state.type.value, "name": state.name, "message": state.message}
+def _state(state: PastState) -> dict[str, Any]:
+    return {"at": state.timestamp, "type": state.type, "name": state.name, "message": state.message}
 
 
 def _name(job: Job) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import logs
 from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.states import DEAD_LETTER
 from redrive.deployments.dead_letters.failure_report import FailureReport
 
 #: How Prefect words an exception in the state of a run that failed before our code could: `…: ValueError: bad`.
@@ -16,13 +19,6 @@ _IN_MESSAGE = re.compile(
     r"(?P<type>[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Timeout)\w*)[:(]\s*(?P<said>.*)", re.DOTALL
 )
 
-#: Our own verdict (`blocks/core/decision.py`), whose report got lost.
-_OUR_VERDICT = re.compile(
-    r"dead letter: (?:(?P<tries>\d+ of \d+ tries failed)|(?P<permanent>permanent error)|deadline passed)"
-    r".*?\((?P<type>\w+)\)(?:: (?P<said>.*))?$",
-    re.DOTALL,
-)
-_OUR_CRASH = re.compile(r"dead letter: crashed \d+ times, \d+ are allowed \((?P<cause>.*)\)$", re.DOTALL)
 #: How Prefect says that a process ended by an exception of Python, as a missing module or wrong parameters do, not by a signal.
 _RAISED = re.compile(r"(?:status|exit) code:? 1\b")
 #: The last line of a traceback: `package.SomeError: what it said`.
@@ -57,18 +53,18 @@ def reported(report: FailureReport) -> Cause:
 
 def without_report(run: Run) -> Cause:
     """From the run's last state and its log: it crashed too often, or failed before our code could say why."""
-    if crash := _OUR_CRASH.search(run.message):
-        return _unstartable(run, crash["cause"]) or Cause(error_type="Crashed", message=crash["cause"], reason="crash")
-    if ours := _OUR_VERDICT.match(run.message):
-        reason = "tries" if ours["tries"] else "permanent" if ours["permanent"] else "deadline"
-        said = ours["said"] or run.message
-        return Cause(error_type=ours["type"], message=said, reason=reason, traceback=_logged_traceback(run.id))
+    reason, error = run.labels.reason, run.labels.error
+    if run.state_name == DEAD_LETTER and reason and error:
+        if reason == "crash":
+            return _unstartable(run, error) or Cause(error_type="Crashed", message=error, reason=reason)
+        said = run.labels.error_message or run.message
+        return Cause(error_type=error, message=said, reason=reason, traceback=_logged_traceback(run.id))
     if run.state_type == "CANCELLED":
         return Cause(error_type="DeploymentMissing", message=run.message, reason="cancelled")
     traceback = _logged_traceback(run.id)
-    if said := _IN_MESSAGE.search(run.message):
+    if raised := _IN_MESSAGE.search(run.message):
         return Cause(
-            error_type=said["type"], message=said["said"] or run.message, reason="unstartable", traceback=traceback
+            error_type=raised["type"], message=raised["said"] or run.message, reason="unstartable", traceback=traceback
         )
     return bare(run, traceback=traceback)
 
@@ -76,6 +72,17 @@ def without_report(run: Run) -> Cause:
 def was_raised(cause: str) -> bool:
     """Whether an exception of Python ended the process, which only the run's log tells then."""
     return _RAISED.search(cause) is not None
+
+
+def brief(message: str) -> str:
+    """What Prefect says of a crash without what it explains each time: `killed by SIGKILL`, `exit code 3`."""
+    if status := re.search(r"exited with status code: (-?\d+)", message):
+        code = int(status[1])
+        try:
+            return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return message or "crashed"
 
 
 def bare(run: Run, *, traceback: str | None = None) -> Cause:
@@ -100,7 +107,7 @@ def _logged_traceback(run_id: UUID) -> str | None:
         "sort": "TIMESTAMP_DESC",
         "limit": LOG_LINES,
     }
-    for line in api().request("POST", "/logs/filter", json=body).json():
+    for line in ask(logs.find(body)):
         if "Traceback (most recent call last)" in line["message"]:
             return str(line["message"])
     return None

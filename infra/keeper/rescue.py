@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import logging
 import random
-import re
-import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,21 +19,19 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.objects import State, StateType
-from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled, Crashed
-
 from redrive.blocks.core.decision import Bury, Decision, after_crash, after_failure
 from redrive.blocks.core.errors import Conflict
 from redrive.blocks.core.retry import RetryPolicy
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import Missing, ask
+from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, HARD_TIMEOUT, REASON
+from redrive.blocks.prefect.request import Json
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.run_labels import (
     CRASH_COUNTED,
     CRASHES,
-    DEAD_LETTER,
     FIRST_FAILURE,
     RESCUES,
     RETRIES,
@@ -44,12 +40,12 @@ from redrive.blocks.prefect.run_labels import (
 from redrive.blocks.prefect.run_state import forget_process, start_again
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.blocks.process.step_deadline import HARD_TIMEOUT
+from redrive.blocks.prefect.states import CANCELLED, CANCELLING, CRASHED, DEAD_LETTER, FAILED, PENDING, RUNNING, state
 from redrive.blocks.retry_policy import effective_policy
 from redrive.deployments.catalog import catalog
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.pools import Workers, is_job, pools
-from redrive.infra.keeper.causes import was_raised
+from redrive.infra.keeper.causes import brief, was_raised
 from redrive.infra.keeper.dead_lettering import UNAVAILABLE, dead_letter
 from redrive.infra.keeper.lost import Lost
 from redrive.infra.keeper.processes import JobProcesses
@@ -90,8 +86,8 @@ class Rescuer:
 
     def sweep(self, *, now: float) -> list[Rescued]:
         """Judge everything that is in progress; `now` is a monotonic clock in seconds."""
-        in_progress = _all(["RUNNING", "PENDING", "CANCELLING"])
-        crashed = [run for run in _all(["CRASHED"]) if SERVER_CLOCK.has_passed(LAST_BREATH, since=run.since)]
+        in_progress = _all([RUNNING, PENDING, CANCELLING])
+        crashed = [run for run in _all([CRASHED]) if SERVER_CLOCK.has_passed(LAST_BREATH, since=run.since)]
         # One snapshot of this machine for the whole sweep, taken after the runs were read: what it lacks had ended by then.
         processes = JobProcesses.look(self._settings) if in_progress or crashed else JobProcesses({})
         self._lost.sample(in_progress, processes, Workers.read(), now=now, crashed=crashed)
@@ -117,7 +113,7 @@ class Rescuer:
                 if self._failed[run.id] >= RESCUE_TRIES:
                     return self._give_up(now)
                 return self._reclaim(now, processes)
-        except (Conflict, ObjectNotFound) as error:
+        except (Conflict, Missing) as error:
             # One job that somebody else decides about, or that was deleted just now, must not keep the others waiting.
             log.warning("job %s is left for the next sweep: %s", run.id, error)
         except UNAVAILABLE:
@@ -129,24 +125,24 @@ class Rescuer:
         return None
 
     def _reclaim(self, run: Run, processes: JobProcesses) -> Rescued | None:
-        if run.state_type == "CRASHED":
+        if run.state_type == CRASHED:
             if run.id in processes.pids:
                 # Crashed by its own word, but its process lives: it could still act.
                 return None
-            return self._after_crash(run, f"{run.labels.worker or 'its process'}: {_brief(run.message)}")
+            return self._after_crash(run, f"{run.labels.worker or 'its process'}: {brief(run.message)}")
         # Judged on the run as it is now: somebody may have pressed Retry, and another worker signed for it.
         cause = self._lost.cause(run, processes)
         if cause is None:
             return None
-        if run.state_type == "CANCELLING":
-            self._set(run, Cancelled(message=f"cancelled by an operator; {cause}"))
+        if run.state_type == CANCELLING:
+            self._set(run, state(CANCELLED, message=f"cancelled by an operator; {cause}"))
             return Rescued(run_id=run.id, job=run.job, cause=cause, again=False, message="its cancellation is finished")
-        if run.state_type == "PENDING" and self._lost.is_unsigned(run):
-            self._set(run, Crashed(message=f"reclaimed: {cause}"))
+        if run.state_type == PENDING and self._lost.is_unsigned(run):
+            self._set(run, state(CRASHED, message=f"reclaimed: {cause}"))
             labels = {RESCUES: run.labels.rescues + 1}
             message = f"starts again: {cause}"
             start_again(
-                run.id, at=SERVER_CLOCK.now(), message=message, retrying=True, labels=labels, only_from=["CRASHED"]
+                run.id, at=SERVER_CLOCK.now(), message=message, retrying=True, labels=labels, only_from=[CRASHED]
             )
             return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
         return self._after_crash(run, cause)
@@ -157,15 +153,15 @@ class Rescuer:
         counted = run.labels.crash_counted == str(run.state_id)
         crashes = run.labels.crashes if counted else run.labels.crashes + 1
         decision = after_crash(_policy(run.job), crashes=crashes, cause=cause, now=SERVER_CLOCK.now())
-        may_be_explained = run.state_type == "CRASHED" and isinstance(decision, Bury) and was_raised(cause)
+        may_be_explained = run.state_type == CRASHED and isinstance(decision, Bury) and was_raised(cause)
         if may_be_explained and not SERVER_CLOCK.has_passed(LAST_LINES, since=run.since):
             # A later sweep finds in its log what ended it.
             return None
-        crashed = run if run.state_type == "CRASHED" else self._set(run, Crashed(message=f"rescued: {cause}"))
+        crashed = run if run.state_type == CRASHED else self._set(run, state(CRASHED, message=f"rescued: {cause}"))
         rescues = run.labels.rescues + (0 if counted or isinstance(decision, Bury) else 1)
         labels: dict[str, Any] = {CRASHES: crashes, CRASH_COUNTED: str(crashed.state_id), RESCUES: rescues}
         # Counted before anything else happens to it: a rescue that is cut off here must not count it again.
-        api().update_flow_run_labels(run.id, labels)
+        ask(requests.label(run.id, labels))
         return self._carry_out(crashed, decision, cause, message=decision.message, labels=labels)
 
     def _after_timeout(self, run: Run, cause: str, *, tries: int) -> Rescued:
@@ -192,7 +188,13 @@ class Rescuer:
     def _carry_out(self, run: Run, decision: Decision, cause: str, *, message: str, labels: dict[str, Any]) -> Rescued:
         again = not isinstance(decision, Bury)
         if isinstance(decision, Bury):
-            self._dead_letter(run, message, labels)
+            crashed = decision.reason == "crash"
+            verdict = {
+                REASON: decision.reason,
+                ERROR: cause if crashed else TimeoutError.__name__,
+                ERROR_MESSAGE: cause,
+            }
+            self._dead_letter(run, message, {**labels, **verdict})
         else:
             only_from = [run.state_type]
             start_again(run.id, at=decision.at, message=message, retrying=True, labels=labels, only_from=only_from)
@@ -202,48 +204,37 @@ class Rescuer:
         """The run's last state, and at once its row: nobody else may ever see this end."""
         # Without its worker's name: pressed Retry on in Prefect, it would be that worker's again until another one signs.
         forget_process(run.id, labels)
-        state: State[Any] = State(type=StateType.FAILED, name=DEAD_LETTER, message=message)
+        failed = state(FAILED, name=DEAD_LETTER, message=message)
         # By force: Prefect's own retries of a flow would keep it for the process that is gone. The condition holds all the same.
-        dead = self._set(run, state, force=True)
+        dead = self._set(run, failed, force=True)
         if is_job(dead):
             worker = dead.labels.worker or run.labels.worker
             dead_letter(self._ledger, [replace(dead, labels=replace(dead.labels, worker=worker))])
 
     def _give_up(self, run: Run) -> Rescued:
         message = "dead letter: the keeper could not rescue it, see the keeper's log"
-        if run.state_type != "CRASHED":
-            run = self._set(run, Crashed(message="lost"))
+        if run.state_type != CRASHED:
+            run = self._set(run, state(CRASHED, message="lost"))
         self._dead_letter(run, message, {})
         return Rescued(run_id=run.id, job=run.job, cause=message, again=False, message=message)
 
-    def _set(self, run: Run, state: State[Any], *, force: bool = False) -> Run:
+    def _set(self, run: Run, wanted: Json, *, force: bool = False) -> Run:
         """Change the state of a run that is still in the one it was read in; the run afterwards.
 
         Raises:
             Conflict: it is in another one by now.
         """
-        done = runs.transition(run.id, state, only_from=[run.state_type], names=[run.state_name], force=force)
+        done = runs.transition(run.id, wanted, only_from=[run.state_type], names=[run.state_name], force=force)
         if done.state_id is None:
             raise Conflict(f"run {run.id} was {run.state_name}, and {done.refused}")
         now = runs.by_id([run.id]).get(run.id)
         if now is None or now.state_id != done.state_id:
-            raise Conflict(f"run {run.id} was {state.name} for a moment, and somebody else acted on it")
+            raise Conflict(f"run {run.id} was {wanted['name']} for a moment, and somebody else acted on it")
         return now
 
 
 def _all(types: Sequence[str]) -> list[Run]:
     return [run for page in runs.pages(Wanted(types=types, pools=pools()), Order.EXPECTED) for run in page]
-
-
-def _brief(message: str) -> str:
-    """What Prefect says of a crash without what it explains each time: `killed by SIGKILL`, `exit code 3`."""
-    if status := re.search(r"exited with status code: (-?\d+)", message):
-        code = int(status[1])
-        try:
-            return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        except ValueError:
-            return f"killed by signal {-code}"
-    return message or "crashed"
 
 
 def _policy(job: str) -> RetryPolicy:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from redrive.blocks.core.errors import Conflict, NotFound
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.run_labels import REPLACED_BY
 from redrive.blocks.prefect.runs import PAGE, by_id
@@ -87,7 +88,7 @@ class Resolver:
     def _forget_replacement(self, row: DeadLetter) -> None:
         """The old run of a row whose new run is gone no longer names it."""
         if row.replaced_by_run_id is not None and row.run_id in by_id([row.run_id]):
-            api().update_flow_run_labels(row.run_id, {REPLACED_BY: ""})
+            ask(requests.label(row.run_id, {REPLACED_BY: ""}))
 
     def _discard(self, row: DeadLetter, run: Run) -> None:
         try:

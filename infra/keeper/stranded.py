@@ -11,13 +11,15 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import Order, Place, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.states import AWAITING_RETRY, RETRYING, SCHEDULED
 from redrive.deployments.pools import pools
 
-NAMES = ("AwaitingRetry", "Retrying")
+NAMES = (AWAITING_RETRY, RETRYING)
 
 
 class Stranded:
@@ -28,7 +30,7 @@ class Stranded:
 
     def sweep(self) -> list[UUID]:
         """Release those of two pages; returns which."""
-        wanted = Wanted(types=["SCHEDULED"], names=NAMES, pools=pools(), due_before=SERVER_CLOCK.now())
+        wanted = Wanted(types=[SCHEDULED], names=NAMES, pools=pools(), due_before=SERVER_CLOCK.now())
         first = runs.page(wanted, Order.DUE)
         found = first.runs
         if first.next is not None:
@@ -42,7 +44,6 @@ def _release(waiting: Iterable[Run]) -> list[UUID]:
     released = []
     for run in waiting:
         if run.retry_type == "in_process" and run.id not in released:
-            policy = {"empirical_policy": {"retry_type": "reschedule"}}
-            api().request("PATCH", "/flow_runs/{id}", path_params={"id": run.id}, json=policy)
+            ask(requests.update(run.id, {"empirical_policy": {"retry_type": "reschedule"}}))
             released.append(run.id)
     return released

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import httpx
 
 from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect.request import Request
 
-#: Seconds a health check waits for an answer.
-PATIENCE = 2.0
+T = TypeVar("T")
+
+#: Seconds a health check waits for an answer, and whoever sets something up.
+PATIENCE, SETUP_PATIENCE = 2.0, 10.0
 
 
 def client_environment(settings: Settings) -> dict[str, str]:
@@ -16,6 +21,21 @@ def client_environment(settings: Settings) -> dict[str, str]:
     if auth := settings.auth_string():
         given["PREFECT_API_AUTH_STRING"] = auth
     return given
+
+
+def ask(settings: Settings, request: Request[T], *, timeout: float = SETUP_PATIENCE) -> T:
+    """The answer to a request.
+
+    Raises:
+        httpx.HTTPError: there is none within `timeout` seconds, or it is a refusal.
+    """
+    with api(settings) as client:
+        answer = client.request(request.method, request.path, timeout=timeout, **request.arguments())
+    try:
+        answer.raise_for_status()
+    except httpx.HTTPStatusError as error:
+        return request.absent(error)
+    return request.value(answer)
 
 
 def api(settings: Settings) -> httpx.Client:
@@ -28,5 +48,4 @@ def api(settings: Settings) -> httpx.Client:
         trust_env=settings.external_api_url is not None,
         # Reading the certificates takes longer than an answer: only where they are used.
         verify=settings.api_url.startswith("https:"),
-        timeout=10,
     )

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from redrive.blocks.prefect.labels import ATTEMPT, TRIES, count
-from redrive.blocks.process.step_deadline import GRACE, HARD_TIMEOUT
+from redrive.blocks.prefect.labels import ATTEMPT, HARD_TIMEOUT, TRIES, count
+from redrive.blocks.process.step_deadline import GRACE
 from redrive.infra.worker.child_process import ChildGone, ChildProcess, Ending
 from redrive.infra.worker.due import Due
 from redrive.infra.worker.job_template import MEGABYTE, WarmConfiguration

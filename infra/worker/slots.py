@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import httpx
 
-from redrive.blocks.prefect.labels import ATTEMPT
+from redrive.blocks.prefect.labels import ATTEMPT, POOL_ID, POOL_NAME, WORKER, WORKER_TYPE
 from redrive.blocks.prefect.private import engine
 from redrive.infra.worker.attempt import Attempt, conclude, release
 from redrive.infra.worker.attempts import Attempts
@@ -55,10 +55,10 @@ class Identity:
     def labels(self) -> dict[str, str]:
         """What Prefect's own workers write on the runs they take."""
         return {
-            "prefect.worker.name": self.name,
-            "prefect.worker.type": self.type,
-            "prefect.work-pool.name": self.pool_name,
-            "prefect.work-pool.id": self.pool_id,
+            WORKER: self.name,
+            WORKER_TYPE: self.type,
+            POOL_NAME: self.pool_name,
+            POOL_ID: self.pool_id,
         }
 
     @property

@@ -22,10 +22,10 @@ from typing import Any, NoReturn
 import httpx
 import prefect.main  # noqa: F401  (sets up logging, as Prefect's own commands do)
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.exceptions import ObjectNotFound
 from prefect.logging.loggers import get_logger
 from prefect.settings import PREFECT_WORKER_HEARTBEAT_SECONDS, PREFECT_WORKER_PREFETCH_SECONDS
 
+from redrive.blocks.prefect.requests import pools
 from redrive.blocks.prefect.worker_client import WorkerClient
 from redrive.blocks.process.notes import ProcessNotes
 from redrive.infra.worker.child.code import Code
@@ -135,9 +135,10 @@ async def _stand_by(place: Place, children: Children, keeping: asyncio.Task[None
 async def _modules(pool: str, client: PrefectClient) -> Sequence[str]:
     """What the jobs of the pool load; nothing while the API does not answer."""
     try:
-        template = (await client.read_work_pool(pool)).base_job_template
-        found = await Deployments(RunApi(WorkerClient(client)), client).modules(pool)
-    except (httpx.HTTPError, ObjectNotFound):
+        asking = WorkerClient(client)
+        template = (await asking.ask(pools.read(pool)))["base_job_template"]
+        found = await Deployments(RunApi(asking), client).modules(pool)
+    except httpx.HTTPError:
         return []
     return [*PoolSettings.of(template).preload, *found]
 

@@ -14,11 +14,12 @@ from prefect.events.clients import get_events_subscriber
 from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
 from prefect.events.schemas.events import Event
 
+from redrive.blocks.prefect.states import AWAITING_RETRY, RESUMING, SUSPENDED
 from redrive.infra.worker.log import Log
 
 #: States whose event means that a run waits for a worker now. `Late` is none: such a run waited already.
-DUE = ("Scheduled", "AwaitingRetry", "Resuming")
-CANCELLING, SUSPENDED = "Cancelling", "Suspended"
+DUE = ("Scheduled", AWAITING_RETRY, RESUMING)
+CANCELLING = "Cancelling"
 _PREFIX = "prefect.flow-run."
 
 #: Seconds between two tries to connect, and at most.

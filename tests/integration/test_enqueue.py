@@ -154,8 +154,8 @@ def test_a_request_that_was_never_answered_names_the_key_to_ask_again_with(
 def test_a_job_type_that_was_removed_takes_no_new_jobs_until_it_is_back(job_stack: JobStack) -> None:
     home = job_stack.folder("catalog")
     waiting = enqueue("test-typed", TYPED, delay=3600)
-    mark_removed(api(), home, ["test-typed", "test-ok"])
-    assert mark_removed(api(), home, ["test-ok"]) == ["test-typed"]
+    mark_removed(home, ["test-typed", "test-ok"])
+    assert mark_removed(home, ["test-ok"]) == ["test-typed"]
     producing._deployments.clear()
 
     with pytest.raises(UnknownJob, match="was removed from the catalog"):
@@ -195,7 +195,7 @@ def through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingProxy]:
 
 def _forget() -> None:
     settings.cache_clear()
-    prefect_api._clients.clear()
+    prefect_api.connect_anew()
 
 
 def made(name: str) -> list[UUID]:

@@ -8,11 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from prefect import flow
-from prefect.states import Completed, Failed, Scheduled
+from prefect.states import Failed, Scheduled
 
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.runs import Order, Wanted
+from redrive.blocks.prefect.states import COMPLETED, state
 from tests.support.job_stack import JobStack
 
 #: What `Wanted` asks for here is not deployed, so that no worker and no keeper touches it.
@@ -66,7 +67,7 @@ def test_pages_show_each_run_once(failed: list[UUID], order: Order) -> None:
 def test_runs_that_leave_their_state_between_two_pages_hide_none(failed: list[UUID], order: Order) -> None:
     def redriven(page: list[runs.Run]) -> None:
         for run in page:
-            assert runs.transition(run.id, Completed(), only_from=["FAILED"])
+            assert runs.transition(run.id, state(COMPLETED), only_from=["FAILED"])
 
     found = seen(wanted(failed), order, between=redriven)
 
@@ -76,8 +77,8 @@ def test_runs_that_leave_their_state_between_two_pages_hide_none(failed: list[UU
 def test_transition_happens_only_from_the_states_named(failed: list[UUID]) -> None:
     one = failed[0]
 
-    refused = runs.transition(one, Completed(), only_from=["CRASHED", "RUNNING"])
-    done = runs.transition(one, Completed(message="by condition"), only_from=["FAILED"], names=["Failed"])
+    refused = runs.transition(one, state(COMPLETED), only_from=["CRASHED", "RUNNING"])
+    done = runs.transition(one, state(COMPLETED, message="by condition"), only_from=["FAILED"], names=["Failed"])
 
     assert not refused
     assert refused.refused == "it is Failed"
@@ -87,7 +88,7 @@ def test_transition_happens_only_from_the_states_named(failed: list[UUID]) -> No
 
 def test_delete_spares_a_run_that_left_its_state_or_ended_later(failed: list[UUID]) -> None:
     old, completed = failed[0], failed[1]
-    assert runs.transition(completed, Completed(), only_from=["FAILED"])
+    assert runs.transition(completed, state(COMPLETED), only_from=["FAILED"])
 
     early = runs.delete_if([old], types=["FAILED"], ended_before=datetime.now(UTC) - timedelta(days=1))
     deleted = runs.delete_if([old, completed, uuid4()], types=["FAILED"], ended_before=datetime.now(UTC))

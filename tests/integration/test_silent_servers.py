@@ -39,10 +39,10 @@ def pointed_at_silence(silent: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("PREFECT_API_URL", f"http://{silent}/api")
     monkeypatch.setenv("REDRIVE_HOME", str(tmp_path / ".redrive"))
     settings.cache_clear()
-    prefect_api._clients.clear()
+    prefect_api.connect_anew()
     yield silent
     settings.cache_clear()
-    prefect_api._clients.clear()
+    prefect_api.connect_anew()
 
 
 @pytest.mark.parametrize("arguments", [("enqueue", "mail"), ("jobs", "list"), ("queues", "list"), ("top", "--once")])

@@ -84,7 +84,7 @@ def pointed_at(stack: LocalStack) -> Iterator[None]:
 def forget_caches() -> None:
     settings.cache_clear()
     forget()
-    prefect_api._clients.clear()
+    prefect_api.connect_anew()
     producing._deployments.clear()
     retry_block._read.clear()
 

@@ -16,6 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect.requests.runs import count
 from redrive.blocks.prefect.run_labels import RETRIES
 from redrive.blocks.process.worker_report import SlotReport, WorkerReport
 from redrive.dashboards.exporter import depth as depth_module
@@ -686,7 +687,7 @@ def test_a_refused_password_says_what_to_set(rig: Rig) -> None:
 def test_a_server_that_is_away_says_what_to_do(rig: Rig) -> None:
     rig.exporter.api = PrefectApi(replace_url(rig.settings))
     with pytest.raises(Exception, match="start the stack with `redrive up`"):
-        rig.exporter.api.post("/flow_runs/count", {})
+        rig.exporter.api.ask(count({}))
 
 
 def replace_url(settings: Settings) -> Settings:

@@ -68,16 +68,6 @@ def test_every_package_folder_is_in_the_wheel() -> None:
     assert found - {"redrive.infra.public"} | {"redrive"} == listed
 
 
-def test_prefects_private_modules_are_imported_in_one_place() -> None:
-    for _, path in modules():
-        if path.is_relative_to(ROOT / "blocks/prefect/private"):
-            continue
-        private = [
-            n for n in imported(path) if n.startswith("prefect") and any(part.startswith("_") for part in n.split("."))
-        ]
-        assert not private, f"{path.relative_to(ROOT)} imports {private}; that belongs into blocks/prefect/private"
-
-
 def test_no_module_hides_a_standard_one() -> None:
     import sys
 

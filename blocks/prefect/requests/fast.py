@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from redrive.blocks.prefect.request import Json, Request
+from redrive.blocks.prefect.request import Json, Request, as_json
 
 #: What client and server agree on.
 VERSION_OF_CALLS = 1
@@ -29,6 +29,11 @@ _NOT_UNDERSTOOD = 422
 ASKED_AGAIN = 30.0
 
 _absent_until = [0.0]
+
+
+def version() -> Request[Json]:
+    """The version of its calls that a server has, with `why` if it has none after all."""
+    return Request(method="GET", path=VERSION, read=as_json)
 
 
 def begin(runs: list[Json], labels: Json) -> Request[dict[str, Json]]:

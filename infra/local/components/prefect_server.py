@@ -8,9 +8,10 @@ import sys
 import httpx
 
 from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect.requests import server
 from redrive.infra.local import registration
 from redrive.infra.local.components.component import Component, Program, Say
-from redrive.infra.local.prefect_client import PATIENCE, api, client_environment
+from redrive.infra.local.prefect_client import PATIENCE, ask, client_environment
 
 
 class PrefectServer(Component):
@@ -49,11 +50,12 @@ class PrefectServer(Component):
 
     def healthy(self) -> bool:
         try:
-            with api(self.settings) as client:
-                # `health` answers once the process listens, `ready` once it reaches its database.
-                return all(client.get(path, timeout=PATIENCE).is_success for path in ("/health", "/ready"))
+            # `health` answers once the process listens, `ready` once it reaches its database.
+            for request in (server.health(), server.ready()):
+                ask(self.settings, request, timeout=PATIENCE)
         except httpx.HTTPError:
             return False
+        return True
 
 
 #: Given ones of the environment win.

@@ -15,18 +15,17 @@ import httpx
 
 from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect.request import Json, Request
+from redrive.blocks.prefect.requests import pools, queues, workers
 from redrive.blocks.process.notes import ProcessNotes
 from redrive.deployments.job_type import QUEUES
 from redrive.infra.keeper.processes import note_worker
 from redrive.infra.local import registration
 from redrive.infra.local.components.component import Component, Program, Say
 from redrive.infra.local.folders import temporary_folder
-from redrive.infra.local.prefect_client import PATIENCE, api, client_environment
+from redrive.infra.local.prefect_client import PATIENCE, ask, client_environment
 from redrive.infra.local.project import import_path
 from redrive.infra.local.record import Record
-
-_CONFLICT = 409
-
 
 #: Given ones of the environment win.
 _TUNING = {
@@ -72,17 +71,14 @@ class Worker(Component):
             ) from None
 
     def _make_queues(self) -> None:
-        with api(self.settings) as client:
-            self._make_pool(client)
-            for queue, priority in QUEUES.items():
-                wanted: dict[str, object] = {"name": queue, "priority": priority}
-                if not _ensure(client, f"/work_pools/{self.pool}/queues", wanted):
-                    client.patch(
-                        f"/work_pools/{self.pool}/queues/{queue}", json={"priority": priority}
-                    ).raise_for_status()
+        self._make_pool()
+        for queue, priority in QUEUES.items():
+            if not _ensure(self.settings, queues.create(self.pool, {"name": queue, "priority": priority})):
+                ask(self.settings, queues.update(self.pool, queue, {"priority": priority}))
 
-    def _make_pool(self, client: httpx.Client) -> None:
-        _ensure(client, "/work_pools/", {"name": self.pool, "type": self.pool_type, **job_template(self.pool_type)})
+    def _make_pool(self) -> None:
+        wanted = {"name": self.pool, "type": self.pool_type, **job_template(self.pool_type)}
+        _ensure(self.settings, pools.create(wanted))
 
     @property
     def slots(self) -> int:
@@ -129,9 +125,7 @@ class Worker(Component):
         if self.pool_type != "warm":
             return False
         try:
-            with api(self.settings) as client:
-                found = client.get(f"/work_pools/{self.pool}", timeout=PATIENCE)
-                return bool(found.json()["type"] == "warm") if found.is_success else True
+            return bool(ask(self.settings, pools.read(self.pool), timeout=PATIENCE)["type"] == "warm")
         except httpx.HTTPError:
             # Most probably: it is what `up` makes.
             return True
@@ -146,11 +140,8 @@ class Worker(Component):
         if signed is None:
             return False  # the server calls a worker online for a minute after its end
         try:
-            with api(self.settings) as client:
-                wanted = {"workers": {"status": {"any_": ["ONLINE"]}}}
-                answer = client.post(f"/work_pools/{self.pool}/workers/filter", json=wanted, timeout=PATIENCE)
-                answer.raise_for_status()
-                return any(worker["name"] == signed[1] for worker in answer.json())
+            online = ask(self.settings, workers.of_pool(self.pool, online=True), timeout=PATIENCE)
+            return any(worker["name"] == signed[1] for worker in online)
         except httpx.HTTPError:
             return False
 
@@ -187,8 +178,7 @@ class OpsWorker(Worker):
         return OPS_SLOTS
 
     def _make_queues(self) -> None:
-        with api(self.settings) as client:
-            _ensure(client, "/work_pools/", {"name": self.pool, "type": "process"})
+        _ensure(self.settings, pools.create({"name": self.pool, "type": "process"}))
 
     def meanwhile(self, say: Say) -> None:
         """The worker of the jobs registers everything."""
@@ -245,10 +235,12 @@ def job_template(pool_type: str) -> dict[str, object]:
     return {"base_job_template": base_job_template()}
 
 
-def _ensure(client: httpx.Client, path: str, wanted: dict[str, object]) -> bool:
+def _ensure(settings: Settings, creation: Request[Json]) -> bool:
     """Create what is missing; whether it was."""
-    answer = client.post(path, json=wanted)
-    if answer.status_code == _CONFLICT:
-        return False
-    answer.raise_for_status()
+    try:
+        ask(settings, creation)
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code == httpx.codes.CONFLICT:
+            return False
+        raise
     return True

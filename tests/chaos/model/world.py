@@ -22,7 +22,8 @@ import time_machine
 
 from redrive.blocks.core.settings import Settings, settings
 from redrive.blocks.prefect.client import api
-from redrive.blocks.prefect.run_labels import DEAD_LETTER, TRIES, WORKER
+from redrive.blocks.prefect.labels import ERROR, REASON, TRIES, WORKER
+from redrive.blocks.prefect.states import DEAD_LETTER
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
 from redrive.deployments.register import register
 from redrive.flows.engine import attempt
@@ -100,7 +101,7 @@ class World:
         self._end(one, "COMPLETED", "Completed")
 
     def fail(self, one: Attempt) -> None:
-        api().update_flow_run_labels(one.run_id, {TRIES: MODEL.policy.max_tries})
+        api().update_flow_run_labels(one.run_id, {TRIES: MODEL.policy.max_tries, REASON: "tries", ERROR: "ValueError"})
         self._end(one, "FAILED", DEAD_LETTER, "dead letter: 2 of 2 tries failed (ValueError): never")
 
     def wait(self, one: Attempt) -> None:
