@@ -16,6 +16,7 @@ import httpx
 
 from redrive.blocks.core.errors import ApiUnavailable, NotFound, ParameterError
 from redrive.blocks.core.patience import patience, patient
+from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.requests import fast, server
 from redrive.blocks.prefect.requests import runs as requests
@@ -72,7 +73,8 @@ def _unknown(batch: list[dict[str, Any]], error: BaseException) -> ApiUnavailabl
 
 def _created_fast(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
     """By the server's own call for many; None if it has none, or leaves these to Prefect's."""
-    if not fast.may_be_there():
+    # Asked only where the setting says that the server has it: a command that makes one job is not to ask in vain each time.
+    if not settings().fast_server or not fast.may_be_there():
         return None
     try:
         return ask(fast.create(deployment, batch))
