@@ -118,6 +118,7 @@ def test_every_command_tells_the_truth_in_time_when_a_component_is_killed(
 
 def answered(stack: LocalStack, name: str, seconds: float, codes: set[int]) -> None:
     """See that a command ends in time with one of these exit codes, and says why in one sentence."""
+    began = time.monotonic()
     process = stack.begin(*COMMANDS[name])
     try:
         out, err = process.communicate(timeout=seconds)
@@ -125,6 +126,9 @@ def answered(stack: LocalStack, name: str, seconds: float, codes: set[int]) -> N
         process.kill()
         out, err = process.communicate()
         pytest.fail(f"redrive {name} did not answer within {seconds:.1f} s: {out}\n{err}")
+    print(
+        f"{name}: exit {process.returncode} after {time.monotonic() - began:.1f} s (at most {seconds:.1f}). {err.strip()}"
+    )
     assert process.returncode in codes, f"redrive {name}: exit {process.returncode}\n{out}\n{err}"
     assert "Traceback" not in err
     assert len(err.splitlines()) <= 1, err

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
+import signal
 import socket
 import stat
 import subprocess
@@ -20,6 +22,7 @@ import redis
 from redrive.infra.local.components.all import TABLE
 from redrive.infra.local.prefect_client import api
 from tests.support.stack import ODD, LocalStack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -33,6 +36,21 @@ def test_status_of_a_running_stack_names_every_component_as_healthy(stack: Local
     assert [one["name"] for one in told["components"]] == COMPONENTS
     assert {one["state"] for one in told["components"]} == {"running"}
     assert all(one["pid"] and one["since"] and Path(one["log"]).exists() for one in told["components"])
+
+
+def test_status_tells_how_a_stopped_process_goes_on(stack: LocalStack):
+    pid = stack.component("exporter")["pid"]
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        told = stack.component("exporter")
+        (advice,) = re.findall(r"`(kill -CONT \d+)`", told["problem"])
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert not told["healthy"]
+    assert advice == f"kill -CONT {pid}"
+    wait_until(lambda: stack.component("exporter")["healthy"], 60, "the exporter to be healthy again")
 
 
 def test_sockets_lie_in_a_home_with_spaces_quotes_and_percent_signs(stack: LocalStack):

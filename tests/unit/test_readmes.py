@@ -49,3 +49,13 @@ def test_table_of_a_folder_names_all_that_is_in_it(folder: str) -> None:
 def test_links_to_files_lead_somewhere(readme: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", readme.read_text()):
         assert (readme.parent / target).exists(), f"{readme.relative_to(ROOT)} links to {target}, which is not there"
+
+
+def test_tests_named_in_the_tests_readme_are_there() -> None:
+    readme = ROOT / "tests" / "README.md"
+    found = re.findall(r"`((?:unit|integration|e2e|chaos)/test_\w+\.py)(?:::(\w+))?", readme.read_text())
+
+    assert found
+    for file, name in found:
+        assert (readme.parent / file).exists(), f"{file} is not there"
+        assert f"def {name}" in (readme.parent / file).read_text(), f"{file} has no {name}"
