@@ -66,10 +66,9 @@ class PrefectUI:
 
     def fill(self, field: str, text: str) -> None:
         """Write into a field of the form that is open."""
-        newer = self.page.get_by_role("textbox", name=re.compile(f"^{re.escape(field)}"))
-        older = self.page.locator(".schema-form-property", has=self.page.get_by_text(field, exact=True)).last.locator(
-            "textarea"
-        )
+        title = re.compile(rf"^\s*{re.escape(field)}( \(Optional\))?\s*$")
+        newer = self.page.get_by_role("textbox", name=title)
+        older = self.page.locator(".schema-form-property", has=self.page.get_by_text(title)).last.locator("textarea")
         newer.or_(older).first.fill(text)
 
     def _control(self, name: str) -> Locator:
