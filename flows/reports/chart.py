@@ -27,6 +27,8 @@ LABELLED = 16
 POINTS_LIMIT, CATEGORIES_LIMIT = 1_200, 40
 #: Pixels of a label's letter, and the angle at which labels stand that would touch.
 LETTER, SLANT = 5.8, -38
+#: Labels of a value axis, about. Its scale ends where one of so many stands: rounded finer, the last line would have no number.
+_LABELS = 5
 INK, FAINT = "#44515f", "#dfe5ea"
 
 
@@ -227,8 +229,8 @@ def _layer(series: Series, chart: Chart, *, dots: bool, bar: float | None) -> di
             "y": {
                 "field": series.column,
                 "type": "quantitative",
-                "axis": {"title": None, "tickCount": 5},
-                "scale": {"zero": any(s.kind in {"bar", "area"} for s in chart.series), "nice": True},
+                "axis": {"title": None, "tickCount": _LABELS},
+                "scale": {"zero": any(s.kind in {"bar", "area"} for s in chart.series), "nice": _LABELS},
             },
         },
     }

@@ -206,6 +206,18 @@ def test_legend_shows_each_series_as_it_is_drawn():
     assert 'stroke-dasharray="5 3"' in page(made).split('class="legend"')[1].split("</ul>")[0]
 
 
+@pytest.mark.parametrize("values", [(3.4, 28.1), (-7, 12), (0.012, 0.087), (1139, 4821)])
+def test_value_axis_has_a_label_at_both_ends(values: tuple[float, float]):
+    made, _ = charted("month", [("2026-01-01", values[0], None), ("2026-02-01", values[1], None)])
+
+    (drawn,) = charts_of(made, lambda _: (300, 200))
+
+    ends = re.search(r"linear scale with values from (\S+) to ([^\"\s]+)", drawn.svg)
+    assert ends is not None
+    shown = re.findall(r"<text[^>]*>([^<]+)</text>", drawn.svg)
+    assert {ends[1], ends[2]} <= set(shown), (ends[0], shown)
+
+
 def test_months_of_two_years_are_two_bands():
     made, chart = charted("month", [(f"{year}-01-01", year, 1) for year in (2025, 2026)])
     drawn = specification(chart, made, width=300, height=200)
