@@ -6,6 +6,7 @@ Danger: a policy saved there may be impossible; then the declared one stays in f
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import httpx
 from prefect.blocks.core import Block
@@ -56,7 +57,7 @@ class RetryPolicyBlock(Block):
 
 def effective_policy(job: str, declared: RetryPolicy) -> RetryPolicy:
     """The declared policy with what `retry-policy/<job>` overrides; the declared one if there is none or it cannot work."""
-    given = dict(_override(job))
+    given: dict[str, Any] = dict(_override(job))
     if (exponential := given.pop("exponential", None)) is not None:
         given["backoff"] = exponential
     if not given:

@@ -6,9 +6,10 @@ it, is `RetryPolicy.delay`. Both keep a delay within `delay · (1 ± jitter)`.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -85,11 +86,28 @@ class RetryPolicy(BaseModel):
         (), description="Error class names that are permanent: `ValueError`, `pkg.Error`."
     )
 
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise PolicyError(_one_sentence(error)) from None
+    if TYPE_CHECKING:
+        # What may be given is wider than what is kept: a list of delays, classes of errors. Unknown names are errors in mypy.
+        def __init__(
+            self,
+            *,
+            max_tries: int = 3,
+            backoff: float | Sequence[float] | Exponential = (1.0, 5.0, 10.0),
+            jitter: float = 0.2,
+            timeout: float | None = 60,
+            retry_until: float | None = 600,
+            max_crashes: int = 2,
+            hold_slot: float = 2,
+            never_on: str | type[BaseException] | Sequence[str | type[BaseException]] = (),
+        ) -> None: ...
+
+    else:
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise PolicyError(_one_sentence(error)) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -173,5 +191,7 @@ def _one_sentence(error: ValidationError) -> str:
     message = str(first["msg"]).removeprefix("Value error, ")
     where = ".".join(str(part) for part in first["loc"] if part not in {"tuple", "Exponential"})
     if first["type"] == "extra_forbidden":
-        return f"a retry policy has no {where!r}; it has {', '.join(RetryPolicy.model_fields)}"
+        close = difflib.get_close_matches(where, RetryPolicy.model_fields, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(RetryPolicy.model_fields)}"
+        return f"a retry policy has no {where!r}; {hint}"
     return f"{where}: {message}" if where and first["type"] != "value_error" else message

@@ -25,6 +25,8 @@ from redrive.blocks.core.retry import RetryPolicy, exponential
         ({"max_crashes": -1}, "give 0 or more"),
         ({"hold_slot": -0.1}, "give 0 or more"),
         ({"tries": 3}, "a retry policy has no 'tries'"),
+        ({"max_trys": 5}, "a retry policy has no 'max_trys'; did you mean 'max_tries'?"),
+        ({"colour": 5}, "a retry policy has no 'colour'; it has max_tries, backoff"),
         ({"timeout": "soon"}, "timeout"),
     ],
 )
