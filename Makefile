@@ -56,7 +56,7 @@ bench: $(BIN)/.installed-dev
 soak: $(BIN)/.installed-dev tools
 	@$(BIN)/python -m pytest -m soak -p no:cacheprovider tests/chaos tests/e2e tests/integration $(PYTEST_ARGS)
 
-# Prometheus and Alertmanager, which test the alert rules and dashboards. Unpacked here, not installed: installing Debian's packages
+# Prometheus and Alertmanager, which test the alert rules and dashboards, and libfaketime, which steps clocks. Unpacked here, not installed: installing Debian's packages
 # would start both as services of the machine. Without them those tests are skipped, and say so.
 tools:
 	@for need in promtool:prometheus amtool:prometheus-alertmanager; do \
@@ -67,7 +67,13 @@ tools:
 	  if (cd build/tools && apt-get download -qq $$package && dpkg -x $${package}_*.deb . && rm $${package}_*.deb) > /dev/null 2>&1; \
 	  then echo "unpacked $$package into build/tools"; \
 	  else echo "no $$tool here: the tests that need it are skipped (on Debian: apt-get update, then make tools)"; fi; \
-	done
+	done; \
+	if ! ls build/tools/usr/lib/*/faketime/libfaketimeMT.so.1 > /dev/null 2>&1; then \
+	  mkdir -p build/tools; \
+	  if (cd build/tools && apt-get download -qq libfaketime && dpkg -x libfaketime_*.deb . && rm libfaketime_*.deb) > /dev/null 2>&1; \
+	  then echo "unpacked libfaketime into build/tools"; \
+	  else echo "no libfaketime here: the tests that step clocks are skipped (on Debian: apt-get update, then make tools)"; fi; \
+	fi
 
 wheel: $(BIN)/.installed-dev
 	@$(BIN)/python -m build --wheel --outdir dist .

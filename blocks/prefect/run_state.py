@@ -29,9 +29,21 @@ def forget_process(run_id: UUID, labels: Mapping[str, Any] | None = None) -> Non
     ask(requests.label(run_id, {WORKER: "", ATTEMPT: "", **(labels or {})}))
 
 
+def require_state(run_id: UUID, state_id: UUID) -> None:
+    """Right before something is written on a run that was read a while ago: whoever has it by now has signed it.
+
+    Raises:
+        Conflict: it is in another state.
+    """
+    now = runs.by_id([run_id]).get(run_id)
+    if now is None or now.state_id != state_id:
+        raise Conflict(f"run {run_id} was acted on meanwhile, it is {now.state_name if now else 'deleted'}")
+
+
 def start_again(
     run_id: UUID,
     *,
+    state_id: UUID,
     at: datetime,
     message: str,
     retrying: bool,
@@ -40,12 +52,13 @@ def start_again(
 ) -> None:
     """Make a run that ended wait for a start at `at`, as AwaitingRetry or, after a redrive, as Scheduled.
 
-    `labels` are written on it before. Call it for a run that was just read: what a worker wrote since would be erased.
+    `labels` are written on it before; nothing is, unless it still is in the state `state_id`, in which it was read.
 
     Raises:
-        Conflict: its state is none of `only_from` any more, because somebody was quicker, or the server refuses.
+        Conflict: it is in another state by now, because somebody was quicker, or the server refuses.
     """
     wanted = state(SCHEDULED, name=AWAITING_RETRY if retrying else None, message=message, at=at)
+    require_state(run_id, state_id)
     forget_process(run_id, labels)
     done = runs.transition(run_id, wanted, only_from=only_from)
     if not done:

@@ -25,9 +25,9 @@ from redrive.blocks.prefect.requests import deployments
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.run_labels import KEY, REPLACED_BY, REPLACES, fresh_count
-from redrive.blocks.prefect.run_state import start_again
+from redrive.blocks.prefect.run_state import require_state, start_again
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.blocks.prefect.states import DEAD
+from redrive.blocks.prefect.states import CANCELLED, DEAD, SCHEDULED, state
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
 from redrive.deployments.enqueue import Item, deployment_of, enqueue_many
 from redrive.deployments.parameters import checked
@@ -38,6 +38,8 @@ CAP = 1000
 PAGE = 100
 #: How many are redriven at once.
 HANDS = 6
+#: Seconds that a replacement waits while the old run is read once more; should the redrive be cut off then, it starts by itself.
+HELD = 30.0
 #: Seconds a batch remembers that a deployment is there.
 SEEN = 5.0
 
@@ -278,7 +280,9 @@ def _again(row: DeadLetter, run: Run, *, who: str, why: str, known: _Deployments
         )
     said = f"redriven by {who}" + (f": {why}" if why else "")
     now = SERVER_CLOCK.now()
-    start_again(run.id, at=now, message=said, retrying=False, labels=fresh_count(now, death=run.state_id))
+    start_again(
+        run.id, state_id=run.state_id, at=now, message=said, retrying=False, labels=fresh_count(now, death=run.state_id)
+    )
     return Redriven(id=row.id, job=row.job, run_id=run.id, edited=False)
 
 
@@ -289,12 +293,32 @@ def _replace(ledger: Ledger, row: DeadLetter, run: Run | None, parameters: Mappi
     # The row and how often it was redriven name this very request: asked twice, it makes one run.
     item = Item(parameters=parameters, key=f"redrive:{row.id}:{row.redrives}", labels=labels)
     queue = row.queue if row.queue in {"high", "default", "low"} else None
-    (accepted,) = enqueue_many(row.job, [item], queue=queue)  # type: ignore[arg-type]  # checked in the line above
+    # Of an old run that is there nobody knows yet whether it stays dead: the new one does not start before that is seen.
+    delay = None if run is None else HELD
+    (accepted,) = enqueue_many(row.job, [item], queue=queue, delay=delay)  # type: ignore[arg-type]  # checked in the line above
     if run is not None:
         # Before the row is linked: cut off in between, the row is given back, and asking again finds the same new run.
         ask(requests.label(run.id, {REPLACED_BY: str(accepted.id)}))
+        try:
+            require_state(run.id, run.state_id)
+        except Conflict:
+            _take_back(run, accepted.id)
+            raise
     ledger.link_replacement(row.run_id, accepted.id)
+    if run is not None:
+        # Asked for once more, it may have started long ago.
+        runs.transition(accepted.id, state(SCHEDULED, at=SERVER_CLOCK.now()), only_from=[SCHEDULED])
     return Redriven(id=row.id, job=row.job, run_id=accepted.id, edited=True)
+
+
+def _take_back(run: Run, replacement: UUID) -> None:
+    """Somebody pressed Retry on the old run meanwhile: the new one goes, with its key, unless a worker has it already."""
+    taken_back = state(CANCELLED, message=f"run {run.id} was started again meanwhile")
+    if runs.transition(replacement, taken_back, only_from=[SCHEDULED]):
+        ask(
+            requests.delete_all({"id": {"any_": [str(replacement)]}, "state": {"type": {"any_": [CANCELLED]}}}, limit=1)
+        )
+    ask(requests.label(run.id, {REPLACED_BY: ""}))
 
 
 def _rows(ledger: Ledger, asked: Filter, wanted: int) -> Iterator[DeadLetter]:

@@ -17,10 +17,11 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
+from prefect.exceptions import Abort
 
 from redrive.blocks.core.decision import Decision, RetryAt
 from redrive.blocks.core.retry import RetryPolicy
-from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_labels import (
     CRASHES,
@@ -35,12 +36,15 @@ from redrive.blocks.prefect.run_labels import (
 )
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.process import attempt_notes
+from redrive.blocks.process.attempt_notes import announce_spent
 from redrive.blocks.retry_policy import effective_policy
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.superseded import history_of, latest_attempt, require_current
 
 #: Seconds of the shortest lease: a worker's heartbeats are a second apart at least, and three fit into it.
 SHORTEST_LEASE = 3.0
+#: Seconds that a try waits for the API to take in how many were spent before it.
+ANNOUNCED = 3.0
 
 
 @dataclass
@@ -71,6 +75,7 @@ class Attempt:
     #: The Running state in which it began.
     running: str | None = None
     _failed_steps: list[tuple[BaseException, int, str]] = field(default_factory=list)
+    _spent: dict[str, int] = field(default_factory=dict)
     #: One entry for each: steps run side by side, and a list takes what several threads add.
     _retried: list[str] = field(default_factory=list)
     _began: float = field(default_factory=lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
@@ -97,9 +102,27 @@ class Attempt:
         """Which try this is, counted from 1."""
         return self.tries + 1
 
-    def note_retry(self, what: str) -> None:
-        """A try failed and another one follows in this process."""
+    def note_retry(self, what: str, *, step: str, spent: int) -> None:
+        """A try failed and another one follows in this process: `spent` tries of `step`, whatever becomes of process and worker."""
         self._retried.append(what)
+        self.spend(step, spent)
+
+    def spend(self, step: str, spent: int) -> None:
+        """So many tries of a step are spent; 0 when it is done. The worker hears of it, and the run's labels say so.
+
+        The worker writes them when the process dies; should both die, nobody is left who knows.
+        """
+        announce_spent(step, spent)
+        self._spent[step] = spent
+        if not self.can_leave:
+            return
+        most = max(self.tries, *self._spent.values())
+        try:
+            with reachable(ANNOUNCED):
+                self.require_current()
+                ask(requests.label(self.id, {TRIES: most, RETRIES: self.retries + len(self._retried)}))
+        except (Exception, Abort):  # noqa: BLE001  (the worker knows too, and an attempt that lost its run hears of it at its end)
+            return
 
     @property
     def untold(self) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_state import forget_process
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD_LETTER, RUNNING, SCHEDULED, state
-from redrive.blocks.process.attempt_notes import announce_spent
 from redrive.deployments.catalog import catalog
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.attempt import Attempt, attempt_of, current_job
@@ -178,8 +177,7 @@ def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
     seconds = (decision.at - now).total_seconds()
     if failed_step is None and seconds <= attempt.policy.hold_slot and not isinstance(error, Snooze):
         attempt.tries = decision.tries
-        attempt.note_retry("the job itself")
-        announce_spent("the job itself", attempt.tries)
+        attempt.note_retry("the job itself", step="the job itself", spent=attempt.tries)
         return seconds
     raise _left(attempt, decision)
 

@@ -22,7 +22,6 @@ from prefect.context import TaskRunContext
 from redrive.blocks.core.errors import PermanentError, Snooze
 from redrive.blocks.core.retry import RetryPolicy
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.blocks.process.attempt_notes import announce_spent
 from redrive.blocks.process.step_deadline import announced
 from redrive.flows.engine.attempt import Attempt, current_attempt
 from redrive.flows.engine.signature import speak_for
@@ -111,8 +110,7 @@ def may_retry_in_process(task: Task[..., Any], task_run: TaskRun, state: State[A
         attempt.note_failed_step(error, executions=task_run.run_count, step=task.name)
     again = error is None or _may_retry_here(attempt, policy, error, executions=task_run.run_count)
     if again and attempt is not None:
-        attempt.note_retry(task.name)
-        announce_spent(str(task_run.id), attempt.tries + task_run.run_count)
+        attempt.note_retry(task.name, step=str(task_run.id), spent=attempt.tries + task_run.run_count)
     return again
 
 
@@ -178,9 +176,9 @@ def _watched() -> AbstractContextManager[None]:
 
 def _done() -> None:
     """A step that needed several tries came to its end: they count no more."""
-    context = TaskRunContext.get()
-    if context is not None and context.task_run.run_count > 1:
-        announce_spent(str(context.task_run.id), 0)
+    attempt, context = current_attempt(), TaskRunContext.get()
+    if attempt is not None and context is not None and context.task_run.run_count > 1:
+        attempt.spend(str(context.task_run.id), 0)
 
 
 def _note(error: BaseException) -> None:

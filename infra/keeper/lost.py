@@ -129,10 +129,12 @@ class Lost:
 
     def _unsigned(self, run: Run, processes: JobProcesses) -> str | None:
         """Taken by a worker that died before it could sign, or about to wait when its process died. A run that was never signed
-        and is running was started without a worker, by hand: not ours to judge.
+        and is running was started without a worker, by hand: not ours to judge; but to be cancelled it would be for ever.
         """
         silent = self._stuck.of(str(run.id))
-        ours = run.state_type == "PENDING" or (run.labels.is_unsigned and run.id not in processes.pids)
+        cancelling = run.state_type == "CANCELLING"
+        gone = (cancelling or run.labels.is_unsigned) and run.id not in processes.pids
+        ours = run.state_type == "PENDING" or gone
         return f"no worker signed for it in {silent:.0f} s" if ours and silent >= self._settings.retry_after else None
 
     def _never_submitted(self, run: Run) -> str | None:

@@ -37,7 +37,7 @@ from redrive.blocks.prefect.run_labels import (
     RETRIES,
     TRIES,
 )
-from redrive.blocks.prefect.run_state import forget_process, start_again
+from redrive.blocks.prefect.run_state import forget_process, require_state, start_again
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import CANCELLED, CANCELLING, CRASHED, DEAD_LETTER, FAILED, PENDING, RUNNING, state
@@ -138,11 +138,17 @@ class Rescuer:
             self._set(run, state(CANCELLED, message=f"cancelled by an operator; {cause}"))
             return Rescued(run_id=run.id, job=run.job, cause=cause, again=False, message="its cancellation is finished")
         if run.state_type == PENDING and self._lost.is_unsigned(run):
-            self._set(run, state(CRASHED, message=f"reclaimed: {cause}"))
+            crashed = self._set(run, state(CRASHED, message=f"reclaimed: {cause}"))
             labels = {RESCUES: run.labels.rescues + 1}
             message = f"starts again: {cause}"
             start_again(
-                run.id, at=SERVER_CLOCK.now(), message=message, retrying=True, labels=labels, only_from=[CRASHED]
+                run.id,
+                state_id=crashed.state_id,
+                at=SERVER_CLOCK.now(),
+                message=message,
+                retrying=True,
+                labels=labels,
+                only_from=[CRASHED],
             )
             return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
         return self._after_crash(run, cause)
@@ -197,12 +203,15 @@ class Rescuer:
             self._dead_letter(run, message, {**labels, **verdict})
         else:
             only_from = [run.state_type]
-            start_again(run.id, at=decision.at, message=message, retrying=True, labels=labels, only_from=only_from)
+            start_again(
+                run.id, state_id=run.state_id, at=decision.at, message=message, retrying=True, labels=labels, only_from=only_from
+            )  # fmt: skip
         return Rescued(run_id=run.id, job=run.job, cause=cause, again=again, message=decision.message)
 
     def _dead_letter(self, run: Run, message: str, labels: dict[str, Any]) -> None:
         """The run's last state, and at once its row: nobody else may ever see this end."""
         # Without its worker's name: pressed Retry on in Prefect, it would be that worker's again until another one signs.
+        require_state(run.id, run.state_id)
         forget_process(run.id, labels)
         failed = state(FAILED, name=DEAD_LETTER, message=message)
         # By force: Prefect's own retries of a flow would keep it for the process that is gone. The condition holds all the same.

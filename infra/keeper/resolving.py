@@ -6,8 +6,10 @@ Prefect's UI on an old row is noticed a few sweeps later.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
 
 from redrive.blocks.core.errors import Conflict, NotFound
 from redrive.blocks.prefect.client import ask
@@ -17,8 +19,8 @@ from redrive.blocks.prefect.run_labels import REPLACED_BY
 from redrive.blocks.prefect.runs import PAGE, by_id
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
 
-#: From claiming a row to starting its run takes a redrive well under a second; after this it was cut off in between.
-CUT_OFF = timedelta(minutes=2)
+#: From claiming a row to starting its run takes a redrive well under a second; seconds after which it was cut off in between.
+CUT_OFF = 120.0
 
 #: Who acted, where it was not one of our commands.
 IN_PREFECT = "somebody in Prefect"
@@ -27,8 +29,12 @@ IN_PREFECT = "somebody in Prefect"
 class Resolver:
     """Compares rows with what became of their runs."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
+        self._clock = clock
+        #: Rows that are claimed and not started: which claim it is, and since when this keeper sees it. The time that the row
+        #: names is of whoever claimed it, on another host maybe, and clocks of two hosts are never compared.
+        self._claimed: dict[UUID, tuple[datetime | None, float]] = {}
         self._place: dict[str, str | None] = {"redriven": None, "open": None}
 
     def sweep(self) -> list[DeadLetter]:
@@ -59,10 +65,24 @@ class Resolver:
             return self._ledger.resolve(row.fate_run_id)
         elif run.state_type == "CANCELLED":
             self._discard(row, run)
-        elif run.state_id == row.dead_state_id and _long_ago(row):
+        elif run.state_id == row.dead_state_id and self._is_cut_off(row):
             why = f"{row.redriven_by} was cut off before the job was started"
             self._ledger.unclaim(row.id, who="keeper", why=why)
+        elif run.state_id != row.dead_state_id:
+            self._claimed.pop(row.id, None)
         return []
+
+    def _is_cut_off(self, row: DeadLetter) -> bool:
+        """Whether its claim has been seen for so long without its run having started."""
+        now = self._clock()
+        claim, since = self._claimed.get(row.id, (None, now))
+        if claim != row.redriven_at:
+            claim, since = row.redriven_at, now
+        self._claimed[row.id] = (claim, since)
+        if now - since <= CUT_OFF:
+            return False
+        del self._claimed[row.id]
+        return True
 
     def _follow_open(self, rows: Sequence[DeadLetter]) -> list[DeadLetter]:
         runs = by_id([row.run_id for row in rows])
@@ -97,7 +117,3 @@ class Resolver:
         except (Conflict, NotFound):
             # Somebody acted on the row since we read it; the next turn sees what it became.
             return
-
-
-def _long_ago(row: DeadLetter) -> bool:
-    return row.redriven_at is not None and datetime.now(UTC) - row.redriven_at > CUT_OFF

@@ -1,4 +1,5 @@
-"""At every heartbeat: runs that carry this worker's name and that it does not have are reported, so that they are not waited for.
+"""At every heartbeat: runs that carry this worker's name and that it does not have are reported, so that they are not waited for;
+those that it has and that do not carry its name are signed again.
 
 How a job ended can be lost on its way, for instance when the API was unavailable for long and a slot failed meanwhile.
 
@@ -8,7 +9,7 @@ same state, is reported, and only if it is in that state still.
 
 from __future__ import annotations
 
-from redrive.blocks.prefect.labels import WORKER
+from redrive.blocks.prefect.labels import ATTEMPT, WORKER
 from redrive.infra.worker.attempt import IN_PROGRESS
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.log import Log
@@ -34,7 +35,25 @@ class Reconciling:
         for run_id, run in strays.items():
             if self._suspects.get(run_id) == run["state"]["id"]:
                 await self._report(run)
-        self._suspects = {run_id: run["state"]["id"] for run_id, run in strays.items()}
+        unsigned = {run["id"]: run for run in found if self._is_unsigned(run)}
+        for run_id, run in unsigned.items():
+            if self._suspects.get(run_id) == run["state"]["id"]:
+                await self._sign_again(run)
+        self._suspects = {run_id: run["state"]["id"] for run_id, run in (strays | unsigned).items()}
+
+    def _is_unsigned(self, run: Json) -> bool:
+        """Whether this worker has a run that does not say so: somebody who wanted to start it again took the name off and then
+        met that it had started.
+        """
+        attempt = self._attempts.of(run["id"])
+        labels = run.get("labels", {})
+        return attempt is not None and (labels.get(WORKER), labels.get(ATTEMPT)) != (self._name, attempt.claim)
+
+    async def _sign_again(self, run: Json) -> None:
+        attempt = self._attempts.of(run["id"])
+        if attempt is not None and await self._api.latest_claim(run["id"]) == attempt.claim:
+            self._log.warning("job %s did not carry the name of this worker, which has it: signed again", run["id"])
+            await self._api.label(run["id"], {WORKER: self._name, ATTEMPT: attempt.claim})
 
     async def _report(self, run: Json) -> None:
         now = await self._api.read(run["id"])

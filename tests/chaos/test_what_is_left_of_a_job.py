@@ -25,6 +25,20 @@ def test_tries_spent_before_the_process_died_count(stack: FaultStack) -> None:
     assert [line.what for line in read_journal(folder)] == ["try"] * 5
 
 
+def test_tries_spent_before_the_process_died_with_its_worker_count(stack: FaultStack) -> None:
+    folder = stack.folder("spent")
+    job = enqueue("fault-spent", {"folder": str(folder)})
+    wait_until(lambda: len(read_journal(folder)) == 2, PATIENCE, "its second try")
+
+    stack.kill_worker_tree()
+    (folder / "go").touch()
+
+    row = stack.dead_letter(job.id, timeout=PATIENCE)
+    assert (row.reason, row.tries) == ("tries", 3)
+    # One that failed, one that was cut off, and the two that were left of three.
+    assert [line.what for line in read_journal(folder)] == ["try"] * 4
+
+
 def test_helper_of_a_job_whose_worker_was_killed_is_ended_after_the_lease(stack: FaultStack) -> None:
     folder = stack.folder("helper")
     job = enqueue("fault-helper", {"folder": str(folder)})

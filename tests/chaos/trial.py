@@ -6,9 +6,11 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import by_id
@@ -44,9 +46,21 @@ class Trial:
         for number, name in enumerate(wanted):
             key = f"{self.folder.name}-{number}"
             seconds = {"seconds": self.draw.uniform(0, 2)} if name == "fault-steps" else {}
-            accepted = enqueue(name, {"folder": str(self.folder), **seconds}, key=key)
-            self.jobs[accepted.id] = name
-            self._keys[accepted.id] = key
+            accepted = self._accepted(name, {"folder": str(self.folder), **seconds}, key)
+            self.jobs[accepted] = name
+            self._keys[accepted] = key
+
+    def _accepted(self, name: str, parameters: dict[str, Any], key: str) -> UUID:
+        """The id of a job. Where the answer was lost, it is asked for again with the same key, as whoever asks should."""
+        found: list[UUID] = []
+
+        def asked() -> bool:
+            with suppress(ApiUnavailable):
+                found.append(enqueue(name, parameters, key=key).id)
+            return bool(found)
+
+        wait_until(asked, 120, f"a {name} job to be accepted")
+        return found[0]
 
     # While it runs
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -9,6 +11,8 @@ from prefect.client.schemas.actions import ArtifactCreate
 
 from redrive.blocks.core.errors import Conflict
 from redrive.blocks.prefect.client import api
+from redrive.blocks.prefect.run_state import start_again
+from redrive.deployments.dead_letters import redrive as redriving
 from redrive.deployments.dead_letters.failure_report import FailureReport
 from redrive.deployments.dead_letters.ledger import DeadLetter
 from redrive.deployments.dead_letters.redrive import redrive
@@ -66,6 +70,57 @@ def test_run_that_goes_on_meanwhile_is_not_redriven(
     assert keeperless.ids(deployment) == before
     assert keeperless.read(run).state_type == state
     assert keeperless.ledger.get(run).status == "open"
+
+
+def test_retry_pressed_in_the_middle_of_an_edited_redrive_is_the_only_start(
+    keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = keeperless.deployment("jobs")
+    run = keeperless.run(deployment)
+    dead_letter(keeperless, run)
+    really_enqueue = redriving.enqueue_many
+
+    def retry_was_pressed(*args: Any, **kwargs: Any) -> Any:
+        keeperless.set(run, "SCHEDULED", "AwaitingRetry")
+        return really_enqueue(*args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(redriving, "enqueue_many", retry_was_pressed)
+        with pytest.raises(Conflict, match="meanwhile"):
+            redrive(keeperless.ledger, run, who="ada", parameters={"corrected": "once"})
+
+    assert keeperless.ids(deployment) == {run}
+    assert keeperless.read(run).labels.replaced_by is None
+    assert keeperless.ledger.get(run).status == "open"
+    # Dead once more, it can be asked for again.
+    dead_letter(keeperless, run)
+    again = redrive(keeperless.ledger, run, who="ada", parameters={"corrected": "once"}).run_id
+    assert keeperless.ids(deployment) == {run, again}
+
+
+def test_replacement_is_due_at_once(keeperless: Keeperless) -> None:
+    run = keeperless.run(keeperless.deployment("jobs"))
+    dead_letter(keeperless, run)
+
+    new = redrive(keeperless.ledger, run, who="ada", parameters={"corrected": "once"}).run_id
+
+    due = keeperless.read(new).scheduled
+    assert due is not None
+    assert due <= datetime.now(UTC)
+
+
+def test_run_that_another_worker_has_by_now_keeps_its_signature(keeperless: Keeperless) -> None:
+    run = keeperless.run(keeperless.deployment("jobs"))
+    keeperless.set(run, "FAILED")
+    dead = keeperless.read(run)
+    keeperless.set(run, "PENDING")
+    keeperless.label(run, prefect__worker__name="the-next", redrive__attempt="its-claim")
+
+    with pytest.raises(Conflict, match="meanwhile"):
+        start_again(run, state_id=dead.state_id, at=datetime.now(UTC), message="", retrying=False)
+
+    labels = keeperless.read(run).labels
+    assert (labels.worker, labels.attempt) == ("the-next", "its-claim")
 
 
 def test_report_of_the_failure_before_is_not_taken_for_this_one(keeperless: Keeperless) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.plain_prefect import PlainPrefect
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -30,3 +31,22 @@ def test_run_with_the_workers_name_and_no_process_is_reported(plain_prefect: Pla
 
         assert "no process of this job" in run["state"]["message"]
         assert plain_prefect.run(others)["state_type"] == state
+
+
+def test_run_that_lost_the_workers_name_is_signed_again(plain_prefect: PlainPrefect) -> None:
+    pool = plain_prefect.pool()
+    deployment = plain_prefect.deploy("hooked", pool)
+    with plain_prefect.working(pool, limit=1, PREFECT_WORKER_HEARTBEAT_SECONDS="1") as worker:
+        run_id = plain_prefect.begin(deployment, folder=str(plain_prefect.folder("unsigned")), do="wait")
+        before = plain_prefect.in_state(run_id, "Running")["labels"]
+        erased = {"prefect.worker.name": "", "redrive.attempt": ""}
+        plain_prefect.api.patch(f"/flow_runs/{run_id}/labels", json=erased).raise_for_status()
+
+        def signed() -> bool:
+            labels = plain_prefect.run(run_id)["labels"]
+            return bool(labels["redrive.attempt"]) and labels["prefect.worker.name"] == worker.name
+
+        wait_until(signed, 60, "the worker's name to be back")
+        after = plain_prefect.run(run_id)["labels"]
+
+    assert after["redrive.attempt"] == before["redrive.attempt"]

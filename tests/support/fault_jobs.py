@@ -52,9 +52,10 @@ TRIES = JobType(
     entrypoint="tests.support.fault_jobs.tries",
     policy=RetryPolicy(max_tries=3, backoff=(0.1,), jitter=0, timeout=None, retry_until=None, max_crashes=HARDY),
 )
+SPENT = JobType("fault-spent", entrypoint="tests.support.fault_jobs.spent", policy=TRIES.policy)
 HELPER = JobType("fault-helper", entrypoint="tests.support.fault_jobs.helper", policy=PATIENT)
 
-JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD, LATE, QUICK, CUT_OFF, TRIES, HELPER]
+JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD, LATE, QUICK, CUT_OFF, TRIES, SPENT, HELPER]
 
 #: The steps of `fault-steps`, in order.
 STAGES = ("reserve", "charge", "confirm")
@@ -209,6 +210,21 @@ def fail_then_die(folder: str) -> None:
 def tries(folder: str) -> None:
     """A try that fails, one in which the process dies, and so on."""
     fail_then_die(folder)
+
+
+@step(TRIES.policy)
+def fail_then_wait(folder: str) -> None:
+    note(folder, "try")
+    # The second one runs until the test has killed it.
+    while len((Path(folder) / "journal").read_text().splitlines()) == 2 and not (Path(folder) / "go").exists():
+        time.sleep(0.1)
+    raise ConnectionError("the other side hung up")
+
+
+@job(SPENT)
+def spent(folder: str) -> None:
+    """A try that fails, one that the test kills, and no more than what is left."""
+    fail_then_wait(folder)
 
 
 @job(HELPER)

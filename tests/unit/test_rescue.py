@@ -151,8 +151,9 @@ def test_job_that_outlives_its_worker_is_not_lost_with_it(
         ({"labels": {"prefect.worker.name": ""}}, True),
         # Started by hand, without a worker.
         ({"labels": {}}, False),
+        ({"state_type": "CANCELLING", "labels": {}}, True),
     ],
-    ids=["pending", "about to wait", "by hand"],
+    ids=["pending", "about to wait", "by hand", "cancelled before its worker signed"],
 )
 def test_job_without_a_worker_is_lost_when_a_worker_had_begun_with_it(
     lost: Lost, given: dict[str, Any], *, is_lost: bool
