@@ -9,7 +9,6 @@ that it harms no job of another.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 import traceback
@@ -19,6 +18,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from redrive.blocks.core.errors import CatalogError, RedriveError, UnknownJob
+from redrive.blocks.core.nearest import nearest
 from redrive.blocks.core.retry import RetryPolicy, exponential
 from redrive.blocks.core.settings import settings
 from redrive.deployments.job_type import JobType, Schedule
@@ -139,8 +139,8 @@ def job_type(name: str) -> JobType:
             return job
     jobs = catalog()
     if name not in jobs:
-        close = difflib.get_close_matches(name, jobs, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(jobs))}"
+        close = nearest(name, jobs)
+        hint = f"did you mean {close!r}?" if close else f"known are {', '.join(sorted(jobs))}"
         if problems():
             hint += f"; left out, because {'; '.join(problems())}"
         raise UnknownJob(f"no job type is named {name!r}; {hint}")

@@ -5,7 +5,6 @@ Danger: the entrypoint is a string on purpose; whoever enqueues must never load 
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -17,6 +16,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from redrive.blocks.core.errors import CatalogError
+from redrive.blocks.core.nearest import nearest
 from redrive.blocks.core.retry import RetryPolicy
 
 Queue = Literal["high", "default", "low"]
@@ -56,8 +56,8 @@ class Schedule(BaseModel):
     @model_validator(mode="after")
     def _can_be_followed(self) -> Self:
         if self.timezone not in available_timezones():
-            close = difflib.get_close_matches(self.timezone, available_timezones(), n=1, cutoff=0.6)
-            hint = f"did you mean {close[0]}?" if close else "write one like Europe/Berlin or UTC"
+            close = nearest(self.timezone, available_timezones(), alike=0.6)
+            hint = f"did you mean {close}?" if close else "write one like Europe/Berlin or UTC"
             raise ValueError(f"{self.timezone!r} is no IANA time zone; {hint}")
         if reason := _no_cron_line(self.cron):
             raise ValueError(f"{self.cron!r} is no cron line: {reason}; write one like `0 7 * * mon-fri` or @daily")

@@ -6,7 +6,6 @@ Danger: the schema is the server's copy; a job type whose signature changed is c
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import re
@@ -18,6 +17,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from redrive.blocks.core.errors import ParameterError
+from redrive.blocks.core.nearest import nearest
 
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -37,8 +37,8 @@ def checked(
     known = schema.get("properties", {})
     for name in parameters:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known) or 'none'}"
+            close = nearest(name, known)
+            hint = f"did you mean {close!r}?" if close else f"it has {', '.join(known) or 'none'}"
             raise ParameterError(f"job type {job!r} has no parameter {name!r}; {hint}")
     parameters = {name: _jsonable(job, name, value) for name, value in parameters.items()}
     from prefect.utilities.schema_tools import validate  # noqa: PLC0415  (two seconds that only whoever asks for a job pays)

@@ -12,10 +12,22 @@ from collections.abc import Iterable
 ALIKE = 0.5
 
 
+def nearest(given: str, known: Iterable[str], *, alike: float = ALIKE) -> str | None:
+    """The name that is most like this one; None if none is alike enough.
+
+    Args:
+        given: what somebody wrote.
+        known: the names that there are.
+        alike: how alike they must be, 0 to 1.
+    """
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=alike)
+    return close[0] if close else None
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> str:
     """`there is no queue 'hgih'; did you mean 'high'? (high, default, low)`."""
     names = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(given.lower(), names, n=1, cutoff=ALIKE)
+    close = nearest(given.lower(), names)
     listed = ", ".join(names.values()) or "none"
-    hint = f"did you mean {names[close[0]]!r}? There are {listed}" if close else f"there are {listed}"
+    hint = f"did you mean {names[close]!r}? There are {listed}" if close else f"there are {listed}"
     return f"there is no {what} {given!r}; {hint}"

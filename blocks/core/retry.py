@@ -6,7 +6,6 @@ it, is `RetryPolicy.delay`. Both keep a delay within `delay · (1 ± jitter)`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from redrive.blocks.core.errors import PermanentError, PolicyError
+from redrive.blocks.core.nearest import nearest
 
 #: Prefect keeps at most this many delays on a task; more tries repeat the last one.
 PREFECT_DELAY_LIMIT = 50
@@ -191,7 +191,7 @@ def _one_sentence(error: ValidationError) -> str:
     message = str(first["msg"]).removeprefix("Value error, ")
     where = ".".join(str(part) for part in first["loc"] if part not in {"tuple", "Exponential"})
     if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(where, RetryPolicy.model_fields, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(RetryPolicy.model_fields)}"
+        close = nearest(where, RetryPolicy.model_fields, alike=0.6)
+        hint = f"did you mean {close!r}?" if close else f"it has {', '.join(RetryPolicy.model_fields)}"
         return f"a retry policy has no {where!r}; {hint}"
     return f"{where}: {message}" if where and first["type"] != "value_error" else message

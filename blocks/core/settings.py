@@ -5,7 +5,6 @@ Danger: `settings()` is read once per process; a changed environment needs a new
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from redrive.blocks.core.errors import SettingsError
+from redrive.blocks.core.nearest import nearest
 
 PREFIX = "REDRIVE_"
 
@@ -272,8 +272,8 @@ def _with_driver(url: str) -> str:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {PREFIX}{close[0].upper()}?" if close else f"; known are {PREFIX}{', '.join(known).upper()}"
+    close = nearest(name, known)
+    return f"; did you mean {PREFIX}{close.upper()}?" if close else f"; known are {PREFIX}{', '.join(known).upper()}"
 
 
 def _default_home() -> Path:

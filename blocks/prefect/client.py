@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
@@ -19,12 +19,8 @@ from redrive.blocks.core.patience import PERSON, SERVICE, patience, patient
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.connection import Connection, Missing
 from redrive.blocks.prefect.request import Request
-from redrive.blocks.prefect.transport import ApiTransport
 
-if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
-
-__all__ = ["Missing", "api", "ask", "connect_anew", "prefect_settings", "reachable"]
+__all__ = ["Missing", "ask", "connect_anew", "prefect_settings", "reachable"]
 
 T = TypeVar("T")
 
@@ -32,7 +28,6 @@ T = TypeVar("T")
 REQUEST_TIMEOUT = 60.0
 
 _connections: dict[int, Connection] = {}
-_clients: dict[int, SyncPrefectClient] = {}
 
 
 def ask(request: Request[T]) -> T:
@@ -50,26 +45,9 @@ def ask(request: Request[T]) -> T:
     return _connections[pid].ask(request)
 
 
-def api() -> SyncPrefectClient:
-    """Prefect's own client of this process, for what is written with Prefect's models: deployments are registered by it."""
-    from prefect.client.orchestration import SyncPrefectClient  # noqa: PLC0415  (two seconds that few pay)
-
-    pid = os.getpid()
-    if pid not in _clients:
-        _clients.clear()
-        here = settings()
-        _clients[pid] = SyncPrefectClient(
-            here.api_url,
-            auth_string=here.auth_string(),
-            httpx_settings={"timeout": REQUEST_TIMEOUT, "transport": ApiTransport(here.api_url)},
-        )
-    return _clients[pid]
-
-
 def connect_anew() -> None:
     """Forget the connections of this process: the settings name another server now."""
     _connections.clear()
-    _clients.clear()
 
 
 def prefect_settings() -> AbstractContextManager[Any]:

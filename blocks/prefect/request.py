@@ -40,6 +40,18 @@ class Request(Generic[T]):
             found["params"] = dict(self.params)
         return found
 
+    def answered(self, answer: httpx.Response) -> T:
+        """What an answer says.
+
+        Raises:
+            httpx.HTTPStatusError: it is a refusal; "not found" only where it is no answer.
+        """
+        try:
+            answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            return self.absent(error)
+        return self.value(answer)
+
     def value(self, answer: httpx.Response) -> T:
         """What a successful answer says."""
         return self.read(None if self.read is nothing or not answer.content else answer.json())

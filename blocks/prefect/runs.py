@@ -143,8 +143,8 @@ def transition(
     return Transition(state_id=None, refused=f"it is {now.state_name}")
 
 
-def delete_if(ids: Collection[UUID], *, types: Sequence[str], ended_before: datetime) -> list[UUID]:
-    """Delete those of the runs that are still in a state of these types and ended before; returns which."""
+def delete_if(ids: Collection[UUID], *, types: Sequence[str], ended_before: datetime | None = None) -> list[UUID]:
+    """Delete those of the runs that are still in a state of these types and, if a time is given, ended before; returns which."""
     asked, deleted = list(ids), list[UUID]()
     for start in range(0, len(asked), BULK):
         part = asked[start : start + BULK]

@@ -5,7 +5,6 @@ Danger: a typing error in this file must not silence an alert, so nothing unknow
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +13,7 @@ import yaml
 from pydantic import ValidationError, field_validator
 
 from redrive.blocks.core.errors import SettingsError
+from redrive.blocks.core.nearest import nearest
 from redrive.dashboards.alerts.limits import (
     Age,
     Alert,
@@ -162,8 +162,8 @@ def _first(error: ValidationError) -> str:
 
 def _hint(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+    close = nearest(name, known)
+    return f"; did you mean {close}?" if close else f"; known are {', '.join(known)}"
 
 
 def _words() -> set[str]:

@@ -62,8 +62,7 @@ class PrefectApi:
         asked = datetime.now(UTC)
         try:
             answer = self._client.request(request.method, request.path, **request.arguments())
-            answer.raise_for_status()
-            found = request.value(answer)
+            found = request.answered(answer)
         except httpx.HTTPStatusError as error:
             raise ApiUnavailable(_refusal(self._url, error.response.status_code)) from error
         except (httpx.HTTPError, ValueError) as error:

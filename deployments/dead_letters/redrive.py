@@ -315,9 +315,7 @@ def _take_back(run: Run, replacement: UUID) -> None:
     """Somebody pressed Retry on the old run meanwhile: the new one goes, with its key, unless a worker has it already."""
     taken_back = state(CANCELLED, message=f"run {run.id} was started again meanwhile")
     if runs.transition(replacement, taken_back, only_from=[SCHEDULED]):
-        ask(
-            requests.delete_all({"id": {"any_": [str(replacement)]}, "state": {"type": {"any_": [CANCELLED]}}}, limit=1)
-        )
+        runs.delete_if([replacement], types=[CANCELLED])
     ask(requests.label(run.id, {REPLACED_BY: ""}))
 
 

@@ -5,13 +5,13 @@ Danger: a definition is code in one respect, its query; it runs read-only, as th
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from redrive.blocks.core.errors import PermanentError
+from redrive.blocks.core.nearest import nearest
 from redrive.flows.reports.definition_file import content
 from redrive.flows.reports.places import known_locale, known_zone
 
@@ -145,9 +145,9 @@ class ReportDefinition(Part):
         """
         for name in given:
             if name not in self.parameters:
-                close = difflib.get_close_matches(name, self.parameters, n=1)
+                close = nearest(name, self.parameters, alike=0.6)
                 known = ", ".join(self.parameters) or "none"
-                hint = f"did you mean {close[0]}?" if close else f"it has {known}"
+                hint = f"did you mean {close}?" if close else f"it has {known}"
                 raise PermanentError(f"the report {self.name} has no parameter {name!r}; {hint}")
         return {**self.parameters, **given}
 

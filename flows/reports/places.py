@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from zoneinfo import available_timezones
 
 from babel import Locale, UnknownLocaleError
 from babel.localedata import locale_identifiers
+
+from redrive.blocks.core.nearest import nearest
 
 
 def known_locale(name: str) -> str:
@@ -34,5 +35,5 @@ def known_zone(name: str) -> str:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f"did you mean {close[0]}?" if close else "write it like en_GB or Europe/London"
+    close = nearest(name, known, alike=0.4)
+    return f"did you mean {close}?" if close else "write it like en_GB or Europe/London"

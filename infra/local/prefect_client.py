@@ -31,11 +31,7 @@ def ask(settings: Settings, request: Request[T], *, timeout: float = SETUP_PATIE
     """
     with api(settings) as client:
         answer = client.request(request.method, request.path, timeout=timeout, **request.arguments())
-    try:
-        answer.raise_for_status()
-    except httpx.HTTPStatusError as error:
-        return request.absent(error)
-    return request.value(answer)
+    return request.answered(answer)
 
 
 def api(settings: Settings) -> httpx.Client:

@@ -23,6 +23,9 @@ DETAILS: dict[str, Any] = StateDetails().model_dump(mode="json")
 #: Of a state that the engine of a flow proposes: it says so of every field.
 PROPOSED: dict[str, Any] = {**DETAILS, "deferred": None}
 
+#: Id, time and details of a state.
+_Written = tuple[UUID, datetime, dict[str, Any]]
+
 #: Between the two states of a run: no two may have the same time.
 STEP = timedelta(microseconds=1)
 
@@ -97,16 +100,10 @@ async def begin(database: Database, body: dict[str, Any]) -> dict[str, Any]:
         then = now + STEP
         details = {**DETAILS, "flow_run_id": row["id"]}
         moves = {"scheduled_time": row["at"], "transition_id": row["pending_move"]}
-        begun[str(row["id"])] = {
-            "pending": _state(row["pending_id"], "PENDING", "Pending", now, {**details, **moves}),
-            "running": _state(
-                row["running_id"],
-                "RUNNING",
-                "Running",
-                then,
-                {**details, "deferred": None, "transition_id": row["running_move"]},
-            ),
-        }
+        begun[str(row["id"])] = _states(
+            (row["pending_id"], now, {**details, **moves}),
+            (row["running_id"], then, {**details, "deferred": None, "transition_id": row["running_move"]}),
+        )
         before = (row["old_id"], row["old_at"], row["old_type"], row["old_name"], row["old_message"])
         pending = Change(
             id=row["pending_id"],
@@ -136,14 +133,10 @@ async def begin(database: Database, body: dict[str, Any]) -> dict[str, Any]:
 async def _begun_before(database: Database, runs: list[dict[str, Any]]) -> dict[str, Any]:
     rows = await database.fetch(_BEGUN, [UUID(run["id"]) for run in runs], [UUID(run["move"]) for run in runs], ATTEMPT)
     return {
-        str(row["id"]): {
-            "pending": _state(
-                row["pending_id"], "PENDING", "Pending", row["pending_at"], orjson.loads(row["pending_details"])
-            ),
-            "running": _state(
-                row["running_id"], "RUNNING", "Running", row["running_at"], orjson.loads(row["running_details"])
-            ),
-        }
+        str(row["id"]): _states(
+            (row["pending_id"], row["pending_at"], orjson.loads(row["pending_details"])),
+            (row["running_id"], row["running_at"], orjson.loads(row["running_details"])),
+        )
         for row in rows
     }
 
@@ -170,7 +163,11 @@ async def _write(
     return rows, now
 
 
-def _state(identity: UUID, kind: str, name: str, at: datetime, details: dict[str, Any]) -> dict[str, Any]:
+def _states(pending: _Written, running: _Written) -> dict[str, Any]:
+    return {"pending": _state("PENDING", "Pending", *pending), "running": _state("RUNNING", "Running", *running)}
+
+
+def _state(kind: str, name: str, identity: UUID, at: datetime, details: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": identity,
         "type": kind,

@@ -176,7 +176,7 @@ def _rows(
             return None
         at = datetime.now(UTC)
         due = (run["state"].get("state_details") or {}).get("scheduled_time")
-        details = StateDetails.model_validate({"scheduled_time": due or at})
+        due = StateDetails.model_validate({"scheduled_time": due or at}).model_dump(mode="json")["scheduled_time"]
         name, queue = queues[run.get("work_queue_name")]
         rows.append(
             {
@@ -184,8 +184,8 @@ def _rows(
                 "name": generate_slug(2),
                 "state_id": new_id(),
                 "at": at,
-                "due": details.model_dump(mode="json")["scheduled_time"],
-                "details": {"scheduled_time": details.model_dump(mode="json")["scheduled_time"]},
+                "due": due,
+                "details": {"scheduled_time": due},
                 "parameters": parameters,
                 "key": run["idempotency_key"],
                 "labels": run.get("labels") or {},

@@ -18,13 +18,11 @@ from prefect.server.schemas.core import Artifact, FlowRunPolicy
 from prefect.server.schemas.states import StateDetails
 
 from redrive.blocks.prefect.private.server import new_id, note_recorded
+from redrive.blocks.prefect.requests.fast import ENDS
 from redrive.infra.server import task_runs
 from redrive.infra.server.begin import DETAILS
 from redrive.infra.server.database import Database
 from redrive.infra.server.events import Change, publish_changes
-
-#: Into which states a run may go here.
-_ENDS = {"COMPLETED", "FAILED", "SCHEDULED"}
 
 _FINISH = """
 WITH run AS (
@@ -75,7 +73,7 @@ async def finish(database: Database, body: dict[str, Any]) -> dict[str, Any]:
     Returns `state` as it was written; None if the run was declined.
     """
     state = body["state"]
-    if state["type"] not in _ENDS:
+    if state["type"] not in ENDS:
         return {"state": None}
     details = StateDetails.model_validate({**(state.get("state_details") or {}), "flow_run_id": body["id"]})
     details.deployment_concurrency_lease_id = None

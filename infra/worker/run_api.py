@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 import httpx
 
@@ -59,8 +60,8 @@ class RunApi:
         self, run_id: str, wanted: Json, *, only_from: Iterable[str], force: bool = False
     ) -> Json | None:
         """Propose a state for a run in a state of these types: the server's answer, None if it is in another."""
-        flow_runs = {"id": {"any_": [run_id]}, "state": {"type": {"any_": list(only_from)}}}
-        results = await self._client.ask(runs.set_states(flow_runs, identified(wanted), force=force, limit=1))
+        fitting = Wanted(ids=[UUID(run_id)], types=list(only_from), deployed=False)
+        results = await self._client.ask(runs.set_states(fitting.flow_runs(), identified(wanted), force=force, limit=1))
         return results[0] if results else None
 
     async def wait_again(self, run_id: str, message: str, *, only_from: Iterable[str]) -> Json | None:

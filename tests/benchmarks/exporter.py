@@ -24,13 +24,13 @@ from typing import Any
 import httpx
 import psutil
 
-from redrive.blocks.prefect.client import api
 from redrive.deployments.queues import pause_queue
 from redrive.infra.local.cost import cost
 from redrive.infra.local.supervisor import Supervisor
 from tests.support.counting_proxy import CountingProxy, counting
 from tests.support.full_prefect import FullPrefect
 from tests.support.job_stack import JobStack, pointed_at
+from tests.support.prefect_client import api
 from tests.support.stack import free_ports
 from tests.support.waiting import wait_until
 

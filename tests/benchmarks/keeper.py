@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from redrive.blocks.core.settings import settings
-from redrive.blocks.prefect.client import api
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.queues import pause_queue
 from redrive.infra.keeper.auditing import Auditor
@@ -27,6 +26,7 @@ from redrive.infra.keeper.stranded import Stranded
 from redrive.infra.local.supervisor import Supervisor
 from tests.support.full_prefect import FullPrefect
 from tests.support.job_stack import JobStack, pointed_at
+from tests.support.prefect_client import api
 
 #: Runs that wait (as many again for their next try), and runs in progress.
 WAITING, IN_PROGRESS = (int(size) for size in os.environ.get("BENCH_KEEPER_SIZES", "100000,10000").split(","))

@@ -24,13 +24,13 @@ import psutil
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.utilities.callables import parameter_schema
 
-from redrive.blocks.prefect.client import api
 from redrive.infra.local.supervisor import Supervisor
 from redrive.infra.worker.job_template import base_job_template
 from tests.benchmarks.worker_figures import Figures, ends_of, print_table, rate_of, steps_of_latest
 from tests.support.bench_flows import one_task
 from tests.support.bench_flows_pandas import one_task_pandas
 from tests.support.job_stack import ROOT, JobStack, pointed_at
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))

@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymen
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
-from redrive.blocks.prefect.client import api
+from tests.support.prefect_client import api
 
 MEGABYTE = 1024 * 1024
 #: Runs the API gives at once.

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from redrive.blocks.prefect.client import api
 from redrive.deployments.dead_letters.ledger import DeadLetter
 from tests.chaos.journal import read_journal
 from tests.support import fault_jobs
+from tests.support.prefect_client import api
 
 Event = dict[str, Any]
 

@@ -13,12 +13,13 @@ import httpx
 from prefect.states import AwaitingRetry
 
 from redrive.blocks.core.errors import ApiUnavailable, RedriveError
-from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.client import reachable
 from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.jobs.details import cancel_job, retry_now
 from tests.chaos.fault_stack import FaultStack
 from tests.chaos.history import History
+from tests.support.prefect_client import api
 
 #: Seconds between two things that somebody does.
 PACE = 0.7

@@ -9,12 +9,13 @@ import psutil
 import pytest
 
 from redrive.blocks.core.errors import ApiUnavailable
-from redrive.blocks.prefect.client import api, reachable
+from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import by_id
 from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
 from tests.chaos.fault_stack import LEASE, OUTAGE, PATIENCE, FaultStack, pass_by
 from tests.chaos.journal import read_journal
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(900)]

@@ -9,10 +9,10 @@ from uuid import UUID
 import psutil
 import pytest
 
-from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import enqueue
 from tests.chaos.fault_stack import PATIENCE, FaultStack
 from tests.chaos.journal import read_journal
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(1200)]

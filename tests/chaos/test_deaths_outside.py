@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.runs import by_id
 from tests.chaos.fault_stack import PATIENCE, FaultStack
 from tests.chaos.journal import read_journal
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(600)]

@@ -61,9 +61,9 @@ def test_killed_processes_soak(stack: FaultStack, fault: Fault) -> None:
 
 
 def test_a_job_that_outlives_its_worker_runs_once(stack: FaultStack) -> None:
-    from redrive.blocks.prefect.client import api
     from redrive.deployments.enqueue import enqueue, wait_for
     from tests.chaos.journal import read_journal
+    from tests.support.prefect_client import api
 
     folder = stack.folder("outlives")
     job = enqueue("fault-held", {"folder": str(folder)})

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.prefect.client import api
 from tests.chaos.fault_stack import PATIENCE, FaultStack
 from tests.chaos.trial import Trial
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]

@@ -15,10 +15,10 @@ from typing import Self
 import psutil
 import pytest
 
-from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import Item, enqueue_many
 from tests.chaos.fault_stack import OUTAGE, PATIENCE, FaultStack, pass_by
 from tests.chaos.journal import Line, read_journal
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import enqueue, wait_for
 from tests.chaos.fault_stack import PATIENCE, FaultStack, kill
 from tests.chaos.journal import read_journal
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(1200)]

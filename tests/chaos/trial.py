@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 from redrive.blocks.core.errors import ApiUnavailable
-from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import by_id
 from redrive.deployments.dead_letters.ledger import Filter
@@ -19,6 +18,7 @@ from redrive.deployments.enqueue import enqueue
 from tests.chaos.fault_stack import FaultStack
 from tests.chaos.journal import Line, read_journal
 from tests.support.fault_jobs import STAGES
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 #: Shares of ten jobs: some that complete, some that wait once, some that cannot, one that kills its process.

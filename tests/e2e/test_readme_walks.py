@@ -78,6 +78,12 @@ class Newcomer:
         rows = json.loads(self.type(f"redrive dead list --status {status} --json"))
         return next((row for row in rows if row["run_name"] == name), None)
 
+    def resolved(self, name: str) -> dict[str, Any]:
+        """The row of a job once it is resolved."""
+        row = wait_until(lambda: self.row(name, "resolved"), PATIENCE, "the row to be resolved")
+        assert row is not None
+        return row
+
     def fail(self, step: str) -> str:
         """Make a job fail as a step says; its run's name once it is in the ledger."""
         came = self.type(typed(step))
@@ -140,8 +146,7 @@ def test_failed_job_is_understood_and_retried_in_the_ui(newcomer: Newcomer, vers
         ui.press(name)
         ui.press(*pressed(IN_THE_UI, version)["to retry"])
 
-        row = wait_until(lambda: newcomer.row(name, "resolved"), PATIENCE, "the row to be resolved")
-    assert row is not None
+        row = newcomer.resolved(name)
     assert row["redriven_by"] == "somebody in Prefect"
 
 
@@ -170,8 +175,7 @@ def test_review_is_started_and_answered_in_the_ui(newcomer: Newcomer, version: s
             ui.fill(field, text)
         ui.press(*pressed(IN_THE_UI, version)["to send the answer"])
 
-        row = wait_until(lambda: newcomer.row(name, "resolved"), PATIENCE, "the row to be resolved")
-    assert row is not None
+        row = newcomer.resolved(name)
     assert (row["redriven_by"], row["redriven_why"]) == ("ada", answer["Why"])
 
 

@@ -15,7 +15,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from redrive.blocks.core.errors import ApiUnavailable, ParameterError, UnknownJob
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import client as prefect_api
-from redrive.blocks.prefect.client import api, prefect_settings
+from redrive.blocks.prefect.client import prefect_settings
 from redrive.deployments import enqueue as producing
 from redrive.deployments.enqueue import Item, enqueue, enqueue_many, wait_for
 from redrive.deployments.jobs.details import list_jobs, show_job
@@ -24,6 +24,7 @@ from redrive.deployments.removed import mark_removed
 from tests.support.counting_proxy import CountingProxy, counting
 from tests.support.job_stack import JobStack, effects
 from tests.support.jobs import Address, Colour
+from tests.support.prefect_client import api
 
 
 def test_one_key_makes_one_job(job_stack: JobStack) -> None:

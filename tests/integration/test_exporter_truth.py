@@ -25,7 +25,6 @@ import pytest
 from prefect.client.schemas.objects import State
 from prometheus_client.parser import text_string_to_metric_families
 
-from redrive.blocks.prefect.client import api
 from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.dead_letters.ledger.finishes import DURATION, TRIES, WAIT
 from redrive.deployments.dead_letters.redrive import redrive
@@ -33,6 +32,7 @@ from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs.details import cancel_job
 from redrive.infra.keeper.processes import JobProcesses
 from tests.support.job_stack import JobStack, pointed_at
+from tests.support.prefect_client import api
 from tests.support.prometheus import Prometheus, installed, scraping
 from tests.support.waiting import wait_until
 

@@ -22,12 +22,13 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 
 from redrive.blocks.mail_server import MailServer
-from redrive.blocks.prefect.client import api, prefect_settings
+from redrive.blocks.prefect.client import prefect_settings
 from redrive.blocks.process.notes import ProcessNotes
 from redrive.deployments.catalog import job_type
 from redrive.deployments.enqueue import enqueue, wait_for
 from tests.support.job_stack import JobStack
 from tests.support.mail_sink import Sink, mail_sink
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]

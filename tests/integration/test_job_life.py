@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 from prefect.states import Scheduled
 
-from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.deployments.jobs.details import cancel_job, retry_now, show_job
 from tests.support.job_stack import JobStack, effects
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 PATIENCE = 120

@@ -17,7 +17,6 @@ from prefect.states import Scheduled
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.core.exit_codes import ExitCode, exit_code_of
 from redrive.blocks.core.settings import settings
-from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.run import Run
 from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
 from redrive.deployments.jobs import actions as job_actions
@@ -26,6 +25,7 @@ from redrive.infra.cli import jobs_acts
 from redrive.infra.cli.main import app
 from tests.support.hostile import HOSTILE, steers
 from tests.support.job_stack import JobStack, effects
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 PATIENCE = 120.0

@@ -12,7 +12,6 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from redrive.blocks.core.settings import settings
-from redrive.blocks.prefect.client import api
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.dead_letters.review_questions import withdraw_unanswered
 from redrive.deployments.enqueue import enqueue, wait_for
@@ -22,6 +21,7 @@ from redrive.infra.keeper.rescue import Rescuer
 from redrive.infra.keeper.resolving import Resolver
 from redrive.infra.keeper.stranded import Stranded
 from tests.support.job_stack import JobStack
+from tests.support.prefect_client import api
 
 PATIENCE = 120
 SEEN = 1_200

@@ -12,13 +12,13 @@ import pytest
 from prefect.client.schemas.actions import ArtifactCreate
 
 from redrive.blocks.core.settings import settings
-from redrive.blocks.prefect.client import api
 from redrive.deployments.dead_letters.failure_report import FailureReport
 from redrive.infra.keeper import auditing, collecting
 from redrive.infra.keeper.auditing import Auditor
 from redrive.infra.keeper.collecting import CURSOR, Collector
 from redrive.infra.keeper.rescue import Rescuer
 from tests.support.keeperless import Keeperless
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 PATIENCE = 20

@@ -11,10 +11,10 @@ from prefect import flow
 from prefect.states import Failed, Scheduled
 
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.states import COMPLETED, state
 from tests.support.job_stack import JobStack
+from tests.support.prefect_client import api
 
 #: What `Wanted` asks for here is not deployed, so that no worker and no keeper touches it.
 MADE = 7

@@ -9,7 +9,6 @@ import pytest
 
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.core.settings import settings
-from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.run_labels import KEY, REPLACED_BY, REPLACES
 from redrive.deployments import enqueue as producing
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter
@@ -18,6 +17,7 @@ from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.deployments.jobs.details import show_job
 from redrive.deployments.register import register
 from tests.support.job_stack import JobStack, effects
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 PATIENCE = 120

@@ -10,7 +10,6 @@ import pytest
 from prefect.client.schemas.actions import ArtifactCreate
 
 from redrive.blocks.core.errors import Conflict
-from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.run_state import start_again
 from redrive.deployments.dead_letters import redrive as redriving
 from redrive.deployments.dead_letters.failure_report import FailureReport
@@ -18,6 +17,7 @@ from redrive.deployments.dead_letters.ledger import DeadLetter
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.infra.keeper.collecting import Collector
 from tests.support.keeperless import Keeperless
+from tests.support.prefect_client import api
 
 SCHEDULED = "scheduled 2026-01-02T03:00:00"
 

@@ -8,9 +8,9 @@ import pytest
 from prefect.filesystems import LocalFileSystem
 
 from redrive.blocks.core.settings import settings
-from redrive.blocks.prefect.client import api
 from redrive.deployments.register import register
 from tests.support.job_stack import JobStack
+from tests.support.prefect_client import api
 
 
 def schedules(job: str) -> list[Any]:

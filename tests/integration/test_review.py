@@ -12,13 +12,13 @@ from uuid import UUID
 import pytest
 
 from redrive.blocks.core.settings import settings
-from redrive.blocks.prefect.client import api
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter
 from redrive.deployments.dead_letters.review_questions import open_questions
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.infra.keeper.processes import JobProcesses
 from redrive.infra.keeper.service import Keeper
 from tests.support.job_stack import JobStack, effects
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 PATIENCE = 120

@@ -18,6 +18,7 @@ from redrive.blocks.core.errors import ApiUnavailable, LedgerAway
 from redrive.blocks.core.patience import patient
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import client as prefect_api
+from redrive.blocks.prefect.requests import server
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.enqueue import enqueue
 
@@ -71,7 +72,7 @@ def test_producer_in_python_learns_in_time_that_prefect_is_silent() -> None:
 @pytest.mark.timeout(WITHIN)
 def test_who_asks_for_an_http_error_gets_one() -> None:
     with prefect_api.reachable(), pytest.raises(httpx.TransportError):
-        prefect_api.api().request("GET", "/health")
+        prefect_api.ask(server.health())
 
 
 def test_ledger_whose_server_freezes_in_the_middle_is_given_up(postgres_url: str) -> None:

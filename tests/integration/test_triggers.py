@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import deployment_of, enqueue
 from tests.support.job_stack import ROOT, JobStack, effects
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 PATIENCE = 120

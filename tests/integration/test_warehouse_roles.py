@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from redrive.blocks.core.errors import PermanentError
 from redrive.blocks.core.settings import READER, WRITER, settings
-from redrive.blocks.prefect.client import api, prefect_settings
+from redrive.blocks.prefect.client import prefect_settings
 from redrive.blocks.saved import saved
 from redrive.blocks.warehouse import Warehouse
 from redrive.deployments import default_blocks
@@ -23,6 +23,7 @@ from redrive.flows.sync.table.merge import merge
 from redrive.infra.local.components.warehouse_roles import hand_over, make_roles
 from tests.support.job_stack import JobStack
 from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401  (a fixture)
+from tests.support.prefect_client import api
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ import psutil
 import pytest
 from prefect.client.schemas.objects import State
 
-from redrive.blocks.prefect.client import api
 from redrive.deployments.enqueue import enqueue, wait_for
 from tests.support.job_stack import JobStack, effects
 from tests.support.plain_prefect import PATIENCE, PlainPrefect, PlainWorker, lives, zombies
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(900)

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 
 from redrive.blocks.core.settings import Settings
-from redrive.blocks.prefect.client import api
 from redrive.deployments.queues import POOL
+from tests.support.prefect_client import api
 
 _RUNS = """
 INSERT INTO flow_run (

@@ -12,12 +12,12 @@ import pytest
 
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.run import Run
 from redrive.deployments.dead_letters.ledger import Ledger
 from tests.support.job_stack import forget_caches
 from tests.support.plain_prefect import PlainPrefect
 from tests.support.postgres import PostgresServer
+from tests.support.prefect_client import api
 
 #: What the parameters of its jobs are.
 SCHEMA = {"type": "object", "properties": {"corrected": {"type": "string"}}}

@@ -19,11 +19,10 @@ from prefect.client.schemas.objects import State
 from prefect.client.schemas.responses import SetStateStatus, StateAcceptDetails
 from prefect.states import to_state_create
 
+from redrive.blocks.prefect.requests.fast import ENDS
+
 #: Seconds that what a job's process has to say may wait for its end.
 KEPT = 0.5
-#: Into which states a run goes by `finish`.
-_ENDS = {"COMPLETED", "FAILED", "SCHEDULED"}
-
 Json = dict[str, Any]
 
 #: The present run of this process, if it was given to it as Running.
@@ -106,7 +105,7 @@ class Begun:
 
     def body(self, state: State[Any], *, force: bool) -> Json | None:
         """What `finish` is asked; None if this is none of its business."""
-        if force or self._stage == "left" or state.type.value not in _ENDS:
+        if force or self._stage == "left" or state.type.value not in ENDS:
             return None
         self._timer.cancel()
         create = to_state_create(state)
@@ -123,8 +122,10 @@ class Begun:
                 "task_events": [event.model_dump(mode="json") for event in self._events],
             }
 
-    def finished(self, state: Json) -> OrchestrationResult[Any]:
-        """The server wrote it, and all that was kept."""
+    def answered(self, answer: Json) -> OrchestrationResult[Any] | None:
+        """The state that the server wrote with all that was kept; None if it declined."""
+        if not (state := answer["state"]):
+            return None
         with self._lock:
             self._keeps, self._update, self._events = False, None, []
         self._stage = "left"

@@ -81,8 +81,7 @@ class _WarmClient(Reader, SyncPrefectClient):
             if not is_absent(error):
                 raise
             return None
-        written = answer.json()["state"]
-        return begun.finished(written) if written else None
+        return begun.answered(answer.json())
 
 
 class Beside(Generic[T]):
@@ -133,8 +132,7 @@ class _AsyncWarmClient(Reader, PrefectClient):
             if not is_absent(error):
                 raise
             return None
-        written = answer.json()["state"]
-        return begun.finished(written) if written else None
+        return begun.answered(answer.json())
 
 
 class WarmClientContext(SyncClientContext):

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from redrive.blocks.prefect.request import Json, Request, as_json
+from redrive.blocks.prefect.states import COMPLETED, FAILED, SCHEDULED
 
 #: What client and server agree on.
 VERSION_OF_CALLS = 1
@@ -20,6 +21,9 @@ VERSION = "/redrive/version"
 BEGIN = f"/redrive/{VERSION_OF_CALLS}/begin"
 FINISH = f"/redrive/{VERSION_OF_CALLS}/finish"
 CREATE = f"/redrive/{VERSION_OF_CALLS}/create"
+
+#: Types of the states into which `finish` brings a run.
+ENDS = frozenset({COMPLETED, FAILED, SCHEDULED})
 
 #: Answers of a server that does not have them: no such route, not allowed, not here.
 _NOT_THERE = frozenset({404, 405, 501})

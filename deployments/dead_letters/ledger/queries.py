@@ -7,7 +7,6 @@ must have a limit.
 from __future__ import annotations
 
 import base64
-import difflib
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import Connection, and_, exists, func, literal, or_, select, text, tuple_
 
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
+from redrive.blocks.core.nearest import nearest
 from redrive.deployments.dead_letters.ledger.filters import Filter
 from redrive.deployments.dead_letters.ledger.rows import Act, DeadLetter, Page, Total
 from redrive.deployments.dead_letters.ledger.tables import acts, dead_letters, tallies
@@ -161,8 +161,8 @@ def _advice(connection: Connection, digits: str) -> str:
     if not known:
         return "; the ledger is empty"
     by_start = {str(one)[:ID_PREFIX]: str(one) for row in known for one in (row.run_id, row.id)}
-    near = difflib.get_close_matches(digits[:ID_PREFIX], by_start, n=1, cutoff=0.7)
-    return f"; did you mean {by_start[near[0]]}?" if near else f"; the newest is {known[0].id}"
+    near = nearest(digits[:ID_PREFIX], by_start, alike=0.7)
+    return f"; did you mean {by_start[near]}?" if near else f"; the newest is {known[0].id}"
 
 
 def unsettled(connection: Connection, run_ids: Sequence[UUID]) -> set[UUID]:

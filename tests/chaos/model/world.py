@@ -21,7 +21,6 @@ from uuid import UUID, uuid4
 import time_machine
 
 from redrive.blocks.core.settings import Settings, settings
-from redrive.blocks.prefect.client import api
 from redrive.blocks.prefect.labels import ERROR, REASON, TRIES, WORKER
 from redrive.blocks.prefect.states import DEAD_LETTER
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
@@ -33,6 +32,7 @@ from tests.support.job_stack import ROOT, pointed_at
 from tests.support.model_jobs import MODEL
 from tests.support.plain_prefect import PlainPrefect
 from tests.support.postgres import running_server
+from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 Json = dict[str, Any]
