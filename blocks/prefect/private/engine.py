@@ -6,6 +6,7 @@ run, no heartbeat a run, no second reading of a run that the worker already has.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import inspect
 import time
@@ -22,6 +23,7 @@ from prefect._internal import control_listener
 from prefect._internal.metrics import RunMetrics
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.engine import _drive_run_flow_result
 from prefect.events.clients import PrefectEventsClient
 from prefect.events.schemas.events import Event
@@ -112,8 +114,15 @@ def end() -> None:
 
 
 def send_event(event: Any) -> None:
-    """Send an event by this process's own service."""
-    EventsWorker.instance().send(event if isinstance(event, Event) else Event.model_validate(event))
+    """Send an event by this process's own service: one that names its related resources, so that no others are added.
+
+    The service adds those of the run in whose context it is asked. Where there is none, as in the thread of a timer, it would take the
+    run in whose context the service itself began, which is the first of a process that runs many.
+    """
+    none = contextvars.copy_context()
+    for context in (FlowRunContext, TaskRunContext):
+        none.run(context.__var__.set, None)
+    none.run(EventsWorker.instance().send, event if isinstance(event, Event) else Event.model_validate(event))
 
 
 def _send_update(run_id: UUID, fields: dict[str, Any]) -> None:
