@@ -120,8 +120,8 @@ def send_event(event: Any) -> None:
     run in whose context the service itself began, which is the first of a process that runs many.
     """
     none = contextvars.copy_context()
-    for context in (FlowRunContext, TaskRunContext):
-        none.run(context.__var__.set, None)
+    none.run(FlowRunContext.__var__.set, None)  # type: ignore[arg-type]  # None is what `get` gives where there is none
+    none.run(TaskRunContext.__var__.set, None)  # type: ignore[arg-type]  # as above
     none.run(EventsWorker.instance().send, event if isinstance(event, Event) else Event.model_validate(event))
 
 
