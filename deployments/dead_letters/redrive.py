@@ -38,8 +38,6 @@ CAP = 1000
 PAGE = 100
 #: How many are redriven at once.
 HANDS = 6
-#: Seconds that a replacement waits while the old run is read once more; should the redrive be cut off then, it starts by itself.
-HELD = 30.0
 #: Seconds a batch remembers that a deployment is there.
 SEEN = 5.0
 
@@ -293,21 +291,19 @@ def _replace(ledger: Ledger, row: DeadLetter, run: Run | None, parameters: Mappi
     # The row and how often it was redriven name this very request: asked twice, it makes one run.
     item = Item(parameters=parameters, key=f"redrive:{row.id}:{row.redrives}", labels=labels)
     queue = row.queue if row.queue in {"high", "default", "low"} else None
-    # Of an old run that is there nobody knows yet whether it stays dead: the new one does not start before that is seen.
-    delay = None if run is None else HELD
-    (accepted,) = enqueue_many(row.job, [item], queue=queue, delay=delay)  # type: ignore[arg-type]  # checked in the line above
+    if run is not None:
+        require_state(run.id, run.state_id)
+    (accepted,) = enqueue_many(row.job, [item], queue=queue)  # type: ignore[arg-type]  # checked in the line above
     if run is not None:
         # Before the row is linked: cut off in between, the row is given back, and asking again finds the same new run.
         ask(requests.label(run.id, {REPLACED_BY: str(accepted.id)}))
         try:
             require_state(run.id, run.state_id)
         except Conflict:
+            # Pressed in the moment of making the new one.
             _take_back(run, accepted.id)
             raise
     ledger.link_replacement(row.run_id, accepted.id)
-    if run is not None:
-        # Asked for once more, it may have started long ago.
-        runs.transition(accepted.id, state(SCHEDULED, at=SERVER_CLOCK.now()), only_from=[SCHEDULED])
     return Redriven(id=row.id, job=row.job, run_id=accepted.id, edited=True)
 
 
