@@ -117,7 +117,7 @@ def _component(part: Component, running: Running | None, *, external: bool, know
     # Only what runs is asked: something else may answer in a stopped component's place.
     watched = [running.pid, part.working_pid] if running and alive else []
     frozen = [pid for pid in watched if pid and _is_frozen(pid)]
-    healthy = alive and not frozen and part.healthy()
+    healthy = running is not None and alive and not frozen and part.has_begun(running.since) and part.healthy()
     return ComponentStatus(
         name=part.name,
         state=_state(part, running, healthy=healthy, frozen=bool(frozen)),

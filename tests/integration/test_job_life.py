@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 import pytest
 from prefect.states import Scheduled
 
@@ -192,7 +193,14 @@ def test_next_try_can_be_had_now(job_stack: JobStack) -> None:
 
 
 def _processes_of(stack: JobStack, run_id: UUID) -> list[int]:
-    return [one.pid for one in stack.processes() if one.environ().get("PREFECT__FLOW_RUN_ID") == str(run_id)]
+    return [one.pid for one in stack.processes() if _run_of(one) == str(run_id)]
+
+
+def _run_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("PREFECT__FLOW_RUN_ID")
+    except psutil.NoSuchProcess:  # it ended while it was looked at
+        return None
 
 
 @pytest.fixture(autouse=True)

@@ -131,6 +131,16 @@ class Component(ABC):
         except FileNotFoundError:
             return 0
 
+    def has_begun(self, since: float) -> bool:
+        """Whether the process that supervisord started at `since` (seconds since the epoch) has come as far as to count itself.
+
+        Until then what looks healthy is what the one before it left behind.
+        """
+        try:
+            return self._starts.stat().st_mtime >= since
+        except FileNotFoundError:
+            return False
+
     @property
     def _starts(self) -> Path:
         return self.settings.home / "run" / f"{self.name}.starts"
