@@ -1,7 +1,7 @@
 """The catalog: which job types exist, ours and the project's own.
 
 A project's own are found through `REDRIVE_JOBS=my_package.jobs,other.jobs` or the entry point group `redrive.jobs`;
-every module names them in a list `JOBS`.
+a module's are the functions in it that `job` decorates, and what it names in a list `JOBS`.
 
 Danger: loading the catalog imports those modules, and their mistakes surface here: a broken one is left out and reported, so
 that it harms no job of another.
@@ -10,18 +10,21 @@ that it harms no job of another.
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 
 from redrive.blocks.core.errors import CatalogError, RedriveError, UnknownJob
 from redrive.blocks.core.nearest import nearest
 from redrive.blocks.core.retry import RetryPolicy, exponential
 from redrive.blocks.core.settings import settings
-from redrive.deployments.job_type import JobType, Schedule
+from redrive.deployments.job_type import JobType
+from redrive.deployments.schedule import Schedule
 
 GROUP = "redrive.jobs"
 
@@ -114,7 +117,7 @@ def _loaded() -> tuple[dict[str, JobType], tuple[str, ...]]:
     wrong: list[str] = []
     for module, origin in _modules():
         try:
-            listed = _listed(module, origin)
+            listed = _listed(module, origin, found)
         except CatalogError as error:
             # The jobs of the other modules have nothing to do with it.
             wrong.append(str(error))
@@ -155,7 +158,7 @@ def _modules() -> Iterator[tuple[str, str]]:
         yield point.module, f"entry point {point.name} of {GROUP}"
 
 
-def _listed(module_name: str, origin: str) -> list[JobType]:
+def _listed(module_name: str, origin: str, found: Mapping[str, JobType]) -> list[JobType]:
     # The `redrive` command starts with its own folder on the path, not with the project's, as `python -m` would.
     project = str(Path.cwd())
     if project not in sys.path:
@@ -165,13 +168,24 @@ def _listed(module_name: str, origin: str) -> list[JobType]:
     except (Exception, SystemExit) as error:
         raise CatalogError(f"{origin}: importing it failed: {_described(error)}") from error
     jobs = getattr(module, "JOBS", None)
-    if not isinstance(jobs, Iterable):
-        raise CatalogError(f"{origin}: it has no list JOBS; write `JOBS = [JobType(...), ...]` in it")
-    listed = list(jobs)
+    decorated = _decorated(module)
+    if not isinstance(jobs, Iterable) and not decorated:
+        raise CatalogError(
+            f"{origin}: it has no list JOBS and no job: decorate a function with @job, or write `JOBS = [JobType(...)]`"
+        )
+    listed = list(jobs) if isinstance(jobs, Iterable) else []
     for job in listed:
         if not isinstance(job, JobType):
             raise CatalogError(f"{origin}: JOBS holds {job!r}, which is no JobType")
-    return listed
+    # A module may import another one's job, and a decorator may name one of the list.
+    return [*listed, *(job for job in decorated if job not in listed and found.get(job.name) != job)]
+
+
+def _decorated(module: ModuleType) -> list[JobType]:
+    """Job types of the functions that `job` decorates; the decorator itself stands above this folder."""
+    found = (inspect.getattr_static(value, "job_type", None) for value in vars(module).values())
+    by_name = {job.name: job for job in found if isinstance(job, JobType)}
+    return list(by_name.values())
 
 
 def _described(error: BaseException) -> str:

@@ -9,55 +9,34 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID, uuid4
 
+from redrive.blocks.core.durations import duration
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError, UnknownJob
 from redrive.blocks.core.nearest import unknown
-from redrive.blocks.prefect.client import Missing, ask, reachable
+from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.deployment import Deployment
 from redrive.blocks.prefect.requests import deployments
-from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_labels import ASKED, DRAWN, KEY
 from redrive.blocks.prefect.run_requests import batches, made
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import SCHEDULED, state
+from redrive.deployments.accepted import Accepted, wait_for
 from redrive.deployments.catalog import job_type
 from redrive.deployments.job_type import QUEUES, Queue
 from redrive.deployments.parameters import checked
 from redrive.deployments.removed import is_removed
 
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun, State
+__all__ = ["Accepted", "Item", "deployment_of", "due_at", "enqueue", "enqueue_many", "wait_for"]
+
+Delay = timedelta | float | str
 
 #: Seconds a deployment is remembered, so that a producer's loop does not read it for every job.
 DEPLOYMENT_SECONDS = 30.0
-#: Seconds a crash may stand before it counts as an end: the keeper starts such a job again, or buries it, well before.
-CRASH_STANDS = 120.0
-#: Seconds the API may be silent while somebody waits for a job: a restart of the server is no reason to give up.
-WAITING = 60.0
-#: Seconds between two looks at a job that is waited for.
-POLL_SECONDS = 0.5
-
 #: Seconds in the past that a time still means "now": clocks differ, and `--at` of this very minute is meant well.
 PAST = 60.0
 _deployments: dict[str, tuple[float, Deployment]] = {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Accepted:
-    """A job that Prefect's database holds now: it will end Completed, Cancelled by a person, or as a dead letter.
-
-    Attributes:
-        id: the flow run. new: False if a job with this key was there already. due: when it may start.
-    """
-
-    id: UUID
-    job: str
-    name: str
-    key: str | None
-    new: bool
-    due: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,19 +54,21 @@ def enqueue(
     *,
     key: str | None = None,
     queue: Queue | None = None,
-    delay: timedelta | float | None = None,
+    delay: Delay | None = None,
     at: datetime | None = None,
     tags: Sequence[str] = (),
-) -> Accepted:
+) -> Accepted[Any]:
     """Ask for one job and return when it is durable.
 
     Args:
-        job: name of the job type. parameters: what its flow takes; dates, enums, UUIDs, decimals, paths, dataclasses and
-            pydantic models arrive as equal ones.
+        job: name of the job type.
+        parameters: what its flow takes; dates, enums, UUIDs, decimals, paths, dataclasses and pydantic models arrive as equal ones.
         key: idempotency key: equal keys of one job type make one job. Without one, a key is drawn for this request, so that
             a connection that breaks before the answer came makes one job too.
         queue: instead of the job type's own.
-        delay: seconds or timedelta from now until it is due. at: the time it is due; not both.
+        delay: from now until it is due: seconds, a timedelta, or text like `10m`.
+        at: the time it is due; not both.
+        tags: Prefect's tags of the run.
 
     Raises:
         UnknownJob, ParameterError: with what would fit. ApiUnavailable: nothing was accepted, or it says that this is not known
@@ -103,10 +84,10 @@ def enqueue_many(
     items: Iterable[Item | Mapping[str, Any]],
     *,
     queue: Queue | None = None,
-    delay: timedelta | float | None = None,
+    delay: Delay | None = None,
     at: datetime | None = None,
     tags: Sequence[str] = (),
-) -> list[Accepted]:
+) -> list[Accepted[Any]]:
     """Ask for many jobs of one type, a hundred a call; all are checked before the first is created.
 
     Args:
@@ -126,7 +107,7 @@ def enqueue_many(
             _body(item, checked(job, item.parameters, schema, defaults), queue=queue, due=due, tags=tags)
             for item in wanted
         ]
-        accepted: list[Accepted] = []
+        accepted: list[Accepted[Any]] = []
         for batch in batches(bodies):
             try:
                 runs = made(deployment.id, batch)
@@ -136,36 +117,6 @@ def enqueue_many(
                 raise _not_registered(job) from None
             accepted += [_accepted(job, run, body) for run, body in zip(runs, batch, strict=True)]
         return accepted
-
-
-def wait_for(job_id: UUID, *, timeout: float | None = None) -> FlowRun:
-    """The run once it ended for good (a wait for the next try is no end).
-
-    Raises:
-        TimeoutError: it did not end within `timeout` seconds; it goes on.
-        NotFound: there is no such job (any more).
-    """
-    from prefect.client.schemas.objects import FlowRun  # noqa: PLC0415  (two seconds; whoever waits for a job has them)
-
-    give_up = None if timeout is None else time.monotonic() + timeout
-    with reachable(WAITING):
-        while True:
-            try:
-                run = FlowRun.model_validate(ask(requests.read(job_id)))
-            except Missing:
-                raise NotFound(f"there is no job {job_id}; was its deployment deleted?") from None
-            if run.state is not None and run.state.is_final() and not _may_go_on(run.state):
-                return run
-            if give_up is not None and time.monotonic() > give_up:
-                said = run.state.name if run.state else "unknown"
-                raise TimeoutError(f"job {run.name} ({job_id}) is still {said} after {timeout:g} s; it goes on")
-            time.sleep(POLL_SECONDS)
-
-
-def _may_go_on(state: State[Any]) -> bool:
-    if not state.is_crashed() or state.timestamp is None:
-        return False
-    return (SERVER_CLOCK.now() - state.timestamp).total_seconds() < CRASH_STANDS
 
 
 def deployment_of(job: str) -> Deployment:
@@ -198,7 +149,7 @@ def _not_registered(job: str) -> Conflict:
     )
 
 
-def due_at(delay: timedelta | float | None, at: datetime | None) -> datetime | None:
+def due_at(delay: Delay | None, at: datetime | None) -> datetime | None:
     """When a job with this delay or time is due; None for at once.
 
     Raises:
@@ -208,7 +159,7 @@ def due_at(delay: timedelta | float | None, at: datetime | None) -> datetime | N
         raise ParameterError("give a delay or a time, not both")
     try:
         if delay is not None:
-            wait = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+            wait = _delay(delay)
             if wait < timedelta(0):
                 raise ParameterError(f"a delay of {wait.total_seconds():g} s lies in the past; give 0 or more")
             return SERVER_CLOCK.now() + wait
@@ -225,6 +176,16 @@ def due_at(delay: timedelta | float | None, at: datetime | None) -> datetime | N
             f"{due:%Y-%m-%d %H:%M:%S}Z lies in the past (it is {now:%Y-%m-%d %H:%M:%S}Z); give a time to come"
         )
     return due
+
+
+def _delay(delay: Delay) -> timedelta:
+    match delay:
+        case str():
+            return duration("delay", delay)
+        case timedelta():
+            return delay
+        case _:
+            return timedelta(seconds=delay)
 
 
 def _body(
@@ -246,7 +207,7 @@ def _body(
     return body
 
 
-def _accepted(job: str, run: dict[str, Any], body: dict[str, Any]) -> Accepted:
+def _accepted(job: str, run: dict[str, Any], body: dict[str, Any]) -> Accepted[Any]:
     scheduled = ((run.get("state") or {}).get("state_details") or {}).get("scheduled_time")
     return Accepted(
         id=UUID(run["id"]),

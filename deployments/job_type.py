@@ -5,19 +5,17 @@ Danger: the entrypoint is a string on purpose; whoever enqueues must never load 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from datetime import datetime
-from typing import Any, Literal, Self
-from zoneinfo import available_timezones
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, Unpack
 
-from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from redrive.blocks.core.durations import megabytes
 from redrive.blocks.core.errors import CatalogError
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.first_fault import first_fault
 from redrive.blocks.core.retry import RetryPolicy
+from redrive.deployments.schedule import Schedule
 
 Queue = Literal["high", "default", "low"]
 QUEUES: dict[Queue, int] = {"high": 1, "default": 2, "low": 3}
@@ -27,47 +25,17 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ENTRYPOINT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
-#: What croniter, by which Prefect follows schedules, takes instead of five fields.
-_CRON_WORDS = frozenset({"@hourly", "@midnight", "@daily", "@weekly", "@monthly", "@yearly", "@annually"})
-_CRON_FIELDS = 5
+class JobFields(TypedDict, total=False):
+    """What a job type may be given besides its name and its work: here and on the decorator `job`."""
 
-
-class Schedule(BaseModel):
-    """When a job type starts by itself: a cron line in a time zone.
-
-    Args:
-        cron: five fields, or `@daily` and the like.
-        timezone: IANA name; daylight saving is followed, so 07:00 stays 07:00.
-        parameters: for the jobs of this schedule, over the job type's own.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    cron: str
-    timezone: str = "UTC"
-    parameters: dict[str, Any] = Field(default_factory=dict)
-    active: bool = True
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise CatalogError(f"schedule {values.get('cron', '')!r}: {_first(error)}") from None
-
-    @model_validator(mode="after")
-    def _can_be_followed(self) -> Self:
-        if self.timezone not in available_timezones():
-            close = nearest(self.timezone, available_timezones(), alike=0.6)
-            hint = f"did you mean {close}?" if close else "write one like Europe/Berlin or UTC"
-            raise ValueError(f"{self.timezone!r} is no IANA time zone; {hint}")
-        if reason := _no_cron_line(self.cron):
-            raise ValueError(f"{self.cron!r} is no cron line: {reason}; write one like `0 7 * * mon-fri` or @daily")
-        return self
-
-    @property
-    def slug(self) -> str:
-        """Its definition's hash: a changed schedule is a new one, an unchanged one keeps the pause somebody gave it."""
-        text = json.dumps([self.cron, self.timezone, self.parameters], sort_keys=True)
-        return f"redrive-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    description: str
+    policy: RetryPolicy
+    queue: Queue
+    pool: Literal["jobs", "ops"]
+    parameters: dict[str, Any]
+    schedules: Sequence[Schedule]
+    tags: Sequence[str]
+    memory: int | str | None
 
 
 class JobType(BaseModel):
@@ -80,8 +48,8 @@ class JobType(BaseModel):
         queue: `high`, `default` or `low`.
         pool: work pool; `ops` for housekeeping, which never enters the ledger.
         parameters: defaults over those of the flow's signature.
-        memory: megabytes that a job and what it starts may have before the warm worker kills it; None for no limit. The job variable
-            `memory_limit` of its deployment in Prefect overrides it.
+        memory: what a job and what it starts may have before the warm worker kills it: megabytes, or text like `500MB` and `2GB`;
+            None for no limit. The job variable `memory_limit` of its deployment in Prefect overrides it.
 
     Raises:
         CatalogError: a value that does not fit; the message names it.
@@ -97,13 +65,22 @@ class JobType(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
     tags: tuple[str, ...] = ()
-    memory: int | None = Field(None, ge=32)
+    memory: Annotated[
+        int | None, BeforeValidator(lambda value: megabytes(value) if isinstance(value, str) else value)
+    ] = Field(None, ge=32)
 
-    def __init__(self, name: str | None = None, **values: Any) -> None:
-        try:
-            super().__init__(**({"name": name} if name is not None else {}), **values)
-        except ValidationError as error:
-            raise CatalogError(f"job type {name!r}: {_first(error)}") from None
+    if TYPE_CHECKING:
+
+        def __init__(self, name: str, *, entrypoint: str, **fields: Unpack[JobFields]) -> None: ...
+
+    else:
+
+        def __init__(self, name: str | None = None, **values: Any) -> None:
+            try:
+                super().__init__(**({"name": name} if name is not None else {}), **values)
+            except ValidationError as error:
+                fault = first_fault(error, type(self).model_fields, what="a job type")
+                raise CatalogError(f"job type {name!r}: {fault}") from None
 
     @model_validator(mode="after")
     def _well_named(self) -> Self:
@@ -122,24 +99,3 @@ class JobType(BaseModel):
     def deployment(self) -> str:
         """Name of its deployment as Prefect's commands take it: `flow/deployment`."""
         return f"{self.name}/{self.name}"
-
-
-def _no_cron_line(cron: str) -> str:
-    """What is wrong with a cron line; empty if nothing is."""
-    if cron in _CRON_WORDS:
-        return ""
-    if len(cron.split()) != _CRON_FIELDS:
-        return "it needs five fields: minute, hour, day, month, day of the week"
-    try:
-        CronSim(cron, datetime(2026, 1, 1))  # noqa: DTZ001  (only read, never followed)
-    except CronSimError as error:
-        return str(error)
-    return ""
-
-
-def _first(error: ValidationError) -> str:
-    """What is wrong first, and where."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    said = str(first["msg"]).removeprefix("Value error, ")
-    return f"{where}: {said}" if where else said

@@ -14,6 +14,7 @@
     ├── LedgerAway                   the ledger's database cannot be reached
     ├── NotFound                     no job or dead letter of that id
     ├── Conflict                     somebody else acted first, or the state forbids it
+    ├── JobFailed                    a job whose result is asked for ended otherwise than Completed
     └── PermanentError               raised by a job: trying again cannot help
     Snooze (Exception)               raised by a job: put it back, this was no try
 
@@ -91,6 +92,13 @@ class NotFound(RedriveError):  # noqa: N818
 
 class Conflict(RedriveError):  # noqa: N818
     """Somebody else acted first, or the state of the job forbids it."""
+
+
+class JobFailed(RedriveError):  # noqa: N818
+    """The job ended otherwise than Completed."""
+
+    id: object
+    state: str
 
 
 class PermanentError(RedriveError):

@@ -11,6 +11,7 @@ from redrive.blocks.core.errors import (
     ApiUnavailable,
     CatalogError,
     Conflict,
+    JobFailed,
     LedgerAway,
     NotFound,
     ParameterError,
@@ -51,6 +52,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
         (NotFound, ExitCode.NOT_FOUND),
         (Conflict, ExitCode.CONFLICT),
         ((ApiUnavailable, LedgerAway), ExitCode.UNAVAILABLE),
+        (JobFailed, ExitCode.JOB_FAILED),
         (TimeoutError, ExitCode.TIMED_OUT),
         (KeyboardInterrupt, ExitCode.INTERRUPTED),
     )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, Unpack
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from redrive.blocks.core.errors import PermanentError, PolicyError
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.first_fault import first_fault
 
 #: Prefect keeps at most this many delays on a task; more tries repeat the last one.
 PREFECT_DELAY_LIMIT = 50
@@ -62,6 +62,19 @@ def _as_tuple(value: object) -> object:
 Delays = Annotated[tuple[float, ...], BeforeValidator(_as_tuple)]
 
 
+class PolicyFields(TypedDict, total=False):
+    """What may be given for a `RetryPolicy`, here and on the decorators `job` and `step`: wider than what is kept."""
+
+    max_tries: int
+    backoff: float | Sequence[float] | Exponential
+    jitter: float
+    timeout: float | None
+    retry_until: float | None
+    max_crashes: int
+    hold_slot: float
+    never_on: str | type[BaseException] | Sequence[str | type[BaseException]]
+
+
 class RetryPolicy(BaseModel):
     """How often, how fast and how long a failing job is tried again. All times are seconds.
 
@@ -87,19 +100,8 @@ class RetryPolicy(BaseModel):
     )
 
     if TYPE_CHECKING:
-        # What may be given is wider than what is kept: a list of delays, classes of errors. Unknown names are errors in mypy.
-        def __init__(
-            self,
-            *,
-            max_tries: int = 3,
-            backoff: float | Sequence[float] | Exponential = (1.0, 5.0, 10.0),
-            jitter: float = 0.2,
-            timeout: float | None = 60,
-            retry_until: float | None = 600,
-            max_crashes: int = 2,
-            hold_slot: float = 2,
-            never_on: str | type[BaseException] | Sequence[str | type[BaseException]] = (),
-        ) -> None: ...
+
+        def __init__(self, **fields: Unpack[PolicyFields]) -> None: ...
 
     else:
 
@@ -187,11 +189,4 @@ class RetryPolicy(BaseModel):
 
 
 def _one_sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    message = str(first["msg"]).removeprefix("Value error, ")
-    where = ".".join(str(part) for part in first["loc"] if part not in {"tuple", "Exponential"})
-    if first["type"] == "extra_forbidden":
-        close = nearest(where, RetryPolicy.model_fields, alike=0.6)
-        hint = f"did you mean {close!r}?" if close else f"it has {', '.join(RetryPolicy.model_fields)}"
-        return f"a retry policy has no {where!r}; {hint}"
-    return f"{where}: {message}" if where and first["type"] != "value_error" else message
+    return first_fault(error, RetryPolicy.model_fields, what="a retry policy")

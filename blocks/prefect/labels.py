@@ -12,6 +12,8 @@ from typing import Any, Final
 from uuid import UUID
 
 TRIES: Final = "redrive.tries"
+#: Of steps with a policy of their own, by name, and of all others together, as JSON; absent where there is no such step.
+OWN_TRIES: Final = "redrive.own_tries"
 CRASHES: Final = "redrive.crashes"
 FIRST_START: Final = "redrive.first_start"
 #: Tries that were followed by another one, of all steps, since tries were counted afresh.

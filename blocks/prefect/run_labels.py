@@ -18,6 +18,7 @@ from redrive.blocks.prefect.labels import (
     FIRST_FAILURE,
     FIRST_START,
     KEY,
+    OWN_TRIES,
     REDRIVEN_AT,
     REPLACED_BY,
     REPLACES,
@@ -61,6 +62,7 @@ def fresh_count(now: datetime, *, death: object) -> dict[str, Any]:
     """The labels of a job that is redriven: nothing was tried yet since `death`, the id of the state that it leaves."""
     return {
         TRIES: 0,
+        OWN_TRIES: "",
         CRASHES: 0,
         RETRIES: 0,
         RESCUES: 0,

@@ -29,12 +29,21 @@ def result_of(state: PastState | State[Any] | None) -> Result | None:
     if state is None or state.type != COMPLETED:
         return None
     try:
-        from prefect.client.schemas.objects import State  # noqa: PLC0415  (two seconds that only a job with a result costs)
-
-        found: State[Any] = State.model_validate(state.raw) if isinstance(state, PastState) else state
-        with prefect_settings():
-            value: Any = found.result(raise_on_failure=False, retry_result_failure=False)
+        value = stored_result(state)
     except Exception as error:  # noqa: BLE001  (a store, a serializer and the job's own classes may raise anything)
         said = (str(error).splitlines() or [""])[0]
         return Result(unreadable=mask_text(f"{type(error).__name__}: {said}"))
     return Result(value=value if hasattr(value, "summary") else mask(value))
+
+
+def stored_result(state: PastState | State[Any]) -> Any:
+    """What a job that completed handed back, as it is.
+
+    Raises:
+        Exception: a store, a serializer and the job's own classes may raise anything.
+    """
+    from prefect.client.schemas.objects import State  # noqa: PLC0415  (two seconds that only a job with a result costs)
+
+    found: State[Any] = State.model_validate(state.raw) if isinstance(state, PastState) else state
+    with prefect_settings():
+        return found.result(raise_on_failure=False, retry_result_failure=False)

@@ -7,7 +7,7 @@ writes them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -15,31 +15,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.objects import FlowRun
-from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 
-from redrive.blocks.core.decision import Decision, RetryAt
+from redrive.blocks.core.decision import Decision, RetryAt, after_failure
+from redrive.blocks.core.errors import Snooze
 from redrive.blocks.core.retry import RetryPolicy
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import runs as requests
-from redrive.blocks.prefect.run_labels import (
-    CRASHES,
-    FIRST_FAILURE,
-    FIRST_START,
-    KEY,
-    RETRIES,
-    TRIES,
-    death_to_count,
-    fresh_count,
-    moment,
-)
+from redrive.blocks.prefect.run_labels import FIRST_FAILURE, FIRST_START, RETRIES
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.blocks.process import attempt_notes
 from redrive.blocks.process.attempt_notes import announce_spent
-from redrive.blocks.retry_policy import effective_policy
 from redrive.deployments.job_type import JobType
-from redrive.flows.engine.superseded import history_of, latest_attempt, require_current
+from redrive.flows.engine.spent import Spent
+from redrive.flows.engine.superseded import require_current
 
 #: Seconds of the shortest lease: a worker's heartbeats are a second apart at least, and three fit into it.
 SHORTEST_LEASE = 3.0
@@ -47,13 +35,35 @@ SHORTEST_LEASE = 3.0
 ANNOUNCED = 3.0
 
 
+@dataclass(frozen=True)
+class FailedStep:
+    """What failed, and in which of its executions of this attempt; by default the job's own body, in its first.
+
+    Attributes:
+        executions: of the step in this attempt so far.
+        name: of the step; None for the job's body.
+        own: the step's policy, if it has one of its own.
+    """
+
+    executions: int = 1
+    name: str | None = None
+    own: RetryPolicy | None = None
+
+    @property
+    def counted_apart(self) -> str | None:
+        """Its name if its tries are counted apart from those of the job's other steps."""
+        return self.name if self.own else None
+
+
 @dataclass
 class Attempt:
     """What is running now.
 
     Attributes:
-        id: the flow run's id. key: the job's idempotency key, else the run id; put it into effects so they happen once.
-        tries: tries spent by earlier attempts. crashes: process deaths so far.
+        id: the flow run's id.
+        key: the job's idempotency key, else the run id; put it into effects so they happen once.
+        spent: tries that earlier attempts spent.
+        crashes: process deaths so far.
         retries: tries of any step that were followed by another one, as the labels tell; those since are noted.
         first_start: first start, or first start after the last redrive.
     """
@@ -62,7 +72,7 @@ class Attempt:
     key: str
     job: JobType
     policy: RetryPolicy
-    tries: int = 0
+    spent: Spent = field(default_factory=Spent)
     crashes: int = 0
     retries: int = 0
     first_start: datetime = field(default_factory=SERVER_CLOCK.now)
@@ -74,8 +84,12 @@ class Attempt:
     claim: str | None = None
     #: The Running state in which it began.
     running: str | None = None
-    _failed_steps: list[tuple[BaseException, int, str]] = field(default_factory=list)
-    _spent: dict[str, int] = field(default_factory=dict)
+    #: The clock that waits and deadlines are told by.
+    now: Callable[[], datetime] = SERVER_CLOCK.now
+    _failed_steps: list[tuple[BaseException, FailedStep]] = field(default_factory=list)
+    #: By step: of those that follow the job's policy each run of a task, of others each name.
+    _spent_here: dict[str, int] = field(default_factory=dict)
+    _own_here: dict[str, int] = field(default_factory=dict)
     #: One entry for each: steps run side by side, and a list takes what several threads add.
     _retried: list[str] = field(default_factory=list)
     _began: float = field(default_factory=lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
@@ -88,39 +102,71 @@ class Attempt:
         if time.clock_gettime(time.CLOCK_BOOTTIME) - self._began >= SHORTEST_LEASE:
             require_current(self.id, self.claim, self.running)
 
-    def counted(self, decision: Decision, now: datetime) -> dict[str, Any]:
+    def decide(self, error: BaseException, *, draw: float) -> tuple[Decision, FailedStep]:
+        """What follows a failed try by the policy of what failed.
+
+        Args:
+            error: what it raised.
+            draw: random number in [0, 1) for the jitter.
+        """
+        failed = self.failed_step(error)
+        decision = after_failure(
+            failed.own or self.policy,
+            error=error,
+            tries=self.spent.of_step(failed.counted_apart) + (0 if isinstance(error, Snooze) else failed.executions),
+            first_start=self.first_start,
+            now=self.now(),
+            draw=draw,
+        )
+        return decision, failed
+
+    def waits_here(self, error: BaseException, failed: FailedStep, seconds: float) -> bool:
+        """Whether the job's body is tried again in this process; steps wait by themselves, and what they leave is too long."""
+        return failed.name is None and seconds <= self.policy.hold_slot and not isinstance(error, Snooze)
+
+    def counted(self, decision: Decision, failed: FailedStep, now: datetime) -> dict[str, Any]:
         """The labels that carry what was decided at `now` to the next attempt, or to whoever reads a dead letter."""
-        labels: dict[str, Any] = {TRIES: decision.tries, FIRST_START: self.first_start.isoformat()}
-        another = isinstance(decision, RetryAt) and decision.tries > self.tries
+        step = failed.counted_apart
+        spent = decision.tries > self.spent.of_step(step)
+        labels: dict[str, Any] = self.spent.labels(step, decision.tries)
+        labels[FIRST_START] = self.first_start.isoformat()
+        another = isinstance(decision, RetryAt) and spent
         labels[RETRIES] = self.retries + len(self._retried) + (1 if another else 0)
-        if decision.tries > self.tries:
+        if spent:
             labels[FIRST_FAILURE] = (self.first_failure or now).isoformat()
         return labels
 
     @property
     def number(self) -> int:
         """Which try this is, counted from 1."""
-        return self.tries + 1
+        return self.spent.shared + 1
 
-    def note_retry(self, what: str, *, step: str, spent: int) -> None:
-        """A try failed and another one follows in this process: `spent` tries of `step`, whatever becomes of process and worker."""
+    def note_retry(self, what: str, *, step: str, spent: int, own: bool = False) -> None:
+        """A try failed and another one follows in this process: `spent` tries of `step`, whatever becomes of process and worker.
+
+        Args:
+            what: its name.
+            step: the run of its task, or its name if it has a policy of its own.
+            spent: tries of it, those of earlier attempts included.
+            own: whether it has one.
+        """
         self._retried.append(what)
-        self.spend(step, spent)
+        self.spend(step, spent, own=own)
 
-    def spend(self, step: str, spent: int) -> None:
+    def spend(self, step: str, spent: int, *, own: bool = False) -> None:
         """So many tries of a step are spent; 0 when it is done. The worker hears of it, and the run's labels say so.
 
         The worker writes them when the process dies; should both die, nobody is left who knows.
         """
         announce_spent(step, spent)
-        self._spent[step] = spent
+        (self._own_here if own else self._spent_here)[step] = spent
         if not self.can_leave:
             return
-        most = max(self.tries, *self._spent.values())
+        labels = self.spent.with_(self._spent_here, self._own_here).labels()
         try:
             with reachable(ANNOUNCED):
                 self.require_current()
-                ask(requests.label(self.id, {TRIES: most, RETRIES: self.retries + len(self._retried)}))
+                ask(requests.label(self.id, {**labels, RETRIES: self.retries + len(self._retried)}))
         except (Exception, Abort):  # noqa: BLE001  (the worker knows too, and an attempt that lost its run hears of it at its end)
             return
 
@@ -129,17 +175,14 @@ class Attempt:
         """The labels that a job which completes has yet to write: none for most."""
         return {RETRIES: self.retries + len(self._retried)} if self._retried else {}
 
-    def note_failed_step(self, error: BaseException, *, executions: int, step: str) -> None:
-        """A step raised `error` in its `executions`-th execution of this attempt."""
-        self._failed_steps.append((error, executions, step))
+    def note_failed_step(self, error: BaseException, failed: FailedStep) -> None:
+        """A step raised `error`."""
+        self._failed_steps.append((error, failed))
 
-    def failed_step(self, error: BaseException) -> tuple[int, str | None]:
-        """Executions and name of the step that `error` comes from; one execution and None if the job's own body raised it."""
+    def failed_step(self, error: BaseException) -> FailedStep:
+        """The step that `error` comes from; the job's own body if none of them raised it."""
         chain = set(_chain(error))
-        for noted, executions, step in reversed(self._failed_steps):
-            if id(noted) in chain:
-                return executions, step
-        return 1, None
+        return next((failed for noted, failed in reversed(self._failed_steps) if id(noted) in chain), FailedStep())
 
 
 _current: ContextVar[Attempt | None] = ContextVar("redrive_attempt", default=None)
@@ -169,48 +212,13 @@ def current_job() -> CurrentJob:
 
 
 @contextmanager
-def attempt_of(job: JobType) -> Iterator[Attempt | None]:
-    """The attempt for the flow run that is starting here."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        yield None
-        return
-    attempt = _begin(job, context.flow_run, context.parameters or {})
+def running(attempt: Attempt) -> Iterator[None]:
+    """What runs inside is of this attempt."""
     token = _current.set(attempt)
     try:
-        yield attempt
+        yield
     finally:
         _current.reset(token)
-
-
-def _begin(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
-    labels = dict(run.labels)
-    key = str(labels.get(KEY) or run.idempotency_key or run.id)
-    # A flow called inside another one has a run but no deployment: nobody would start it again.
-    can_leave = run.deployment_id is not None
-    attempt = Attempt(id=run.id, key=key, job=job, policy=job.policy, parameters=parameters, can_leave=can_leave)
-    if not can_leave:
-        return attempt
-    attempt.policy = effective_policy(job.name, job.policy)
-    attempt.claim = attempt_notes.attempt()
-    attempt.running = str(run.state.id) if run.state is not None and run.state.is_running() else None
-    is_first = (run.run_count or 0) <= 1
-    if is_first and attempt.claim:
-        return attempt
-    history = history_of(run.id)
-    attempt.claim = attempt.claim or latest_attempt(history)
-    if is_first:
-        return attempt
-    if death := death_to_count(history, labels):
-        # Somebody pressed Retry in Prefect's UI: that is a redrive, and counts afresh.
-        ask(requests.label(run.id, fresh_count(SERVER_CLOCK.now(), death=death)))
-        return attempt
-    attempt.tries = int(labels.get(TRIES) or 0)
-    attempt.crashes = int(labels.get(CRASHES) or 0)
-    attempt.retries = int(labels.get(RETRIES) or 0)
-    attempt.first_failure = moment(labels.get(FIRST_FAILURE))
-    attempt.first_start = moment(labels.get(FIRST_START)) or run.start_time or attempt.first_start
-    return attempt
 
 
 def _chain(error: BaseException) -> Iterator[int]:

@@ -20,11 +20,10 @@ from redrive.blocks.prefect.requests import artifacts
 from redrive.deployments.dead_letters.failure_report import ARTIFACT_TYPE, MESSAGE_LIMIT, TRACEBACK_LIMIT, FailureReport
 from redrive.flows.engine.attempt import Attempt
 
-#: Where the frames come from that are the same for every failure: Prefect's engine, and the two decorators.
+#: Where the frames come from that are the same for every failure: Prefect's engine, and what stands between it and the work.
 ENGINE = (
     str(Path(prefect.__file__).parent),
-    str(Path(__file__).with_name("step.py")),
-    str(Path(__file__).with_name("job.py")),
+    *(str(Path(__file__).with_name(f"{name}.py")) for name in ("job", "tries", "step", "step_body")),
 )
 
 

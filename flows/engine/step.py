@@ -1,7 +1,7 @@
 """A step: a Prefect task that declares its retries from the policy and remembers what it completed.
 
-Danger: inside a job, a step runs with the job's effective policy (block override) and with what earlier attempts left of
-the tries; outside of one it is a plain Prefect task with the declared retries.
+Danger: inside a job, a step without a policy of its own runs with the job's effective policy (block override) and with what
+earlier attempts left of the tries; outside of one it is a plain Prefect task with the declared retries.
 """
 
 from __future__ import annotations
@@ -9,46 +9,52 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from contextvars import ContextVar
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from prefect import Task
-from prefect.cache_policies import DEFAULT, NO_CACHE, CachePolicy
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import TaskRunContext
 
-from redrive.blocks.core.errors import PermanentError, Snooze
-from redrive.blocks.core.retry import RetryPolicy
-from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.blocks.process.step_deadline import announced
-from redrive.flows.engine.attempt import Attempt, current_attempt
+from redrive.blocks.core.errors import CatalogError, Snooze
+from redrive.blocks.core.first_fault import no_option
+from redrive.blocks.core.retry import PolicyFields, RetryPolicy
+from redrive.deployments.declared import POLICY_OPTIONS, policy_of
+from redrive.flows.engine.attempt import Attempt, FailedStep, current_attempt
 from redrive.flows.engine.signature import speak_for
-from redrive.flows.engine.stored_result import require_step_result
+from redrive.flows.engine.step_body import StepKey, noting
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_no_key: ContextVar[str | None] = ContextVar("redrive_step_no_key", default=None)
+#: What `@task` takes and a step decides itself.
+_OURS = frozenset(
+    {"fn", "retries", "retry_delay_seconds", "retry_jitter_factor", "retry_condition_fn", "timeout_seconds"}
+    | {"persist_result", "cache_policy"}
+)
+_TASK_OPTIONS = frozenset(inspect.signature(Task.__init__).parameters) - {"self"} - _OURS
 
 
-class StepKey(CachePolicy):
-    """Prefect's default key (inputs, source of the task, run), which says when inputs have none instead of dropping it."""
+class StepOptions(PolicyFields, total=False):
+    """What the decorator `step` takes: a policy of its own, field by field, and what follows.
 
-    def compute_key(
-        self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
-    ) -> str | None:
-        _no_key.set(None)
-        try:
-            return DEFAULT.compute_key(task_ctx=task_ctx, inputs=inputs, flow_parameters=flow_parameters, **kwargs)
-        except Exception as error:  # noqa: BLE001  (Prefect raises what the serializers raise, which is anything)
-            _no_key.set(f"{type(error).__name__}: {error}".splitlines()[0])
-            return None
+    Attributes:
+        name: shown in Prefect's UI; the function's name if not given.
+        reuse: a step that completed is not run again when its job is. Two calls with equal inputs in one job are then one
+            execution; give False where each call must run.
+        result_serializer: how its result is stored: as its job's if not given.
+        tags: Prefect's tags of its task.
+    """
+
+    name: str
+    reuse: bool
+    result_serializer: Any
+    tags: Any
 
 
 class Step(Task[P, R]):
-    """A task made by `step`."""
+    """A task made by `step`. `own` is its policy, if it has one of its own."""
+
+    own: RetryPolicy | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]  # Prefect's overloads, without return_state
         return Task.__call__(self._in_this_attempt(), *args, **kwargs)
@@ -63,7 +69,8 @@ class Step(Task[P, R]):
         attempt = current_attempt()
         if attempt is None:
             return self
-        options = attempt.policy.task_options(spent=attempt.tries)
+        own = own_policy(self, attempt)
+        options = (own or attempt.policy).task_options(spent=attempt.spent.of_step(self.name if own else None))
         mine = copy.copy(self)
         mine.retries = options["retries"]
         mine.retry_delay_seconds = options["retry_delay_seconds"]
@@ -72,127 +79,98 @@ class Step(Task[P, R]):
         return mine
 
 
+@overload
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
+
+
+@overload
 def step(
-    policy: RetryPolicy | None = None, *, name: str | None = None, reuse: bool = True, **options: Any
-) -> Callable[[Callable[P, R]], Step[P, R]]:
-    """Make a function a step: `@step(GREET.policy)`.
+    policy: RetryPolicy | None = None, /, **options: Unpack[StepOptions]
+) -> Callable[[Callable[P, R]], Step[P, R]]: ...
+
+
+def step(given: Callable[..., Any] | RetryPolicy | None = None, /, **options: Any) -> Any:
+    """Make a function a step: `@step`, or with a policy of its own `@step(max_tries=10)`.
 
     Args:
-        policy: retries, delays, jitter and timeout as declared; the default policy if None.
-        name: shown in Prefect's UI; the function's name if None.
-        reuse: a step that completed is not run again when its job is. Two calls with equal inputs in one job are then one
-            execution; give False where each call must run.
-        options: further options of Prefect's `@task`. `result_serializer` is how its result is stored: as its job's if not given.
+        given: a policy: retries, delays, jitter, timeout and permanent errors of this step. Without one, and with one that is the
+            job's, the job's decides. Deadline, crashes and how long a slot is held are the job's in any case.
+        options: those of `StepOptions`; further ones are Prefect's of `@task`.
+
+    Raises:
+        CatalogError: an option that there is not.
+        PolicyError: a policy that cannot work.
     """
-    declared = policy or RetryPolicy()
+    if callable(given) and not isinstance(given, RetryPolicy):
+        return step(**options)(given)
+    own = policy_of(options | ({"policy": given} if given else {}), what="step")
+    options = {name: value for name, value in options.items() if name not in POLICY_OPTIONS}
+    for name in options:
+        if name not in _TASK_OPTIONS and name != "reuse":
+            raise CatalogError(no_option("a step", name, [*POLICY_OPTIONS, "reuse", *sorted(_TASK_OPTIONS)]))
 
     def decorate(function: Callable[P, R]) -> Step[P, R]:
-        run = _noting(function)
-        speak_for(run, function)
-        return Step(
-            fn=run,
-            name=name or getattr(function, "__name__", "step"),
-            persist_result=reuse,
-            cache_policy=StepKey() if reuse else NO_CACHE,
-            retry_condition_fn=may_retry_in_process,
-            **{"log_prints": True, **declared.task_options(), **options},
-        )
+        return _made(function, own, **options)
 
     return decorate
+
+
+def _made(
+    function: Callable[P, R], own: RetryPolicy | None, *, name: str | None = None, reuse: bool = True, **options: Any
+) -> Step[P, R]:
+    run = noting(function, _failed)
+    speak_for(run, function)
+    made: Step[P, R] = Step(
+        fn=run,
+        name=name or getattr(function, "__name__", "step"),
+        persist_result=reuse,
+        cache_policy=StepKey() if reuse else NO_CACHE,
+        retry_condition_fn=may_retry_in_process,
+        **{"log_prints": True, **(own or RetryPolicy()).task_options(), **options},
+    )
+    made.own = own
+    return made
+
+
+def own_policy(task: Task[..., Any], attempt: Attempt) -> RetryPolicy | None:
+    """The policy of a step that has one of its own in this job; None for one that follows the job's."""
+    own = task.own if isinstance(task, Step) else None
+    if own is None or own == attempt.job.policy:
+        return None
+    of_the_job = ("retry_until", "max_crashes", "hold_slot")
+    return own.model_copy(update={name: getattr(attempt.policy, name) for name in of_the_job})
 
 
 def may_retry_in_process(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
     """Prefect's question after a failed try that has a retry left: wait here, or leave it to the job decorator?"""
     error = state.data if isinstance(state.data, BaseException) else None
     attempt = current_attempt()
-    policy = attempt.policy if attempt else RetryPolicy()
-    if attempt is not None and error is not None:
-        attempt.note_failed_step(error, executions=task_run.run_count, step=task.name)
-    again = error is None or _may_retry_here(attempt, policy, error, executions=task_run.run_count)
-    if again and attempt is not None:
-        attempt.note_retry(task.name, step=str(task_run.id), spent=attempt.tries + task_run.run_count)
+    if attempt is None:
+        policy = (task.own if isinstance(task, Step) else None) or RetryPolicy()
+        return error is None or not (isinstance(error, Snooze) or policy.is_permanent(error))
+    failed = _failed(task, attempt, task_run.run_count)
+    if error is not None:
+        attempt.note_failed_step(error, failed)
+    again = error is None or retries_here(attempt, failed, error)
+    if again:
+        own = failed.counted_apart
+        spent = attempt.spent.of_step(own) + task_run.run_count
+        attempt.note_retry(task.name, step=own or str(task_run.id), spent=spent, own=own is not None)
     return again
 
 
-def _may_retry_here(attempt: Attempt | None, policy: RetryPolicy, error: BaseException, *, executions: int) -> bool:
+def retries_here(attempt: Attempt, failed: FailedStep, error: BaseException) -> bool:
+    """Whether a step that has a retry left is tried again in this process, after its delay."""
+    policy = failed.own or attempt.policy
     if isinstance(error, Snooze) or policy.is_permanent(error):
         return False
-    if attempt is None or not attempt.can_leave:
+    if not attempt.can_leave:
         return True
-    tries = attempt.tries + executions
-    wait = policy.base_delay(tries)
-    if wait > policy.hold_slot:
+    tries = attempt.spent.of_step(failed.counted_apart) + failed.executions
+    if policy.base_delay(tries) > policy.hold_slot:
         return False
-    return not policy.past_deadline(first_start=attempt.first_start, at=SERVER_CLOCK.now())
+    return not policy.past_deadline(first_start=attempt.first_start, at=attempt.now())
 
 
-def _noting(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, noting which execution of the step raised; Prefect calls no condition after the last one."""
-    if inspect.iscoroutinefunction(function):
-
-        @wraps(function)
-        async def run_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            _refuse_without_key()
-            try:
-                with _watched():
-                    result = await function(*args, **kwargs)
-                require_step_result(result)
-            except (
-                BaseException
-            ) as error:  # a timeout arrives as a cancellation, and Prefect raises its own error from it
-                _note(error)
-                raise
-            _done()
-            return result
-
-        return run_async  # type: ignore[return-value]  # ParamSpec cannot say "the same coroutine function"
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        return cast("Callable[P, R]", function)
-
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        _refuse_without_key()
-        try:
-            with _watched():
-                result = function(*args, **kwargs)
-            require_step_result(result)
-        except BaseException as error:  # as above
-            _note(error)
-            raise
-        _done()
-        return result
-
-    return run
-
-
-def _watched() -> AbstractContextManager[None]:
-    """Announces when this step should be over to whoever can end it if it does not."""
-    attempt, context = current_attempt(), TaskRunContext.get()
-    if attempt is None or context is None:
-        return nullcontext()
-    tries = attempt.tries + context.task_run.run_count
-    return announced(context.task.name, context.task.timeout_seconds, tries=tries)
-
-
-def _done() -> None:
-    """A step that needed several tries came to its end: they count no more."""
-    attempt, context = current_attempt(), TaskRunContext.get()
-    if attempt is not None and context is not None and context.task_run.run_count > 1:
-        attempt.spend(str(context.task_run.id), 0)
-
-
-def _note(error: BaseException) -> None:
-    attempt, context = current_attempt(), TaskRunContext.get()
-    if attempt is not None and context is not None:
-        attempt.note_failed_step(error, executions=context.task_run.run_count, step=context.task.name)
-
-
-def _refuse_without_key() -> None:
-    said, context = _no_key.get(), TaskRunContext.get()
-    if said is None or context is None:
-        return
-    _no_key.set(None)
-    raise PermanentError(
-        f"step {context.task.name!r} cannot remember that it completed, because its inputs have no stable key ({said}): "
-        "give it values Prefect can hash (paths, numbers, pydantic models), or declare it with reuse=False"
-    )
+def _failed(task: Task[..., Any], attempt: Attempt, executions: int) -> FailedStep:
+    return FailedStep(executions, task.name, own_policy(task, attempt))

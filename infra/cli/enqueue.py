@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.text import Text
 
+from redrive.blocks.core.durations import duration
 from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.exit_codes import ExitCode
 from redrive.deployments.job_type import Queue
 from redrive.infra.cli.output import err, out, print_json, span
 from redrive.infra.cli.results import result_text
-from redrive.infra.cli.times import duration
 
 if TYPE_CHECKING:
     from redrive.deployments.enqueue import Accepted
@@ -77,13 +77,13 @@ def enqueue_command(
         return ExitCode.INTERRUPTED
 
 
-def _accepted(accepted: Accepted) -> str:
+def _accepted(accepted: Accepted[Any]) -> str:
     now = datetime.now(UTC)
     due = f", due in {span(accepted.due - now)}" if accepted.due and accepted.due > now else ""
     return f"{'accepted' if accepted.new else 'was there already (same key)'}{due}"
 
 
-def _waited(accepted: Accepted, timeout: float | None, *, as_json: bool) -> int:
+def _waited(accepted: Accepted[Any], timeout: float | None, *, as_json: bool) -> int:
     """Wait until it ended, and say how."""
     from redrive.deployments.enqueue import wait_for
     from redrive.deployments.jobs.result import result_of

@@ -24,7 +24,7 @@ from redrive.infra.cli.output import print_json
 from redrive.infra.local import stack
 from redrive.infra.local.components import maildir
 from redrive.infra.local.prefect_client import client_environment
-from redrive.infra.local.project import near
+from redrive.infra.local.project import module_name, near
 from redrive.infra.local.status import StackStatus
 from redrive.infra.local.status import status as ask
 
@@ -34,14 +34,20 @@ app.command(mail)
 
 
 @app.command
-def up(*, samples: Annotated[bool, Parameter(negative="")] = False) -> None:
+def up(*modules: str, samples: Annotated[bool, Parameter(negative="")] = False) -> None:
     """Start the local stack; return when all of it is healthy. Safe to repeat.
 
     Parameters
     ----------
+    modules
+        Modules or files with job types of your own, instead of those that the stack remembers.
     samples
         Then run the four sample jobs on the sample inputs and show what came out.
     """
+    if modules:
+        # As the setting, which everything that is started inherits.
+        os.environ["REDRIVE_JOBS"] = ",".join(map(module_name, modules))
+        current.cache_clear()
     stack.up(current(), _say)
     if samples:
         _run_samples()

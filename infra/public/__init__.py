@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Any
 from redrive import moved
 
 if TYPE_CHECKING:
+    from redrive.blocks.core.errors import JobFailed as JobFailed
     from redrive.blocks.core.errors import PermanentError as PermanentError
     from redrive.blocks.core.errors import RedriveError as RedriveError
     from redrive.blocks.core.errors import Snooze as Snooze
     from redrive.blocks.core.retry import RetryPolicy as RetryPolicy
+    from redrive.deployments.accepted import Accepted as Accepted
+    from redrive.deployments.accepted import wait_for as wait_for
     from redrive.deployments.enqueue import Item as Item
     from redrive.deployments.enqueue import enqueue as enqueue
     from redrive.deployments.enqueue import enqueue_many as enqueue_many
-    from redrive.deployments.enqueue import wait_for as wait_for
     from redrive.deployments.job_type import JobType as JobType
     from redrive.deployments.jobs.actions import cancel_job as cancel_job
     from redrive.deployments.jobs.actions import rerun_job as rerun_job
     from redrive.deployments.jobs.actions import retry_now as retry_now
+    from redrive.deployments.schedule import schedule as schedule
     from redrive.flows.engine.attempt import current_job as current_job
+    from redrive.flows.engine.job import Job as Job
     from redrive.flows.engine.job import job as job
     from redrive.flows.engine.step import step as step
 
@@ -31,7 +35,10 @@ if TYPE_CHECKING:
 
 #: Name: module that has it.
 _HOMES = {
+    "Accepted": "deployments.accepted",
     "Item": "deployments.enqueue",
+    "Job": "flows.engine.job",
+    "JobFailed": "blocks.core.errors",
     "JobType": "deployments.job_type",
     "PermanentError": "blocks.core.errors",
     "RedriveError": "blocks.core.errors",
@@ -44,8 +51,9 @@ _HOMES = {
     "job": "flows.engine.job",
     "rerun_job": "deployments.jobs.actions",
     "retry_now": "deployments.jobs.actions",
+    "schedule": "deployments.schedule",
     "step": "flows.engine.step",
-    "wait_for": "deployments.enqueue",
+    "wait_for": "deployments.accepted",
 }
 
 moved.install()

@@ -12,7 +12,8 @@ import pytest
 from redrive.blocks.core.errors import CatalogError, UnknownJob
 from redrive.blocks.core.settings import Settings, settings
 from redrive.deployments.catalog import BUILT_IN, catalog, complete_catalog, forget, job_type, problems
-from redrive.deployments.job_type import JobType, Schedule
+from redrive.deployments.job_type import JobType
+from redrive.deployments.schedule import Schedule
 from redrive.infra.local.job_modules import check_job_modules
 
 GOOD = 'from redrive.deployments.job_type import JobType\nJOBS = [JobType("good-one", entrypoint="good_jobs.run")]\n'
@@ -48,7 +49,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modules
         ("JOBS = [Jobtype()]\n", "NameError: name 'Jobtype' is not defined (bad_jobs.py, line 1)"),
         ("JOBS = [\n", "SyntaxError: '[' was never closed (bad_jobs.py, line 1)"),
         ("import sys\nsys.exit('no')\n", "SystemExit: no (bad_jobs.py, line 2)"),
-        ("JOB = []\n", "it has no list JOBS"),
+        ("JOB = []\n", "it has no list JOBS and no job"),
         ("JOBS = [3]\n", "JOBS holds 3, which is no JobType"),
         (GOOD, "two job types are named 'good-one'"),
     ],
@@ -78,6 +79,26 @@ def test_module_that_does_not_exist_is_named_without_a_place_of_others(
     )
 
 
+def test_decorated_functions_are_found_without_a_list(modules: Modules) -> None:
+    modules(
+        one_jobs="from redrive import job\n@job\ndef send_all() -> None: ...\n",
+        two_jobs="from redrive import job\nfrom one_jobs import send_all\n@job(queue='high')\ndef other() -> None: ...\n",
+    )
+
+    assert problems() == ()
+    assert (catalog()["send-all"].entrypoint, catalog()["other"].queue) == ("one_jobs.send_all", "high")
+
+
+def test_two_functions_of_one_name_are_refused(modules: Modules) -> None:
+    text = "from redrive import job\n@job\ndef send_all() -> None: ...\n"
+
+    modules(one_jobs=text, two_jobs=text)
+
+    assert problems() == (
+        "REDRIVE_JOBS=two_jobs: two job types are named 'send-all': give the one in two_jobs another name",
+    )
+
+
 def test_type_of_a_broken_module_is_unknown_and_the_reason_said(modules: Modules) -> None:
     modules(bad_jobs="import nowhere\n")
 
@@ -91,7 +112,7 @@ def test_type_of_a_broken_module_is_unknown_and_the_reason_said(modules: Modules
         ("import nowhere\n", "No module named 'nowhere'"),
         (GOOD, "good_jobs.run cannot be loaded"),
         (
-            GOOD.replace("JOBS", "import redrive.deployments.job_type as t\nt.Schedule(cron='61 * * * *')\nJOBS"),
+            GOOD.replace("JOBS", "import redrive.deployments.schedule as t\nt.Schedule(cron='61 * * * *')\nJOBS"),
             "Bad minute",
         ),
     ],

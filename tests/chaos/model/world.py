@@ -25,7 +25,7 @@ from redrive.blocks.prefect.labels import ERROR, REASON, TRIES, WORKER
 from redrive.blocks.prefect.states import DEAD_LETTER
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
 from redrive.deployments.register import register
-from redrive.flows.engine import attempt
+from redrive.flows.engine import begun
 from redrive.infra.keeper.rescue import LAST_BREATH
 from tests.chaos.model.duties import Duties
 from tests.support.job_stack import ROOT, pointed_at
@@ -94,7 +94,7 @@ class World:
         self._alive[made.worker] = made
         self._beat()
         self._set(run_id, "RUNNING", "Running")
-        attempt._begin(MODEL, api().read_flow_run(run_id), {})
+        begun.begun(MODEL, api().read_flow_run(run_id), {})
         return made
 
     def complete(self, one: Attempt) -> None:

@@ -1,0 +1,182 @@
+"""What follows each try of a job's body: done, another one here after a wait, another one elsewhere, or a dead letter.
+
+The same for plain and asynchronous functions, which differ only in how they call and wait.
+
+Danger: a wait elsewhere leaves by Prefect's pause signal; nothing between it and the engine may catch `BaseException`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import Abort, Pause
+from prefect.logging import get_run_logger
+
+from redrive.blocks.core.decision import Bury, RetryAt
+from redrive.blocks.core.errors import ApiUnavailable, Snooze
+from redrive.blocks.core.patience import SERVICE
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.requests import runs as requests
+from redrive.blocks.prefect.run_state import forget_process
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD_LETTER, RUNNING, SCHEDULED, state
+from redrive.deployments.catalog import catalog
+from redrive.flows.engine.attempt import Attempt, FailedStep
+from redrive.flows.engine.failure_report import report_failure, verdict_labels
+from redrive.flows.engine.listeners import tell
+from redrive.flows.engine.stored_result import require_job_result
+from redrive.flows.engine.superseded import Superseded
+
+#: Seconds between two attempts to report to an unavailable API how a try ended, and how long a job goes on trying: longer than a
+#: server takes to be repaired, shorter than a process should hang.
+PAUSE = 5.0
+INSIST = 3600.0
+
+T = TypeVar("T")
+
+
+class Tries:
+    """The tries of a job's body that follow each other in this process; each is a `with tries:` around the call.
+
+    Attributes:
+        again: whether another one follows.
+        wait: seconds before it.
+        outcome: what the engine is to get: the result, or the state that ends the job.
+    """
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self.again = True
+        self.wait = 0.0
+        self.outcome: Any = None
+        # Listeners of a project may be registered by any of its job modules, not only by the one this job comes from.
+        catalog()
+        tell("started", attempt)
+
+    def done(self, result: Any) -> None:
+        """The body returned.
+
+        Raises:
+            PermanentError: its result cannot be stored.
+        """
+        require_job_result(result)
+        self.outcome = result
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            self.again = False
+            _complete(self._attempt, self.outcome)
+            return False
+        if not isinstance(error, Exception):
+            return False
+        # Whatever a job raises is decided by its policy.
+        after = _after(self._attempt, error)
+        if isinstance(after, State):
+            self.again, self.outcome = False, after
+        else:
+            self.wait = after
+        return True
+
+
+def _complete(attempt: Attempt, result: Any) -> None:
+    _require_current(attempt)
+    if attempt.untold:
+        try:
+            _insist(lambda: ask(requests.label(attempt.id, attempt.untold)))
+        except Exception:  # noqa: BLE001  (the work is done; its retries are figures for a graph)
+            get_run_logger().warning("the job's retries could not be noted", exc_info=True)
+    tell("finished", attempt, result=result)
+
+
+def _require_current(attempt: Attempt) -> None:
+    """Raises `Superseded`; the engine then leaves the run as it is, and so does the worker."""
+    try:
+        _insist(attempt.require_current)
+    except Superseded:
+        get_run_logger().warning("another attempt has this job, or has done it: this one reports nothing")
+        raise
+
+
+def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
+    """Seconds to wait here before the next try, or the state that ends the job.
+
+    Raises:
+        Pause: the job waits for its next try outside of this process.
+    """
+    _require_current(attempt)
+    now = SERVER_CLOCK.now()
+    decision, failed = attempt.decide(error, draw=random.random())  # noqa: S311  (jitter, not a secret)
+    logger = get_run_logger()
+    if isinstance(decision, Bury):
+        # The engine logs the traceback itself when it ends.
+        logger.error("%s", decision.message)
+        return _dead_letter(attempt, error, decision, failed, logger)
+    logger.warning("%s", decision.message, exc_info=None if isinstance(error, Snooze) else error)
+    seconds = (decision.at - now).total_seconds()
+    if attempt.waits_here(error, failed, seconds):
+        attempt.spent = replace(attempt.spent, shared=decision.tries)
+        attempt.note_retry("the job itself", step="the job itself", spent=decision.tries)
+        return seconds
+    raise _left(attempt, decision, failed)
+
+
+def _dead_letter(
+    attempt: Attempt, error: Exception, decision: Bury, failed: FailedStep, logger: logging.Logger | Any
+) -> State[Any]:
+    try:
+        labels = attempt.counted(decision, failed, SERVER_CLOCK.now()) | verdict_labels(decision, error)
+        _insist(lambda: ask(requests.label(attempt.id, labels)))
+        _insist(lambda: report_failure(attempt, error, verdict=decision, step=failed.name))
+    except Exception:  # the state below is what counts: the keeper finds the job by it, with or without a report
+        logger.warning("the failure report could not be written; the log has the traceback", exc_info=True)
+    _require_current(attempt)
+    tell("failed", attempt, error=error)
+    return State(type=StateType.FAILED, name=DEAD_LETTER, message=decision.message, data=error)
+
+
+def _left(attempt: Attempt, decision: RetryAt, failed: FailedStep) -> Pause:
+    """Make the run wait; the signal that takes its process out of the way."""
+    return _insist(lambda: _made_to_wait(attempt, decision, failed))
+
+
+def _insist(report: Callable[[], T]) -> T:
+    """Do it as soon as the API answers: given up, it would cost a job a try, or its dead letter the reason.
+
+    Raises:
+        ApiUnavailable: it was unavailable for `INSIST`; what is raised then ends the process, and the keeper starts the job again.
+    """
+    give_up = time.monotonic() + INSIST
+    while True:
+        try:
+            with reachable(SERVICE):
+                return report()
+        except ApiUnavailable as error:
+            if time.monotonic() > give_up:
+                raise
+            get_run_logger().warning("how the try ended cannot be reported yet: %s", error)
+            time.sleep(PAUSE)
+
+
+def _made_to_wait(attempt: Attempt, decision: RetryAt, failed: FailedStep) -> Pause:
+    attempt.require_current()
+    ask(requests.label(attempt.id, attempt.counted(decision, failed, SERVER_CLOCK.now())))
+    forget_process(attempt.id)
+    wanted = state(SCHEDULED, name=AWAITING_RETRY, message=decision.message, at=decision.at)
+    done = runs.transition(attempt.id, wanted, only_from=[RUNNING])
+    if not done:
+        # Cancelled just now, for instance; as the engine's own proposals end.
+        raise Abort(f"the run cannot wait for its next try: {done.refused}")
+    return Pause(state=State.model_validate({**wanted, "id": done.state_id}))
