@@ -70,8 +70,8 @@ class Settings(BaseModel):
         description="Seconds running jobs get to finish when the local worker is told to stop; the rest start again later.",
     )
     fast_server: bool = Field(
-        default=False,
-        description="Begin, finish and create jobs by calls of Redrive's own in front of Prefect's server.",
+        default=True,
+        description="Begin, finish and create jobs by calls of Redrive's own in front of Prefect's server; 0: by Prefect's.",
     )
     retry_after: float = Field(90, ge=1, description="Lease: seconds a silent worker keeps its jobs.")
     file_roots: tuple[Path, ...] = Field(

@@ -73,7 +73,6 @@ def _unknown(batch: list[dict[str, Any]], error: BaseException) -> ApiUnavailabl
 
 def _created_fast(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
     """By the server's own call for many; None if it has none, or leaves these to Prefect's."""
-    # Asked only where the setting says that the server has it: a command that makes one job is not to ask in vain each time.
     if not settings().fast_server or not fast.may_be_there():
         return None
     try:

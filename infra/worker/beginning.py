@@ -6,10 +6,17 @@ Danger: a run that the call does not begin is claimed in Prefect's own way. One 
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from uuid import uuid4
 
+import httpx
+
 from redrive.infra.worker.run_api import Json, RunApi
+
+#: Seconds between two requests for the same beginning whose answer did not come, and until the run is left to reconciling.
+AGAIN, GIVE_UP = 1.0, 60.0
 
 
 @dataclass
@@ -34,6 +41,17 @@ class Beginning:
             httpx.HTTPError: the API is away.
         """
         body: Json = {"id": run_id, "pid": str(pid), "move": str(uuid4())}
+        give_up = time.monotonic() + GIVE_UP
+        while True:
+            try:
+                return await self._ask(body)
+            except httpx.HTTPError as error:
+                # It may have been begun, with the answer lost. The move's id makes asking again safe.
+                if _is_refused(error) or time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(AGAIN)
+
+    async def _ask(self, body: Json) -> Json | None:
         asked = _Asked(body, asyncio.get_running_loop().create_future())
         self._asked.append(asked)
         if self._calling is None or self._calling.done():
@@ -53,3 +71,8 @@ class Beginning:
             for one in batch:
                 if not one.answer.done():
                     one.answer.set_result(begun.get(one.body["id"]))
+
+
+def _is_refused(error: httpx.HTTPError) -> bool:
+    """Whether the server answered that it will not do it, rather than not at all or that it cannot now."""
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR

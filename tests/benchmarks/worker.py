@@ -62,7 +62,8 @@ class Contestant:
 CONTESTANTS = (
     Contestant(name="stock", kind="process", jobs=12, singles=4),
     Contestant(name="stock, 1 s", kind="process", jobs=12, singles=4, settings={"PREFECT_WORKER_QUERY_SECONDS": "1"}),
-    Contestant(name="warm", kind="warm", jobs=300, singles=30),
+    Contestant(name="warm", kind="warm", jobs=900, singles=30),
+    Contestant(name="warm, plain", kind="warm", jobs=300, singles=30, settings={"REDRIVE_FAST_SERVER": "0"}),
     Contestant(name="RQ", kind="rq", jobs=300, singles=30),
     Contestant(name="warm, pandas", kind="warm", jobs=150, singles=20, pandas=True),
     Contestant(name="RQ, pandas", kind="rq", jobs=60, singles=10, pandas=True),
@@ -119,7 +120,8 @@ class Bench:
             client.update_work_pool(pool, WorkPoolUpdate(is_paused=True))
             ids = [str(client.create_flow_run_from_deployment(deployment).id) for _ in range(one.jobs)]
             time.sleep(2)
-            server, mine, at = self._server_cpu(), _cpu(worker), self._log.stat().st_size
+            server, database = self._cpu_of("prefect"), self._cpu_of("postgres")
+            mine, at = _cpu(worker), self._log.stat().st_size
             memory: list[float] = []
             client.update_work_pool(pool, WorkPoolUpdate(is_paused=False))
             _until(lambda: _completed(ids) == len(ids), memory, worker)
@@ -128,7 +130,8 @@ class Bench:
             return Figures(
                 rate=rate_of(ends_of(ids), SLOTS),
                 starts=starts,
-                server_cpu=(self._server_cpu() - server) / one.jobs,
+                server_cpu=(self._cpu_of("prefect") - server) / one.jobs,
+                database_cpu=(self._cpu_of("postgres") - database) / one.jobs,
                 client_cpu=(_cpu(worker) - mine) / one.jobs,
                 requests=self._requests(at) / one.jobs,
                 memory=max(memory),
@@ -218,12 +221,11 @@ class Bench:
             for process in psutil.wait_procs(below, timeout=10)[1]:
                 process.kill()
 
-    def _server_cpu(self) -> float:
-        """Of the API server; Postgres is the same for all."""
+    def _cpu_of(self, component: str) -> float:
         supervisor = Supervisor.find(self._stack.settings)
         assert supervisor is not None
         with supervisor:
-            return _cpu(psutil.Process(supervisor.all()["prefect"].pid))
+            return _cpu(psutil.Process(supervisor.all()[component].pid))
 
     def _requests(self, since: int) -> int:
         with self._log.open() as log:

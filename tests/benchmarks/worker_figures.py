@@ -28,6 +28,7 @@ class Figures:
     starts: list[float]
     server_cpu: float = 0.0
     client_cpu: float = 0.0
+    database_cpu: float = 0.0
     requests: float = 0.0
     memory: float = 0.0
     idle: float = 0.0
@@ -86,7 +87,7 @@ def print_table(found: dict[str, list[Figures]], *, whole: bool) -> None:
         return statistics.median(float(getattr(one, what)) for one in found[name])
 
     print(
-        "\n   contestant      jobs/s   start p50   start p99   requests   CPU ms a job: server  client    memory    idle"
+        "\n   contestant      jobs/s   start p50   start p99   requests   CPU ms a job: server  client  postgres    memory    idle"
     )
     for name, rounds in found.items():
         starts = sorted(start for one in rounds for start in one.starts)
@@ -94,6 +95,7 @@ def print_table(found: dict[str, list[Figures]], *, whole: bool) -> None:
         print(
             f"   {name:<13} {median(name, 'rate'):8.2f} {p50:9.3f} s {p99:9.3f} s {median(name, 'requests'):10.1f}"
             f" {1000 * median(name, 'server_cpu'):21.0f} {1000 * median(name, 'client_cpu'):7.0f}"
+            f"{1000 * median(name, 'database_cpu'):10.0f}"
             f" {median(name, 'memory') / MEGABYTE:6.0f} MB {100 * median(name, 'idle'):6.1f} %"
         )
     for title, what in (("with nothing else to do", "start_steps"), ("under load", "load_steps")):
@@ -107,7 +109,12 @@ def print_table(found: dict[str, list[Figures]], *, whole: bool) -> None:
             print(
                 f"   {name:<13} {wait}Running after {parts['running']:6.0f} more, Completed after {parts['ended']:6.0f} more"
             )
-    stock, warm = "stock", "warm"
+    stock, warm, plain = "stock", "warm", "warm, plain"
+    if {warm, plain} <= found.keys():
+        print(
+            f"\n   with the server's fast calls against Prefect's own, both warm: {median(warm, 'rate') / median(plain, 'rate'):.1f} x the"
+            f" throughput, 1/{median(plain, 'server_cpu') / median(warm, 'server_cpu'):.1f} of the server's CPU"
+        )
     if not whole:
         return
     cost = {name: median(name, "server_cpu") + median(name, "client_cpu") for name in (stock, warm)}

@@ -6,6 +6,7 @@ again for a while. So no call is spent on finding out.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -31,6 +32,9 @@ _NOT_THERE = frozenset({404, 405, 501})
 _NOT_UNDERSTOOD = 422
 #: Seconds until such a server is asked again: it may have been replaced.
 ASKED_AGAIN = 30.0
+
+#: How the environment says no, as the settings read it.
+_OFF = frozenset({"0", "false", "no", "off", "f", "n"})
 
 _absent_until = [0.0]
 
@@ -59,8 +63,8 @@ def create(deployment: object, runs: list[Json]) -> Request[list[Json] | None]:
 
 
 def may_be_there() -> bool:
-    """Whether this process's server may have the calls, by what it said before."""
-    return time.monotonic() >= _absent_until[0]
+    """Whether this process's server may have the calls, by what it said before; never with `REDRIVE_FAST_SERVER=0` in the environment."""
+    return time.monotonic() >= _absent_until[0] and os.environ.get("REDRIVE_FAST_SERVER", "").lower() not in _OFF
 
 
 def is_absent(error: httpx.HTTPStatusError) -> bool:
