@@ -15,6 +15,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, model_validator
 
 from redrive.blocks.core.errors import PermanentError, RedriveError
+from redrive.blocks.core.patience import left_for
 
 #: SMTP replies from here on are final (RFC 5321, 4.2.1); 4xx asks to come back later.
 PERMANENT_FROM = 500
@@ -104,11 +105,13 @@ class MailServer(Block):
             context = ssl.create_default_context()
             if self.ca_file:
                 context.load_verify_locations(self.ca_file)
+            # A person who asks how the server is waits for less than a job may.
+            timeout = min(self.timeout, left_for(self.place))
             with ExitStack() as half_open:
                 session = (
-                    smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout, context=context)
+                    smtplib.SMTP_SSL(self.host, self.port, timeout=timeout, context=context)
                     if self.tls == "tls"
-                    else smtplib.SMTP(self.host, self.port, timeout=self.timeout)
+                    else smtplib.SMTP(self.host, self.port, timeout=timeout)
                 )
                 half_open.callback(session.close)
                 if self.tls == "starttls":

@@ -100,6 +100,6 @@ def reachable(seconds: float | None = None) -> Iterator[None]:
             ) from error
         if status >= 500:  # noqa: PLR2004  (HTTP's own class of server errors)
             raise ApiUnavailable(
-                f"Prefect's API at {url} answered {status}: see `redrive status` and its log"
+                f"Prefect's API at {url} is unavailable, it answered {status}: see `redrive status` and its log"
             ) from error
         raise

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from redrive.blocks.core.errors import ApiUnavailable, LedgerAway
 from redrive.blocks.core.patience import patient
 from redrive.blocks.core.settings import settings
+from redrive.blocks.mail_server import MailServer, MailServerUnreachable
 from redrive.blocks.prefect import client as prefect_api
 from redrive.blocks.prefect.requests import server
 from redrive.deployments.dead_letters.ledger.database import Database
@@ -73,6 +74,14 @@ def test_producer_in_python_learns_in_time_that_prefect_is_silent() -> None:
 def test_who_asks_for_an_http_error_gets_one() -> None:
     with prefect_api.reachable(), pytest.raises(httpx.TransportError):
         prefect_api.ask(server.health())
+
+
+@pytest.mark.timeout(20)  # the block's own timeout is 30
+def test_who_waits_for_a_check_of_the_mail_server_learns_in_time_that_it_is_silent(silent: str) -> None:
+    host, _, port = silent.partition(":")
+
+    with patient(1), pytest.raises(MailServerUnreachable, match="timed out"):
+        MailServer(host=host, port=int(port), tls="none", sender="a@example.com").check()
 
 
 def test_ledger_whose_server_freezes_in_the_middle_is_given_up(postgres_url: str) -> None:
