@@ -26,9 +26,8 @@ down: $(BIN)/.installed
 
 test: $(BIN)/.installed-dev check browser tools
 	@$(BIN)/python -m pytest $(PARALLEL) --ignore tests/chaos $(PYTEST_ARGS)
-# Alone, because a lease of some seconds is no test of anything on a machine that other tests keep busy. Random faults may fail
-# a batch once; that is shown as a rerun and to be looked at. `make soak` gives no second chance.
-	@$(BIN)/python -m pytest --reruns 1 tests/chaos $(PYTEST_ARGS)
+# Alone, because a lease of some seconds is no test of anything on a machine that other tests keep busy.
+	@$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
 
 # Files that share a stack go to one process: tests/support/order.py.
 PARALLEL := -n 2 --dist loadscope --no-loadscope-reorder
