@@ -1,0 +1,93 @@
+"""The server with the fast calls, Prefect's plain one, and workers that ask for them or not, in turn and beside each other under load.
+
+What one of them began another one finishes: nothing is lost, nothing runs twice.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from redrive.blocks.core.errors import ApiUnavailable
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.requests import fast, server
+from redrive.blocks.prefect.runs import by_id
+from redrive.deployments.enqueue import Item, enqueue_many
+from tests.chaos.fault_stack import PATIENCE, FaultStack
+from tests.chaos.journal import read_journal
+from tests.chaos.test_warm_worker import check_effects, completed
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(900)]
+
+JOBS = 40
+
+
+def test_server_is_replaced_by_a_plain_one_and_back_under_load(stack: FaultStack) -> None:
+    folder = stack.folder("server-replaced")
+    first = load(folder, "first")
+    wait_until(lambda: begun(folder) >= 8, PATIENCE, "jobs to run")
+
+    with plain_server(stack):
+        wait_until(lambda: version() is None, PATIENCE, "the plain server to answer")
+        second = load(folder, "second")
+        wait_until(lambda: begun(folder) >= JOBS + 8, PATIENCE, "jobs of the plain server to run")
+    wait_until(lambda: version() == fast.VERSION_OF_CALLS, PATIENCE, "the stack's own server to answer")
+    third = load(folder, "third")
+
+    done_once(folder, first | second | third)
+
+
+def test_worker_that_knows_no_fast_calls_works_beside_one_that_does(stack: FaultStack) -> None:
+    folder = stack.folder("mixed-workers")
+    environment = {**stack.environment("worker"), "REDRIVE_FAST_SERVER": "0"}
+    old = stack.start_worker_elsewhere("old-worker", slots=4, environment=environment)
+    jobs = load(folder, "mixed")
+
+    done_once(folder, jobs)
+
+    assert old.poll() is None
+    assert len({run.worker for run in by_id(jobs).values()}) == 2
+
+
+def load(folder: Path, name: str) -> set[UUID]:
+    """Jobs of a tenth of a second."""
+    keys = [f"{folder.name}-{name}-{number}" for number in range(JOBS)]
+    items = [Item(parameters={"folder": str(folder)}, key=key) for key in keys]
+    return {one.id for one in enqueue_many("fault-quick", items)}
+
+
+def done_once(folder: Path, jobs: set[UUID]) -> None:
+    wait_until(lambda: completed(jobs) == len(jobs), 2 * PATIENCE, "every job to be Completed")
+    journal = read_journal(folder)
+    check_effects(journal, {line.key for line in journal})
+    begins = Counter(line.run_id for line in journal if line.what == "begin")
+    assert begins == dict.fromkeys(jobs, 1)
+
+
+def begun(folder: Path) -> int:
+    return sum(line.what == "begin" for line in read_journal(folder))
+
+
+def version() -> int | None:
+    """Of the server's fast calls; None if it has none; -1 while nobody answers."""
+    with suppress(ApiUnavailable), reachable():
+        ask(server.ready())
+        answer = ask(fast.version().or_none())
+        return answer["version"] if answer else None
+    return -1
+
+
+@contextmanager
+def plain_server(stack: FaultStack) -> Iterator[subprocess.Popen[bytes]]:
+    """Prefect's own server in place of the stack's."""
+    environment = stack.environment("prefect")
+    with stack.without("prefect"):
+        yield stack.start_program([sys.executable, "-P", "-m", "prefect", "server", "start"], environment, "plain")
