@@ -23,6 +23,7 @@ from redrive.blocks.core.decision import Bury, RetryAt
 from redrive.blocks.core.errors import ApiUnavailable, Snooze
 from redrive.blocks.core.patience import SERVICE
 from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.begun_run import leave_to_wait
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_state import forget_process
@@ -172,9 +173,12 @@ def _insist(report: Callable[[], T]) -> T:
 
 def _made_to_wait(attempt: Attempt, decision: RetryAt, failed: FailedStep) -> Pause:
     attempt.require_current()
-    ask(requests.label(attempt.id, attempt.counted(decision, failed, SERVER_CLOCK.now())))
-    forget_process(attempt.id)
+    labels = attempt.counted(decision, failed, SERVER_CLOCK.now())
     wanted = state(SCHEDULED, name=AWAITING_RETRY, message=decision.message, at=decision.at)
+    if state_id := leave_to_wait(attempt.id, wanted, labels):
+        return Pause(state=State.model_validate({**wanted, "id": state_id}))
+    ask(requests.label(attempt.id, labels))
+    forget_process(attempt.id)
     done = runs.transition(attempt.id, wanted, only_from=[RUNNING])
     if not done:
         # Cancelled just now, for instance; as the engine's own proposals end.

@@ -55,6 +55,8 @@ UPDATE flow_run fr SET
   flow_version = coalesce($14, fr.flow_version),
   empirical_policy = CASE WHEN $4 = 'FAILED' THEN $17::jsonb || coalesce($13::jsonb, fr.empirical_policy) || '{"retry_type": null}'
     ELSE coalesce($13::jsonb, fr.empirical_policy) END,
+  labels = coalesce(fr.labels, '{}'::jsonb) || $18::jsonb,
+  infrastructure_pid = CASE WHEN $19 THEN NULL ELSE fr.infrastructure_pid END,
   updated = $5
 FROM run WHERE fr.id = run.id
 RETURNING fr.id, fr.name, fr.flow_id, fr.deployment_id, fr.work_queue_id, fr.run_count, fr.tags, fr.created_by, run.*
@@ -69,6 +71,8 @@ _POLICY = FlowRunPolicy().model_dump_json()
 
 async def finish(database: Database, body: dict[str, Any]) -> dict[str, Any]:
     """Bring a run from its Running state `state_id` into `state`, with what its process has yet to say of it.
+
+    Beside the task runs that is `labels` to add, and `forget_process` if no process has the run from now on.
 
     Returns `state` as it was written; None if the run was declined.
     """
@@ -141,6 +145,8 @@ async def _write(
         details.scheduled_time,
         result.description,
         _POLICY,
+        orjson.dumps(body.get("labels") or {}).decode(),
+        bool(body.get("forget_process")),
     )
     async with database.connection() as connection, connection.transaction():
         row = await connection.fetchrow(_FINISH, *values)

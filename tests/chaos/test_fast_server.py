@@ -17,7 +17,7 @@ import pytest
 
 from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.prefect.client import ask, reachable
-from redrive.blocks.prefect.requests import fast, server
+from redrive.blocks.prefect.requests import fast, server, workers
 from redrive.blocks.prefect.runs import by_id
 from redrive.deployments.enqueue import Item, enqueue_many
 from tests.chaos.fault_stack import PATIENCE, FaultStack
@@ -49,6 +49,7 @@ def test_worker_that_knows_no_fast_calls_works_beside_one_that_does(stack: Fault
     folder = stack.folder("mixed-workers")
     environment = {**stack.environment("worker"), "REDRIVE_FAST_SERVER": "0"}
     old = stack.start_worker_elsewhere("old-worker", slots=4, environment=environment)
+    wait_until(lambda: old.args[-1] in online(), PATIENCE, "the old worker to be online")  # type: ignore[index]  # a list
     jobs = load(folder, "mixed")
 
     done_once(folder, jobs)
@@ -70,6 +71,10 @@ def done_once(folder: Path, jobs: set[UUID]) -> None:
     check_effects(journal, {line.key for line in journal})
     begins = Counter(line.run_id for line in journal if line.what == "begin")
     assert begins == dict.fromkeys(jobs, 1)
+
+
+def online() -> set[str]:
+    return {one["name"] for one in ask(workers.of_pool("jobs", online=True))}
 
 
 def begun(folder: Path) -> int:

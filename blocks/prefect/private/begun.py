@@ -41,6 +41,8 @@ class Begun:
     settle: Callable[[], Any]
     #: What the worker is told, so that it can be sent for a process that was killed.
     tell: Callable[[Json], None]
+    #: Of the request that ends it, or makes it wait: the same when it is asked again.
+    _move: UUID = field(default_factory=uuid4)
     _update: Json | None = None
     _events: list[Any] = field(default_factory=list)
     _stage: Literal["pending", "running", "left"] = "pending"
@@ -110,7 +112,7 @@ class Begun:
         self._timer.cancel()
         create = to_state_create(state)
         create.state_details.flow_run_id = self.run_id
-        create.state_details.transition_id = uuid4()
+        create.state_details.transition_id = self._move
         with self._lock:
             policy = (self._update or {}).get("empirical_policy")
             return {

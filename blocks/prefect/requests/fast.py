@@ -56,6 +56,15 @@ def begin(runs: list[Json], labels: Json) -> Request[dict[str, Json]]:
     )
 
 
+def finish(body: Json) -> Request[Json]:
+    """Bring a run from its Running state into another: `state` as it was written, None if the server declined.
+
+    Args:
+        body: as `infra/server/finish.py` takes it.
+    """
+    return Request(method="POST", path=FINISH, body=body, read=as_json)
+
+
 def create(deployment: object, runs: list[Json]) -> Request[list[Json] | None]:
     """Make runs of a deployment, each as Prefect's own call takes it: what is known of each; None if they must go Prefect's way."""
     body: dict[str, Any] = {"deployment_id": str(deployment), "runs": runs}

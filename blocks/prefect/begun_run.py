@@ -1,0 +1,46 @@
+"""The run that this process was given as Running already: how it leaves by the server's one call."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from httpx import HTTPStatusError
+from prefect.client.schemas.objects import State
+
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.private.begun import present
+from redrive.blocks.prefect.private.clients import settle_events
+from redrive.blocks.prefect.request import Json
+from redrive.blocks.prefect.requests import fast
+
+
+def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:
+    """Make this process's run wait, with labels to add and no process any more; the id of its new state.
+
+    None where the run was not begun by the server's call, or the server leaves it to Prefect's own calls: nothing was changed then.
+
+    Args:
+        run_id: of the run.
+        waiting: a state of type SCHEDULED, as `states.state` makes it.
+        labels: to add.
+
+    Raises:
+        ApiUnavailable: the server does not answer; asking again does no harm.
+    """
+    begun = next((one for one in present if one.run_id == run_id), None)
+    if begun is None:
+        return None
+    settle_events()
+    body = begun.body(State.model_validate(waiting), force=False)
+    if body is None:
+        return None
+    try:
+        answer = ask(fast.finish({**body, "labels": labels, "forget_process": True}))
+    except HTTPStatusError as error:
+        if not fast.is_absent(error):
+            raise
+        answer = {"state": None}
+    if begun.answered(answer) is None:
+        begun.leave()
+        return None
+    return UUID(answer["state"]["id"])
