@@ -50,7 +50,8 @@ def test_worker_that_knows_no_fast_calls_works_beside_one_that_does(stack: Fault
     environment = {**stack.environment("worker"), "REDRIVE_FAST_SERVER": "0"}
     old = stack.start_worker_elsewhere("old-worker", slots=4, environment=environment)
     wait_until(lambda: old.args[-1] in online(), PATIENCE, "the old worker to be online")  # type: ignore[index]  # a list
-    jobs = load(folder, "mixed")
+    # Long enough for both to take some.
+    jobs = load(folder, "mixed", seconds=1)
 
     done_once(folder, jobs)
 
@@ -58,10 +59,10 @@ def test_worker_that_knows_no_fast_calls_works_beside_one_that_does(stack: Fault
     assert len({run.worker for run in by_id(jobs).values()}) == 2
 
 
-def load(folder: Path, name: str) -> set[UUID]:
-    """Jobs of a tenth of a second."""
+def load(folder: Path, name: str, seconds: float = 0.1) -> set[UUID]:
+    """Jobs that take so long each."""
     keys = [f"{folder.name}-{name}-{number}" for number in range(JOBS)]
-    items = [Item(parameters={"folder": str(folder)}, key=key) for key in keys]
+    items = [Item(parameters={"folder": str(folder), "seconds": seconds}, key=key) for key in keys]
     return {one.id for one in enqueue_many("fault-quick", items)}
 
 
