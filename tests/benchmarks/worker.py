@@ -63,7 +63,7 @@ CONTESTANTS = (
     Contestant(name="stock", kind="process", jobs=12, singles=4),
     Contestant(name="stock, 1 s", kind="process", jobs=12, singles=4, settings={"PREFECT_WORKER_QUERY_SECONDS": "1"}),
     Contestant(name="warm", kind="warm", jobs=900, singles=30),
-    Contestant(name="warm, plain", kind="warm", jobs=300, singles=30, settings={"REDRIVE_FAST_SERVER": "0"}),
+    Contestant(name="warm-plain", kind="warm", jobs=300, singles=30, settings={"REDRIVE_FAST_SERVER": "0"}),
     Contestant(name="RQ", kind="rq", jobs=300, singles=30),
     Contestant(name="warm, pandas", kind="warm", jobs=150, singles=20, pandas=True),
     Contestant(name="RQ, pandas", kind="rq", jobs=60, singles=10, pandas=True),

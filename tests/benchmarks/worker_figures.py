@@ -109,7 +109,7 @@ def print_table(found: dict[str, list[Figures]], *, whole: bool) -> None:
             print(
                 f"   {name:<13} {wait}Running after {parts['running']:6.0f} more, Completed after {parts['ended']:6.0f} more"
             )
-    stock, warm, plain = "stock", "warm", "warm, plain"
+    stock, warm, plain = "stock", "warm", "warm-plain"
     if {warm, plain} <= found.keys():
         print(
             f"\n   with the server's fast calls against Prefect's own, both warm: {median(warm, 'rate') / median(plain, 'rate'):.1f} x the"
