@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from redrive.infra.worker.child_process import ChildGone, ChildProcess
 from redrive.infra.worker.log import Log
@@ -209,3 +210,11 @@ class Children:
             self._idle.remove(child)
             await self._let_go(child)
         self._lacking.set()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Children, and the task that keeps them, which one that stood by has for the worker that it becomes."""
+
+    children: Children
+    keeping: asyncio.Task[None]

@@ -6,6 +6,7 @@ a run costs: each field here is paid for by every job.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from prefect.workers.base import BaseJobConfiguration
@@ -90,6 +91,14 @@ class WarmConfiguration(BaseJobConfiguration):
     isolation: Isolation = "reuse"
     timeout: float | None = None
     memory_limit: int | None = None
+
+    def require_folder(self) -> None:
+        """Raises ValueError if the job's folder is none."""
+        if self.working_dir is not None and not Path(self.working_dir).is_dir():
+            raise ValueError(
+                f"the working directory {self.working_dir} is no folder on this machine: make it, or change `working_dir` "
+                "in the deployment's job variables"
+            )
 
 
 #: Of the form, what is a job's own.

@@ -8,64 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 
-from redrive.blocks.prefect.labels import ATTEMPT, POOL_ID, POOL_NAME, WORKER, WORKER_TYPE
-from redrive.blocks.prefect.private import engine
+from redrive.blocks.prefect.labels import ATTEMPT
 from redrive.infra.worker.attempt import Attempt, conclude, release
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.beginning import Beginning
 from redrive.infra.worker.child_process import ChildProcess
 from redrive.infra.worker.children import Children
+from redrive.infra.worker.delivery import deliver
 from redrive.infra.worker.deployments import Deployment, Deployments, environment
 from redrive.infra.worker.due import Due, DueRuns
+from redrive.infra.worker.identity import Identity
 from redrive.infra.worker.job_template import MEGABYTE, PoolSettings, WarmConfiguration
+from redrive.infra.worker.kept import send_kept
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Order
 from redrive.infra.worker.run_api import Json, RunApi
 
-#: Seconds between two tries to report something to the API, growing to the longest. A worker that lives never gives up.
-REPORT, REPORT_LONGEST = 1.0, 20.0
-#: Refusals that may pass: a login that is being changed, a server that is asked too much.
-_PASSING = frozenset({401, 403, 408, 425, 429})
+#: Seconds until a slot whose run could not be taken looks for another.
+PAUSE = 1.0
 #: Seconds a run that must wait for a limit is left alone, at most.
 LEFT_ALONE = 5.0
 #: Seconds the hooks of a killed job may take.
 HOOKS = 60.0
-_SERVER_ERROR = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """Who this worker is to Prefect. `template` is asked for anew with each job, as somebody may edit the pool."""
-
-    name: str
-    type: str
-    pool_name: str
-    pool_id: str
-    worker_id: str | None
-    template: Callable[[], dict[str, Any]]
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """What Prefect's own workers write on the runs they take."""
-        return {
-            WORKER: self.name,
-            WORKER_TYPE: self.type,
-            POOL_NAME: self.pool_name,
-            POOL_ID: self.pool_id,
-        }
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What they tell the job about themselves."""
-        known = {"PREFECT__WORKER_NAME": self.name, "PREFECT__WORKER_ID": self.worker_id}
-        return {name: value for name, value in known.items() if value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +75,11 @@ class Slots:
             except (httpx.HTTPError, OSError) as error:
                 self.log.warning("run %s could not be taken, the API did not answer: %r", due.id, error)
                 await self.children.give_back(child, retire=False)
-                await asyncio.sleep(REPORT)
+                await asyncio.sleep(PAUSE)
             except Exception:
                 self.log.exception("run %s could not be taken", due.id)
                 await self.children.give_back(child, retire=True)
-                await asyncio.sleep(REPORT)
+                await asyncio.sleep(PAUSE)
 
     async def to_its_end(
         self,
@@ -134,25 +103,16 @@ class Slots:
                 attempt.child = await self.children.take()
             ending = await asyncio.shield(attempt.child.ended) if how == "died" else None
             if how == "died":
-                await self._insist(functools.partial(self._tell_kept, attempt))
+                await deliver(functools.partial(send_kept, self.api, attempt), self.log)
             if signed:
                 await signed
             hooks = functools.partial(self._hooks, attempt, deployment)
-            await self._insist(functools.partial(conclude, self.api, attempt, ending, self.me.name, hooks))
+            await deliver(functools.partial(conclude, self.api, attempt, ending, self.me.name, hooks), self.log)
         finally:
             self.attempts.let_go(due.id)
             await self.attempts.end(attempt)
             await self.children.give_back(attempt.child, retire=self._is_spent(attempt))
         return int(attempt.done["status"]) if attempt.done else 1
-
-    async def _tell_kept(self, attempt: Attempt) -> None:
-        """What its process, which died, had yet to say."""
-        for kept in attempt.kept:
-            if update := kept.get("update"):
-                await self.api.update(attempt.run_id, update)
-        for event in [kept["event"] for kept in attempt.kept if "event" in kept]:
-            engine.send_event(event)
-        attempt.kept.clear()
 
     async def _run(self, attempt: Attempt, deployment: Deployment | None) -> Literal["done", "died", "untouched"]:
         try:
@@ -206,9 +166,8 @@ class Slots:
         try:
             await self.to_its_end(due, config, deployment, child, running)
         except Exception:
-            await self._insist(
-                functools.partial(release, self.api, due.run, f"worker {self.me.name} could not begin it")
-            )
+            why = f"worker {self.me.name} could not begin it"
+            await deliver(functools.partial(release, self.api, due.run, why), self.log)
             raise
 
     async def _deployment(self, due: Due) -> Deployment | None:
@@ -225,9 +184,10 @@ class Slots:
         """Of the job, or what is wrong with them."""
         try:
             config = await self.deployments.settings(due.run, deployment, self.me.template())
+            config.require_folder()
         except ValueError as error:
             return error
-        return _without_folder(config) or config
+        return config
 
     async def _begin(self, due: Due, child: ChildProcess) -> Json | None:
         """Claimed, signed and Running at once, where the server can and nothing else applies to the run; its Running state."""
@@ -274,29 +234,6 @@ class Slots:
         too_large = done["memory"] > self.pool.recycle_memory * MEGABYTE
         return too_large or attempt.child.runs >= self.pool.recycle_runs
 
-    async def _insist(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Repeat a call until the API takes it, or refuses it for good: the run was deleted, for instance."""
-        pause, failed = REPORT, False
-        while True:
-            try:
-                await call()
-            except httpx.HTTPError as error:
-                response = getattr(error, "response", None)
-                status = response.status_code if response is not None else _SERVER_ERROR
-                if status < _SERVER_ERROR and status not in _PASSING:
-                    return
-                if not failed:
-                    self.log.warning(
-                        "the API does not take what became of a job (%r); reported again until it does", error
-                    )
-                failed = True
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, REPORT_LONGEST)
-            else:
-                if failed:
-                    self.log.info("the API took what became of a job")
-                return
-
     async def _sign(self, run_id: str, labels: Json) -> None:
         """Write who has a run and in which attempt; later than at once only while that still is so."""
         late = False
@@ -307,14 +244,4 @@ class Slots:
                 late = True
                 await self.api.label(run_id, labels)
 
-        await self._insist(write)
-
-
-def _without_folder(config: WarmConfiguration) -> ValueError | None:
-    """What is wrong with a job's folder."""
-    if config.working_dir is None or Path(config.working_dir).is_dir():
-        return None
-    return ValueError(
-        f"the working directory {config.working_dir} is no folder on this machine: make it, or change `working_dir` "
-        "in the deployment's job variables"
-    )
+        await deliver(write, self.log)

@@ -29,13 +29,13 @@ from redrive.blocks.prefect.requests import pools
 from redrive.blocks.prefect.worker_client import WorkerClient
 from redrive.blocks.process.notes import ProcessNotes
 from redrive.infra.worker.child.code import Code
-from redrive.infra.worker.children import Children
+from redrive.infra.worker.children import Children, Prepared
 from redrive.infra.worker.deployments import Deployments
 from redrive.infra.worker.job_template import PoolSettings
 from redrive.infra.worker.linux import adopt_orphans, set_name
 from redrive.infra.worker.run_api import RunApi
 from redrive.infra.worker.template_process import SINGLE_THREADED, BaseProcess
-from redrive.infra.worker.warm_worker import Prepared, WarmWorker
+from redrive.infra.worker.warm_worker import WarmWorker
 
 
 @dataclass(frozen=True, kw_only=True)

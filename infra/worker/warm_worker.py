@@ -12,7 +12,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,37 +24,31 @@ from prefect.workers.base import BaseWorkerResult
 from redrive.blocks.prefect.private.worker import OwnWorker
 from redrive.blocks.prefect.worker_client import WorkerClient
 from redrive.blocks.process.worker_report import WorkerReport
-from redrive.infra.worker.attempts import LOOK, LOOK_ALONE, Attempts, reap_strangers
+from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.beginning import Beginning
-from redrive.infra.worker.children import Children
+from redrive.infra.worker.children import Children, Prepared
 from redrive.infra.worker.deployments import Deployments
+from redrive.infra.worker.draining import Draining
 from redrive.infra.worker.due import Due, DueRuns
+from redrive.infra.worker.heard import Heard
+from redrive.infra.worker.identity import Identity
 from redrive.infra.worker.job_template import PoolSettings, WarmConfiguration, WarmVariables, base_job_template
 from redrive.infra.worker.linux import adopt_orphans, require_linux
 from redrive.infra.worker.reconciling import Reconciling
 from redrive.infra.worker.reporting import Reporting
 from redrive.infra.worker.run_api import RunApi
-from redrive.infra.worker.slots import Identity, Slots
+from redrive.infra.worker.slots import Slots
 from redrive.infra.worker.wakeups import Wakeups
+from redrive.infra.worker.watching import look, reconcile
 
 #: Overrides the pool's drain timeout, seconds.
 DRAIN_TIMEOUT = "REDRIVE_DRAIN_TIMEOUT"
-#: Seconds a worker that stops its jobs takes to give them back.
-LAST_WORDS = 6.0
 
 
 class Drained(BaseException):
     """The worker was told to stop, and every job has finished or was given back. Ends Prefect's loops without cancelling them:
     what still has to be said to the API at the end would be cancelled with them.
     """
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Children, and the task that keeps them, which one that stood by has for the worker that it becomes."""
-
-    children: Children
-    keeping: asyncio.Task[None]
 
 
 class WarmResult(BaseWorkerResult):
@@ -97,7 +90,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
     async def setup(self) -> None:
         """Make the parts, and start them as soon as the pool is known."""
         adopt_orphans()
-        self._draining = False
+        self._draining: Draining | None = None
         self._drained = asyncio.Event()
         self._failure: BaseException | None = None
         self._started_at = datetime.now(UTC)
@@ -174,10 +167,11 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         self._children.want(self._slot_count, modules, self.log)
         tick = float(PREFECT_WORKER_QUERY_SECONDS.value())
         self._due = DueRuns(api, self.pool_name, queues=self.queues, tick=tick)
-        self._wakeups = Wakeups(str(work_pool.id), self, self.log)
+        self._wakeups = Wakeups(str(work_pool.id), Heard(self._due, self._attempts, self._begin), self.log)
         self._reporting = Reporting(self)
+        me = Identity.of(self)
         self._slots = Slots(
-            me=self._identity(),
+            me=me,
             api=api,
             due=self._due,
             children=self._children,
@@ -185,7 +179,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             attempts=self._attempts,
             pool=pool,
             log=self.log,
-            beginning=Beginning(api, self._identity().labels),
+            beginning=Beginning(api, me.labels),
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -194,22 +188,16 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             _until_cancelled(prepared.keeping) if prepared else self._children.keep(),
             self._attempts.watch_limits(),
             self._wakeups.run(),
-            self._look(),
-            self._reconcile(api),
+            look(self._wakeups, self._children, self._attempts, self._due, self.log),
+            reconcile(
+                Reconciling(api, self._attempts, self.log, pool=self.pool_name, name=self.name),
+                every=self.heartbeat_interval_seconds,
+                log=self.log,
+            ),
             self._reporting.run(),
         ):
             self._begin(service)
         self._working = [self._begin(self._slots.work()) for _ in range(self._slot_count)]
-
-    def _identity(self) -> Identity:
-        return Identity(
-            name=self.name,
-            type=self.type,
-            pool_name=self.work_pool.name,
-            pool_id=str(self.work_pool.id),
-            worker_id=str(self.backend_id) if self.backend_id else None,
-            template=lambda: self.work_pool.base_job_template,
-        )
 
     def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         service = asyncio.create_task(work)
@@ -224,48 +212,6 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             self._failure = error
             self._told_to_stop()
 
-    # What the event stream tells
-
-    def due(self, queue: str | None) -> None:
-        """A run became due."""
-        self._due.wake(queue)
-
-    def connected(self) -> None:
-        """The stream is there again; what it said meanwhile is found by looking."""
-        self._due.wake()
-
-    def cancelling(self, run_id: str) -> None:
-        """Somebody wants a run cancelled."""
-        if attempt := self._attempts.of(run_id):
-            self._attempts.stop(attempt, "cancel")
-
-    def suspended(self, run_id: str) -> None:
-        """Somebody suspended a run."""
-        if attempt := self._attempts.of(run_id):
-            self._begin(self._attempts.suspend(attempt))
-
-    async def _look(self) -> None:
-        """What the stream may have missed, and processes that jobs left behind."""
-        while True:
-            await asyncio.sleep(LOOK if self._wakeups.connected else LOOK_ALONE)
-            if not self._children.expecting:
-                reap_strangers(self._children.pids)
-            try:
-                await self._attempts.look()
-                await self._due.learn_queues()
-            except httpx.HTTPError:
-                self.log.debug("the API did not answer; asked again")
-
-    async def _reconcile(self, api: RunApi) -> None:
-        """At every heartbeat."""
-        reconciling = Reconciling(api, self._attempts, self.log, pool=self.pool_name, name=self.name)
-        while True:
-            await asyncio.sleep(self.heartbeat_interval_seconds)
-            try:
-                await reconciling.compare()
-            except httpx.HTTPError:
-                self.log.debug("the API did not answer; runs are compared at the next heartbeat")
-
     def report(self) -> WorkerReport:
         """What this worker is doing."""
         return WorkerReport(
@@ -276,7 +222,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             pid=os.getpid(),
             started=self._started_at.isoformat(),
             slots=self._slot_count,
-            draining=self._draining,
+            draining=self._draining is not None,
             queues=tuple(self.queues),
             busy=self._attempts.report(),
         )
@@ -289,32 +235,12 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         return float(os.environ.get(DRAIN_TIMEOUT) or self._pool_settings.drain_timeout)
 
     def _told_to_stop(self) -> None:
-        if self._draining:
+        if self._draining is None:
+            self._draining = Draining(self._slots, self._attempts, self._working, self._drained, self.log)
+            self._begin(self._draining.drain(self.drain_timeout))
+        else:
             self.log.warning("told to stop once more: jobs are stopped now")
-            self._begin(self._stop_jobs())
-            return
-        self._draining = True
-        self._begin(self._drain())
-
-    async def _drain(self) -> None:
-        """Take nothing new, wait for what runs, give the rest back."""
-        self.log.info("draining: no new jobs; %s run and have %g s", len(self._attempts), self.drain_timeout)
-        for slot in tuple(self._slots.waiting):
-            slot.cancel()
-        self._slots.stop_after_this.set()
-        _, unfinished = await asyncio.wait(self._working, timeout=self.drain_timeout)
-        if unfinished:
-            await self._stop_jobs()
-        self._drained.set()
-
-    async def _stop_jobs(self) -> None:
-        """Stop every job and give it back to the queue."""
-        for attempt in self._attempts:
-            self._attempts.stop(attempt, "reschedule")
-        _, unfinished = await asyncio.wait(self._working, timeout=LAST_WORDS)
-        if unfinished:
-            self.log.warning("%s jobs could not be given back in time; the keeper takes them back", len(unfinished))
-        self._drained.set()
+            self._begin(self._draining.stop_jobs())
 
 
 async def _until_cancelled(task: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from prefect.client.schemas.actions import ArtifactCreate
 
 from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.dead_letters.failure_report import FailureReport
 from redrive.infra.keeper import auditing, collecting
 from redrive.infra.keeper.auditing import Auditor
@@ -86,6 +87,20 @@ def test_audit_finds_what_the_tail_had_passed(
     assert keeperless.ledger.audit().found == 1
     assert audit() == []
     assert keeperless.ledger.audit().found == 1
+
+
+def test_audit_leaves_to_the_rescue_what_crashed_in_an_outage(
+    keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditing, "RESCUE_GRACE", timedelta(seconds=1))
+    monkeypatch.setattr(auditing, "OUTAGE", 1.0)
+    run = keeperless.run(keeperless.deployment("jobs"))
+    auditor = Auditor(keeperless.ledger)
+    keeperless.set(run, "CRASHED")
+    wait_until(lambda: SERVER_CLOCK.has_passed(timedelta(seconds=2), since=keeperless.read(run).since), 10, "an outage")
+
+    assert run not in {one.run_id for one in auditor.sweep()}
+    wait_until(lambda: run in {one.run_id for one in auditor.sweep()}, 10, "the audit to find what the rescue left")
 
 
 def test_failure_after_the_servers_clock_was_put_back_is_collected(keeperless: Keeperless) -> None:

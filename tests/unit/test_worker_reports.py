@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, cast
 
 import httpx
 import pytest
 
-from redrive.infra.worker import slots
-from redrive.infra.worker.slots import Slots
+from redrive.infra.worker import delivery
+from redrive.infra.worker.delivery import deliver
 
 #: More often than any limit on tries would bear.
 FAILURES = 200
 
 
-def reporting(log: logging.Logger) -> Slots:
-    """Slots whose other parts are not needed."""
-    none = cast("Any", None)
-    return Slots(
-        me=none, api=none, due=none, children=none, deployments=none, attempts=none, pool=none, log=log, beginning=none
-    )  # fmt: skip
-
-
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "REPORT", 0.0)
+    monkeypatch.setattr(delivery, "PAUSE", 0.0)
 
 
 @pytest.mark.parametrize("status", [None, 401, 429, 500, 503])
@@ -40,7 +31,7 @@ def test_a_report_is_repeated_until_the_api_takes_it(caplog: pytest.LogCaptureFi
             raise _error(status)
 
     with caplog.at_level(logging.WARNING):
-        asyncio.run(reporting(logging.getLogger("test"))._insist(report))
+        asyncio.run(deliver(report, logging.getLogger("test")))
 
     assert asked == FAILURES + 1
     assert len(caplog.records) == 1
@@ -54,7 +45,7 @@ def test_a_report_that_is_refused_for_good_is_not_repeated() -> None:
         asked += 1
         raise _error(404)
 
-    asyncio.run(reporting(logging.getLogger("test"))._insist(report))
+    asyncio.run(deliver(report, logging.getLogger("test")))
 
     assert asked == 1
 

@@ -6,7 +6,6 @@ run, no heartbeat a run, no second reading of a run that the worker already has.
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import inspect
 import time
@@ -21,16 +20,10 @@ from prefect import Flow
 from prefect._flow_run_suspension import mark_flow_run_suspension_requested, register_flow_run_suspension_request
 from prefect._internal import control_listener
 from prefect._internal.metrics import RunMetrics
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.context import FlowRunContext, TaskRunContext
 from prefect.engine import _drive_run_flow_result
 from prefect.events.clients import PrefectEventsClient
-from prefect.events.schemas.events import Event
-from prefect.events.worker import EventsWorker
 from prefect.flow_engine import AsyncFlowRunEngine, FlowRunEngine, run_flow
-from prefect.logging.handlers import APILogWorker, set_api_log_sink
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
 from redrive.blocks.prefect.private.begun import Begun, present
 from redrive.blocks.prefect.private.clients import (
@@ -40,11 +33,10 @@ from redrive.blocks.prefect.private.clients import (
     noted,
     settle_events,
 )
+from redrive.blocks.prefect.private.sending import kept_or_sent, send_event, send_update
 
 #: Seconds the answer "which default result storage does the server have" is good for.
 STORAGE_ANSWER = 10.0
-#: Seconds a child that ends waits for its last log lines and task runs to be taken.
-LAST_WORDS = 10.0
 
 __all__ = [
     "AsyncWarmClientContext",
@@ -53,13 +45,9 @@ __all__ = [
     "begin",
     "conclude",
     "end",
-    "flush",
     "install",
     "run_hooks",
     "run_to_its_end",
-    "send_event",
-    "send_log",
-    "send_logs_by",
     "set_intent",
     "suspend",
 ]
@@ -84,7 +72,7 @@ def install() -> None:
     prefect.results._aread_server_default_result_storage_block_id = _aremembered(
         prefect.results._aread_server_default_result_storage_block_id
     )
-    PrefectEventsClient._emit = _kept_or_sent(PrefectEventsClient._emit)  # type: ignore[method-assign]  # as above
+    PrefectEventsClient._emit = kept_or_sent(PrefectEventsClient._emit)  # type: ignore[method-assign]  # as above
 
 
 def begin(
@@ -102,7 +90,7 @@ def begin(
         noted.update(pid=infrastructure_pid)
     else:
         state = State.model_validate(running)
-        present.append(Begun(run_id, state, functools.partial(_send_update, run_id), send_event, settle_events, tell))
+        present.append(Begun(run_id, state, functools.partial(send_update, run_id), send_event, settle_events, tell))
     control_listener.clear_intent()
 
 
@@ -111,34 +99,6 @@ def end() -> None:
     for begun in present:
         begun.end()
     present.clear()
-
-
-def send_event(event: Any) -> None:
-    """Send an event by this process's own service: one that names its related resources, so that no others are added.
-
-    The service adds those of the run in whose context it is asked. Where there is none, as in the thread of a timer, it would take the
-    run in whose context the service itself began, which is the first of a process that runs many.
-    """
-    none = contextvars.copy_context()
-    none.run(FlowRunContext.__var__.set, None)  # type: ignore[arg-type]  # None is what `get` gives where there is none
-    none.run(TaskRunContext.__var__.set, None)  # type: ignore[arg-type]  # as above
-    none.run(EventsWorker.instance().send, event if isinstance(event, Event) else Event.model_validate(event))
-
-
-def _send_update(run_id: UUID, fields: dict[str, Any]) -> None:
-    with SyncPrefectClient(
-        PREFECT_API_URL.value(), auth_string=PREFECT_API_AUTH_STRING.value(), api_key=PREFECT_API_KEY.value()
-    ) as client:
-        client.update_flow_run(run_id, **fields)
-
-
-def _kept_or_sent(send: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Coroutine[Any, Any, None]]:
-    @functools.wraps(send)
-    async def emit(self: PrefectEventsClient, event: Any) -> None:
-        if not any(begun.keep_event(event) for begun in present):
-            await send(self, event)
-
-    return emit
 
 
 def run_to_its_end(flow: Flow[..., Any], flow_run: FlowRun, logger: Any, drive: Callable[[Any], Any]) -> None:
@@ -186,22 +146,6 @@ def set_intent(intent: Any) -> None:
 def suspend(run_id: UUID, state: State[Any]) -> None:
     """Tell the engine that its run was suspended; it leaves at its next step."""
     mark_flow_run_suspension_requested(run_id, state)
-
-
-def send_logs_by(sink: Callable[[dict[str, Any]], None] | None) -> None:
-    """Give log lines for the API to somebody else; None sends them from this process."""
-    set_api_log_sink(sink)
-
-
-def send_log(line: dict[str, Any]) -> None:
-    """Queue a log line in this process, whoever gets the others."""
-    APILogWorker.instance().send(line)
-
-
-def flush() -> None:
-    """Send what is queued of logs and task runs. Once, as the last thing of a process: the services end with it."""
-    for service in (APILogWorker, EventsWorker):
-        service.drain_all(timeout=LAST_WORDS)
 
 
 class _Warm:

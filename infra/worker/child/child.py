@@ -11,20 +11,17 @@ import asyncio
 import contextvars
 import os
 import queue
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Coroutine, Generator, Mapping
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Coroutine
 from typing import Any, NoReturn
 from uuid import UUID
 
 from redrive.blocks.process import attempt_notes, step_deadline
 from redrive.infra.worker.child.code import Code
+from redrive.infra.worker.child.surroundings import surroundings
 from redrive.infra.worker.child.traces import Traces
 from redrive.infra.worker.linux import adopt_orphans, memory_of, set_name
 from redrive.infra.worker.messages import Done, Line, Order
@@ -46,7 +43,7 @@ class Child:
 
     def serve(self) -> NoReturn:
         """Run jobs until told to end, or until the worker is gone and the present job is done."""
-        from redrive.blocks.prefect.private import engine
+        from redrive.blocks.prefect.private import engine, sending
 
         adopt_orphans()
         set_name("warm-idle")
@@ -64,7 +61,7 @@ class Child:
                 done = self._run(order)
                 self._code = self._code.with_new(since)
                 told = self._tell(done) and not done["left"]
-        engine.flush()
+        sending.flush()
         os._exit(0)
 
     def _tell(self, message: Any) -> bool:
@@ -106,7 +103,7 @@ class Child:
     def _run(self, order: Order) -> Done:
         from prefect.client.schemas.objects import FlowRun
 
-        from redrive.blocks.prefect.private import engine
+        from redrive.blocks.prefect.private import engine, sending
 
         flow_run = FlowRun.model_validate(order["flow_run"])
         self._attempt = order["attempt"]
@@ -124,9 +121,9 @@ class Child:
             order["running"],
             lambda kept: self._line.send({"kind": "kept", "attempt": order["attempt"], **kept}),
         )
-        with _surroundings(order) as settings_changed:
+        with surroundings(order) as settings_changed:
             # With settings of its own its log may belong elsewhere.
-            engine.send_logs_by(None if settings_changed else self._log)
+            sending.send_logs_by(None if settings_changed else self._log)
             before = Traces.look()
             try:
                 work = self._run_flow if order["state"] is None else self._run_hooks
@@ -152,9 +149,9 @@ class Child:
     def _log(self, line: dict[str, Any]) -> None:
         """Hand a log line to the worker, which sends those of all its jobs: killed, this process would take them along."""
         if os.getpid() != self._pid or not self._tell({"kind": "log", "line": line}):
-            from redrive.blocks.prefect.private import engine
+            from redrive.blocks.prefect.private import sending
 
-            engine.send_log(line)
+            sending.send_log(line)
 
     def _run_flow(self, flow_run: Any, order: Order, before: Traces) -> int:
         """What `python -m prefect.engine` does; returns what its exit code would be."""
@@ -215,49 +212,6 @@ def _load(flow_run: Any, entrypoint: str | None) -> Any:
     if entrypoint:
         return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     return run_coro_as_sync(load_flow_from_flow_run(flow_run, use_placeholder_flow=False))
-
-
-@contextmanager
-def _surroundings(order: Order) -> Generator[bool]:
-    """Folder and environment of one job; whether Prefect's own settings are among what differs."""
-    environment, folder, path = dict(os.environ), Path.cwd(), list(sys.path)
-    scratch = None if order["working_dir"] else tempfile.mkdtemp(prefix="redrive-job-")
-    for name, value in order["env"].items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    settings_changed = _prefect_settings(os.environ) != _prefect_settings(environment)
-    os.chdir(order["working_dir"] or str(scratch))
-    try:
-        with ExitStack() as stack:
-            if settings_changed:
-                from prefect.context import SettingsContext
-                from prefect.settings import Settings, get_current_settings
-
-                from redrive.blocks.prefect.private import engine
-
-                profile = SettingsContext.get()
-                assert profile is not None, get_current_settings()  # noqa: S101  (importing Prefect made it)
-                stack.enter_context(SettingsContext(profile=profile.profile, settings=Settings()))
-                stack.enter_context(engine.WarmClientContext())
-            yield settings_changed
-    finally:
-        os.chdir(folder)
-        os.environ.clear()
-        os.environ.update(environment)
-        sys.path[:] = path
-        if scratch:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _prefect_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Names with two underscores are notes of a worker to the run's process, not settings."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if name.startswith("PREFECT_") and not name.startswith("PREFECT__")
-    }
 
 
 async def _keep_client() -> None:
