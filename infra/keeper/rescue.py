@@ -29,14 +29,7 @@ from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, HARD_TIMEOUT, RE
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
-from redrive.blocks.prefect.run_labels import (
-    CRASH_COUNTED,
-    CRASHES,
-    FIRST_FAILURE,
-    RESCUES,
-    RETRIES,
-    TRIES,
-)
+from redrive.blocks.prefect.run_labels import CRASH_COUNTED, CRASHES, FIRST_FAILURE, RESCUES, RETRIES, TRIES
 from redrive.blocks.prefect.run_state import forget_process, require_state, start_again
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
