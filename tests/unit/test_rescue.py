@@ -229,4 +229,4 @@ def _sample(lost: Lost, run: Run, processes: JobProcesses, seconds: float) -> No
     ("since", "overdue"), [(timedelta(0), False), (-timedelta(hours=1), True), (timedelta(hours=1), True)]
 )
 def test_audit_waits_for_no_end_that_lies_in_the_future(kind: str, since: timedelta, *, overdue: bool) -> None:
-    assert _is_overdue(a_run(state_type=kind, since=datetime.now(UTC) + since)) is overdue
+    assert _is_overdue(a_run(state_type=kind, since=datetime.now(UTC) + since), timedelta(hours=1)) is overdue
