@@ -54,6 +54,7 @@ app.command(
     name="top",
     help="Watch queues, workers and dead letters; q leaves.",
 )
+app.command("redrive.infra.cli.console:app", name="console", help="Who may use the operator's console.")
 app.command("redrive.infra.cli.queues:app", name="queues", help="List, pause and resume the queues.")
 
 

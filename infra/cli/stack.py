@@ -65,7 +65,7 @@ def _run_samples() -> None:
 
 def _welcome() -> str:
     settings = current()
-    lines = ["", f"Prefect UI  {settings.ui_url}"]
+    lines = ["", *_console_lines(), f"Prefect UI  {settings.ui_url}"]
     if not settings.external_api_url and settings.auth_string():
         lines.append(f"            sign in with the text in {near(settings.auth_file)}")
     lines += [
@@ -73,6 +73,16 @@ def _welcome() -> str:
         f"data        {near(settings.home)}",
     ]
     return "\n".join(lines)
+
+
+def _console_lines() -> list[str]:
+    from redrive.infra.cli.actor import actor
+    from redrive.infra.cli.console import sign_in_link
+
+    return [
+        f"console     {sign_in_link(actor(None))}",
+        "            signs in once; `redrive console link` prints another",
+    ]
 
 
 @app.command
@@ -176,6 +186,7 @@ def _table(found: StackStatus) -> str:
     ]
     places = [
         "",
+        f"console    {found.urls['console']}",
         f"Prefect UI {found.urls['ui']}",
         f"metrics    {found.urls['metrics']}",
         f"home       {found.home}",

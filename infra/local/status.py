@@ -160,6 +160,7 @@ def _urls(settings: Settings) -> dict[str, str]:
     return {
         "ui": _without_password(settings.ui_url),
         "api": _without_password(settings.api_url),
+        "console": f"http://{settings.host}:{settings.console_port}",
         "metrics": f"http://{settings.host}:{settings.metrics_port}/metrics",
     }
 

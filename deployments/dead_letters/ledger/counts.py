@@ -18,6 +18,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, and_, delete, func, or_, select
 
+from redrive.deployments.dead_letters.ledger import history
 from redrive.deployments.dead_letters.ledger.cursors import read_cursor, write_cursor
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.finishes import (
@@ -107,6 +108,14 @@ class Counts:
             }
         )
 
+    def since(
+        self, since: datetime, *, step: int, job: str | None = None, queue: str | None = None
+    ) -> list[history.Counted]:
+        """What was counted since then by time, in steps of `history.MINUTE` or `history.QUARTER` seconds."""
+        return self._database.run(
+            lambda connection: history.read(connection, step=step, since=since, job=job, queue=queue)
+        )
+
     def forget(self, before: datetime) -> None:
         """Forget counted ends before those that any sweep still reaches; `before` is the cursor."""
         self._database.run(partial(_forget, before=before))
@@ -168,18 +177,23 @@ def _count(
 def _add(connection: Connection, finishes: Sequence[Finish], underway: Sequence[Underway]) -> None:
     if not finishes and not underway:
         return
-    sums = Sums()
+    parts, part = history.by_minute()
+    now = datetime.now(UTC)
     named = _named(connection, [*finishes, *underway])
     progress = _locked_progress(connection, [*finishes, *underway])
     after: dict[UUID, Progress] = {}
     for job in sorted(underway, key=lambda one: one.run_id):
         before = after.get(job.run_id) or progress.get(job.run_id, Progress())
-        after[job.run_id] = count_underway(replace(job, kind=named[job.kind]), before, sums)
+        after[job.run_id] = count_underway(replace(job, kind=named[job.kind]), before, part(now))
     for finish in sorted(finishes, key=lambda one: one.at):
         before = after.get(finish.run_id) or progress.get(finish.run_id, Progress())
-        after[finish.run_id] = count_finish(replace(finish, kind=named[finish.kind]), before, sums)
+        after[finish.run_id] = count_finish(replace(finish, kind=named[finish.kind]), before, part(finish.at))
     _write_progress(connection, progress, after)
+    sums = Sums()
+    for one in parts.values():
+        sums.include(one)
     _write(connection, sums)
+    history.write(connection, parts, now)
 
 
 def _named(connection: Connection, jobs: Sequence[Underway]) -> dict[Kind, Kind]:
@@ -252,6 +266,7 @@ def _write(connection: Connection, sums: Sums) -> None:
 def _forget(connection: Connection, *, before: datetime) -> None:
     connection.execute(delete(counted_ends).where(counted_ends.c.ended < before - ENDS_KEPT))
     now = datetime.now(UTC)
+    history.forget(connection, now)
     done = and_(count_progress.c.done, count_progress.c.updated < now - ENDS_KEPT)
     connection.execute(delete(count_progress).where(or_(done, count_progress.c.updated < now - PROGRESS_KEPT)))
 

@@ -109,6 +109,13 @@ class Sums:
         key = (LAST, kind.queue, kind.job, "")
         self.latest[key] = max(self.latest.get(key, 0), at.timestamp())
 
+    def include(self, other: Sums) -> None:
+        """Add what another one has."""
+        for key, amount in other._amounts.items():
+            self._amounts[key] = self._amounts.get(key, 0) + amount
+        for key, at in other.latest.items():
+            self.latest[key] = max(self.latest.get(key, 0), at)
+
     def amounts(self) -> Iterator[tuple[Key, float]]:
         """In the order of their keys: everybody locks in one order."""
         yield from sorted((key, amount) for key, amount in self._amounts.items() if amount)

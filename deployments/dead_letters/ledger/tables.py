@@ -266,3 +266,14 @@ count_progress = Table(
     Column("updated", UtcDateTime, nullable=False),
     Index("ix_job_count_progress_updated", "updated"),
 )
+
+#: What was counted, by time: `step` seconds from `at` on; `counts` by "metric|label". Written by `history.py` alone.
+count_history = Table(
+    "job_count_history",
+    metadata,
+    Column("step", Integer, primary_key=True),
+    Column("at", UtcDateTime, primary_key=True),
+    Column("queue", Text, primary_key=True),
+    Column("job", Text, primary_key=True),
+    Column("counts", JSON, nullable=False),
+)

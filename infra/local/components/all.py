@@ -18,6 +18,7 @@ TABLE = {
     "ops-worker": "redrive.infra.local.components.worker:OpsWorker",
     "keeper": "redrive.infra.local.components.keeper:Keeper",
     "exporter": "redrive.infra.local.components.exporter:Exporter",
+    "console": "redrive.infra.local.components.console:Console",
     # Last, as registering the deployments happens while it starts; and jobs are the first thing to stop.
     "worker": "redrive.infra.local.components.worker:Worker",
 }

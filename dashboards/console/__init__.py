@@ -1,0 +1,1 @@
+"""The operator's console: from red to green in a browser."""

@@ -1,0 +1,1 @@
+"""Who may see and do what: signing in, sessions, the guard before every page and act, the headers."""

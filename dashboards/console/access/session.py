@@ -1,0 +1,85 @@
+"""Who asks: the session behind a request's cookie.
+
+A session that was seen a moment ago is believed without asking the database, and so is any that was seen before while the database
+is away: whoever is signed in can see what the console still knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from redrive.blocks.core.errors import LedgerAway
+from redrive.deployments.people.people import People
+from redrive.deployments.people.person import Person
+
+#: Name of the cookie. Browsers take a name that begins so only from this very host, for all its paths, and over TLS.
+COOKIE: Final = "redrive_session"
+SECURE_COOKIE: Final = "__Host-redrive_session"
+#: Seconds that a session is believed: how long somebody whose right was taken away may go on.
+BELIEVED: Final = 3.0
+#: Sessions that are remembered.
+REMEMBERED: Final = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A session with the person behind it."""
+
+    token: str
+    person: Person
+
+    @property
+    def csrf(self) -> str:
+        """What a form of this session carries; nobody else can know it."""
+        return hmac.new(self.token.encode(), b"csrf", hashlib.sha256).hexdigest()
+
+
+class Sessions:
+    """The sessions this process has seen, before those in the database."""
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+        self._seen: dict[str, tuple[float, Person]] = {}
+        self._lock = threading.Lock()
+
+    def find(self, token: str | None) -> Session | None:
+        """The session of a token.
+
+        Raises:
+            LedgerAway: it was not seen before, and the database cannot be asked.
+        """
+        if not token:
+            return None
+        with self._lock:
+            seen = self._seen.get(token)
+        if seen is not None and time.monotonic() - seen[0] < BELIEVED:
+            return Session(token=token, person=seen[1])
+        try:
+            person = self._people.session(token)
+        except LedgerAway:
+            if seen is None:
+                raise
+            return Session(token=token, person=seen[1])
+        with self._lock:
+            if person is None:
+                self._seen.pop(token, None)
+                return None
+            self._seen[token] = (time.monotonic(), person)
+            while len(self._seen) > REMEMBERED:
+                self._seen.pop(next(iter(self._seen)))
+        return Session(token=token, person=person)
+
+    def begin(self, person: Person, *, by_link: bool) -> Session:
+        """Begin one, with a token that nobody has seen: one that was planted is of no use."""
+        return Session(token=self._people.begin(person, by_link=by_link), person=person)
+
+    def end(self, session: Session) -> None:
+        """End it."""
+        with self._lock:
+            self._seen.pop(session.token, None)
+        self._people.end(session.token)

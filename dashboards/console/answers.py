@@ -1,0 +1,96 @@
+"""What an act answers: what was done, or why not, said on the page that asked; and the page where there is none."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from redrive.blocks.core.errors import (
+    ApiUnavailable,
+    Conflict,
+    LedgerAway,
+    NotFound,
+    ParameterError,
+    RedriveError,
+)
+from redrive.blocks.core.masking import mask_text
+from redrive.dashboards.console.access.guard import NotSignedIn, Refused
+from redrive.dashboards.console.shown import page, render
+
+#: Characters of a sentence that goes into a header.
+SAID_LIMIT: Final = 300
+_STATUS: Final[tuple[tuple[type[RedriveError], int], ...]] = (
+    (NotFound, 404),
+    (Conflict, 409),
+    (ParameterError, 422),
+    (ApiUnavailable, 503),
+    (LedgerAway, 503),
+)
+
+
+def is_fragment(request: Request) -> bool:
+    """Whether a part of a page asks, which shows the answer itself."""
+    return "HX-Request" in request.headers
+
+
+def done(request: Request, said: str, *, go: str | None = None, kind: str = "good") -> Response:
+    """An act was done: say so, and let the page read itself anew, or go on to another one."""
+    if not is_fragment(request):
+        return RedirectResponse(go or came_from(request), status_code=303)
+    answer = HTMLResponse(render("parts/toast.html", said=said, kind=kind))
+    if go is not None:
+        answer.headers["HX-Redirect"] = go
+    else:
+        answer.headers["HX-Reswap"] = "none"
+        answer.headers["HX-Trigger"] = "changed"
+    return answer
+
+
+def failed(request: Request, status: int, said: str, title: str) -> Response:
+    """An act or a page that could not be: one sentence, where it was asked for."""
+    said = mask_text(said)
+    if is_fragment(request):
+        answer = HTMLResponse(render("parts/toast.html", said=said, kind="bad"), status_code=status)
+        answer.headers["HX-Reswap"] = "none"
+        if status == 409:  # noqa: PLR2004  (somebody else was quicker: what the page shows is old)
+            answer.headers["HX-Trigger"] = "changed"
+        return answer
+    return page(request, "error.html", status=status, title=title, said=said)
+
+
+async def on_error(request: Request, error: Exception) -> Response:
+    """The answer to one of our errors."""
+    match error:
+        case NotSignedIn():
+            return _sign_in(request)
+        case Refused():
+            return failed(request, 403, str(error), "Not allowed")
+        case _:
+            status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+            titles = {404: "Not found", 409: "Somebody was quicker", 422: "That does not fit", 503: "Unavailable"}
+            return failed(request, status, str(error), titles.get(status, "That did not work"))
+
+
+def came_from(request: Request) -> str:
+    """The page of ours that a form was on."""
+    parts = urlsplit(request.headers.get("referer", ""))
+    return inner(f"{parts.path}?{parts.query}" if parts.query else parts.path)
+
+
+def inner(path: str) -> str:
+    """The path if it is one of ours, else the overview: nobody is sent to another site."""
+    parts = urlsplit(path)
+    plain = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    return path if plain and not parts.scheme and not parts.netloc else "/"
+
+
+def _sign_in(request: Request) -> Response:
+    if is_fragment(request) or request.headers.get("accept") == "text/event-stream":
+        return HTMLResponse("", status_code=401, headers={"HX-Redirect": "/sign-in"})
+    if request.method != "GET":
+        return RedirectResponse("/sign-in", status_code=303)
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse("/sign-in" if path == "/" else f"/sign-in?next={quote(path, safe='')}", status_code=303)

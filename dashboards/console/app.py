@@ -1,0 +1,90 @@
+"""The application: the guard before everything, the pages, and the poller that lives as long as it does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Depends, FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.settings import Settings
+from redrive.dashboards.console.access.guard import NotSignedIn, Refused, guard
+from redrive.dashboards.console.access.headers import Secured
+from redrive.dashboards.console.access.pace import SignInPace
+from redrive.dashboards.console.access.session import Sessions
+from redrive.dashboards.console.answers import failed, on_error
+from redrive.dashboards.console.live.memo import Memo
+from redrive.dashboards.console.live.poller import Poller
+from redrive.dashboards.console.live.stream import Streams
+from redrive.dashboards.console.pages import job, jobs, overview, sign_in
+from redrive.dashboards.console.parts import Parts
+from redrive.dashboards.console.shown import HERE
+from redrive.deployments.dead_letters.ledger import Ledger
+from redrive.deployments.people.people import People
+
+log = logging.getLogger("redrive.console")
+
+PAGES = (sign_in, overview, jobs, job)
+
+
+def make_app(settings: Settings) -> Starlette:
+    """The console of one installation."""
+    ledger, people = Ledger(settings.ledger_url()), People(settings.ledger_url())
+    poller = Poller(settings, ledger, people)
+    streams = Streams(poller)
+    stop = threading.Event()
+
+    @asynccontextmanager
+    async def alive(_: Starlette) -> AsyncIterator[None]:
+        thread = threading.Thread(target=poller.run, args=(stop,), name="poller", daemon=True)
+        thread.start()
+        yield
+        stop.set()
+        ledger.close()
+        people.close()
+
+    app = FastAPI(dependencies=[Depends(guard)], openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.parts = Parts(
+        settings=settings,
+        ledger=ledger,
+        people=people,
+        poller=poller,
+        streams=streams,
+        pace=SignInPace(),
+        memo=Memo(),
+    )
+    app.state.sessions = Sessions(people)
+    for kind in (RedriveError, NotSignedIn, Refused):
+        app.add_exception_handler(kind, on_error)
+    app.add_exception_handler(404, _not_there)
+    app.add_exception_handler(405, _not_there)
+    app.add_exception_handler(500, _broken)
+    for one in PAGES:
+        app.include_router(one.router)
+    app.add_api_route("/health", _health, methods=["GET"])
+    static = StaticFiles(directory=HERE / "static")
+    outer = Starlette(routes=[Mount("/static", static), Mount("/", app)], lifespan=alive)
+    outer.state.streams = streams
+    outer.add_middleware(Secured)
+    return outer
+
+
+async def _health() -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def _not_there(request: Request, _: Exception) -> Response:
+    return failed(request, 404, "There is no such page.", "Not found")
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return failed(request, 500, "That is a fault of the console itself; its log says more.", "That did not work")

@@ -1,0 +1,190 @@
+"""The one poller of the process: it samples for all browsers together, at most one call of Prefect's API a second, and only while
+somebody looks.
+
+Danger: what it cannot read is missing in its picture and is named there; a part that was read before stays, with its time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import httpx
+
+from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.patience import patient
+from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect.client import reachable
+from redrive.dashboards.console.live.sample import Sample, Sampler
+from redrive.deployments.dead_letters.ledger import Audit, Duty, Filter, Group, Ledger, Total
+from redrive.deployments.people.people import Act, People, about_queue
+
+log = logging.getLogger("redrive.console")
+
+#: Seconds of rest for each call that a sample took, and between two samples at least.
+REST_A_CALL: Final = 1.0
+LEAST_REST: Final = 2.0
+#: Seconds that somebody who looked counts as looking on: a page between two loads, a stream that connects again.
+LINGER: Final = 15.0
+#: Seconds that a server may take to answer the poller.
+PATIENCE: Final = 4.0
+#: Causes that the overview shows.
+CAUSES: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Books:
+    """What the ledger says: dead letters, the keeper, who paused what."""
+
+    at: datetime
+    totals: tuple[Total, ...]
+    groups: tuple[Group, ...]
+    duties: tuple[Duty, ...]
+    audit: Audit
+    pauses: dict[str, Act]
+
+    @property
+    def open(self) -> int:
+        return sum(total.count for total in self.totals if total.status == "open")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """What is known now. `since`: by part, since when it cannot be read, with the reason."""
+
+    number: int = 0
+    at: datetime | None = None
+    sample: Sample | None = None
+    books: Books | None = None
+    exporter: str | None = None
+    missing: dict[str, tuple[datetime, str]] | None = None
+
+    @property
+    def gaps(self) -> dict[str, tuple[datetime, str]]:
+        return self.missing or {}
+
+
+class Poller:
+    """Keeps the picture fresh while somebody looks; `on_change` is called from its thread."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, people: People) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._people = people
+        self._sampler = Sampler(settings)
+        self._wanted = threading.Event()
+        self._until = 0.0
+        self._fresh = threading.Condition()
+        self.picture = Picture()
+        self.on_change: Callable[[], None] = lambda: None
+        #: Calls of Prefect's API so far.
+        self.calls = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Sample until told to stop."""
+        while not stop.is_set():
+            if time.monotonic() > self._until:
+                self._wanted.clear()
+                self._wanted.wait(1.0)
+                continue
+            calls = self._poll()
+            self.on_change()
+            stop.wait(max(LEAST_REST, calls * REST_A_CALL))
+        self._sampler.close()
+
+    def look(self) -> None:
+        """Somebody looks now."""
+        self._until = time.monotonic() + LINGER
+        self._wanted.set()
+
+    def fresh(self, seconds: float = PATIENCE, *, newer_than: int = 0) -> Picture:
+        """The picture, after a first sample if there is none that is fresh enough."""
+        self.look()
+        limit = time.monotonic() + seconds
+        with self._fresh:
+            while self._is_old(newer_than) and (left := limit - time.monotonic()) > 0:
+                self._fresh.wait(left)
+        return self.picture
+
+    def paused(self, name: str, *, paused: bool) -> None:
+        """Somebody paused or resumed a queue here: shown at once, at no call of the API."""
+        with self._fresh:
+            sample = self.picture.sample
+            if sample is not None:
+                queues = tuple(replace(one, paused=paused) if one.name == name else one for one in sample.queues)
+                self.picture = replace(self.picture, sample=replace(sample, queues=queues))
+            now = self._with_books(self.picture)
+            self.picture = replace(now, number=now.number + 1)
+        self.on_change()
+
+    def _is_old(self, newer_than: int) -> bool:
+        at = self.picture.at
+        old = at is None or (datetime.now(UTC) - at).total_seconds() > 2 * LINGER
+        return old or self.picture.number <= newer_than
+
+    def _poll(self) -> int:
+        before = self.picture
+        sample, calls = before.sample, 1
+        missing = dict(before.gaps)
+        try:
+            with reachable(PATIENCE):
+                sample = self._sampler.take()
+            calls = sample.calls
+            missing.pop("prefect", None)
+        except (RedriveError, httpx.HTTPError, KeyError, ValueError) as error:
+            _note(missing, "prefect", error)
+        self.calls += calls
+        now = replace(before, number=before.number + 1, at=datetime.now(UTC), sample=sample, missing=missing)
+        now = self._with_books(now)
+        now = self._with_exporter(now)
+        with self._fresh:
+            self.picture = now
+            self._fresh.notify_all()
+        return calls
+
+    def _with_books(self, now: Picture) -> Picture:
+        missing = dict(now.gaps)
+        books = now.books
+        try:
+            with patient(PATIENCE):
+                queues = [about_queue(one.name) for one in now.sample.queues if one.paused] if now.sample else []
+                books = Books(
+                    at=datetime.now(UTC),
+                    totals=tuple(self._ledger.totals()),
+                    groups=tuple(group.masked() for group in self._ledger.groups(Filter(status="open"), limit=CAUSES)),
+                    duties=tuple(self._ledger.duties()),
+                    audit=self._ledger.audit(),
+                    pauses=self._people.latest(queues),
+                )
+            missing.pop("ledger", None)
+        except RedriveError as error:
+            _note(missing, "ledger", error)
+        return replace(now, books=books, missing=missing, number=now.number)
+
+    def _with_exporter(self, now: Picture) -> Picture:
+        host = self._settings.host if self._settings.host != "0.0.0.0" else "127.0.0.1"  # noqa: S104  (compared with)
+        missing = dict(now.gaps)
+        said: str | None = None
+        try:
+            with httpx.Client(trust_env=False, timeout=1.0) as client:
+                answer = client.get(f"http://{host}:{self._settings.metrics_port}/health")
+            said = answer.text.strip()
+            if answer.is_success:
+                missing.pop("exporter", None)
+            else:
+                _note(missing, "exporter", RedriveError(said))
+        except httpx.HTTPError as error:
+            _note(missing, "exporter", error)
+        return replace(now, exporter=said, missing=missing)
+
+
+def _note(missing: dict[str, tuple[datetime, str]], part: str, error: Exception) -> None:
+    """Since when a part is missing: since it was first so."""
+    said: Any = str(error) or type(error).__name__
+    since = missing[part][0] if part in missing else datetime.now(UTC)
+    missing[part] = (since, said)

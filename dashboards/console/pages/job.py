@@ -1,0 +1,173 @@
+"""One job: what it is doing, why, what it was given, what it said; and retry now, cancel, run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from redrive.blocks.core.errors import LedgerAway, NotFound, RedriveError
+from redrive.blocks.core.masking import mask_text
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import reachable
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.states import FINAL, PastState
+from redrive.dashboards.console.access.guard import Fields, Operator, one
+from redrive.dashboards.console.answers import done
+from redrive.dashboards.console.parts import Parts, The
+from redrive.dashboards.console.shown import page
+from redrive.deployments.dead_letters.ledger import Act, DeadLetter
+from redrive.deployments.dead_letters.redrive import redrive
+from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
+from redrive.deployments.jobs.job import Job
+from redrive.deployments.jobs.logs import JobLog, LogLine
+from redrive.deployments.jobs.search import find_job
+from redrive.deployments.people.people import about_job
+from redrive.deployments.policies import Policy, policy_of
+
+router = APIRouter()
+
+#: Seconds that what is shown of a job is shared by all who look at it.
+SHARED: Final = 2.0
+POLICY_SHARED: Final = 15.0
+#: Lines of the log that the page shows, the newest.
+LINES: Final = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """All that the page shows of a job."""
+
+    run: Run
+    job: Job
+    history: list[PastState]
+    letter: DeadLetter | None
+    acts: list[Act]
+    #: Why the ledger's part is missing; empty if it is not.
+    no_ledger: str
+    policy: Policy | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.run.state_type in FINAL
+
+    @property
+    def tries(self) -> str:
+        """`try 2 of 3`, as far as it is known."""
+        most = self.policy.policy.max_tries if self.policy else None
+        begun = self.job.tries + (1 if self.run.state_type in {"RUNNING", "PENDING"} else 0)
+        spent = max(begun, 1) if self.run.run_count and not self.is_over else begun
+        if not spent:
+            return f"0 of {most}" if most else "0"
+        return f"{spent} of {most}" if most else str(spent)
+
+
+@router.get("/jobs/{reference}")
+def job(request: Request, the: The, reference: str) -> Response:
+    seen = _seen(the, reference)
+    return page(
+        request, "job.html", seen=seen, job=seen.job, lines=_log(the, seen), link=the.settings.run_url(seen.job.id)
+    )
+
+
+@router.get("/jobs/{job_id}/now")
+def now(request: Request, the: The, job_id: UUID) -> Response:
+    """What changes of the page while the job goes on."""
+    seen = _seen(the, str(job_id))
+    return page(
+        request,
+        "parts/job_now.html",
+        seen=seen,
+        job=seen.job,
+        lines=_log(the, seen),
+        link=the.settings.run_url(seen.job.id),
+    )
+
+
+@router.post("/jobs/{job_id}/retry")
+def retry(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
+    why = one(form, "why")
+    run = find_job(job_id)
+    if run.state_type == "FAILED":
+        found = _act(the, "redrive", job_id, who.name, why, lambda: redrive(the.ledger, job_id, who=who.name, why=why))
+        return done(request, f"Redriven: {found.job} runs again.")
+    found_job = _act(the, "retry now", job_id, who.name, why, lambda: retry_now(job_id, who=who.name))
+    return done(request, f"{found_job.name} has its next try now.")
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
+    why = one(form, "why")
+    found = _act(the, "cancel", job_id, who.name, why, lambda: cancel_job(job_id, who=who.name, why=why))
+    said = "is being stopped" if found.state == "Cancelling" else "is cancelled"
+    return done(request, f"{found.name} {said}.")
+
+
+@router.post("/jobs/{job_id}/rerun")
+def rerun(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
+    why = one(form, "why")
+    found = _act(the, "run again", job_id, who.name, why, lambda: rerun_job(job_id, who=who.name, why=why))
+    return done(request, "Runs again as a new job.", go=f"/jobs/{found.run_id}")
+
+
+def _act(the: Parts, what: str, job_id: UUID, who: str, why: str, act: Callable[[], Any]) -> Any:
+    """Do it and write it down, whatever came of it."""
+    try:
+        found = act()
+    except RedriveError as error:
+        _write_down(the, who=who, what=what, about=about_job(job_id), why=why, outcome=f"refused: {error}")
+        raise
+    finally:
+        the.memo.forget()
+    _write_down(the, who=who, what=what, about=about_job(job_id), why=why, outcome="done")
+    return found
+
+
+def _write_down(the: Parts, **act: str) -> None:
+    try:
+        the.people.record(**act)
+    except LedgerAway:
+        # The job itself carries who did it; a ledger that is away must not keep anybody from cancelling.
+        return
+
+
+def _seen(the: Parts, reference: str) -> Seen:
+    run = the.memo.get(("run", reference), SHARED, lambda: find_job(reference))
+    return the.memo.get(("job", run.id, run.state_id), SHARED, lambda: _read(the, run))
+
+
+def _read(the: Parts, run: Run) -> Seen:
+    with reachable():
+        history = runs.states_of(run.id)
+        policy = the.memo.get(("policy", run.job), POLICY_SHARED, lambda: policy_of(run.job))
+    letter, acts, no_ledger = None, [], ""
+    try:
+        letter = the.ledger.get(run.id).masked()
+        acts = [act.masked() for act in the.ledger.history(letter.id)]
+    except NotFound:
+        pass  # most jobs never fail
+    except LedgerAway as error:
+        no_ledger = str(error)
+    error = f"{letter.error_type}: {letter.message}" if letter else run.labels.error
+    return Seen(
+        run=run,
+        job=Job.of(run, mask_text(error) if error else None),
+        history=history,
+        letter=letter,
+        acts=acts,
+        no_ledger=no_ledger,
+        policy=policy,
+    )
+
+
+def _log(the: Parts, seen: Seen) -> list[LogLine]:
+    def read() -> list[LogLine]:
+        with reachable():
+            return list(JobLog(seen.run.id).read())[-LINES:]
+
+    return the.memo.get(("log", seen.run.id, seen.is_over), SHARED, read)

@@ -1,0 +1,161 @@
+// What a page does by itself: ages that count on, the banner when they are old, dialogs, keys, the filter's completion.
+"use strict";
+(() => {
+  const $ = (query, within = document) => within.querySelector(query);
+  const $$ = (query, within = document) => [...within.querySelectorAll(query)];
+
+  function span(seconds) {
+    const whole = Math.max(0, Math.floor(seconds));
+    if (whole < 60) return `${whole} s`;
+    if (whole < 600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
+    if (whole < 3600) return `${Math.floor(whole / 60)} m`;
+    if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} m`;
+    return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+  }
+
+  // The server's clock counts, not this machine's.
+  const skew = Number(document.body.dataset.now || 0) - Date.now();
+  const now = () => Date.now() + skew;
+
+  function set(node, text) { if (node.textContent !== text) node.textContent = text; }
+
+  function tick() {
+    for (const node of $$("time[data-ago]")) set(node, `${span((now() - Date.parse(node.dateTime)) / 1000)} ago`);
+    for (const node of $$("time[data-since]")) set(node, span((now() - Date.parse(node.dateTime)) / 1000));
+    for (const node of $$("time[data-until]")) {
+      const left = (Date.parse(node.dateTime) - now()) / 1000;
+      set(node, left > 0 ? `in ${span(Math.ceil(left))}` : "now");
+    }
+    const alive = $("[data-alive]"), banner = $("#stale");
+    if (alive && banner) {
+      const age = (now() - Number(alive.dataset.alive)) / 1000;
+      banner.hidden = age <= Number(alive.dataset.limit);
+      if (!banner.hidden) set($("span", banner), `What you see is ${span(age)} old: the console could not read anything newer.`);
+    }
+  }
+  setInterval(tick, 1000);
+
+  // Dialogs: a button names the one it opens, and what it fills in.
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-dialog]");
+    if (opener) {
+      const dialog = document.getElementById(opener.dataset.dialog);
+      if (opener.dataset.action) $("form", dialog).setAttribute("hx-post", opener.dataset.action);
+      for (const node of $$("[data-say]", dialog)) set(node, opener.dataset[node.dataset.say] || "");
+      if (opener.dataset.action) htmx.process($("form", dialog));
+      dialog.showModal();
+    }
+    if (event.target.closest("[data-close]")) event.target.closest("dialog").close();
+    if (event.target.closest("[data-theme-switch]")) switchTheme();
+    if (event.target.matches("[data-all]")) $$(`input[name="${event.target.dataset.all}"]`).forEach((box) => { box.checked = event.target.checked; });
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const dialog = event.target.closest("dialog");
+    if (dialog && event.detail.successful) { dialog.close(); $("form", dialog)?.reset(); }
+  });
+  document.addEventListener("htmx:sendError", () => toast("The console does not answer. What was done before stands; try again in a moment."));
+
+  function toast(text) {
+    const node = document.createElement("p");
+    node.className = "toast bad"; node.setAttribute("role", "alert"); node.textContent = text;
+    $("#toasts").append(node);
+  }
+  setInterval(() => {
+    for (const node of $$("#toasts .toast")) {
+      node.dataset.age = Number(node.dataset.age || 0) + 1;
+      if (node.dataset.age > (node.classList.contains("bad") ? 12 : 6)) node.remove();
+    }
+  }, 1000);
+
+  function switchTheme() {
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    htmx.ajax("POST", "/theme", { values: { theme: root.dataset.theme }, swap: "none" });
+    document.dispatchEvent(new Event("themed"));
+  }
+
+  // Rows and keys.
+  let row = -1;
+  function choose(step) {
+    const rows = $$("tr.row");
+    if (!rows.length) return;
+    row = Math.min(rows.length - 1, Math.max(0, row + step));
+    rows.forEach((one, at) => one.setAttribute("aria-selected", String(at === row)));
+    rows[row].scrollIntoView({ block: "nearest" });
+  }
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.matches("input, textarea, select");
+    if (event.key === "Escape" && typing) event.target.blur();
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+    const chosen = $('tr.row[aria-selected="true"]');
+    switch (event.key) {
+      case "/": { const box = $("[data-search]"); if (box) { event.preventDefault(); box.focus(); box.select(); } break; }
+      case "j": choose(1); break;
+      case "k": choose(-1); break;
+      case "Enter": if (chosen) $("a.main", chosen)?.click(); break;
+      case "x": { const box = chosen && $("input[type=checkbox]", chosen); if (box) box.click(); break; }
+      case "r": (chosen ? $("[data-key=r]", chosen) : null)?.click() ?? $("main [data-key=r]")?.click(); break;
+      case "?": $("#keys")?.showModal(); break;
+      default:
+    }
+  });
+
+  // Completion in the filter box.
+  const box = $("[data-search]"), list = $(".search .options");
+  if (box && list) {
+    const words = JSON.parse(box.dataset.words || "[]");
+    let at = -1;
+    const word = () => box.value.slice(0, box.selectionStart).split(/\s+/).pop();
+    function take(text) {
+      const end = box.selectionStart, start = end - word().length;
+      const whole = text.endsWith(":") || text.endsWith(".") || text.endsWith('"') ? text : `${text} `;
+      box.value = box.value.slice(0, start) + whole + box.value.slice(end).trimStart();
+      box.setSelectionRange(start + whole.length, start + whole.length);
+      list.hidden = true; box.setAttribute("aria-expanded", "false");
+      box.focus();
+    }
+    function offer() {
+      const begun = word().toLowerCase();
+      const fit = words.filter((one) => one.startsWith(begun) && one !== begun).slice(0, 12);
+      at = -1;
+      list.replaceChildren(...fit.map((one, number) => {
+        const node = document.createElement("li");
+        node.textContent = one; node.id = `option-${number}`; node.setAttribute("role", "option");
+        node.addEventListener("mousedown", (event) => { event.preventDefault(); take(one); offer(); });
+        return node;
+      }));
+      list.hidden = !fit.length || document.activeElement !== box;
+      box.setAttribute("aria-expanded", String(!list.hidden));
+    }
+    box.addEventListener("input", offer);
+    box.addEventListener("focus", offer);
+    box.addEventListener("blur", () => { list.hidden = true; box.setAttribute("aria-expanded", "false"); });
+    box.addEventListener("keydown", (event) => {
+      const nodes = $$("li", list);
+      if (list.hidden || !nodes.length) return;
+      if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+        event.preventDefault();
+        at = (at + (event.key === "ArrowDown" ? 1 : -1) + nodes.length) % nodes.length;
+        nodes.forEach((one, number) => one.setAttribute("aria-selected", String(number === at)));
+        box.setAttribute("aria-activedescendant", nodes[at].id);
+        nodes[at].scrollIntoView({ block: "nearest" });
+      } else if (event.key === "Tab" || (event.key === "Enter" && at >= 0)) {
+        event.preventDefault(); take(nodes[Math.max(at, 0)].textContent); offer();
+      }
+    });
+  }
+
+  // A list that refreshes keeps still while somebody paused it or has marked rows.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const live = event.target.closest("[data-live]");
+    if (live && event.target === live && (live.dataset.paused === "1" || document.hidden || $("input:checked", live))) event.preventDefault();
+  });
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-pause]");
+    if (!button) return;
+    const live = $("[data-live]"), paused = live.dataset.paused !== "1";
+    live.dataset.paused = paused ? "1" : "";
+    button.setAttribute("aria-pressed", String(paused)); set($("span", button), paused ? "Paused" : "Live");
+  });
+})();

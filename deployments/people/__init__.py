@@ -1,0 +1,1 @@
+"""The people who operate Redrive: who they are, what they may do, and what they did."""

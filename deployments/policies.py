@@ -1,0 +1,56 @@
+"""The retry policy that holds for a job type now, and where each part of it comes from: the catalog, or a block in Prefect.
+
+Danger: a display; a job reads its policy itself when it starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redrive.blocks.core.errors import PolicyError, RedriveError
+from redrive.blocks.core.retry import RetryPolicy
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import blocks
+from redrive.deployments.catalog import catalog
+
+#: The type of the block, as Prefect names it.
+BLOCK: Final = "retry-policy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """`overridden`: what a block says instead of the catalog, as it is written there; `problem`: why that is ignored."""
+
+    job: str
+    policy: RetryPolicy
+    declared: RetryPolicy
+    overridden: dict[str, Any]
+    block_id: str | None = None
+    problem: str = ""
+
+
+def policy_of(job: str) -> Policy | None:
+    """The policy of a job type; None if the catalog does not know it."""
+    known = catalog().get(job)
+    if known is None:
+        return None
+    document = ask(blocks.named(BLOCK, job).or_none())
+    data = {name: value for name, value in ((document or {}).get("data") or {}).items() if value is not None}
+    given = {name: value for name, value in data.items() if name in RetryPolicy.model_fields or name == "exponential"}
+    block_id = str(document["id"]) if document else None
+    values = dict(given)
+    if (exponential := values.pop("exponential", None)) is not None:
+        values["backoff"] = exponential
+    try:
+        policy = RetryPolicy(**{**known.policy.model_dump(), **values})
+    except (PolicyError, RedriveError) as error:
+        return Policy(
+            job=job,
+            policy=known.policy,
+            declared=known.policy,
+            overridden=given,
+            block_id=block_id,
+            problem=str(error),
+        )
+    return Policy(job=job, policy=policy, declared=known.policy, overridden=given, block_id=block_id)
