@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.support.postgres",
     "tests.support.plain_prefect",
     "tests.support.keeperless",
+    "tests.support.console",
 ]
 
 

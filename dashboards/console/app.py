@@ -69,7 +69,7 @@ def make_app(settings: Settings) -> Starlette:
     app.add_exception_handler(500, _broken)
     for one in PAGES:
         app.include_router(one.router)
-    app.add_api_route("/health", _health, methods=["GET"])
+    app.add_api_route("/alive", _health, methods=["GET"])
     static = StaticFiles(directory=HERE / "static")
     outer = Starlette(routes=[Mount("/static", static), Mount("/", app)], lifespan=alive)
     outer.state.streams = streams

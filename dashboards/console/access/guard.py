@@ -18,7 +18,7 @@ from redrive.dashboards.console.access.session import COOKIE, SECURE_COOKIE, Ses
 from redrive.deployments.people.person import Person, Role
 
 #: What anybody may ask for. Static files are served beside the application.
-OPEN: Final = frozenset({"/sign-in", "/sign-in/link", "/health"})
+OPEN: Final = frozenset({"/sign-in", "/sign-in/link", "/alive"})
 #: Methods that change nothing.
 READING: Final = frozenset({"GET", "HEAD"})
 #: Bytes of a form: parameters of a job may be long, and nothing longer than this is one.

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import redis
 
@@ -59,6 +59,22 @@ class Sample:
     #: Whether workers could say what they do; else Redis is away.
     workers_known: bool
     calls: int
+
+    @property
+    def running_now(self) -> int:
+        return self.total("running")
+
+    @property
+    def slots(self) -> int:
+        return sum(worker.slots for worker in self.workers)
+
+    @property
+    def oldest(self) -> datetime | None:
+        return min((queue.oldest for queue in self.queues if queue.oldest), default=None)
+
+    def total(self, what: Literal["waiting", "running", "retrying", "scheduled"]) -> int:
+        """Over all queues."""
+        return sum(int(getattr(queue, what)) for queue in self.queues)
 
 
 class Sampler:

@@ -151,8 +151,8 @@ def _read(the: Parts, run: Run) -> Seen:
         acts = [act.masked() for act in the.ledger.history(letter.id)]
     except NotFound:
         pass  # most jobs never fail
-    except LedgerAway as error:
-        no_ledger = str(error)
+    except LedgerAway as away:
+        no_ledger = str(away)
     error = f"{letter.error_type}: {letter.message}" if letter else run.labels.error
     return Seen(
         run=run,

@@ -72,7 +72,11 @@ def set_queue(request: Request, the: The, who: Operator, form: Fields, name: str
 
 def _events(picture: Picture, role: Role) -> dict[str, str]:
     values = _values(picture, role)
-    return {"now": render("parts/overview_now.html", **values), "alive": render("parts/alive.html", **values)}
+    return {
+        "alive": render("parts/alive.html", **values),
+        "top": render("parts/overview_top.html", **values),
+        "now": render("parts/overview_now.html", **values),
+    }
 
 
 def _values(picture: Picture, role: Role) -> dict[str, Any]:

@@ -7,6 +7,10 @@
   let drawn = [], figures = null;
 
   const seconds = (value) => value == null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : value < 90 ? `${+value.toFixed(value < 10 ? 1 : 0)} s` : value < 5400 ? `${Math.round(value / 60)} m` : `${+(value / 3600).toFixed(1)} h`;
+  const clock = (at, point) => {
+    const time = new Date(at * 1000);
+    return point > 3600 ? time.toLocaleDateString("en", { weekday: "short", day: "numeric" }) : time.toTimeString().slice(0, 5);
+  };
   const count = (value) => value == null ? "–" : Number.isInteger(value) ? value.toLocaleString("en") : "";
   const KINDS = {
     throughput: { series: [["completed", "Completed", "--good-mark"], ["failed", "Failed", "--bad-mark"]], bars: true, say: count },
@@ -23,7 +27,7 @@
       cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
       legend: { show: false },
       scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, kind.bars ? 4 : 0.5) * 1.12] } },
-      axes: [{ ...axis, grid: { show: false }, space: 70 }, { ...axis, size: 46, values: (_, splits) => splits.map(kind.say) }],
+      axes: [{ ...axis, grid: { show: false }, space: 60, size: 26, values: (_, splits) => splits.map((at) => clock(at, figures.point)) }, { ...axis, size: 46, values: (_, splits) => splits.map(kind.say) }],
       series: [{}, ...kind.series.map(([, label, name]) => ({
         label, stroke: colour(name), width: kind.bars ? 0 : 1.75, fill: kind.bars ? colour(name) : undefined,
         points: { show: !kind.bars, size: 4 }, spanGaps: false, ...bars,

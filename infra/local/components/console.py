@@ -33,7 +33,7 @@ class Console(Component):
     def healthy(self) -> bool:
         """It answers. What it cannot reach it says on its own pages."""
         try:
-            url = f"http://{self.settings.host}:{self.settings.console_port}/health"
+            url = f"http://{self.settings.host}:{self.settings.console_port}/alive"
             with httpx.Client(trust_env=False, verify=False, timeout=PATIENCE) as client:  # noqa: S501  (plain HTTP)
                 return client.get(url).is_success
         except httpx.HTTPError:
