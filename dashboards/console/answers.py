@@ -36,11 +36,11 @@ def is_fragment(request: Request) -> bool:
     return "HX-Request" in request.headers
 
 
-def done(request: Request, said: str, *, go: str | None = None, kind: str = "good") -> Response:
-    """An act was done: say so, and let the page read itself anew, or go on to another one."""
+def done(request: Request, said: str, *, go: str | None = None, to: str | None = None, kind: str = "good") -> Response:
+    """An act was done: say so, and let the page read itself anew, or go on to another one; `to` is where more is told."""
     if not is_fragment(request):
         return RedirectResponse(go or came_from(request), status_code=303)
-    answer = HTMLResponse(render("parts/toast.html", said=said, kind=kind))
+    answer = HTMLResponse(render("parts/toast.html", said=said, kind=kind, to=to))
     if go is not None:
         answer.headers["HX-Redirect"] = go
     else:
@@ -53,12 +53,12 @@ def failed(request: Request, status: int, said: str, title: str) -> Response:
     """An act or a page that could not be: one sentence, where it was asked for."""
     said = mask_text(said)
     if is_fragment(request):
-        answer = HTMLResponse(render("parts/toast.html", said=said, kind="bad"), status_code=status)
+        answer = HTMLResponse(render("parts/toast.html", said=said, kind="bad", to=None), status_code=status)
         answer.headers["HX-Reswap"] = "none"
         if status == 409:  # noqa: PLR2004  (somebody else was quicker: what the page shows is old)
             answer.headers["HX-Trigger"] = "changed"
         return answer
-    return page(request, "error.html", status=status, title=title, said=said)
+    return page(request, "error.html", code=status, title=title, said=said)
 
 
 async def on_error(request: Request, error: Exception) -> Response:

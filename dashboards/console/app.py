@@ -24,30 +24,33 @@ from redrive.dashboards.console.answers import failed, on_error
 from redrive.dashboards.console.live.memo import Memo
 from redrive.dashboards.console.live.poller import Poller
 from redrive.dashboards.console.live.stream import Streams
-from redrive.dashboards.console.pages import job, jobs, overview, sign_in
+from redrive.dashboards.console.pages import acts, audit, failures, job, jobs, overview, sign_in
 from redrive.dashboards.console.parts import Parts
 from redrive.dashboards.console.shown import HERE
+from redrive.deployments.dead_letters.bulk_runner import BulkRunner
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.people.people import People
 
 log = logging.getLogger("redrive.console")
 
-PAGES = (sign_in, overview, jobs, job)
+PAGES = (sign_in, overview, jobs, job, failures, acts, audit)
 
 
 def make_app(settings: Settings) -> Starlette:
     """The console of one installation."""
     ledger, people = Ledger(settings.ledger_url()), People(settings.ledger_url())
     poller = Poller(settings, ledger, people)
-    streams = Streams(poller)
+    streams, bulk = Streams(poller), BulkRunner(ledger)
     stop = threading.Event()
 
     @asynccontextmanager
     async def alive(_: Starlette) -> AsyncIterator[None]:
         thread = threading.Thread(target=poller.run, args=(stop,), name="poller", daemon=True)
         thread.start()
+        bulk.start()
         yield
         stop.set()
+        bulk.stop()
         ledger.close()
         people.close()
 
@@ -58,6 +61,7 @@ def make_app(settings: Settings) -> Starlette:
         people=people,
         poller=poller,
         streams=streams,
+        bulk=bulk,
         pace=SignInPace(),
         memo=Memo(),
     )

@@ -13,6 +13,7 @@ from redrive.dashboards.console.access.pace import SignInPace
 from redrive.dashboards.console.live.memo import Memo
 from redrive.dashboards.console.live.poller import Poller
 from redrive.dashboards.console.live.stream import Streams
+from redrive.deployments.dead_letters.bulk_runner import BulkRunner
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.people.people import People
 
@@ -26,6 +27,7 @@ class Parts:
     people: People
     poller: Poller
     streams: Streams
+    bulk: BulkRunner
     pace: SignInPace
     memo: Memo
 

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse
 
 from redrive.blocks.core.masking import mask_text
 from redrive.dashboards.console.access.session import Session
+from redrive.dashboards.console.sparkline import sparkline
 
 HERE: Final = Path(__file__).parent
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -27,6 +28,8 @@ PAGES: Final = (
     ("/", "Overview", "overview"),
     ("/jobs", "Jobs", "jobs"),
     ("/failures", "Failures", "failures"),
+    ("/acts", "Bulk acts", "acts"),
+    ("/audit", "Record", "audit"),
 )
 
 
@@ -51,7 +54,12 @@ def environment() -> Environment:
         "query": urlencode,
         "masked": mask_text,
     }
-    made.globals |= {"icon": icon, "now_ms": lambda: int(time.time() * 1000), "pages": lambda: PAGES}
+    made.globals |= {
+        "icon": icon,
+        "sparkline": sparkline,
+        "now_ms": lambda: int(time.time() * 1000),
+        "pages": lambda: PAGES,
+    }
     return made
 
 
@@ -60,12 +68,12 @@ def render(name: str, **values: Any) -> str:
     return environment().get_template(name).render(**values)
 
 
-def page(request: Request, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+def page(request: Request, template: str, *, code: int = 200, **values: Any) -> HTMLResponse:
     """A page for whoever asked."""
     session: Session | None = getattr(request.state, "session", None)
     theme = request.cookies.get("theme", "")
     text = render(
-        name,
+        template,
         session=session,
         person=session.person if session else None,
         theme=theme if theme in {"dark", "light"} else "",
@@ -73,7 +81,7 @@ def page(request: Request, name: str, *, status: int = 200, **values: Any) -> HT
         open_failures=lambda: _open_failures(request),
         **values,
     )
-    return HTMLResponse(text, status_code=status)
+    return HTMLResponse(text, status_code=code)
 
 
 def _open_failures(request: Request) -> Markup:

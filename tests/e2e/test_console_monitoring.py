@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.stack, in_browser]
 
 
 def test_link_of_redrive_up_signs_in_once_and_shows_the_queues(consoles: Consoles) -> None:
-    (printed,) = [line for line in consoles.stack.command("up").stdout.splitlines() if line.startswith("console ")]
+    (printed,) = [line for line in consoles.stack.command("up").stdout.splitlines() if "/sign-in/link" in line]
     link = printed.split()[1]
     console = consoles.window()
 

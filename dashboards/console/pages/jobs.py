@@ -62,7 +62,7 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
         asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(QUEUES))
     except QueryError as error:
         values["problem"] = error
-        return page(request, "jobs.html", status=422, **values)
+        return page(request, "jobs.html", code=422, **values)
     found, total = the.memo.get(("jobs", q, after), SHARED, lambda: _read(asked, place))
     values |= {
         "rows": [Row(job=Job.of(run), error=_error(run)) for run in found.runs],

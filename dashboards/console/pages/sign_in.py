@@ -36,7 +36,7 @@ def by_link(request: Request, the: The, token: str = "") -> Response:
         return RedirectResponse("/", status_code=303)
     person = the.people.redeem(token)
     if person is None:
-        return page(request, "sign_in.html", status=403, said=USED, next="/", given="")
+        return page(request, "sign_in.html", code=403, said=USED, next="/", given="")
     session = request.app.state.sessions.begin(person, by_link=True)
     the.people.record(who=person.name, what="signed in", about="console", outcome="by a link")
     return _welcomed(request, session, "/")
@@ -48,12 +48,12 @@ def by_password(request: Request, form: Fields, the: The) -> Response:
     keys = (f"from {request.client.host if request.client else ''}", f"as {name.lower()}")
     if wait := the.pace.wait(*keys):
         said = f"Too many failures: try again in {counted(int(wait // 60) + 1, 'minute')}."
-        return page(request, "sign_in.html", status=429, said=said, next=go, given=name)
+        return page(request, "sign_in.html", code=429, said=said, next=go, given=name)
     # Counted before it is known: attempts side by side are attempts too.
     the.pace.failed(*keys)
     person = the.people.with_password(name, (form.get("password") or [""])[-1])
     if person is None:
-        return page(request, "sign_in.html", status=403, said=WRONG, next=go, given=name)
+        return page(request, "sign_in.html", code=403, said=WRONG, next=go, given=name)
     the.pace.forgive(*keys)
     session = request.app.state.sessions.begin(person, by_link=False)
     the.people.record(who=person.name, what="signed in", about="console", outcome="by password")

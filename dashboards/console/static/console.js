@@ -38,11 +38,21 @@
   // Dialogs: a button names the one it opens, and what it fills in.
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-dialog]");
-    if (opener) {
+    if (opener?.matches("[data-needs-mark]") && !$("[data-marked]:checked")) {
+      toast("Mark at least one row first.");
+    } else if (opener) {
       const dialog = document.getElementById(opener.dataset.dialog);
       if (opener.dataset.action) $("form", dialog).setAttribute("hx-post", opener.dataset.action);
       for (const node of $$("[data-say]", dialog)) set(node, opener.dataset[node.dataset.say] || "");
       if (opener.dataset.action) htmx.process($("form", dialog));
+      const fill = $("[data-fill]", dialog);
+      if (fill) {
+        // One cause by its own button: that one alone, whatever else is marked.
+        const own = document.createElement("input");
+        own.type = "hidden"; own.name = "cause"; own.value = opener.dataset.value || "";
+        fill.replaceChildren(...(own.value ? [own] : []));
+        $("form", dialog).setAttribute("hx-include", own.value ? "unset" : "[data-marked]:checked");
+      }
       dialog.showModal();
     }
     if (event.target.closest("[data-close]")) event.target.closest("dialog").close();

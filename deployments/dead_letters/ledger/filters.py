@@ -49,6 +49,7 @@ class Filter(BaseModel):
     text: str | None = Field(
         None, description=f"Part of the message, in any case; the first {SEARCHED_CHARACTERS} characters are searched."
     )
+    ids: tuple[UUID, ...] | None = Field(None, description="These rows, by id.")
     batch: UUID | None = Field(None, description="Redriven or discarded by this bulk act.")
 
     def __init__(self, **conditions: Any) -> None:
@@ -73,7 +74,9 @@ class Filter(BaseModel):
     def needs_rows(self) -> bool:
         """Whether the sums cannot answer this."""
         times = (self.since, self.until, self.recorded_until)
-        return any(time is not None for time in times) or self.text is not None or self.batch is not None
+        return any(time is not None for time in times) or any(
+            one is not None for one in (self.text, self.batch, self.ids)
+        )
 
     def rows(self, connection: Connection) -> Condition:
         """The condition on `dead_letters`."""
@@ -84,6 +87,8 @@ class Filter(BaseModel):
             found.append(dead_letters.c.last_failure < self.until)
         if self.recorded_until is not None:
             found.append(dead_letters.c.buried_at <= self.recorded_until)
+        if self.ids is not None:
+            found.append(dead_letters.c.id.in_(self.ids))
         if self.batch is not None:
             found.append(dead_letters.c.batch_id == self.batch)
         if self.text is not None:

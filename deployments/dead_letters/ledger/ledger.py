@@ -28,6 +28,8 @@ from redrive.deployments.dead_letters.ledger import (
 )
 from redrive.deployments.dead_letters.ledger import duties as keeper_duties
 from redrive.deployments.dead_letters.ledger import tallies as sums
+from redrive.deployments.dead_letters.ledger.bulk_acts import BulkActs
+from redrive.deployments.dead_letters.ledger.causes import Causes
 from redrive.deployments.dead_letters.ledger.counts import Counts
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.duties import Audit, Duty, DutyRecord
@@ -63,6 +65,16 @@ class Ledger:
     def counts(self) -> Counts:
         """The counts of finished jobs, for metrics."""
         return Counts(self._database)
+
+    @property
+    def causes(self) -> Causes:
+        """What is known of causes beyond their sums."""
+        return Causes(self._database)
+
+    @property
+    def bulk_acts(self) -> BulkActs:
+        """The bulk acts that go on by themselves."""
+        return BulkActs(self._database)
 
     def migrate(self) -> None:
         """Make or upgrade the tables; safe to call by any number of processes at once."""

@@ -1,0 +1,49 @@
+"""Bulk acts: who asked for what and why, how far each is, what it could not do; and stopping one."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from redrive.dashboards.console.access.guard import Operator
+from redrive.dashboards.console.answers import done
+from redrive.dashboards.console.parts import The
+from redrive.dashboards.console.shown import page, with_query
+from redrive.deployments.dead_letters.ledger import Filter
+
+router = APIRouter()
+
+SHARED: Final = 1.0
+ROWS: Final = 50
+
+
+@router.get("/acts")
+def acts(request: Request, the: The) -> Response:
+    found = the.memo.get(("acts",), SHARED, lambda: the.ledger.bulk_acts.latest(limit=100))
+    return page(request, "acts.html", acts=found)
+
+
+@router.get("/acts/{act_id}")
+def act(request: Request, the: The, act_id: UUID, after: str = "") -> Response:
+    found = the.memo.get(("act", act_id), SHARED, lambda: the.ledger.bulk_acts.get(act_id))
+    rows = the.ledger.find(Filter(batch=act_id), limit=ROWS, cursor=after or None)
+    return page(
+        request,
+        "act.html",
+        act=found,
+        rows=[row.masked() for row in rows.rows],
+        more=with_query(f"/acts/{act_id}", {"after": rows.next}) if rows.next else None,
+        after=after,
+    )
+
+
+@router.post("/acts/{act_id}/stop")
+def stop(request: Request, the: The, who: Operator, act_id: UUID) -> Response:
+    the.ledger.bulk_acts.stop(act_id, who=who.name)
+    the.people.record(who=who.name, what="stop", about=f"bulk act {act_id}")
+    the.memo.forget()
+    return done(request, "It stops after what is at hand.")

@@ -1,0 +1,209 @@
+"""Failures: the dead letters by cause; one cause with its jobs; redrive or discard one, some, or all that there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from redrive.blocks.core.counted import counted
+from redrive.blocks.core.errors import ParameterError
+from redrive.dashboards.console.access.guard import Fields, Form, Operator, one
+from redrive.dashboards.console.answers import done
+from redrive.dashboards.console.parts import Parts, The
+from redrive.dashboards.console.shown import page, with_query
+from redrive.deployments.dead_letters.bulk_runner import ask
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Group
+from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct, What
+from redrive.deployments.dead_letters.ledger.causes import Note
+from redrive.deployments.job_type import QUEUES
+
+router = APIRouter()
+
+#: Groups and rows of one page.
+GROUPS: Final = 50
+ROWS: Final = 50
+#: The stretch of a sparkline, and its points.
+LENGTH: Final = timedelta(hours=24)
+POINTS: Final = 24
+#: Seconds that what is read is shared by all who look.
+SHARED: Final = 3.0
+STATUSES: Final = ("open", "redriven", "resolved", "discarded")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """One cause as the page shows it."""
+
+    group: Group
+    trend: list[int]
+    came_back: datetime | None
+    note: Note | None
+
+    @property
+    def state(self) -> str:
+        """In one word: what somebody has to do about it."""
+        counts = self.group.by_status
+        if counts.get("open"):
+            return "came back" if self.came_back else "open"
+        if counts.get("redriven"):
+            return "being redriven"
+        return "resolved" if counts.get("resolved") else "discarded"
+
+    @property
+    def look(self) -> str:
+        """The colour of that."""
+        return {"open": "open", "came back": "back", "being redriven": "redriven", "resolved": "resolved"}.get(
+            self.state, ""
+        )
+
+
+@router.get("/failures")
+def failures(
+    request: Request, the: The, status: str = "open", queue: str = "", job: str = "", text: str = ""
+) -> Response:
+    chosen = status if status in STATUSES else None
+    conditions = {"queue": queue or None, "job": job or None, "text": text or None}
+    asked = Filter(status=chosen, **conditions)
+    causes = the.memo.get(("causes", asked), SHARED, lambda: _causes(the, asked))
+    return page(
+        request,
+        "failures.html",
+        causes=causes,
+        totals=the.memo.get(("totals",), SHARED, lambda: _totals(the)),
+        chosen={"status": status, "queue": queue, "job": job, "text": text},
+        statuses=[
+            (name, with_query("/failures", {"status": name, "queue": queue, "job": job, "text": text}), name == status)
+            for name in (*STATUSES, "all")
+        ],
+        queues=tuple(QUEUES),
+        running=the.memo.get(("bulk", "running"), 1.0, lambda: the.ledger.bulk_acts.latest(limit=5, running=True)),
+    )
+
+
+@router.get("/failures/{fingerprint}")
+def cause(request: Request, the: The, fingerprint: str, status: str = "open", after: str = "") -> Response:
+    whole = the.ledger.fingerprint(fingerprint)
+    chosen = status if status in STATUSES else None
+    rows = the.ledger.find(Filter(fingerprint=whole, status=chosen), limit=ROWS, cursor=after or None)
+    (found,) = _causes(the, Filter(fingerprint=whole))
+    here = f"/failures/{whole}"
+    return page(
+        request,
+        "cause.html",
+        cause=found,
+        group=found.group,
+        rows=[row.masked() for row in rows.rows],
+        sample=_sample(the, found.group),
+        status=status,
+        statuses=[(name, f"{here}?status={name}", name == status) for name in (*STATUSES, "all")],
+        more=with_query(here, {"status": status, "after": rows.next}) if rows.next else None,
+        after=after,
+        acts=[act for act in the.ledger.bulk_acts.latest(limit=20) if whole in _about(act)],
+    )
+
+
+@router.post("/failures/bulk/{what}")
+def bulk(request: Request, the: The, who: Operator, form: Fields, what: str) -> Response:
+    """Redrive or discard all open ones that fit now: of these causes, these rows, or this filter."""
+    if what not in {"redrive", "discard"}:
+        raise ParameterError(f"there is no bulk act {what!r}")
+    asked, rate, why = _asked(form), _rate(one(form, "rate")), one(form, "why")
+    if one(form, "dry_run"):
+        number = the.ledger.count(asked.model_copy(update={"status": "open"}))
+        return done(request, f"Would {what} {counted(number, 'job')}; nothing was done.", kind="")
+    act = ask(the.ledger, _what(what), asked, who=who.name, why=why, rate=rate if what == "redrive" else None)
+    the.people.record(
+        who=who.name, what=f"bulk {what}", about=f"bulk act {act.id}", why=why, outcome=f"{act.wanted} jobs asked for"
+    )
+    the.bulk.wake()
+    the.memo.forget()
+    return done(
+        request,
+        f"{'Redriving' if what == 'redrive' else 'Discarding'} {counted(act.wanted, 'job')}.",
+        to=f"/acts/{act.id}",
+    )
+
+
+@router.post("/failures/{fingerprint}/note")
+def note(request: Request, the: The, who: Operator, form: Fields, fingerprint: str) -> Response:
+    whole = the.ledger.fingerprint(fingerprint)
+    the.ledger.causes.write_note(whole, one(form, "note"), who=who.name)
+    the.people.record(who=who.name, what="note", about=f"cause {whole}", why=one(form, "note"))
+    the.memo.forget()
+    return done(request, "The note is kept.")
+
+
+def _asked(form: Form) -> Filter:
+    """Which: rows, causes, or what a filter finds; never everything by mistake."""
+    try:
+        ids = tuple(UUID(one_id) for one_id in form.get("id", []))
+    except ValueError:
+        raise ParameterError("that is no id of a dead letter") from None
+    causes = tuple(form.get("cause", []))
+    conditions = {name: one(form, name) or None for name in ("queue", "job", "text")}
+    if ids:
+        return Filter(ids=ids)
+    if causes:
+        return Filter(causes=causes, **conditions)
+    if any(conditions.values()) or one(form, "all"):
+        return Filter(**conditions)
+    raise ParameterError("mark at least one row first")
+
+
+def _rate(text: str) -> float | None:
+    """Jobs a second of a pace such as `20/s` or `100/m`; none for as fast as it goes."""
+    if not text:
+        return None
+    number, _, unit = text.partition("/")
+    try:
+        return float(number) / {"s": 1, "": 1, "m": 60, "h": 3600}[unit.strip()]
+    except (ValueError, KeyError):
+        raise ParameterError(f"{text!r} is no pace; write 20/s, 100/m or 1000/h") from None
+
+
+def _what(text: str) -> What:
+    return "redrive" if text == "redrive" else "discard"
+
+
+def _causes(the: Parts, asked: Filter) -> list[Cause]:
+    groups = [group.masked() for group in the.ledger.groups(asked, limit=GROUPS)]
+    known = [group.fingerprint for group in groups]
+    both = [g.fingerprint for g in groups if g.by_status.get("open")]
+    trends = the.ledger.causes.trends(known, now=datetime.now(UTC), length=LENGTH, points=POINTS)
+    resolved, notes = the.ledger.causes.resolved(both), the.ledger.causes.notes(known)
+    return [
+        Cause(
+            group=group,
+            trend=trends.get(group.fingerprint, []),
+            came_back=_came_back(group, resolved.get(group.fingerprint)),
+            note=notes.get(group.fingerprint),
+        )
+        for group in groups
+    ]
+
+
+def _came_back(group: Group, resolved: datetime | None) -> datetime | None:
+    """When it was resolved before it came back; None if it did not."""
+    return resolved if resolved is not None and group.last_seen > resolved else None
+
+
+def _totals(the: Parts) -> dict[str, Any]:
+    found: dict[str, int] = dict.fromkeys(STATUSES, 0)
+    for total in the.ledger.totals():
+        found[total.status] += total.count
+    return found
+
+
+def _sample(the: Parts, group: Group) -> DeadLetter | None:
+    rows = the.ledger.find(Filter(fingerprint=group.fingerprint), limit=1).rows
+    return rows[0].masked() if rows else None
+
+
+def _about(act: BulkAct) -> tuple[str, ...]:
+    return act.filter.causes or ((act.filter.fingerprint,) if act.filter.fingerprint else ())

@@ -1,0 +1,122 @@
+"""What is known of a cause beyond its sums: how it went over time, whether it came back after it was resolved, and people's notes.
+
+Danger: nothing here may get slower with the age of the ledger; what reads rows reads those of the time that is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Column, Connection, String, Table, Text, cast, func, select
+
+from redrive.deployments.dead_letters.ledger.database import Database
+from redrive.deployments.dead_letters.ledger.tables import UtcDateTime, dead_letters, metadata
+from redrive.deployments.dead_letters.ledger.tallies import insert_into
+from redrive.deployments.dead_letters.ledger.text import storable
+
+#: Characters of a note.
+NOTE_LIMIT: Final = 2_000
+
+notes = Table(
+    "cause_notes",
+    metadata,
+    Column("fingerprint", String(12), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What somebody wrote about a cause."""
+
+    fingerprint: str
+    text: str
+    who: str
+    at: datetime
+
+
+class Causes:
+    """The causes in the ledger's database. Raises `LedgerAway` when that cannot be reached."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def trends(
+        self, fingerprints: Sequence[str], *, now: datetime, length: timedelta, points: int
+    ) -> dict[str, list[int]]:
+        """By fingerprint: how many rows failed last in each of so many equal parts of the time up to now."""
+        step = int(length.total_seconds() // points)
+        first = int(now.timestamp()) // step - points + 1
+        since = datetime.fromtimestamp(first * step, UTC)
+
+        def work(connection: Connection) -> dict[str, list[int]]:
+            if connection.dialect.name == "postgresql":
+                seconds: Any = func.extract("epoch", dead_letters.c.last_failure)
+            else:
+                seconds = cast(func.strftime("%s", dead_letters.c.last_failure), BigInteger)
+            part = cast(func.floor(seconds / step), BigInteger).label("part")
+            query = (
+                select(dead_letters.c.fingerprint, part, func.count().label("number"))
+                .where(dead_letters.c.fingerprint.in_(fingerprints), dead_letters.c.last_failure >= since)
+                .group_by(dead_letters.c.fingerprint, part)
+            )
+            found = {one: [0] * points for one in fingerprints}
+            for row in connection.execute(query):
+                place = int(row.part) - first
+                if 0 <= place < points:
+                    found[row.fingerprint][place] += row.number
+            return found
+
+        return self._database.run(work) if fingerprints else {}
+
+    def resolved(self, fingerprints: Sequence[str]) -> dict[str, datetime]:
+        """By fingerprint: when the row of it that failed last among the resolved ones was resolved."""
+
+        def work(connection: Connection) -> dict[str, datetime]:
+            found = {}
+            for one in fingerprints:
+                newest = (
+                    select(dead_letters.c.closed_at)
+                    .where(dead_letters.c.fingerprint == one, dead_letters.c.status == "resolved")
+                    .order_by(dead_letters.c.last_failure.desc(), dead_letters.c.id.desc())
+                    .limit(1)
+                )
+                if (at := connection.scalar(newest)) is not None:
+                    found[one] = at
+            return found
+
+        return self._database.run(work) if fingerprints else {}
+
+    def notes(self, fingerprints: Sequence[str]) -> dict[str, Note]:
+        """The notes about these causes."""
+        query = select(notes).where(notes.c.fingerprint.in_(fingerprints))
+        return self._database.run(
+            lambda connection: {
+                row.fingerprint: Note(fingerprint=row.fingerprint, text=row.text, who=row.who, at=row.at)
+                for row in connection.execute(query)
+            }
+        )
+
+    def write_note(self, fingerprint: str, text: str, *, who: str) -> None:
+        """Write the note about a cause in the place of the one before; an empty one takes it away."""
+        row = {
+            "fingerprint": fingerprint,
+            "text": storable(text.strip(), limit=NOTE_LIMIT),
+            "who": who,
+            "at": datetime.now(UTC),
+        }
+
+        def work(connection: Connection) -> None:
+            if not row["text"]:
+                connection.execute(notes.delete().where(notes.c.fingerprint == fingerprint))
+                return
+            insert = insert_into(connection, notes)
+            changed = {name: insert.excluded[name] for name in ("text", "who", "at")}
+            connection.execute(insert.on_conflict_do_update(index_elements=["fingerprint"], set_=changed), row)
+
+        self._database.run(work)
