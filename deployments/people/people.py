@@ -24,6 +24,7 @@ from redrive.deployments.dead_letters.ledger.text import storable
 from redrive.deployments.people import password as passwords
 from redrive.deployments.people.person import Person, Role, checked_name, checked_role
 from redrive.deployments.people.tables import acts, links, people, sessions
+from redrive.deployments.people.views import Views
 
 #: How long somebody stays signed in without doing anything.
 SESSION: Final = timedelta(hours=12)
@@ -62,6 +63,11 @@ class People:
     def close(self) -> None:
         """Give back the connections."""
         self._database.dispose()
+
+    @property
+    def views(self) -> Views:
+        """The filters that people saved."""
+        return Views(self._database)
 
     def migrate(self) -> None:
         """Make or upgrade the tables."""

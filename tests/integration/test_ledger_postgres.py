@@ -23,7 +23,7 @@ from redrive.blocks.core.errors import Conflict, LedgerAway
 from redrive.deployments.dead_letters.ledger import DutyRecord, Filter, Ledger, Outcome
 from redrive.deployments.dead_letters.ledger.schema import VERSION_TABLE
 from redrive.deployments.dead_letters.ledger.tables import metadata
-from redrive.deployments.people import tables as _people  # noqa: F401  (its tables are among them)
+from redrive.deployments.people import people as _people  # noqa: F401  (its tables are among them)
 from tests.support.deaths import START, a_death, varied
 from tests.support.full_ledger import fill
 from tests.support.ledger_sums import act_at_random, assert_sums_are_right

@@ -27,6 +27,7 @@ from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.logs import JobLog, LogLine
 from redrive.deployments.jobs.search import find_job
+from redrive.deployments.jobs.why import NAMED, why
 from redrive.deployments.people.people import about_job
 from redrive.deployments.policies import Policy, policy_of
 
@@ -35,6 +36,7 @@ router = APIRouter()
 #: Seconds that what is shown of a job is shared by all who look at it.
 SHARED: Final = 2.0
 POLICY_SHARED: Final = 15.0
+WHY_SHARED: Final = 10.0
 #: Lines of the log that the page shows, the newest.
 LINES: Final = 500
 
@@ -87,6 +89,13 @@ def now(request: Request, the: The, job_id: UUID) -> Response:
         lines=_log(the, seen),
         link=the.settings.run_url(seen.job.id),
     )
+
+
+@router.get("/jobs/{job_id}/why")
+def waits(request: Request, the: The, job_id: UUID) -> Response:
+    """Why it is not running."""
+    answer = the.memo.get(("why", job_id), WHY_SHARED, lambda: why(job_id))
+    return page(request, "parts/why.html", answer=answer, most=NAMED)
 
 
 @router.post("/jobs/{job_id}/retry")

@@ -1,0 +1,245 @@
+"""Why a job is not running: each thing that keeps a job from its start is asked of the thing itself, and said in one sentence.
+
+The first answer is the one that counts most; the others hold too. An answer names who holds what, so that somebody can act on it.
+
+Danger: a snapshot; the job may start while it is made. Where something cannot be asked, that is an answer, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import redis
+
+from redrive.blocks.core.counted import counted
+from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.requests import deployments, pools, queues, workers
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.runs import Wanted
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.states import AWAITING_RETRY, FINAL, IN_PROGRESS, PENDING, RUNNING, SCHEDULED
+from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
+from redrive.deployments.jobs.search import find_job
+from redrive.deployments.jobs.states import due_of
+
+#: Runs that a worker's poll looks at, by Prefect's own limit: what stands behind them is not seen, whatever its queue.
+LOOKED_AT: Final = 200
+#: A job that is due for less is on its way: workers poll every few seconds.
+ON_ITS_WAY: Final = timedelta(seconds=10)
+#: Jobs that are named where many hold the slots.
+NAMED: Final = 5
+
+Kind = Literal[
+    "over", "running", "early", "retry", "paused", "gone", "nobody", "busy", "limit", "behind", "soon", "unknown"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """One thing that keeps a job from running. `until`: when it ends by itself; `held_by`: the jobs that hold what it needs."""
+
+    kind: Kind
+    said: str
+    until: datetime | None = None
+    held_by: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Why a job is not running; `causes` in the order of their weight, never empty."""
+
+    run: Run
+    causes: tuple[Cause, ...]
+
+
+def why(reference: str | UUID) -> Answer:
+    """Why a job is not running.
+
+    Raises:
+        NotFound, Conflict: as `find_job`. ApiUnavailable: nothing can be said without Prefect's API; jobs wait for it, too.
+    """
+    run = find_job(reference)
+    with reachable():
+        causes = tuple(_causes(run, SERVER_CLOCK.now()))
+    return Answer(run=run, causes=causes or (_on_its_way(run),))
+
+
+def _causes(run: Run, now: datetime) -> Iterator[Cause]:
+    if run.state_type in FINAL:
+        yield Cause(kind="over", said=f"it has ended: {run.state_name}{f' ({run.message})' if run.message else ''}")
+        return
+    if run.state_type in IN_PROGRESS:
+        worker = f" on worker {run.worker}" if run.worker else ""
+        yield Cause(kind="running", said=f"it is {run.state_name}{worker}")
+        return
+    if run.state_type != SCHEDULED:
+        yield Cause(kind="paused", said=f"it is {run.state_name} and waits for a person's answer: open it in Prefect")
+        return
+    due = due_of(run)
+    if due is not None and due > now:
+        yield _not_due(run, due)
+    yield from _deployment(run)
+    yield from _pool_and_queue(run, now, due)
+
+
+def _not_due(run: Run, due: datetime) -> Cause:
+    if run.state_name == AWAITING_RETRY:
+        return Cause(kind="retry", said=f"it waits for its next try at {due:%H:%M:%S}Z: {run.message}", until=due)
+    return Cause(kind="early", said=f"it is not due before {due:%Y-%m-%d %H:%M:%S}Z", until=due)
+
+
+def _deployment(run: Run) -> Iterator[Cause]:
+    found = ask(deployments.read(run.deployment_id).or_none()) if run.deployment_id else None
+    if found is None:
+        yield Cause(
+            kind="gone",
+            said=f"the deployment of {run.job!r} is gone, so no worker can run it: `redrive up` registers it again, then redrive it",
+        )
+        return
+    if found.get("paused"):
+        yield Cause(
+            kind="paused", said=f"its deployment {run.job!r} is paused, which Prefect takes for its schedules only"
+        )
+    limit = found.get("global_concurrency_limit") or {}
+    if (most := limit.get("limit")) is not None:
+        holders = _holders(Wanted(types=[RUNNING, PENDING], jobs=[run.job], deployed=False))
+        if len(holders) >= most:
+            yield Cause(
+                kind="limit",
+                said=f"job type {run.job!r} may run {counted(most, 'job')} at once, and {len(holders)} run now",
+                held_by=_ids(holders),
+            )
+
+
+def _pool_and_queue(run: Run, now: datetime, due: datetime | None) -> Iterator[Cause]:
+    pool = ask(pools.read(run.pool).or_none()) if run.pool else None
+    if pool is None:
+        yield Cause(kind="gone", said=f"its work pool {run.pool or '(none)'!r} is gone: `redrive up` makes ours again")
+        return
+    if pool["is_paused"]:
+        yield Cause(kind="paused", said=f"work pool {run.pool!r} is paused: resume it in Prefect")
+    there = {str(one["name"]): one for one in ask(queues.of_pool(run.pool))}
+    queue = there.get(run.queue)
+    if queue is None:
+        yield Cause(kind="gone", said=f"its queue {run.queue!r} is gone: `redrive up` makes ours again")
+        return
+    if queue["is_paused"]:
+        yield Cause(kind="paused", said=f"queue {run.queue!r} is paused: `redrive queues resume {run.queue}`")
+    yield from _limits(run, pool, queue)
+    yield from _workers(run)
+    if due is not None and due <= now:
+        yield from _behind(run, there, due, now)
+
+
+def _limits(run: Run, pool: dict[str, Any], queue: dict[str, Any]) -> Iterator[Cause]:
+    for what, name, most, wanted in (
+        ("work pool", run.pool, pool.get("concurrency_limit"), Wanted(pools=[run.pool], deployed=False)),
+        (
+            "queue",
+            run.queue,
+            queue.get("concurrency_limit"),
+            Wanted(pools=[run.pool], queues=[run.queue], deployed=False),
+        ),
+    ):
+        if most is None:
+            continue
+        holders = _holders(wanted)
+        if len(holders) >= most:
+            yield Cause(
+                kind="limit",
+                said=f"{what} {name!r} may run {counted(most, 'job')} at once, and {len(holders)} run now",
+                held_by=_ids(holders),
+            )
+
+
+def _workers(run: Run) -> Iterator[Cause]:
+    online = ask(workers.of_pool(run.pool, online=True).or_none()) or []
+    reports = _reports(run.pool)
+    if not online and not reports:
+        yield Cause(kind="nobody", said=f"no worker serves work pool {run.pool!r}: `redrive up`, or start one there")
+        return
+    if reports is None or len(reports) < len(online):
+        # A worker that reports nothing may have room.
+        return
+    serving = [one for one in reports if not one.queues or run.queue in one.queues]
+    if not serving:
+        yield Cause(kind="nobody", said=f"no worker polls queue {run.queue!r}: those online serve others only")
+        return
+    taking = [one for one in serving if not one.draining]
+    if not taking:
+        yield Cause(kind="nobody", said="every worker is draining: it finishes what it runs and takes nothing new")
+        return
+    slots, busy = sum(one.slots for one in taking), [slot for one in taking for slot in one.busy]
+    if len(busy) >= slots:
+        first = min(busy, key=lambda slot: slot.since)
+        yield Cause(
+            kind="busy",
+            said=f"all {counted(slots, 'slot')} of {counted(len(taking), 'worker')} are busy, the longest with {first.job} "
+            f"since {first.since[11:19]}Z",
+            held_by=tuple(UUID(slot.run_id) for slot in sorted(busy, key=lambda slot: slot.since)),
+        )
+
+
+def _behind(run: Run, there: dict[str, Any], due: datetime, now: datetime) -> Iterator[Cause]:
+    mine = int(there[run.queue]["priority"])
+    earlier = [name for name, one in there.items() if int(one["priority"]) < mine and not one["is_paused"]]
+    waiting = Wanted(types=[SCHEDULED], pools=[run.pool], due_before=now, deployed=False)
+    before = runs.count(_narrowed(waiting, earlier)) if earlier else 0
+    before += runs.count(_narrowed(waiting, [run.queue], due_before=due)) - 1
+    if before >= LOOKED_AT:
+        yield Cause(
+            kind="behind",
+            said=f"{before:,} jobs are due before it; a worker's poll sees {LOOKED_AT} at once, so it is not looked at yet",
+        )
+    elif before > 0:
+        are = "is" if before == 1 else "are"
+        yield Cause(
+            kind="behind", said=f"{counted(before, 'job')} of its queue or of one served first {are} due before it"
+        )
+
+
+def _narrowed(wanted: Wanted, names: list[str], *, due_before: datetime | None = None) -> Wanted:
+    return Wanted(
+        types=wanted.types,
+        pools=wanted.pools,
+        queues=names,
+        due_before=due_before or wanted.due_before,
+        deployed=False,
+    )
+
+
+def _holders(wanted: Wanted) -> list[Run]:
+    held = Wanted(types=[RUNNING, PENDING], pools=wanted.pools, queues=wanted.queues, jobs=wanted.jobs, deployed=False)
+    return sorted(runs.page(held, runs.Order.EXPECTED).runs, key=lambda run: run.since)
+
+
+def _ids(held: list[Run]) -> tuple[UUID, ...]:
+    return tuple(run.id for run in held)
+
+
+def _reports(pool: str) -> list[WorkerReport] | None:
+    reports = WorkerReports(settings().valkey_url())
+    try:
+        return [one for one in reports.all() if one.pool == pool]
+    except (redis.RedisError, ValueError, TypeError, KeyError):
+        return None
+    finally:
+        reports.close()
+
+
+def _on_its_way(run: Run) -> Cause:
+    due = due_of(run)
+    waited = SERVER_CLOCK.now() - due if due else timedelta(0)
+    if waited < ON_ITS_WAY:
+        return Cause(kind="soon", said="nothing holds it: a worker takes it at its next poll, within seconds")
+    return Cause(
+        kind="unknown",
+        said=f"nothing that is known holds it, and it is due for {waited.total_seconds():.0f} s: Prefect's API or the worker may be "
+        "slow; `redrive check` asks them, and the worker's log says what it does",
+    )
