@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -22,6 +22,8 @@ from redrive.dashboards.console.sparkline import sparkline
 
 HERE: Final = Path(__file__).parent
 MINUTE, HOUR, DAY = 60, 3600, 86400
+#: The cookie by which an act tells the page that comes after it what was done.
+SAID: Final = "said"
 
 #: The pages in the side bar: address, name, drawing.
 PAGES: Final = (
@@ -78,10 +80,24 @@ def page(request: Request, template: str, *, code: int = 200, **values: Any) -> 
         person=session.person if session else None,
         theme=theme if theme in {"dark", "light"} else "",
         path=request.url.path,
+        said_before=_said_before(request),
         open_failures=lambda: _open_failures(request),
         **values,
     )
-    return HTMLResponse(text, status_code=code)
+    answer = HTMLResponse(text, status_code=code)
+    if SAID in request.cookies:
+        answer.delete_cookie(SAID, path="/", httponly=True, samesite="lax")
+    return answer
+
+
+def _said_before(request: Request) -> tuple[str, str | None] | None:
+    """What the act before this page said, and where more is told."""
+    try:
+        said, to = json.loads(unquote(request.cookies.get(SAID, "")))
+    except (ValueError, TypeError):
+        return None
+    inside = isinstance(to, str) and to.startswith("/") and not to.startswith("//")
+    return str(said), to if inside else None
 
 
 def _open_failures(request: Request) -> Markup:

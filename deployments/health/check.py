@@ -54,6 +54,7 @@ def check() -> Iterator[Finding]:
         ("ledger", _ledger),
         ("keeper", _keeper),
         ("exporter", _exporter),
+        ("console", _console),
         ("warehouse", lambda: _block(Warehouse)),
         ("mail server", lambda: _block(MailServer)),
     )
@@ -150,6 +151,28 @@ def _exporter() -> str:
     if not answer.is_success:
         raise RedriveError(f"its figures stand still: {' '.join(answer.text.split())}")
     return f"{url}/metrics is fresh"
+
+
+def _console() -> str:
+    here = settings()
+    url = f"http://{here.host if here.host != EVERYWHERE else '127.0.0.1'}:{here.console_port}"
+    try:
+        with httpx.Client(trust_env=False, timeout=EXPORTER_PATIENCE) as client:
+            answer = client.get(f"{url}/alive")
+    except httpx.TimeoutException:
+        raise RedriveError(
+            f"the console at {url} does not answer within {EXPORTER_PATIENCE:g} s: `redrive status` shows its process; end one that "
+            "hangs with `kill -9 PID` and it is started again"
+        ) from None
+    except httpx.TransportError:
+        if here.external_api_url is not None:
+            return f"none on this machine ({url})"
+        raise RedriveError(
+            f"nothing answers at {url}: `redrive up` starts the console; jobs are not concerned"
+        ) from None
+    if not answer.is_success:
+        raise RedriveError(f"the console at {url} answered {answer.status_code}: its log says why")
+    return url
 
 
 def _block(kind: type[Block]) -> str:

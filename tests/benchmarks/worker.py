@@ -40,7 +40,7 @@ SLOTS = 4
 #: Jobs under load whose states are read to tell where the time goes.
 SAMPLE = 40
 #: Not parts of what is measured.
-BESIDE = ("worker", "ops-worker", "keeper", "exporter", "mail")
+BESIDE = ("worker", "ops-worker", "keeper", "exporter", "console", "mail")
 _REQUEST = re.compile(r'"(?:GET|POST|PATCH|PUT|DELETE) (/api/\S*)')
 #: Our own questions while we measure.
 _OURS = ("/api/flow_runs/count", "/api/work_pools/bench-")

@@ -57,6 +57,7 @@ FROZEN: dict[str, dict[str, set[int]]] = {
     "ops-worker": {"status": UNHEALTHY, "check": OK | UNHEALTHY},
     "keeper": {"status": UNHEALTHY, "check": OK | UNHEALTHY},
     "exporter": {"status": UNHEALTHY, "check": UNHEALTHY},
+    "console": {"status": UNHEALTHY, "check": UNHEALTHY},
     "worker": {"status": UNHEALTHY, "check": OK | UNHEALTHY},
     "supervisor": {"status": UNHEALTHY},
 }
