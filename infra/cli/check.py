@@ -14,7 +14,9 @@ from redrive.infra.cli.output import out, print_json
 
 
 def check_command(*, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
-    """Check what jobs need: API, deployments, workers, ledger, keeper, exporter, console, warehouse, mail server. Exits 3 unless all is well.
+    """Check what jobs need: API, deployments, workers, ledger, keeper, exporter, console, warehouse, mail server.
+
+    Exits 3 unless all is well.
 
     Args:
         as_json: Print JSON.
