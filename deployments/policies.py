@@ -1,16 +1,17 @@
 """The retry policy that holds for a job type now, and where each part of it comes from: the catalog, or a block in Prefect.
 
-Danger: a display; a job reads its policy itself when it starts.
+Danger: a job reads its policy itself when it starts; what is written here holds for the next start.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redrive.blocks.core.errors import PolicyError, RedriveError
+from redrive.blocks.core.errors import PolicyError, RedriveError, UnknownJob
 from redrive.blocks.core.retry import RetryPolicy
-from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import blocks
 from redrive.deployments.catalog import catalog
 
@@ -54,3 +55,39 @@ def policy_of(job: str) -> Policy | None:
             problem=str(error),
         )
     return Policy(job=job, policy=policy, declared=known.policy, overridden=given, block_id=block_id)
+
+
+def override(job: str, values: Mapping[str, Any]) -> Policy:
+    """Let a block say these values instead of the catalog's, and nothing else; none given, the catalog's hold again.
+
+    Args:
+        values: fields of `RetryPolicy` by name; `exponential` instead of `backoff` for growing delays.
+
+    Raises:
+        UnknownJob. PolicyError: a policy that cannot work; nothing is written then.
+    """
+    known = catalog().get(job)
+    if known is None:
+        raise UnknownJob(f"no job type is named {job!r}")
+    given = {name: value for name, value in values.items() if value is not None}
+    checked = dict(given)
+    if (exponential := checked.pop("exponential", None)) is not None:
+        checked["backoff"] = exponential
+    RetryPolicy(**{**known.policy.model_dump(), **checked})
+    with reachable():
+        there = ask(blocks.named(BLOCK, job).or_none())
+        if there is not None and not given:
+            ask(blocks.delete(there["id"]))
+        elif there is not None:
+            ask(blocks.replace(there["id"], given))
+        elif given:
+            kind = ask(blocks.kind(BLOCK))
+            (schema,) = ask(blocks.schemas(kind["id"]))
+            ask(
+                blocks.create(
+                    {"name": job, "data": given, "block_type_id": kind["id"], "block_schema_id": schema["id"]}
+                )
+            )
+        found = policy_of(job)
+    assert found is not None  # noqa: S101  (known above)
+    return found

@@ -19,7 +19,15 @@ from redrive.blocks.core.first_fault import first_fault
 from redrive.blocks.core.nearest import nearest
 
 #: What croniter, by which Prefect follows schedules, takes instead of five fields.
-_CRON_WORDS = frozenset({"@hourly", "@midnight", "@daily", "@weekly", "@monthly", "@yearly", "@annually"})
+_CRON_WORDS = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
 _CRON_FIELDS = 5
 
 
@@ -60,6 +68,11 @@ class Schedule(BaseModel):
         if reason := _no_cron_line(self.cron):
             raise ValueError(f"{self.cron!r} is no cron line: {reason}; write one like `0 7 * * mon-fri` or @daily")
         return self
+
+    @staticmethod
+    def expanded(cron: str) -> str:
+        """A cron line as five fields."""
+        return _CRON_WORDS.get(cron, cron)
 
     @property
     def slug(self) -> str:

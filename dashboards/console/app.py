@@ -24,7 +24,18 @@ from redrive.dashboards.console.answers import failed, on_error
 from redrive.dashboards.console.live.memo import Memo
 from redrive.dashboards.console.live.poller import Poller
 from redrive.dashboards.console.live.stream import Streams
-from redrive.dashboards.console.pages import acts, audit, edit, failures, job, jobs, overview, sign_in
+from redrive.dashboards.console.pages import (
+    acts,
+    audit,
+    edit,
+    failures,
+    job,
+    job_types,
+    jobs,
+    overview,
+    schedules,
+    sign_in,
+)
 from redrive.dashboards.console.parts import Parts
 from redrive.dashboards.console.shown import HERE
 from redrive.deployments.dead_letters.bulk_runner import BulkRunner
@@ -33,7 +44,7 @@ from redrive.deployments.people.people import People
 
 log = logging.getLogger("redrive.console")
 
-PAGES = (sign_in, overview, jobs, edit, job, failures, acts, audit)
+PAGES = (sign_in, overview, jobs, edit, job, failures, acts, audit, schedules, job_types)
 
 
 def make_app(settings: Settings) -> Starlette:

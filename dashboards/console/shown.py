@@ -31,6 +31,8 @@ PAGES: Final = (
     ("/jobs", "Jobs", "jobs"),
     ("/failures", "Failures", "failures"),
     ("/acts", "Bulk acts", "acts"),
+    ("/schedules", "Schedules", "schedules"),
+    ("/types", "Job types", "types"),
     ("/audit", "Record", "audit"),
 )
 

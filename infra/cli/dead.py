@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from redrive.deployments.dead_letters.ledger import Filter, Ledger
 
 app = App(name="dead", help="Dead letters: see them, understand them, run them again or discard them.")
+app.command(
+    "redrive.infra.cli.dead_bulk:acts_command", name="acts", help="List the bulk acts that go on by themselves."
+)
+app.command("redrive.infra.cli.dead_bulk:stop_command", name="stop", help="Stop a bulk act.")
 app.command("redrive.infra.cli.dead_acts:redrive_command", name="redrive", help="Run dead letters again.")
 app.command("redrive.infra.cli.dead_acts:discard_command", name="discard", help="Give dead letters up.")
 

@@ -55,6 +55,10 @@ app.command(
     help="Watch queues, workers and dead letters; q leaves.",
 )
 app.command("redrive.infra.cli.console:app", name="console", help="Who may use the operator's console.")
+app.command(
+    "redrive.infra.cli.schedules:app", name="schedules", help="List, pause and resume schedules; start one's job now."
+)
+app.command("redrive.infra.cli.policy:app", name="policy", help="Show and override the retry policy of a job type.")
 app.command("redrive.infra.cli.queues:app", name="queues", help="List, pause and resume the queues.")
 
 

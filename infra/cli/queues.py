@@ -11,7 +11,10 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from redrive.blocks.core.counted import counted
-from redrive.infra.cli.output import out, print_json, print_table, span
+from redrive.blocks.core.errors import LedgerAway
+from redrive.blocks.core.settings import settings
+from redrive.infra.cli.actor import Who, actor
+from redrive.infra.cli.output import err, out, print_json, print_table, span
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 
@@ -62,31 +65,36 @@ def list_command(*, as_json: Json = False) -> None:
 
 
 @app.command(name="pause")
-def pause_command(name: str, *, as_json: Json = False) -> None:
+def pause_command(name: str, *, why: str = "", who: Who = None, as_json: Json = False) -> None:
     """Start no more jobs of a queue; those that run go on, new ones wait.
 
     Args:
         name: high, default or low.
+        why: Reason, shown to everybody while it is paused.
+        who: Person, if not the one logged in (or REDRIVE_ACTOR).
         as_json: Print JSON.
     """
-    _set(name, paused=True, as_json=as_json)
+    _set(name, paused=True, who=who, why=why, as_json=as_json)
 
 
 @app.command(name="resume")
-def resume_command(name: str, *, as_json: Json = False) -> None:
+def resume_command(name: str, *, why: str = "", who: Who = None, as_json: Json = False) -> None:
     """Start jobs of a paused queue again.
 
     Args:
         name: high, default or low.
+        why: Reason, kept in the record.
+        who: Person, if not the one logged in (or REDRIVE_ACTOR).
         as_json: Print JSON.
     """
-    _set(name, paused=False, as_json=as_json)
+    _set(name, paused=False, who=who, why=why, as_json=as_json)
 
 
-def _set(name: str, *, paused: bool, as_json: bool) -> None:
+def _set(name: str, *, paused: bool, who: Who, why: str, as_json: bool) -> None:
     from redrive.deployments.queues import pause_queue
 
     queue = pause_queue(name, paused=paused)
+    _record(name, paused=paused, who=who, why=why)
     if as_json:
         print_json(queue)
         return
@@ -97,3 +105,15 @@ def _set(name: str, *, paused: bool, as_json: bool) -> None:
         else f"runs again; {counted(queue.waiting, 'job')} {'is' if one else 'are'} due"
     )
     out.print(f"queue {queue.name} {said}", soft_wrap=True)
+
+
+def _record(name: str, *, paused: bool, who: Who, why: str) -> None:
+    """Write down who did it and why, for the console; the queue is paused in any case."""
+    from redrive.deployments.people.people import People, about_queue
+
+    try:
+        with People(settings().ledger_url()) as people:
+            people.migrate()
+            people.record(who=actor(who), what="pause" if paused else "resume", about=about_queue(name), why=why)
+    except LedgerAway as error:
+        err.print(f"redrive: who did it and why was not written down: {error}", soft_wrap=True)

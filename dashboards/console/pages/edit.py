@@ -8,13 +8,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from redrive.blocks.core.errors import Conflict, LedgerAway, ParameterError, RedriveError
+from redrive.blocks.core.errors import Conflict, ParameterError
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.deployment import Deployment
 from redrive.dashboards.console.access.guard import Editor, Fields, Form, one
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.parameter_form import changes, difference, fields
 from redrive.dashboards.console.parts import Parts, The
+from redrive.dashboards.console.record import written_down
 from redrive.dashboards.console.shown import page
 from redrive.deployments.dead_letters.ledger import DeadLetter
 from redrive.deployments.dead_letters.redrive import redrive
@@ -51,14 +52,10 @@ def edited(request: Request, the: The, who: Editor, form: Fields, job_id: UUID) 
     if not edits:
         raise ParameterError("nothing was changed: redrive it as it is, or change a parameter first")
     changed = ", ".join(change.name for change in difference(row.parameters, edits))
-    try:
+    with written_down(
+        the, who=who.name, what="edit and redrive", about=about_job(job_id), why=f"{why} (changed {changed})".strip()
+    ):
         result = redrive(the.ledger, row.id, who=who.name, why=why, parameters={**row.parameters, **edits})
-    except RedriveError as error:
-        _record(the, who.name, job_id, why, f"refused: {error}")
-        raise
-    finally:
-        the.memo.forget()
-    _record(the, who.name, job_id, why, f"changed {changed}; runs as {result.run_id}")
     return done(
         request, "It runs again with what you changed.", go=f"/failures/{row.fingerprint}", to=f"/jobs/{result.run_id}"
     )
@@ -80,11 +77,3 @@ def _edits(row: DeadLetter, deployment: Deployment, form: Form) -> dict[str, obj
     with reachable():
         checked(row.job, {**row.parameters, **edits}, deployment.parameter_openapi_schema, deployment.parameters)
     return edits
-
-
-def _record(the: Parts, who: str, job_id: UUID, why: str, outcome: str) -> None:
-    try:
-        the.people.record(who=who, what="edit and redrive", about=about_job(job_id), why=why, outcome=outcome)
-    except LedgerAway:
-        # The row itself carries who redrove it; what was done must not fail for the record of it.
-        return

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from redrive.blocks.core.errors import LedgerAway, NotFound, RedriveError
+from redrive.blocks.core.errors import LedgerAway, NotFound
 from redrive.blocks.core.masking import mask_text
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
@@ -20,6 +20,7 @@ from redrive.blocks.prefect.states import FINAL, PastState
 from redrive.dashboards.console.access.guard import Fields, Operator, one
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.parts import Parts, The
+from redrive.dashboards.console.record import written_down
 from redrive.dashboards.console.shown import page
 from redrive.deployments.dead_letters.ledger import Act, DeadLetter
 from redrive.deployments.dead_letters.redrive import redrive
@@ -32,6 +33,8 @@ from redrive.deployments.people.people import about_job
 from redrive.deployments.policies import Policy, policy_of
 
 router = APIRouter()
+
+T = TypeVar("T")
 
 #: Seconds that what is shown of a job is shared by all who look at it.
 SHARED: Final = 2.0
@@ -124,25 +127,10 @@ def rerun(request: Request, the: The, who: Operator, form: Fields, job_id: UUID)
     return done(request, "Runs again as a new job.", go=f"/jobs/{found.run_id}")
 
 
-def _act(the: Parts, what: str, job_id: UUID, who: str, why: str, act: Callable[[], Any]) -> Any:
+def _act(the: Parts, what: str, job_id: UUID, who: str, why: str, act: Callable[[], T]) -> T:
     """Do it and write it down, whatever came of it."""
-    try:
-        found = act()
-    except RedriveError as error:
-        _write_down(the, who=who, what=what, about=about_job(job_id), why=why, outcome=f"refused: {error}")
-        raise
-    finally:
-        the.memo.forget()
-    _write_down(the, who=who, what=what, about=about_job(job_id), why=why, outcome="done")
-    return found
-
-
-def _write_down(the: Parts, **act: str) -> None:
-    try:
-        the.people.record(**act)
-    except LedgerAway:
-        # The job itself carries who did it; a ledger that is away must not keep anybody from cancelling.
-        return
+    with written_down(the, who=who, what=what, about=about_job(job_id), why=why):
+        return act()
 
 
 def _seen(the: Parts, reference: str) -> Seen:

@@ -1,0 +1,50 @@
+"""Schedules: when each starts next in its own time zone, how its last job ended; pause, resume, run now."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from redrive.blocks.core.errors import ParameterError
+from redrive.dashboards.console.access.guard import Fields, Operator, one
+from redrive.dashboards.console.answers import done
+from redrive.dashboards.console.parts import The
+from redrive.dashboards.console.record import written_down
+from redrive.dashboards.console.shown import page
+from redrive.deployments.jobs.job import Job
+from redrive.deployments.schedules import list_schedules, run_now, set_schedule
+
+router = APIRouter()
+
+SHARED: Final = 10.0
+
+
+@router.get("/schedules")
+def schedules(request: Request, the: The) -> Response:
+    found = the.memo.get(("schedules",), SHARED, list_schedules)
+    return page(
+        request,
+        "schedules.html",
+        schedules=[
+            (one, Job.of(one.last) if one.last else None, Job.of(one.waiting) if one.waiting else None) for one in found
+        ],
+    )
+
+
+@router.post("/schedules/{schedule_id}/{act}")
+def act(request: Request, the: The, who: Operator, form: Fields, schedule_id: str, act: str) -> Response:
+    why, about = one(form, "why"), f"schedule {schedule_id[:8]}"
+    with written_down(the, who=who.name, what=f"schedule {act}", about=about, why=why):
+        match act:
+            case "pause" | "resume":
+                found = set_schedule(schedule_id, active=act == "resume")
+                said, to = f"The schedule of {found.job} {'runs again' if act == 'resume' else 'is paused'}.", None
+            case "run":
+                accepted = run_now(schedule_id)
+                said, to = f"{accepted.job} was asked for now.", f"/jobs/{accepted.id}"
+            case _:
+                raise ParameterError(f"there is no act {act!r} on a schedule")
+    return done(request, said, to=to)

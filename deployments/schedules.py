@@ -1,0 +1,153 @@
+"""The schedules of job types: when each starts next, how its last job ended; pausing one, and starting its job now.
+
+Danger: a paused schedule stays paused over the next `redrive up`; only a changed definition is a new schedule, which runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from redrive.blocks.core.errors import Conflict, NotFound
+from redrive.blocks.core.nearest import unknown
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.requests import deployments
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.runs import Order, Wanted
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.states import CANCELLED, COMPLETED, CRASHED, FAILED, SCHEDULED
+from redrive.deployments.enqueue import enqueue
+from redrive.deployments.schedule import Schedule
+
+#: The pools whose schedules are shown: the company's jobs, and the housekeeping.
+POOLS: Final = ("jobs", "ops")
+#: Starts that are told ahead.
+AHEAD: Final = 3
+#: A start is missed when its run was not made for so long after it was due.
+MISSED: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleState:
+    """One schedule now. `next`: its next starts; `last`: the job of its type that ended last; `waiting`: one that is due and waits."""
+
+    id: str
+    job: str
+    pool: str
+    queue: str
+    deployment: str
+    line: str
+    timezone: str
+    active: bool
+    parameters: Mapping[str, Any]
+    next: tuple[datetime, ...]
+    last: Run | None
+    waiting: Run | None
+
+    @property
+    def local_next(self) -> tuple[datetime, ...]:
+        """Its next starts in its own time zone."""
+        return tuple(at.astimezone(ZoneInfo(self.timezone)) for at in self.next)
+
+
+def list_schedules() -> list[ScheduleState]:
+    """Every schedule, by pool and job type."""
+    with reachable():
+        now = SERVER_CLOCK.now()
+        found = []
+        for pool in POOLS:
+            there = ask(deployments.of_pool(pool))
+            for one in sorted(there, key=lambda one: str(one["name"])):
+                if one.get("schedules"):
+                    last, waiting = _last(one), _waiting(one, now)
+                    found += [_state(one, pool, each, last, waiting, now) for each in one["schedules"]]
+        return found
+
+
+def set_schedule(schedule_id: str, *, active: bool) -> ScheduleState:
+    """Pause a schedule, or let it run again.
+
+    Raises:
+        NotFound: there is none. Conflict: it is so already.
+    """
+    found = _found(schedule_id)
+    if found.active is active:
+        raise Conflict(f"the schedule {found.line!r} of {found.job} {'runs' if active else 'is paused'} already")
+    with reachable():
+        ask(deployments.update_schedule(found.deployment, found.id, {"active": active}))
+    return found
+
+
+def run_now(schedule_id: str) -> Any:
+    """Start the job of a schedule now, with its parameters, beside its own starts; what was accepted."""
+    found = _found(schedule_id)
+    return enqueue(found.job, found.parameters)
+
+
+def _found(schedule_id: str) -> ScheduleState:
+    known = list_schedules()
+    for one in known:
+        if one.id == schedule_id or one.id.startswith(schedule_id[:8]):
+            return one
+    raise NotFound(unknown("schedule", schedule_id, [one.id[:8] for one in known]))
+
+
+def _state(
+    one: Mapping[str, Any], pool: str, each: Mapping[str, Any], last: Run | None, waiting: Run | None, now: datetime
+) -> ScheduleState:
+    line = each["schedule"]
+    active = bool(each.get("active")) and not one.get("paused")
+    return ScheduleState(
+        id=str(each["id"]),
+        job=str(one["name"]),
+        pool=pool,
+        queue=str(one.get("work_queue_name") or "default"),
+        deployment=str(one["id"]),
+        line=_words(line),
+        timezone=str(line.get("timezone") or "UTC"),
+        active=active,
+        parameters=each.get("parameters") or {},
+        next=_next(line, now) if active else (),
+        last=last,
+        waiting=waiting,
+    )
+
+
+def _words(line: Mapping[str, Any]) -> str:
+    if cron := line.get("cron"):
+        return str(cron)
+    if interval := line.get("interval"):
+        return f"every {timedelta(seconds=float(interval))}"
+    return str(line.get("rrule") or "unknown")
+
+
+def _next(line: Mapping[str, Any], now: datetime) -> tuple[datetime, ...]:
+    zone = ZoneInfo(str(line.get("timezone") or "UTC"))
+    if cron := line.get("cron"):
+        try:
+            coming = CronSim(Schedule.expanded(str(cron)), now.astimezone(zone))
+            return tuple(next(coming).astimezone(UTC) for _ in range(AHEAD))
+        except (CronSimError, StopIteration):
+            # A form of cron that Prefect reads and this library does not: better none than a wrong one.
+            return ()
+    if (interval := line.get("interval")) and line.get("anchor_date"):
+        step, anchor = timedelta(seconds=float(interval)), datetime.fromisoformat(str(line["anchor_date"]))
+        first = anchor + ((now - anchor) // step + 1) * step
+        return tuple(first + number * step for number in range(AHEAD))
+    return ()
+
+
+def _last(one: Mapping[str, Any]) -> Run | None:
+    ended = Wanted(types=[COMPLETED, FAILED, CANCELLED, CRASHED], jobs=[str(one["name"])], deployed=False)
+    return next(iter(runs.page(ended, Order.ENDED, limit=1).runs), None)
+
+
+def _waiting(one: Mapping[str, Any], now: datetime) -> Run | None:
+    late = Wanted(types=[SCHEDULED], jobs=[str(one["name"])], due_before=now - MISSED, deployed=False)
+    return next(iter(runs.page(late, Order.DUE, limit=1).runs), None)
