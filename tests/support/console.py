@@ -45,6 +45,9 @@ class Console:
     def press(self, name: str | re.Pattern[str], *, within: Locator | None = None) -> None:
         """Press a button or a link of that name."""
         place = within or self.page
+        if isinstance(name, str):
+            # The whole name, behind which a number may stand.
+            name = re.compile(rf"^\s*{re.escape(name)}(\s+[\d,]+( open)?)?\s*$")
         button = place.get_by_role("button", name=name).or_(place.get_by_role("link", name=name))
         button.locator("visible=true").first.click()
         self.clicks += 1

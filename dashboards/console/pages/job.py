@@ -103,13 +103,16 @@ def waits(request: Request, the: The, job_id: UUID) -> Response:
 
 @router.post("/jobs/{job_id}/retry")
 def retry(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
+    found = _act(the, "retry now", job_id, who.name, one(form, "why"), lambda: retry_now(job_id, who=who.name))
+    return done(request, f"{found.name} has its next try now.")
+
+
+@router.post("/jobs/{job_id}/redrive")
+def redriven(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
+    """Its own act, and not what a retry does to a dead job: a page that is old must not have another effect than it says."""
     why = one(form, "why")
-    run = find_job(job_id)
-    if run.state_type == "FAILED":
-        found = _act(the, "redrive", job_id, who.name, why, lambda: redrive(the.ledger, job_id, who=who.name, why=why))
-        return done(request, f"Redriven: {found.job} runs again.")
-    found_job = _act(the, "retry now", job_id, who.name, why, lambda: retry_now(job_id, who=who.name))
-    return done(request, f"{found_job.name} has its next try now.")
+    found = _act(the, "redrive", job_id, who.name, why, lambda: redrive(the.ledger, job_id, who=who.name, why=why))
+    return done(request, f"Redriven: {found.job} runs again.")
 
 
 @router.post("/jobs/{job_id}/cancel")

@@ -1,0 +1,95 @@
+"""Offline: what the console says and still knows while a server is away, and that nothing shown as done is lost afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from redrive.deployments.enqueue import enqueue
+from tests.support.console import PATIENCE, Consoles, in_browser
+from tests.support.job_stack import JobStack
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.stack, in_browser]
+
+
+@contextmanager
+def frozen(stack: JobStack, component: str) -> Iterator[None]:
+    """A component that does not answer, with all its processes."""
+    process = psutil.Process(stack.component(component)["pid"])
+    family = [process, *process.children(recursive=True)]
+    try:
+        for one in family:
+            one.suspend()
+        yield
+    finally:
+        for one in family:
+            if one.is_running():
+                one.resume()
+
+
+def test_prefect_that_is_away_is_said_and_what_is_known_stays(consoles: Consoles) -> None:
+    console = consoles.sign_in("bob", "operator")
+    console.row("default").wait_for()
+    job = enqueue("test-ok", {"folder": str(consoles.stack.folder("away"))}, delay=3600)
+
+    with frozen(consoles.stack, "prefect"):
+        console.reads("Prefect's API is unavailable")
+        assert console.row("default").is_visible()
+        console.open("/failures")
+        console.page.get_by_role("heading", name="Failures").wait_for()
+        console.open(f"/jobs/{job.id}")
+        console.reads("Unavailable")
+
+    wait_until(lambda: consoles.stack.component("prefect")["healthy"], PATIENCE, "Prefect to answer again")
+    console.open("/")
+    wait_until(
+        lambda: not console.page.get_by_text("Prefect's API is unavailable").is_visible(), PATIENCE, "the banner to go"
+    )
+
+
+def test_database_that_is_away_is_said_and_no_act_is_shown_as_done_that_was_not(consoles: Consoles) -> None:
+    job = enqueue(
+        "test-many", {"folder": str(consoles.stack.folder("no-ledger")), "message": "while the ledger sleeps"}
+    )
+    row = consoles.stack.dead_letter(job.id)
+    console = consoles.sign_in("bob", "operator")
+    console.open(f"/failures/{row.fingerprint}")
+    console.row(str(job.id)[:8]).wait_for()
+    console.page.evaluate("document.querySelector('[data-live]').dataset.paused = '1'")
+
+    with frozen(consoles.stack, "postgres"):
+        console.press("Redrive", within=console.row(str(job.id)[:8]))
+        console.page.locator(".toast.bad").wait_for()
+        console.open("/")
+        console.reads("The ledger is unavailable")
+        console.reads("Failures open")
+
+    wait_until(lambda: consoles.stack.status()["healthy"], PATIENCE, "the stack to be healthy")
+    assert consoles.stack.dead_letter(job.id).redrives == 0
+    console.open(f"/failures/{row.fingerprint}")
+    console.press("Redrive", within=console.row(str(job.id)[:8]))
+    console.reads("Redriven: test-many runs again")
+    wait_until(lambda: consoles.stack.dead_letter(job.id).redrives == 1, PATIENCE, "the redrive to be in the ledger")
+
+
+@pytest.mark.soak
+def test_keeper_that_is_away_is_said_with_what_it_means(consoles: Consoles) -> None:
+    """Late is what nobody did for two minutes."""
+    console = consoles.sign_in(role="viewer")
+    with frozen(consoles.stack, "keeper"):
+        console.reads("The keeper is late", timeout=240)
+
+
+def test_console_that_is_away_is_said_by_the_page_that_is_open(consoles: Consoles) -> None:
+    console = consoles.sign_in(role="viewer")
+    console.row("default").wait_for()
+
+    with frozen(consoles.stack, "console"):
+        console.reads("the console could not read anything newer")
+
+    wait_until(lambda: consoles.stack.component("console")["healthy"], PATIENCE, "the console to answer again")
+    wait_until(lambda: not console.page.locator("#stale").is_visible(), PATIENCE, "the banner to go")
