@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from uuid import UUID
 
 import pytest
 
 from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.runs import Wanted
 from redrive.deployments.enqueue import enqueue
 from tests.support.console import PATIENCE, Console, Consoles, in_browser
 from tests.support.waiting import wait_until
@@ -52,9 +55,10 @@ def test_higher_queues_start_first_when_slots_are_scarce(consoles: Consoles) -> 
     folder = str(consoles.stack.folder("priority"))
     slots = consoles.stack.settings.slots
     for _ in range(slots):
-        enqueue("test-ok", {"folder": folder, "seconds": 6})
+        enqueue("test-ok", {"folder": folder, "seconds": 12})
     console = consoles.sign_in()
-    wait_until(lambda: int(console.figure("Running").split()[0]) >= slots, PATIENCE, "the slots to be busy")
+    busy = Wanted(types=["RUNNING"], pools=["jobs"], deployed=False)
+    wait_until(lambda: runs.count(busy) >= slots, PATIENCE, "the slots to be busy")
 
     asked = [
         enqueue("test-ok", {"folder": folder, "seconds": 2}, queue=queue).id for queue in ("low", "low", "high", "high")
@@ -62,7 +66,8 @@ def test_higher_queues_start_first_when_slots_are_scarce(consoles: Consoles) -> 
 
     console.open(f"/jobs/{asked[0]}")
     console.reads("Why isn't this running?")
-    ended = {one: wait_until(lambda one=one: _ended(one), PATIENCE, f"{one} to complete") for one in asked}
+    console.reads(re.compile("slots of .* are busy"))
+    ended = {one: wait_until(partial(_ended, one), PATIENCE, f"{one} to complete") for one in asked}
     starts = [ended[one].start_time for one in asked]
     assert max(starts[2:]) <= min(starts[:2])
 

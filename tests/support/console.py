@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +117,14 @@ def sign_in_link(stack: JobStack, who: str, role: Any) -> str:
     return f"http://{stack.settings.host}:{stack.settings.console_port}/sign-in/link?token={token}"
 
 
-def client(stack: JobStack, who: str = "ada", role: Any = "editor") -> httpx.Client:
-    """A signed-in client without a browser; `csrf` of its `params`-free forms comes from `token_of`."""
+@contextmanager
+def client(stack: JobStack, who: str | None = "ada", role: Any = "editor") -> Iterator[httpx.Client]:
+    """A client without a browser, signed in unless `who` is None; what its forms carry comes from `token_of`."""
     base = f"http://{stack.settings.host}:{stack.settings.console_port}"
-    made = httpx.Client(base_url=base, trust_env=False, timeout=PATIENCE)
-    assert made.get(sign_in_link(stack, who, role)).status_code == 303
-    return made
+    with httpx.Client(base_url=base, trust_env=False, timeout=PATIENCE) as made:
+        if who is not None:
+            assert made.get(sign_in_link(stack, who, role)).status_code == 303
+        yield made
 
 
 def token_of(signed_in: httpx.Client) -> str:

@@ -8,11 +8,20 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-#: Failures within `WINDOW` seconds after which no more is tried, for one address or one name.
+#: Failures within `WINDOW` seconds after which no more is tried: for one name; and for one address, behind which many may sit.
 FAILURES: Final = 5
+FROM_ADDRESS: Final = 40
 WINDOW: Final = 300.0
 #: Addresses and names that are remembered.
 REMEMBERED: Final = 10_000
+
+
+#: How keys of addresses begin.
+ADDRESS: Final = "from "
+
+
+def _most(key: str) -> int:
+    return FROM_ADDRESS if key.startswith(ADDRESS) else FAILURES
 
 
 class SignInPace:
@@ -35,7 +44,7 @@ class SignInPace:
         now = self._clock()
         with self._lock:
             for key in keys:
-                failures = self._failures.pop(key, deque(maxlen=FAILURES))
+                failures = self._failures.pop(key, deque(maxlen=_most(key)))
                 failures.append(now)
                 # Put back at the end: the ones that are quiet the longest are forgotten first.
                 self._failures[key] = failures
@@ -51,6 +60,6 @@ class SignInPace:
 
     def _wait(self, key: str, now: float) -> float:
         failures = self._failures.get(key)
-        if failures is None or len(failures) < FAILURES:
+        if failures is None or len(failures) < _most(key):
             return 0.0
         return max(0.0, failures[0] + WINDOW - now)

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from redrive.blocks.core.counted import counted
 from redrive.dashboards.console.access.guard import Fields, one, signed_in
+from redrive.dashboards.console.access.pace import ADDRESS
 from redrive.dashboards.console.access.session import COOKIE, SECURE_COOKIE, Session
 from redrive.dashboards.console.answers import inner
 from redrive.dashboards.console.parts import The
@@ -45,7 +46,7 @@ def by_link(request: Request, the: The, token: str = "") -> Response:
 @router.post("/sign-in")
 def by_password(request: Request, form: Fields, the: The) -> Response:
     name, go = one(form, "name"), inner(one(form, "next", "/"))
-    keys = (f"from {request.client.host if request.client else ''}", f"as {name.lower()}")
+    keys = (f"{ADDRESS}{request.client.host if request.client else ''}", f"as {name.lower()}")
     if wait := the.pace.wait(*keys):
         said = f"Too many failures: try again in {counted(int(wait // 60) + 1, 'minute')}."
         return page(request, "sign_in.html", code=429, said=said, next=go, given=name)
