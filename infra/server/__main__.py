@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--no-services", action="store_true", help="only the API and the UI")
     only_web = parser.parse_args().no_services
     server.skip_what_is_recorded()
+    server.handle_events_cheaply()
     given = get_current_settings().server
     uvicorn.run(
         Front(create_app(final=True, webserver_only=only_web)),

@@ -25,6 +25,7 @@ from prefect.engine import _drive_run_flow_result
 from prefect.events.clients import PrefectEventsClient
 from prefect.flow_engine import AsyncFlowRunEngine, FlowRunEngine, run_flow
 
+from redrive.blocks.prefect.private import once
 from redrive.blocks.prefect.private.begun import Begun, present
 from redrive.blocks.prefect.private.clients import (
     AsyncWarmClientContext,
@@ -73,6 +74,7 @@ def install() -> None:
         prefect.results._aread_server_default_result_storage_block_id
     )
     PrefectEventsClient._emit = kept_or_sent(PrefectEventsClient._emit)  # type: ignore[method-assign]  # as above
+    once.install()
 
 
 def begin(

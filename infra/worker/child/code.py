@@ -25,16 +25,20 @@ class Code:
     """The project's source files that this process loaded, with when they were last changed (nanoseconds)."""
 
     files: dict[str, int]
+    #: The names of all modules by then: as long as they are the same, nothing new was loaded.
+    modules: tuple[str, ...] = ()
 
     @classmethod
     def loaded(cls, since: int) -> Self:
         """What this process has loaded by now, having begun to load it at `since` (nanoseconds, `time.time_ns`)."""
-        return cls(_times(_project_files(), since))
+        return cls(_times(_project_files(), since), tuple(sys.modules))
 
     def with_new(self, since: int) -> Self:
         """The same, and what was loaded since. What was loaded before keeps its time: a file may have changed during a job."""
-        new = _times(_project_files() - self.files.keys(), since)
-        return type(self)({**self.files, **new}) if new else self
+        modules = tuple(sys.modules)
+        if modules == self.modules:
+            return self
+        return type(self)({**self.files, **_times(_project_files() - self.files.keys(), since)}, modules)
 
     def changed(self) -> bool:
         """Whether any of it changed or is gone."""
