@@ -16,6 +16,7 @@ from redrive.blocks.core.errors import ApiUnavailable, ParameterError, UnknownJo
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import client as prefect_api
 from redrive.blocks.prefect.client import prefect_settings
+from redrive.blocks.prefect.requests.fast import CREATE
 from redrive.deployments import enqueue as producing
 from redrive.deployments.enqueue import Item, enqueue, enqueue_many, wait_for
 from redrive.deployments.jobs.details import list_jobs, show_job
@@ -25,6 +26,15 @@ from tests.support.counting_proxy import CountingProxy, counting
 from tests.support.job_stack import JobStack, effects
 from tests.support.jobs import Address, Colour
 from tests.support.prefect_client import api
+
+#: The calls that make runs: Prefect's own for one and for many, and the server's fast one.
+CREATING = ("/create_flow_run", "/create_flow_run/bulk", CREATE)
+
+
+@pytest.fixture(params=["1", "0"], ids=["fast", "plain"])
+def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the server's fast calls, and without."""
+    monkeypatch.setenv("REDRIVE_FAST_SERVER", request.param)
 
 
 def test_one_key_makes_one_job(job_stack: JobStack) -> None:
@@ -121,20 +131,22 @@ def test_dates_enums_and_models_arrive_as_what_they_were(job_stack: JobStack) ->
         assert run.state.result() == "Paris red 1.50 x.csv"
 
 
+@pytest.mark.usefixtures("_both_ways")
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_lost_answer_makes_one_job_of_each(job_stack: JobStack, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     name = job_stack.folder("lost").name
     items = [{"folder": "x", "name": f"{name}-{n}"} for n in range(count)]
 
     with through_a_proxy(monkeypatch) as proxy:
-        proxy.losing = {"/create_flow_run": 1, "/create_flow_run/bulk": 1}
+        proxy.losing = dict.fromkeys(CREATING, 1)
         accepted = enqueue_many("test-ok", items, delay=3600)
 
-    assert sum(proxy.losing.values()) == 1, "an answer was lost"
+    assert sum(proxy.losing.values()) == len(CREATING) - 1, "an answer was lost"
     assert [one.new for one in accepted] == [True] * count
     assert sorted(made(name)) == sorted(one.id for one in accepted)
 
 
+@pytest.mark.usefixtures("_both_ways")
 def test_a_request_that_was_never_answered_names_the_key_to_ask_again_with(
     job_stack: JobStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +154,7 @@ def test_a_request_that_was_never_answered_names_the_key_to_ask_again_with(
     parameters = {"folder": "x", "name": name}
 
     with through_a_proxy(monkeypatch) as proxy:
-        proxy.losing = {"/create_flow_run": 99}
+        proxy.losing = dict.fromkeys(CREATING, 99)
         with pytest.raises(ApiUnavailable, match="ask again with the key") as caught:
             enqueue("test-ok", parameters, delay=3600)
     key = str(caught.value).partition("the key ")[2].partition(",")[0]
