@@ -12,6 +12,7 @@ from redrive.blocks.prefect.private.begun import present
 from redrive.blocks.prefect.private.clients import settle_events
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import fast
+from redrive.blocks.prefect.run_state import NOBODY
 
 
 def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:
@@ -35,7 +36,7 @@ def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:
     if body is None:
         return None
     try:
-        answer = ask(fast.finish({**body, "labels": labels, "forget_process": True}))
+        answer = ask(fast.finish({**body, "labels": {**labels, **NOBODY}, "forget_process": True}))
     except HTTPStatusError as error:
         if not fast.is_absent(error):
             raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from redrive.blocks.core.errors import Conflict
@@ -19,6 +19,10 @@ from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD, SCHEDULED, state
 
 
+#: Labels of a run that nobody has.
+NOBODY: Final = {WORKER: "", ATTEMPT: ""}
+
+
 def forget_process(run_id: UUID, labels: Mapping[str, Any] | None = None) -> None:
     """Before a run waits: nobody has it. Once it waits, a worker may take it and write its own name and pid.
 
@@ -26,7 +30,7 @@ def forget_process(run_id: UUID, labels: Mapping[str, Any] | None = None) -> Non
     would call it lost in the moment between Pending and the next worker's signature. Further `labels` cost no call of their own.
     """
     ask(requests.forget_pid(run_id))
-    ask(requests.label(run_id, {WORKER: "", ATTEMPT: "", **(labels or {})}))
+    ask(requests.label(run_id, {**NOBODY, **(labels or {})}))
 
 
 def require_state(run_id: UUID, state_id: UUID) -> None:
