@@ -35,6 +35,8 @@ def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:
     body = begun.body(State.model_validate(waiting), force=False)
     if body is None:
         return None
+    # As the API takes it from outside; only what an engine proposes says that it does not know.
+    del body["state"]["state_details"]["deferred"]
     try:
         answer = ask(fast.finish({**body, "labels": {**labels, **NOBODY}, "forget_process": True}))
     except HTTPStatusError as error:
