@@ -18,7 +18,6 @@ from redrive.blocks.prefect.labels import ATTEMPT, WORKER
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD, SCHEDULED, state
 
-
 #: Labels of a run that nobody has.
 NOBODY: Final = {WORKER: "", ATTEMPT: ""}
 
