@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from redrive.blocks.core.durations import duration
@@ -46,6 +46,35 @@ class Item:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     key: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What somebody asks for with `enqueue_many`."""
+
+    job: str
+    items: list[Item]
+    queue: Queue | None
+    delay: Delay | None
+    at: datetime | None
+    tags: Sequence[str]
+
+
+class Place(Protocol):
+    """Another place than Prefect where jobs are accepted: tests run them at once."""
+
+    def accept(self, asked: Asked) -> list[Accepted[Any]]: ...
+
+    def know(self, job: Any) -> None: ...
+
+
+class _Producing:
+    """Where this process asks for jobs: at Prefect if `place` is None."""
+
+    place: Place | None = None
+
+
+PRODUCING = _Producing()
 
 
 def enqueue(
@@ -97,9 +126,11 @@ def enqueue_many(
         as `enqueue`; if the API goes away in the middle, what was accepted stays, and keys make asking again safe.
     """
     wanted = [item if isinstance(item, Item) else Item(parameters=item) for item in items]
-    due = due_at(delay, at)
     if queue is not None and queue not in QUEUES:
         raise ParameterError(unknown("queue", queue, QUEUES))
+    if PRODUCING.place is not None:
+        return PRODUCING.place.accept(Asked(job=job, items=wanted, queue=queue, delay=delay, at=at, tags=tags))
+    due = due_at(delay, at)
     with reachable():
         deployment = deployment_of(job)
         schema, defaults = deployment.parameter_openapi_schema, deployment.parameters
@@ -149,7 +180,7 @@ def _not_registered(job: str) -> Conflict:
     )
 
 
-def due_at(delay: Delay | None, at: datetime | None) -> datetime | None:
+def due_at(delay: Delay | None, at: datetime | None, *, now: datetime | None = None) -> datetime | None:
     """When a job with this delay or time is due; None for at once.
 
     Raises:
@@ -162,7 +193,7 @@ def due_at(delay: Delay | None, at: datetime | None) -> datetime | None:
             wait = _delay(delay)
             if wait < timedelta(0):
                 raise ParameterError(f"a delay of {wait.total_seconds():g} s lies in the past; give 0 or more")
-            return SERVER_CLOCK.now() + wait
+            return (now or SERVER_CLOCK.now()) + wait
         due = at.astimezone(UTC) if at is not None else None
     except (OverflowError, ValueError) as error:
         if isinstance(error, ParameterError):
@@ -170,7 +201,7 @@ def due_at(delay: Delay | None, at: datetime | None) -> datetime | None:
         raise ParameterError(
             f"no calendar goes as far as {delay if at is None else at}; give an earlier time"
         ) from None
-    now = SERVER_CLOCK.now()
+    now = now or SERVER_CLOCK.now()
     if due is not None and (now - due).total_seconds() > PAST:
         raise ParameterError(
             f"{due:%Y-%m-%d %H:%M:%S}Z lies in the past (it is {now:%Y-%m-%d %H:%M:%S}Z); give a time to come"

@@ -11,7 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from redrive.blocks.core.errors import ParameterError
 from redrive.deployments.accepted import Accepted
-from redrive.deployments.enqueue import Delay, enqueue
+from redrive.deployments.enqueue import PRODUCING, Delay, enqueue
 from redrive.deployments.job_type import JobType, Queue
 
 P = ParamSpec("P")
@@ -80,10 +80,16 @@ class Asking(Generic[P, R]):
             at: the time it is due; not both.
             tags: Prefect's tags of the run.
         """
-        return Request(self.job_type, self.fn, Options(key=key, queue=queue, delay=delay, at=at, tags=tags))
+        return Request(self._producer(), Options(key=key, queue=queue, delay=delay, at=at, tags=tags))
+
+    def _producer(self) -> Any:
+        """The job itself."""
+        raise NotImplementedError
 
     def _ask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Accepted[Any]:
         asked = self._options
+        if (place := PRODUCING.place) is not None:
+            place.know(self._producer())
         return enqueue(
             self.job_type.name,
             self._parameters(args, kwargs),
@@ -109,7 +115,10 @@ class Asking(Generic[P, R]):
 class Request(Asking[P, R]):
     """A job with options to ask for it."""
 
-    def __init__(self, job_type: JobType, fn: Callable[P, R], options: Options) -> None:
-        self.job_type = job_type
-        self.fn = fn
+    def __init__(self, job: Any, options: Options) -> None:
+        self._job = job
+        self.job_type, self.fn = job.job_type, job.fn
         self._options = options
+
+    def _producer(self) -> Any:
+        return self._job

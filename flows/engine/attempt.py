@@ -84,6 +84,8 @@ class Attempt:
     claim: str | None = None
     #: The Running state in which it began.
     running: str | None = None
+    #: False where there is no server to tell.
+    reports: bool = True
     #: The clock that waits and deadlines are told by.
     now: Callable[[], datetime] = SERVER_CLOCK.now
     _failed_steps: list[tuple[BaseException, FailedStep]] = field(default_factory=list)
@@ -160,7 +162,7 @@ class Attempt:
         """
         announce_spent(step, spent)
         (self._own_here if own else self._spent_here)[step] = spent
-        if not self.can_leave:
+        if not (self.can_leave and self.reports):
             return
         labels = self.spent.with_(self._spent_here, self._own_here).labels()
         try:

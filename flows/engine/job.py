@@ -11,7 +11,7 @@ import inspect
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
 from prefect import Flow
 
@@ -22,6 +22,7 @@ from redrive.deployments.job_type import JobType
 from redrive.flows.engine.asking import Asking
 from redrive.flows.engine.attempt import current_job
 from redrive.flows.engine.begun import attempt_of
+from redrive.flows.engine.inline_steps import INLINE
 from redrive.flows.engine.listeners import on_failed, on_finished, on_started
 from redrive.flows.engine.signature import speak_for
 from redrive.flows.engine.step import step
@@ -49,11 +50,23 @@ class Job(Asking[P, R], Flow[P, R]):
 
     Attributes:
         job_type: what it is in the catalog.
+        function: its work, undecorated.
     """
 
-    def __init__(self, job_type: JobType, run: Callable[P, R], **options: Any) -> None:
+    def __init__(self, job_type: JobType, function: Callable[P, R], run: Callable[P, R], **options: Any) -> None:
         self.job_type = job_type
+        self.function = function
         super().__init__(fn=run, **options)
+
+    if not TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            if INLINE.steps is not None:
+                return self.function(*args, **kwargs)
+            return super().__call__(*args, **kwargs)
+
+    def _producer(self) -> Job[P, R]:
+        return self
 
 
 @overload
@@ -104,6 +117,7 @@ def _made(job_type: JobType, function: Callable[P, R], options: dict[str, Any]) 
     speak_for(run, function)
     return Job(
         job_type,
+        function,
         run,
         **{
             "name": job_type.name,

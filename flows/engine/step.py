@@ -20,6 +20,7 @@ from redrive.blocks.core.first_fault import no_option
 from redrive.blocks.core.retry import PolicyFields, RetryPolicy
 from redrive.deployments.declared import POLICY_OPTIONS, policy_of
 from redrive.flows.engine.attempt import Attempt, FailedStep, current_attempt
+from redrive.flows.engine.inline_steps import INLINE, mapped
 from redrive.flows.engine.signature import speak_for
 from redrive.flows.engine.step_body import StepKey, noting
 
@@ -55,17 +56,43 @@ class Step(Task[P, R]):
     """A task made by `step`. `own` is its policy, if it has one of its own."""
 
     own: RetryPolicy | None = None
+    function: Callable[P, R]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]  # Prefect's overloads, without return_state
-        return Task.__call__(self._in_this_attempt(), *args, **kwargs)
+        if steps := INLINE.steps:
+            return steps.call(self, args, kwargs)  # type: ignore[no-any-return]  # what the function returns
+        return Task.__call__(self.in_this_attempt(), *args, **kwargs)
 
     def submit(self, *args: Any, **kwargs: Any) -> Any:
-        return Task.submit(self._in_this_attempt(), *args, **kwargs)
+        if steps := INLINE.steps:
+            return steps.submit(self, args, kwargs)
+        return Task.submit(self.in_this_attempt(), *args, **kwargs)
 
     def map(self, *args: Any, **kwargs: Any) -> Any:
-        return Task.map(self._in_this_attempt(), *args, **kwargs)
+        if steps := INLINE.steps:
+            return mapped(steps, self, args, kwargs)
+        return Task.map(self.in_this_attempt(), *args, **kwargs)
 
-    def _in_this_attempt(self) -> Step[P, R]:
+    def another_here(self, attempt: Attempt, error: BaseException, executions: int, run: str) -> bool:
+        """Whether another execution follows in this process after the `executions`-th failed; it is noted in any case.
+
+        Args:
+            attempt: of the job.
+            error: what the step raised.
+            executions: of the step in this attempt.
+            run: of its task.
+        """
+        failed = _failed(self, attempt, executions)
+        attempt.note_failed_step(error, failed)
+        again = executions <= self.retries and retries_here(attempt, failed, error)
+        if again:
+            own = failed.counted_apart
+            spent = attempt.spent.of_step(own) + executions
+            attempt.note_retry(self.name, step=own or run, spent=spent, own=own is not None)
+        return again
+
+    def in_this_attempt(self) -> Step[P, R]:
+        """The step as its job's policy and what was spent before have it."""
         attempt = current_attempt()
         if attempt is None:
             return self
@@ -129,6 +156,7 @@ def _made(
         **{"log_prints": True, **(own or RetryPolicy()).task_options(), **options},
     )
     made.own = own
+    made.function = function
     return made
 
 
@@ -148,15 +176,9 @@ def may_retry_in_process(task: Task[..., Any], task_run: TaskRun, state: State[A
     if attempt is None:
         policy = (task.own if isinstance(task, Step) else None) or RetryPolicy()
         return error is None or not (isinstance(error, Snooze) or policy.is_permanent(error))
-    failed = _failed(task, attempt, task_run.run_count)
-    if error is not None:
-        attempt.note_failed_step(error, failed)
-    again = error is None or retries_here(attempt, failed, error)
-    if again:
-        own = failed.counted_apart
-        spent = attempt.spent.of_step(own) + task_run.run_count
-        attempt.note_retry(task.name, step=own or str(task_run.id), spent=spent, own=own is not None)
-    return again
+    if error is None or not isinstance(task, Step):
+        return True
+    return task.another_here(attempt, error, task_run.run_count, str(task_run.id))
 
 
 def retries_here(attempt: Attempt, failed: FailedStep, error: BaseException) -> bool:

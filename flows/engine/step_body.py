@@ -100,7 +100,12 @@ def _refuse_without_key() -> None:
     if said is None or context is None:
         return
     _no_key.set(None)
-    raise PermanentError(
-        f"step {context.task.name!r} cannot remember that it completed, because its inputs have no stable key ({said}): "
+    raise no_stable_key(context.task.name, said)
+
+
+def no_stable_key(step: str, why: str) -> PermanentError:
+    """What a step ends with that could not be remembered."""
+    return PermanentError(
+        f"step {step!r} cannot remember that it completed, because its inputs have no stable key ({why}): "
         "give it values Prefect can hash (paths, numbers, pydantic models), or declare it with reuse=False"
     )

@@ -16,8 +16,8 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.futures import PrefectFuture
-from prefect.results import ResultStore
-from prefect.serializers import JSONSerializer
+from prefect.results import resolve_serializer
+from prefect.serializers import JSONSerializer, Serializer
 
 from redrive.blocks.core.errors import PermanentError
 
@@ -34,14 +34,31 @@ def require_job_result(value: Any) -> None:
     """Raises `PermanentError` if what a job returned cannot be stored as it is."""
     context = FlowRunContext.get()
     if context is not None and context.persist_result and context.flow is not None:
-        _require(value, context.result_store, f"job {context.flow.name!r}", "@job")
+        _require(value, context.result_store.serializer, f"job {context.flow.name!r}", "@job")
 
 
 def require_step_result(value: Any) -> None:
     """Raises `PermanentError` if what a step returned cannot be stored as it is."""
     context = TaskRunContext.get()
     if context is not None and context.persist_result:
-        _require(value, context.result_store, f"step {context.task.name!r}", "@step")
+        _require(value, context.result_store.serializer, f"step {context.task.name!r}", "@step")
+
+
+def as_stored(value: Any, serializer: Any, who: str, decorator: str) -> Any:
+    """What would come back of a result.
+
+    Args:
+        value: the result.
+        serializer: as a decorator takes it; what results are stored with if None.
+        who: returned it, for the message.
+        decorator: that chooses another serializer.
+
+    Raises:
+        PermanentError: it cannot be stored as it is.
+    """
+    chosen = resolve_serializer(serializer) if serializer is not None else SERIALIZER
+    _require(value, chosen, who, decorator)
+    return chosen.loads(chosen.dumps(value))
 
 
 def difference(value: Any, again: Any, *, at: str = "result", depth: int = 0) -> str | None:
@@ -73,21 +90,19 @@ def _equal(value: Any, again: Any) -> bool:
     return compared is object.__eq__ and _fields(value) == _fields(again)
 
 
-def _require(value: Any, store: ResultStore, who: str, decorator: str) -> None:
+def _require(value: Any, serializer: Serializer[Any], who: str, decorator: str) -> None:
     if isinstance(value, _PREFECTS):
         return
     try:
-        stored = store.serializer.dumps(value)
-        why = (
-            difference(value, store.serializer.loads(stored)) if isinstance(store.serializer, JSONSerializer) else None
-        )
+        stored = serializer.dumps(value)
+        why = difference(value, serializer.loads(stored)) if isinstance(serializer, JSONSerializer) else None
     except Exception as error:  # noqa: BLE001  (a serializer and the classes of a result may raise anything)
         if _has_prefects(value):
             return
         why = f"{type(error).__name__}: {error}".splitlines()[0]
     if why is None or _has_prefects(value):
         return
-    name = "JSON" if isinstance(store.serializer, JSONSerializer) else store.serializer.type
+    name = "JSON" if isinstance(serializer, JSONSerializer) else serializer.type
     raise PermanentError(
         f"{who} did its work, but its result cannot be stored as {name} ({why}): return numbers, text, lists, dicts with text "
         f"as keys, or pydantic models, or choose {decorator}(…, result_serializer='pickle')"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from redrive import moved
 
 if TYPE_CHECKING:
+    from redrive import testing as testing
     from redrive.blocks.core.errors import JobFailed as JobFailed
     from redrive.blocks.core.errors import PermanentError as PermanentError
     from redrive.blocks.core.errors import RedriveError as RedriveError
@@ -64,10 +65,12 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version  # noqa: PLC0415  (half of the time that `import redrive` takes)
 
         return version("redrive")
+    if name == "testing":
+        return import_module("redrive.testing")
     if home := _HOMES.get(name):
         return getattr(import_module(f"redrive.{home}"), name)
     raise AttributeError(f"module 'redrive' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*_HOMES, "__version__"]
+    return [*_HOMES, "__version__", "testing"]

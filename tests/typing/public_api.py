@@ -74,5 +74,12 @@ async def wrong() -> None:
     schedule("0 7 * * *", zone="Europe/London")  # type: ignore[call-arg]
 
 
+def tested() -> None:
+    with redrive.testing.inline(greet) as jobs:
+        assert_type(greet.enqueue("Ada").result(), str)
+        assert_type(jobs[0].tries, int)
+        assert_type(jobs.of(greet)[0].state, str)
+
+
 def takes_any_job(one: Job[..., Any]) -> str:
     return one.job_type.name
