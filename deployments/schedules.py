@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from redrive.blocks.core.errors import Conflict, NotFound
+from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.core.nearest import unknown
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
@@ -31,6 +31,8 @@ POOLS: Final = ("jobs", "ops")
 AHEAD: Final = 3
 #: A start is missed when its run was not made for so long after it was due.
 MISSED: Final = timedelta(seconds=60)
+#: Characters of an id that name a schedule.
+SHORTEST: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +94,15 @@ def run_now(schedule_id: str) -> Any:
 
 def _found(schedule_id: str) -> ScheduleState:
     known = list_schedules()
-    for one in known:
-        if one.id == schedule_id or one.id.startswith(schedule_id[:8]):
-            return one
-    raise NotFound(unknown("schedule", schedule_id, [one.id[:8] for one in known]))
+    mine = [one for one in known if one.job == schedule_id]
+    if len(mine) > 1:
+        ids = ", ".join(f"{one.id[:8]} ({one.line})" for one in mine)
+        raise ParameterError(f"{schedule_id} has {len(mine)} schedules; name one of them: {ids}")
+    # Four characters and more: fewer fit by accident.
+    mine = mine or [one for one in known if len(schedule_id) >= SHORTEST and one.id.startswith(schedule_id)]
+    if not mine:
+        raise NotFound(unknown("schedule", schedule_id, list(dict.fromkeys(one.job for one in known))))
+    return mine[0]
 
 
 def _state(

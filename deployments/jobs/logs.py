@@ -41,15 +41,18 @@ class LogLine:
     level: int
     logger: str
     message: str
+    job_id: UUID | None
     task_run_id: UUID | None
 
 
 class JobLog:
-    """The log of one job, from its beginning; each `read` gives what came since the one before."""
+    """The log of one job, or of all; each `read` gives what came since the one before."""
 
-    def __init__(self, job_id: UUID, *, level: int = 0) -> None:
-        self._asked: dict[str, Any] = {"flow_run_id": {"any_": [str(job_id)]}, "level": {"ge_": level}}
-        self._newest = datetime(1970, 1, 1, tzinfo=UTC) + LOOK_BACK
+    def __init__(self, job_id: UUID | None, *, level: int = 0, since: datetime | None = None) -> None:
+        self._asked: dict[str, Any] = {"level": {"ge_": level}}
+        if job_id is not None:
+            self._asked["flow_run_id"] = {"any_": [str(job_id)]}
+        self._newest = (since or datetime(1970, 1, 1, tzinfo=UTC)) + LOOK_BACK
         self._given: dict[UUID, datetime] = {}
 
     def read(self) -> Iterator[LogLine]:
@@ -126,5 +129,6 @@ def _line(raw: dict[str, Any]) -> LogLine:
         level=int(raw["level"]),
         logger=str(raw["name"]),
         message=mask_text(str(raw["message"])),
+        job_id=UUID(raw["flow_run_id"]) if raw.get("flow_run_id") else None,
         task_run_id=UUID(raw["task_run_id"]) if raw.get("task_run_id") else None,
     )

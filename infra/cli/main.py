@@ -60,6 +60,13 @@ app.command(
 )
 app.command("redrive.infra.cli.policy:app", name="policy", help="Show and override the retry policy of a job type.")
 app.command("redrive.infra.cli.queues:app", name="queues", help="List, pause and resume the queues.")
+app.command("redrive.infra.cli.new:app", name="new", help="Begin a job of your own, with its test.")
+app.command(
+    "redrive.infra.cli.dev:dev_command",
+    name="dev",
+    help="Run the jobs of a file, again whenever it changes, with their log.",
+)
+app.command("redrive.infra.cli.completion:completion_command", name="completion", help="Completion for your shell.")
 
 
 def main() -> NoReturn:
@@ -67,7 +74,7 @@ def main() -> NoReturn:
     # `redrive jobs list | head` ends quietly, as other commands do.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        if sys.argv[1:2] != ["up"]:
+        if sys.argv[1:2] not in (["up"], ["dev"]):
             hurry()
             # What `up` starts inherits its environment, and jobs have loggers and settings of their own.
             _point_prefect_here()

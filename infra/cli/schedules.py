@@ -63,7 +63,7 @@ def pause_command(schedule: str, *, as_json: Json = False) -> None:
     """Start no more jobs of a schedule; those that were made go on.
 
     Args:
-        schedule: Its id, or the first 8 characters of it.
+        schedule: Its id, the first characters of it, or the name of a job type with one schedule.
         as_json: Print JSON.
     """
     _set(schedule, active=False, as_json=as_json)
@@ -74,7 +74,7 @@ def resume_command(schedule: str, *, as_json: Json = False) -> None:
     """Let a paused schedule start jobs again.
 
     Args:
-        schedule: Its id, or the first 8 characters of it.
+        schedule: Its id, the first characters of it, or the name of a job type with one schedule.
         as_json: Print JSON.
     """
     _set(schedule, active=True, as_json=as_json)
@@ -85,7 +85,7 @@ def run_command(schedule: str, *, as_json: Json = False) -> None:
     """Start the job of a schedule now, beside its own starts.
 
     Args:
-        schedule: Its id, or the first 8 characters of it.
+        schedule: Its id, the first characters of it, or the name of a job type with one schedule.
         as_json: Print JSON.
     """
     from redrive.deployments.schedules import run_now

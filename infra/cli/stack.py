@@ -21,10 +21,11 @@ from redrive.blocks.core.plain_text import plain_line, plain_text
 from redrive.blocks.core.settings import settings as current
 from redrive.blocks.process.worker_report import WorkerReport
 from redrive.infra.cli.output import print_json
+from redrive.infra.cli.own_jobs import use_jobs
 from redrive.infra.local import stack
 from redrive.infra.local.components import maildir
 from redrive.infra.local.prefect_client import client_environment
-from redrive.infra.local.project import module_name, near
+from redrive.infra.local.project import near
 from redrive.infra.local.status import StackStatus
 from redrive.infra.local.status import status as ask
 
@@ -45,9 +46,7 @@ def up(*modules: str, samples: Annotated[bool, Parameter(negative="")] = False) 
         Then run the four sample jobs on the sample inputs and show what came out.
     """
     if modules:
-        # As the setting, which everything that is started inherits.
-        os.environ["REDRIVE_JOBS"] = ",".join(map(module_name, modules))
-        current.cache_clear()
+        use_jobs(modules, besides=False)
     stack.up(current(), _say)
     if samples:
         _run_samples()
