@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,13 +20,13 @@ from typing import Any
 import pytest
 
 from tests.support.prefect_ui import CHROMIUM, PATIENCE, PrefectUI, signed_in
-from tests.support.readme import Command, Meaning, blocks, commands, controls, pressed, section, steps, typed
+from tests.support.readme import ROOT, Command, Meaning, blocks, commands, controls, pressed, section, steps, typed
 from tests.support.stack import LocalStack
 from tests.support.waiting import wait_until
 
-OWN_JOB = section("A job type of your own")
-FAILED_JOB = section("A job that failed").split("### ")[0]
-IN_THE_UI = section("The same in the Prefect UI")
+OWN_JOB = section("A job of your own in ten lines")
+FAILED_JOB = section("A job that failed")
+IN_THE_UI = section("The same in the Prefect UI", ROOT / "deployments" / "dead_letters" / "README.md")
 #: Commands that change nothing are asked again until the keeper has done its part.
 _READING = ("redrive dead list", "redrive dead groups", "redrive dead show", "redrive jobs list")
 
@@ -99,7 +100,7 @@ def newcomer() -> Iterator[Newcomer]:
     folder = Path(tempfile.mkdtemp(prefix="redrive-walk-"))
     stack = LocalStack(folder / ".redrive")
     try:
-        (program,) = blocks(OWN_JOB, "python")
+        program, _ = blocks(OWN_JOB, "python")
         (folder / "my_jobs.py").write_text(program)
         newcomer = Newcomer(stack)
         newcomer.follow(commands(OWN_JOB)[0])
@@ -117,7 +118,43 @@ def test_job_type_of_ones_own_runs_as_the_text_says(newcomer: Newcomer) -> None:
         newcomer.follow(command)
 
 
-def test_failed_job_is_seen_mended_and_run_again_as_the_text_says(newcomer: Newcomer) -> None:
+def test_job_is_asked_for_by_its_function_as_the_text_says(newcomer: Newcomer) -> None:
+    _, usage = blocks(OWN_JOB, "python")
+    (newcomer.stack.project / "usage.py").write_text(usage)
+
+    came = newcomer.type(f'eval "$(redrive env)"; {sys.executable} usage.py')
+
+    assert came == "Hello, Ada!\n"
+    (later,) = json.loads(newcomer.type("redrive jobs list --job greet --state scheduled --json"))
+    assert later["queue"] == "low"
+
+
+def test_changed_code_is_taken_up_while_its_log_is_followed(newcomer: Newcomer) -> None:
+    newcomer.type("redrive new job shout")
+    log = newcomer.stack.project / "dev.log"
+    with log.open("w") as output:
+        dev = subprocess.Popen(
+            [str(newcomer.stack.home.parent / "bin" / "redrive"), "dev", "shout.py"],
+            cwd=newcomer.stack.project,
+            env=newcomer.env,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Tests that run in the background of a shell inherit that Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (does nothing that a thread could hold)
+        )
+    try:
+        wait_until(lambda: "following the log" in log.read_text(), PATIENCE, "the stack to have the new job")
+        with (newcomer.stack.project / "shout.py").open("a") as file:
+            file.write("\n\n@job\ndef whisper() -> None:\n    print('psst')\n")
+        wait_until(lambda: "whisper" in log.read_text(), PATIENCE, "the changed code to be registered")
+        assert "ended Completed" in newcomer.type("redrive enqueue whisper --wait")
+        wait_until(lambda: re.search(r"whisper [a-z-]+  psst", log.read_text()), PATIENCE, "the job's log")
+    finally:
+        dev.send_signal(signal.SIGINT)
+        assert dev.wait(PATIENCE) == 0, log.read_text()
+
+
+def test_failed_job_is_seen_fixed_and_run_again_as_the_text_says(newcomer: Newcomer) -> None:
     walk = commands(FAILED_JOB)
 
     assert len(walk) >= 5

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 #: What stands for something, by kind: the surest first.
@@ -29,9 +30,9 @@ _KINDS = (
 _SAME = {"uuid", "cause", "id"}
 
 
-def section(title: str) -> str:
+def section(title: str, readme: Path = README) -> str:
     """The text below a heading, up to the next of its level or a higher one."""
-    text = README.read_text()
+    text = readme.read_text()
     (start,) = re.finditer(rf"^(#+) {re.escape(title)}.*\n", text, re.MULTILINE)
     end = re.compile(rf"^#{{1,{len(start[1])}}} ", re.MULTILINE).search(text, start.end())
     return text[start.end() : end.start() if end else None]

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from redrive.blocks.core.exit_codes import ExitCode
+from redrive.blocks.core.settings import Settings
+from redrive.infra.cli.main import app
+from tests.support.readme import section
+
 ROOT = Path(__file__).resolve().parents[2]
 #: Those of the folders at the top level and below.
 OURS = sorted(
@@ -49,6 +54,50 @@ def test_table_of_a_folder_names_all_that_is_in_it(folder: str) -> None:
 def test_links_to_files_lead_somewhere(readme: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", readme.read_text()):
         assert (readme.parent / target).exists(), f"{readme.relative_to(ROOT)} links to {target}, which is not there"
+
+
+def test_root_readme_is_short_and_its_lines_too() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+
+    assert len(lines) < 150
+    assert [line for line in lines if len(line) > 140 and not line.startswith(("|", "$"))] == []
+
+
+def test_settings_in_the_reference_are_those_there_are() -> None:
+    rows = cells("blocks/core/README.md", "Settings")
+    ours = [
+        f"REDRIVE_{name.upper()}"
+        for name in Settings.model_fields
+        if name not in {"external_api_url", "api_auth", "given"}
+    ]
+
+    listed = [name for row in rows for name in re.findall(r"`(REDRIVE_\w+)`", row[0])]
+    assert sorted(listed) == sorted(ours)
+    for row in rows:
+        name = row[0].strip("` ").removeprefix("REDRIVE_").lower()
+        default = Settings.model_fields[name].default if name in Settings.model_fields else None
+        if isinstance(default, int | float) and not isinstance(default, bool):
+            assert row[1].strip() == f"{default:g}", row[0]
+
+
+def test_exit_codes_in_the_reference_are_those_there_are() -> None:
+    rows = cells("infra/cli/README.md", "Exit codes")
+
+    assert [(int(row[0]), row[1].strip("` ")) for row in rows] == [(code.value, code.name) for code in ExitCode]
+
+
+def test_every_command_is_in_the_reference() -> None:
+    text = " ".join(row[0] for row in cells("infra/cli/README.md", "Commands"))
+
+    named = set(re.findall(r"`redrive ([a-z]+)", text))
+    assert named == {name for name in app if not name.startswith("-")}
+
+
+def cells(readme: str, title: str) -> list[list[str]]:
+    """The rows of the table below a heading."""
+    text = section(title, ROOT / readme)
+    rows = [re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in text.splitlines() if line.startswith("|")]
+    return rows[2:]
 
 
 def test_tests_named_in_the_tests_readme_are_there() -> None:
