@@ -7,7 +7,6 @@ the whole process.
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+from tests.benchmarks.peak_memory import peak_megabytes
 
 ROUNDS, ROWS = 3, 10_000
 #: What the issue asks for, of the three formats together.
@@ -105,5 +106,4 @@ def _plain() -> dict[str, float]:
 
 if __name__ == "__main__":
     seconds = {"report": _report, "plain": _plain}[sys.argv[1]]()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "megabytes": peak}))
+    print(json.dumps({"seconds": seconds, "megabytes": peak_megabytes()}))

@@ -10,7 +10,6 @@ import csv
 import json
 import os
 import random
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Any
 import psycopg
 from pydantic import SecretStr
 
+from tests.benchmarks.peak_memory import peak_megabytes
 from tests.support.postgres import running_server
 
 ROWS = 1_000_000
@@ -115,13 +115,13 @@ def synced(folder: Path, url: str, source: str, cursor: str | None = None) -> in
     return int(result.inserted)
 
 
-def measured(work: Callable[[], int], before: int) -> dict[str, float]:
+def measured(work: Callable[[], int], before: float) -> dict[str, float]:
     """Seconds, rows, and the megabytes at the worst moment: in all, and beyond what was loaded before."""
     began = time.perf_counter()
     count = work()
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": seconds, "rows": count, "peak_mb": peak / 1024, "own_mb": (peak - before) / 1024}
+    peak = peak_megabytes()
+    return {"seconds": seconds, "rows": count, "peak_mb": peak, "own_mb": peak - before}
 
 
 def run(count: int = ROWS) -> list[dict[str, Any]]:
@@ -171,7 +171,7 @@ def measure() -> dict[str, Any]:
 def _one(folder: str, url: str, source: str, way: str, cursor: str) -> None:
     if way != "plain":
         from redrive.flows.sync import flow as sync  # noqa: F401  (a worker has loaded it before)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_megabytes()
     work = (
         (lambda: plain_copy(Path(folder), url, source))
         if way == "plain"

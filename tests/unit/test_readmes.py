@@ -108,3 +108,32 @@ def test_tests_named_in_the_tests_readme_are_there() -> None:
     for file, name in found:
         assert (readme.parent / file).exists(), f"{file} is not there"
         assert f"def {name}" in (readme.parent / file).read_text(), f"{file} has no {name}"
+
+
+def test_tests_named_in_the_flows_readme_are_there() -> None:
+    sources = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    rows = table_rows(ROOT / "flows" / "README.md", last="Test")
+
+    assert rows
+    file = ""
+    for row in rows:
+        names = re.findall(r"`([^`]*)`", row.rpartition(" | ")[2])
+        assert names or "the same" in row.rpartition(" | ")[2], f"no test is named for: {row}"
+        for name in names:
+            where, _, test = name.rpartition("::") if "::" in name else ("", "", name)
+            if test.endswith(".py"):
+                where, test = test, ""
+            # `::test` is of the file that was named last.
+            file = where.rpartition("/")[2] if where else file if name.startswith("::") else ""
+            assert not file or file in sources, f"{file} is not there"
+            wanted = re.escape(test).replace("…", r"\w+")
+            text = sources[file] if file else "\n".join(sources.values())
+            assert not test or re.search(rf"^(?:async )?def {wanted}\(", text, re.MULTILINE), f"{name} is not there"
+
+
+def table_rows(readme: Path, *, last: str) -> list[str]:
+    """Rows of its tables whose last column has that heading."""
+    found: list[str] = []
+    for table in re.findall(rf"^\|.*\| {last} \|\n\|[-| ]+\n((?:\|.*\n)+)", readme.read_text(), re.MULTILINE):
+        found += (row.removesuffix(" |") for row in table.splitlines())
+    return found
