@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from redrive.flows.documents import formats
 from redrive.flows.documents.budget import Budget
+from redrive.flows.documents.content import sealed
 from redrive.flows.documents.formats import Unreadable
 from redrive.flows.documents.made import Inside, Made
 from redrive.flows.documents.sandboxes import ReadingTimedOut, Sandboxes
@@ -35,8 +36,7 @@ def join_texts(sandboxes: Sandboxes, made: Made, *, ends: float) -> None:
     if not texts:
         return
     text = "\n\n".join([made.text.decode(errors="replace"), *texts])
-    stored = text.encode(errors="replace")
-    made.replace_text(stored)
+    made.text = stored = text.encode(errors="replace")
     made.found.characters = len(text)
     made.found.words = len(text.split())
     made.found.text_sha256 = hashlib.sha256(stored).hexdigest()
@@ -66,8 +66,8 @@ class _Reading:
     def _text(self, made: Made, one: Inside, mime: str, depth: int) -> Iterator[str]:
         try:
             with (
-                made.open(f"attachment-{one.number}") as file,
-                self.sandboxes.extracted(file.fileno(), mime, wall_limit=max(1, self.ends - time.monotonic())) as inner,
+                sealed(made.attachment(one)) as file,
+                self.sandboxes.extracted(file, mime, wall_limit=max(1, self.ends - time.monotonic())) as inner,
             ):
                 for left_out in inner.found.left_out:
                     self.budget.leave_out(f"attachment {one.name}, of which is missing: {left_out}")

@@ -1,12 +1,12 @@
-"""The files inside of a document, kept under numbers in its folder."""
+"""The files inside of a document, kept under numbers in the answer."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from redrive.flows.documents.answer import Answer
 from redrive.flows.documents.budget import Budget
 from redrive.flows.documents.one_line import line
 
@@ -15,7 +15,7 @@ from redrive.flows.documents.one_line import line
 class Attachments:
     """Fills while a document is read."""
 
-    folder: Path
+    answer: Answer
     budget: Budget
     kept: list[dict[str, Any]] = field(default_factory=list)
 
@@ -24,12 +24,12 @@ class Attachments:
         if not self.budget.takes_attachment(len(content)):
             return
         number = len(self.kept) + 1
-        (self.folder / f"attachment-{number}").write_bytes(content)
         self.kept.append(
             {
                 "number": number,
                 "name": line(name) or f"attachment-{number}",
                 "mime": mime,
+                "begin": self.answer.add(content),
                 "size": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),
             }

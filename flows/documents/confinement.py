@@ -15,16 +15,18 @@ import signal
 import site
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 #: Bytes of address space; a 1,000-page PDF needs some 300 MB, and a library's mappings count too.
 MEMORY_LIMIT = 2 * 1024**3
 #: Seconds of processor time; a 200-page PDF takes 0.3.
 CPU_LIMIT = 60
-#: Bytes of the largest file it may write.
-FILE_LIMIT = 512 * 1024**2
+#: Bytes it may write: the text and all attachments of one document.
+FILE_LIMIT = 1024**3
 
 # <linux/prctl.h>, <linux/sched.h>
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 38, 36
@@ -85,61 +87,72 @@ def _leave_as_user(libc: ctypes.CDLL) -> bool:
     return True
 
 
-def keep_to(folder: Path, *, readable: Iterable[Path] = ()) -> bool:
-    """Reach no files but the interpreter's and libraries' (to read) and a folder; no TCP, no process outside. Whether that was possible."""
-    libc = _libc()
-    version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION) if libc else -1
-    if libc is None or version < 1:
-        return False
-    rights = (1 << _RIGHTS.get(version, _RIGHTS[5])) - 1
-    attributes = struct.pack("Q", rights)
-    attributes += struct.pack("Q", _TCP) if version >= _NETWORK_FROM else b""
-    attributes += struct.pack("Q", _SCOPES) if version >= _SCOPES_FROM else b""
-    ruleset = libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
-    if ruleset < 0:
-        return False
-    try:
-        own = rights & ~_MAKE_CHAR & ~_MAKE_BLOCK
-        for place, allowed in (*_libraries(), *((_open(path), _READ) for path in readable), (_open(folder), own)):
-            _allow(libc, ruleset, place, allowed)
+@dataclass(frozen=True)
+class Place:
+    """What a process may reach: no files but the interpreter's and libraries' (to read) and a folder; no TCP, no process outside.
+
+    Made once, for all that are forked later.
+    """
+
+    ruleset: int
+
+    @classmethod
+    def reading(cls, folder: Path) -> Self | None:
+        """A place with a folder to read; None where the kernel has no Landlock."""
+        return cls._with(folder, lambda _: _READ)
+
+    @classmethod
+    def keeping(cls, folder: Path) -> Self | None:
+        """A place with a folder to do anything in; None where the kernel has no Landlock."""
+        return cls._with(folder, lambda rights: rights & ~_MAKE_CHAR & ~_MAKE_BLOCK)
+
+    @classmethod
+    def _with(cls, folder: Path, allowed: Callable[[int], int]) -> Self | None:
+        libc = _libc()
+        version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION) if libc else -1
+        if libc is None or version < 1:
+            return None
+        rights = (1 << _RIGHTS.get(version, _RIGHTS[5])) - 1
+        attributes = struct.pack("Q", rights)
+        attributes += struct.pack("Q", _TCP) if version >= _NETWORK_FROM else b""
+        attributes += struct.pack("Q", _SCOPES) if version >= _SCOPES_FROM else b""
+        ruleset = libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
+        if ruleset < 0:
+            return None
+        for path, right in (*_libraries(), (folder, allowed(rights))):
+            _allow(libc, ruleset, path, right)
+        return cls(ruleset)
+
+    def enter(self) -> bool:
+        """Keep this process to it; whether that was possible."""
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-        return bool(libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0)
-    finally:
-        os.close(ruleset)
+        libc = _libc()
+        return libc is not None and bool(libc.syscall(_RESTRICT_SELF, self.ruleset, 0) == 0)
 
 
-@cache
-def _libraries() -> list[tuple[int, int]]:
-    """Where code lies that an interpreter loads late, open, with the rights there; opened once for all that are forked later.
+def _libraries() -> list[tuple[str | Path, int]]:
+    """Where code lies that an interpreter loads late, with the rights there.
 
     Not the whole import path: a project's folder holds its secrets too.
     """
     folders = (sys.prefix, sys.base_prefix, site.getusersitepackages(), "/usr", "/lib", "/lib64")
     files = ("/etc/ld.so.cache", "/dev/null", "/dev/urandom")
-    places = [(_open(folder), _READ) for folder in folders] + [(_open(file), _READ_FILE) for file in files]
-    # What is not on this machine is not allowed either; what must be there fails where it is used.
-    return [(place, rights) for place, rights in places if place >= 0]
+    return [*((folder, _READ) for folder in folders), *((file, _READ_FILE) for file in files)]
 
 
-def _open(path: str | Path) -> int:
+def _allow(libc: ctypes.CDLL, ruleset: int, path: str | Path, rights: int) -> None:
     try:
-        return os.open(path, os.O_PATH | os.O_CLOEXEC)
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return -1
-
-
-def _allow(libc: ctypes.CDLL, ruleset: int, place: int, rights: int) -> None:
+        # What is not on this machine is not allowed either; what must be there fails where it is used.
+        return
     libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
+    os.close(place)
 
 
 def _prctl(option: int, value: int) -> None:
     if libc := _libc():
         libc.prctl(option, value, 0, 0, 0)
-
-
-def prepare() -> None:
-    """Open what `keep_to` needs, in the process that others are forked from; they keep these files open."""
-    _libraries()
 
 
 @cache

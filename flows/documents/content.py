@@ -60,11 +60,23 @@ def private_copy(path: str | Path) -> Iterator[Content]:
             raise ReadingStopped(
                 "was written to while it was read: let it be moved into the folder when it is complete"
             )
-        copy.flush()
-        if _SEALS is not None:
-            fcntl.fcntl(copy.fileno(), fcntl.F_ADD_SEALS, _SEALS)
-        copy.seek(0)
-        yield Content(copy.fileno(), size, digest.hexdigest())
+        yield Content(_closed_to_writers(copy), size, digest.hexdigest())
+
+
+@contextmanager
+def sealed(content: bytes) -> Iterator[int]:
+    """An open file with that content, which nobody can change."""
+    with _unnamed_file() as copy:
+        copy.write(content)
+        yield _closed_to_writers(copy)
+
+
+def _closed_to_writers(copy: BinaryIO) -> int:
+    copy.flush()
+    if _SEALS is not None:
+        fcntl.fcntl(copy.fileno(), fcntl.F_ADD_SEALS, _SEALS)
+    copy.seek(0)
+    return copy.fileno()
 
 
 def _unnamed_file() -> BinaryIO:

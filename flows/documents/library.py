@@ -66,10 +66,8 @@ class Library:
         folder = self._folder(content.checksum, mime)
         attachments = tuple(
             Attachment(
-                path=self._store.write(
-                    _attachment(folder, one.number, one.name), made.read(f"attachment-{one.number}")
-                ),
-                **one.model_dump(exclude={"number"}),
+                path=self._store.write(_attachment(folder, one.number, one.name), made.attachment(one)),
+                **one.model_dump(exclude={"number", "begin"}),
             )
             for one in made.found.attachments
         )

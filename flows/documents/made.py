@@ -1,36 +1,37 @@
-"""What a sandbox made of a document: a folder with `text.txt`, `found.json` and numbered attachments.
+"""What a sandbox made of a document: its text, its attachments and what was found out about it, read from its answer.
 
-Danger: a document may have taken over the process that wrote it. So nothing is opened there but files that lie in the folder itself, and
-what it found is believed only in the form it must have; what it says of its own document is all it can lie about.
+Danger: a document may have taken over the process that wrote it. So the answer is believed only in the form it must have; what it says of
+its own document is all it can lie about. No part of it is read twice, or a small answer would fill a store.
 """
 
 from __future__ import annotations
 
 import os
-import stat
-from pathlib import Path
+import struct
 from typing import Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from redrive.flows.documents.answer import ENDING, WHOLE
 from redrive.flows.documents.formats import Unreadable
 
-#: Never follows a link, never waits for a FIFO.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+#: Bytes of what was found, with 5,000 attachments and their names.
+FOUND_LIMIT = 16 * 1024**2
 _TAKEN_OVER = (
     "cannot be read (its reader gave an impossible answer): look at where it came from, and take it out of the folder"
 )
 
 
 class Inside(BaseModel):
-    """An attachment."""
+    """An attachment, and where it begins in the answer."""
 
     model_config = ConfigDict(extra="forbid")
 
     number: int = Field(ge=1)
     name: str
     mime: str
-    size: int
+    begin: int = Field(ge=0)
+    size: int = Field(ge=0)
     sha256: str
 
 
@@ -58,50 +59,36 @@ class Found(BaseModel):
 
 
 class Made:
-    """One such folder.
+    """One answer, whose sandbox is gone.
 
     Raises:
         Unreadable: it is not as a reader leaves it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, answer: BinaryIO) -> None:
+        self._answer = answer.fileno()
+        size = os.fstat(self._answer).st_size
         try:
-            self.found = Found.model_validate_json(self.read("found.json"))
-        except ValidationError:
+            text, found, whole = ENDING.unpack(self._part(size - ENDING.size, ENDING.size))
+            if whole != WHOLE or size - ENDING.size - found > FOUND_LIMIT:
+                raise struct.error  # noqa: TRY301  (as an ending that cannot be read)
+            self.found = Found.model_validate_json(self._part(found, size - ENDING.size - found))
+            self.text = self._part(text, found - text)
+        except (ValidationError, ValueError, OSError, OverflowError, struct.error):
             raise Unreadable(_TAKEN_OVER) from None
+        at = 0
+        for one in self.found.attachments:
+            if one.begin < at or one.begin + one.size > text:
+                raise Unreadable(_TAKEN_OVER)
+            at = one.begin + one.size
 
-    def open(self, name: str) -> BinaryIO:
-        """A file of it."""
-        return made_file(self._folder / name)
+    def attachment(self, one: Inside) -> bytes:
+        """The content of one of them."""
+        return self._part(one.begin, one.size)
 
-    def read(self, name: str) -> bytes:
-        with self.open(name) as file:
-            return file.read()
-
-    @property
-    def text(self) -> bytes:
-        return self.read("text.txt")
-
-    def replace_text(self, text: bytes) -> None:
-        """Put another text in its place."""
-        (self._folder / "text.txt").unlink()
-        with (self._folder / "text.txt").open("xb") as file:
-            file.write(text)
-
-
-def made_file(path: Path) -> BinaryIO:
-    """A file that a sandbox wrote, and no link to another.
-
-    Raises:
-        Unreadable: it is none.
-    """
-    try:
-        file = os.open(path, _READ)
-    except OSError:
-        raise Unreadable(_TAKEN_OVER) from None
-    found = os.fstat(file)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-        os.close(file)
-        raise Unreadable(_TAKEN_OVER)
-    return os.fdopen(file, "rb")
+    def _part(self, begin: int, size: int) -> bytes:
+        pieces = []
+        while size and (piece := os.pread(self._answer, size, begin)):
+            pieces.append(piece)
+            begin, size = begin + len(piece), size - len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)

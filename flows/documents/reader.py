@@ -1,6 +1,6 @@
 """Reads one document inside a sandbox: text, metadata, attachments.
 
-Writes `text.txt`, `found.json` and the attachments, named by number, into a folder.
+Writes text, attachments and what it found into the answer.
 
 Danger: everything here handles hostile input. It runs in a process that `confinement` has confined and that ends afterwards;
 outside of one nothing may call it.
@@ -11,15 +11,14 @@ from __future__ import annotations
 import email
 import email.policy
 import hashlib
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import getaddresses, parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 from redrive.flows.documents import charset, formats, office_extras, pdf_extras
+from redrive.flows.documents.answer import Answer
 from redrive.flows.documents.attachments import Attachments
 from redrive.flows.documents.budget import Budget
 from redrive.flows.documents.formats import Unreadable
@@ -35,18 +34,17 @@ LANGUAGE_SAMPLE = 5_000
 SECOND = "pypdfium2"
 
 
-def read(content: bytes, folder: Path, mime: str) -> None:
-    """Read a document into a folder.
+def read(content: bytes, answer: Answer, mime: str) -> None:
+    """Read a document into an answer.
 
     Raises:
         Unreadable: the document is at fault.
     """
     formats.check(content, mime)
     budget = Budget()
-    text, found = _READERS[mime](content, folder, budget)
+    text, found = _READERS[mime](content, answer, budget)
     text = budget.fitting(text.replace("\r\n", "\n").replace("\x00", "").strip())
     stored = text.encode(errors="replace")
-    (folder / "text.txt").write_bytes(stored)
     found.setdefault("language", _language(text))
     found |= {
         "characters": len(text),
@@ -56,17 +54,17 @@ def read(content: bytes, folder: Path, mime: str) -> None:
     }
     if not text:
         found.setdefault("empty_because", "it holds no text")
-    (folder / "found.json").write_text(json.dumps(found))
+    answer.finish(stored, found)
 
 
-def _plain(content: bytes, _folder: Path, _budget: Budget) -> tuple[str, dict[str, Any]]:
+def _plain(content: bytes, _answer: Answer, _budget: Budget) -> tuple[str, dict[str, Any]]:
     text = charset.decoded(content)
     if charset.is_binary(content, text):
         raise Unreadable(formats.BINARY)
     return text, {}
 
 
-def _html(content: bytes, _folder: Path, _budget: Budget) -> tuple[str, dict[str, Any]]:
+def _html(content: bytes, _answer: Answer, _budget: Budget) -> tuple[str, dict[str, Any]]:
     text, result = page(content)
     return text, _about(result)
 
@@ -76,24 +74,24 @@ def _office(content: bytes, mime: str, budget: Budget) -> tuple[str, dict[str, A
     return f"{result.content}\n\n{office_extras.extras(content, mime, budget)}", _about(result)
 
 
-def _pdf(content: bytes, folder: Path, budget: Budget) -> tuple[str, dict[str, Any]]:
+def _pdf(content: bytes, answer: Answer, budget: Budget) -> tuple[str, dict[str, Any]]:
     result = formats.extracted(content, formats.PDF)
     text, found = result.content, _about(result)
     if not text.strip():
         text = pdf_extras.second_reading(content)
         found |= {"reader": SECOND} if text else {"empty_because": pdf_extras.why_empty(content)}
-    attachments = Attachments(folder, budget)
+    attachments = Attachments(answer, budget)
     extras = pdf_extras.extras(content, budget, attachments)
     found["attachments"] = attachments.kept
     return "\n\n".join(filter(None, (text, extras, attachments.listed))), found
 
 
-def read_mail(content: bytes, folder: Path, budget: Budget) -> tuple[str, dict[str, Any]]:
+def read_mail(content: bytes, answer: Answer, budget: Budget) -> tuple[str, dict[str, Any]]:
     """Text of a mail with all mails inside of it, and what is known about it."""
     message: Message = email.message_from_bytes(content, policy=email.policy.default)
     if not is_mail(message):
         raise Unreadable("cannot be read (it has no From, Subject or Date, so it is no mail): have it sent again")
-    attachments = Attachments(folder, budget)
+    attachments = Attachments(answer, budget)
     text = MailReader(budget, attachments).text(message)
     text = "\n\n".join(filter(None, (text, attachments.listed)))
     sender = head(message, "From")
@@ -105,14 +103,14 @@ def read_mail(content: bytes, folder: Path, budget: Budget) -> tuple[str, dict[s
     }
 
 
-_READERS: dict[str, Callable[[bytes, Path, Budget], tuple[str, dict[str, Any]]]] = {
+_READERS: dict[str, Callable[[bytes, Answer, Budget], tuple[str, dict[str, Any]]]] = {
     formats.TXT: _plain,
     formats.CSV: _plain,
     formats.HTML: _html,
     formats.EML: read_mail,
     formats.PDF: _pdf,
-    formats.DOCX: lambda content, _folder, budget: _office(content, formats.DOCX, budget),
-    formats.XLSX: lambda content, _folder, budget: _office(content, formats.XLSX, budget),
+    formats.DOCX: lambda content, _answer, budget: _office(content, formats.DOCX, budget),
+    formats.XLSX: lambda content, _answer, budget: _office(content, formats.XLSX, budget),
 }
 
 

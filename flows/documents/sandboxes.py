@@ -6,7 +6,6 @@ and they end when their line to the job does, so that they do not outlive it.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -24,7 +23,7 @@ from typing import Self
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.flows.documents.formats import Unreadable
-from redrive.flows.documents.made import Made, made_file
+from redrive.flows.documents.made import Made
 
 #: Seconds one document may take; a 1,000-page PDF takes about 2.
 WALL_LIMIT = 90
@@ -91,29 +90,24 @@ class Sandboxes:
             Unreadable: the document is at fault.
             ReadingStopped: the reader ran out of time or was killed from outside; another try may work.
         """
-        folder = Path(tempfile.mkdtemp(dir=self._home))
-        try:
-            code = self._ended(content, folder, mime, wall_limit)
+        with tempfile.TemporaryFile(dir=self._home) as answer:
+            code = self._ended(content, answer.fileno(), mime, wall_limit)
             if code == UNREADABLE:
-                with made_file(folder / "refused.txt") as refused:
-                    raise Unreadable(refused.read(_SAID).decode(errors="replace"))
+                raise Unreadable(os.pread(answer.fileno(), _SAID, 0).decode(errors="replace"))
             if code < 0 and (reason := _AT_FAULT.get(signal.Signals(-code))):
                 raise Unreadable(f"cannot be read: {reason}; take it out of the folder")
             if code < 0:
                 raise ReadingStopped(f"was not read: the process reading it was killed by {signal.Signals(-code).name}")
             if code:
                 raise ReadingStopped(f"was not read: the process reading it ended with exit code {code}")
-            yield Made(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            yield Made(answer)
 
-    def _ended(self, content: int, folder: Path, mime: str, wall_limit: float) -> int:
+    def _ended(self, content: int, answer: int, mime: str, wall_limit: float) -> int:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs, self._lock:
-                request = json.dumps({"folder": str(folder), "mime": mime}).encode()
                 try:
-                    socket.send_fds(self._ready_template(), [request], [content, theirs.fileno()])
+                    socket.send_fds(self._ready_template(), [mime.encode()], [content, answer, theirs.fileno()])
                 except OSError as error:
                     self._end_template()
                     raise ReadingStopped(f"was not read: its reader could not be started ({error.strerror})") from error
@@ -121,7 +115,7 @@ class Sandboxes:
             try:
                 told = ours.recv(64)
             except TimeoutError:
-                # Our half of the line closes, which kills it; its end is waited for, as it writes into the folder until then.
+                # Our half of the line closes, which kills it; its end is waited for, as it writes its answer until then.
                 ours.shutdown(socket.SHUT_WR)
                 ours.settimeout(READY)
                 ours.recv(64)
@@ -145,17 +139,18 @@ class Sandboxes:
     def _start_template(self) -> None:
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Only what an interpreter needs: the job's environment holds secrets, and documents are hostile.
-        environment = {"TMPDIR": str(self._home), "HOME": str(self._home), "LANG": "C.UTF-8", "RAYON_NUM_THREADS": "1"}
+        shared = str(self._home / "shared")
+        environment = {"TMPDIR": shared, "HOME": shared, "LANG": "C.UTF-8", "RAYON_NUM_THREADS": "1"}
         environment["PYTHONUSERBASE"] = site.getuserbase()
         environment |= {key: os.environ[key] for key in _IMPORTS if key in os.environ}
         with theirs:
             self._template = subprocess.Popen(
                 [
                     sys.executable, "-P", "-m", "redrive.flows.documents.template",
-                    str(theirs.fileno()), str(self._home / "shared"),
+                    str(theirs.fileno()), shared,
                 ],
                 env=environment,
-                cwd=self._home,
+                cwd=shared,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

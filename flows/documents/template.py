@@ -1,7 +1,8 @@
 """The template of the sandboxes: a process with the libraries loaded that forks one for each document.
 
-`python -m redrive.flows.documents.template SOCKET FOLDER`, started by `sandboxes`. A request is one datagram: the content's file and a
-line of the sandbox's own come with it. The line tells how the sandbox ended; when its other end is closed, the sandbox is killed.
+`python -m redrive.flows.documents.template SOCKET FOLDER`, started by `sandboxes`. A request is one datagram, the format; with it
+come the content's file, the file for the answer and a line of the sandbox's own. The line tells how the sandbox ended; when its other
+end is closed, the sandbox is killed.
 
 Danger: it has one thread and never touches what a document holds: forked from a process with threads, a sandbox would hang on
 locks that nobody opens; and what a document did to the template it would have done to every document after it.
@@ -13,12 +14,12 @@ import contextlib
 import ctypes
 import gc
 import io
-import json
 import os
 import selectors
 import signal
 import socket
 import sys
+import tempfile
 import time
 import zipfile
 from dataclasses import dataclass
@@ -26,13 +27,16 @@ from pathlib import Path
 from typing import Any
 
 from redrive.flows.documents import charset, confinement, formats, pdf_extras, reader
+from redrive.flows.documents.answer import Answer
 from redrive.flows.documents.attachments import Attachments
 from redrive.flows.documents.budget import Budget
 
-#: Exit code of a sandbox: the document is at fault, `refused.txt` in its folder says why.
+#: Exit code of a sandbox: the document is at fault, its answer says why.
 UNREADABLE = 3
-#: Bytes of a request: the name of a folder.
-REQUEST = 8192
+#: Bytes of a request.
+REQUEST = 256
+#: Bytes of a list of children's ids; what does not fit is ended after the next sandbox.
+CHILDREN = 64 * 1024
 #: Seconds in which the page below must be read.
 UNPACKED_IN = 30
 
@@ -59,9 +63,12 @@ class Sandbox:
 class Template:
     """Forks, waits and kills; `serve` until the job closes the control socket."""
 
-    def __init__(self, control: socket.socket, folder: Path) -> None:
+    def __init__(self, control: socket.socket, folder: Path, place: confinement.Place | None) -> None:
         self._control = control
         self._folder = folder
+        self._place = place
+        # Open before the template is kept from /proc.
+        self._children = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
         self._sandboxes: dict[int, Sandbox] = {}
         self._selector = selectors.DefaultSelector()
         self._pdf_ready = False
@@ -77,17 +84,18 @@ class Template:
 
     def _take(self) -> bool:
         """One request; False when the job is gone."""
-        request, files, _, _ = socket.recv_fds(self._control, REQUEST, 2)
+        request, files, _, _ = socket.recv_fds(self._control, REQUEST, 3)
         if not request:
             return False
-        content, line = files[0], socket.socket(fileno=files[1])
-        given = json.loads(request)
-        if given["mime"] == formats.PDF and not self._pdf_ready:
+        mime, (content, answer) = request.decode(), files[:2]
+        if mime == formats.PDF and not self._pdf_ready:
             self._prepare_pdf()
         pid = os.fork()
         if not pid:
-            _live(content, Path(given["folder"]), given["mime"], self._folder)
+            _live(content, answer, mime, self._place)
         os.close(content)
+        os.close(answer)
+        line = socket.socket(fileno=files[2])
         sandbox = Sandbox(pid, os.pidfd_open(pid), line)
         self._sandboxes[pid] = sandbox
         self._selector.register(sandbox.pidfd, selectors.EVENT_READ, lambda: self._ended(sandbox))
@@ -114,7 +122,8 @@ class Template:
 
     def _end_orphans(self) -> None:
         """What a sandbox started, and that outlived it."""
-        for pid in set(_children()) - self._sandboxes.keys():
+        found = os.pread(self._children, CHILDREN, 0)
+        for pid in set(map(int, found.split())) - self._sandboxes.keys():
             try:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -125,7 +134,6 @@ class Template:
         """Have kreuzberg unpack its PDF library, in a process of its own, and load it here for all that are forked later."""
         pid = os.fork()
         if not pid:
-            os.environ["TMPDIR"] = str(self._folder)
             os._exit(_quietly(lambda: formats.extracted(_PAGE, formats.PDF)))
         give_up = time.monotonic() + UNPACKED_IN
         while os.waitpid(pid, os.WNOHANG) == (0, 0):
@@ -138,32 +146,30 @@ class Template:
         self._pdf_ready = True
 
 
-def _live(content: int, folder: Path, mime: str, shared: Path) -> None:
+def _live(content: int, answer: int, mime: str, place: confinement.Place | None) -> None:
     """The life of a sandbox."""
     code = 1
     try:
         confinement.die_with_parent()
         # Nobody reads what it says there.
         os.dup2(1, 2)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.chdir(folder)
-        os.environ["TMPDIR"] = os.environ["HOME"] = str(folder)
-        if (shared / _PDFIUM).exists():
-            (folder / _PDFIUM).symlink_to(shared / _PDFIUM)
-        confinement.keep_to(folder, readable=[shared / _PDFIUM])
-        # The lines of others, and what the confinement needed.
-        os.closerange(3, content)
-        os.closerange(content + 1, os.sysconf("SC_OPEN_MAX"))
+        if place is not None:
+            place.enter()
+        # The lines of others.
+        low, high = sorted((content, answer))
+        os.closerange(3, low)
+        os.closerange(low + 1, high)
+        os.closerange(high + 1, os.sysconf("SC_OPEN_MAX"))
         confinement.limit()
-        code = _read(content, folder, mime)
+        code = _read(content, Answer(answer), mime)
     finally:
         os._exit(code)
 
 
-def _read(content: int, folder: Path, mime: str) -> int:
+def _read(content: int, answer: Answer, mime: str) -> int:
     try:
         with open(content, "rb") as file:
-            reader.read(file.read(), folder, mime)
+            reader.read(file.read(), answer, mime)
     except formats.Unreadable as error:
         said = str(error)
     except MemoryError:
@@ -175,7 +181,7 @@ def _read(content: int, folder: Path, mime: str) -> int:
         said = f"cannot be read ({reason}): have it sent again"
     else:
         return 0
-    (folder / "refused.txt").write_text(said, errors="replace")
+    answer.refuse(said)
     return UNREADABLE
 
 
@@ -187,18 +193,16 @@ def _quietly(act: Any) -> int:
     return 0
 
 
-def _children() -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
-
-
-def _warm(folder: Path) -> None:
+def _warm() -> None:
     """Do once, on what is ours, what each sandbox would else do for itself: late imports, compiled patterns. Starts no thread."""
     import kreuzberg  # noqa: F401, PLC0415
 
-    reader.read_mail(_MAIL, folder, Budget())
+    with tempfile.TemporaryFile() as file:
+        answer = Answer(file.fileno())
+        reader.read_mail(_MAIL, answer, Budget())
+        pdf_extras.extras(_PAGE, Budget(), Attachments(answer, Budget()))
     for text in (b"gr\xc3\xbcn", "зелёный".encode("koi8-r")):
         charset.is_binary(text, charset.decoded(text))
-    pdf_extras.extras(_PAGE, Budget(), Attachments(folder, Budget()))
     formats.check(_archive(), formats.DOCX)
 
 
@@ -212,15 +216,17 @@ def _archive() -> bytes:
 
 def main(arguments: list[str]) -> int:
     control, folder = socket.socket(fileno=int(arguments[0])), Path(arguments[1])
-    _warm(folder)
+    _warm()
     confinement.adopt_orphans()
     confinement.leave_network()
-    confinement.prepare()
+    serving = Template(control, folder, confinement.Place.reading(folder))
+    if own := confinement.Place.keeping(folder):
+        own.enter()
     # What is there now is never looked at again by a collection, so sandboxes share its memory.
     gc.collect()
     gc.freeze()
     control.send(b"ready")
-    Template(control, folder).serve()
+    serving.serve()
     return 0
 
 

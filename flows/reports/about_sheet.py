@@ -7,6 +7,8 @@ from typing import Any
 from redrive.flows.reports.values import clean
 from redrive.flows.reports.view import ReportView
 
+#: Excel's number of the paper.
+A4 = 9
 INK = "#16324f"
 FONT = {"font_name": "Calibri", "font_size": 11}
 
@@ -38,3 +40,5 @@ def about(book: Any, view: ReportView, said: tuple[str, ...]) -> None:
         sheet.write_string(number, 1, clean(text), plain)
     sheet.set_column(0, 0, 18)
     sheet.set_column(1, 1, 90)
+    sheet.set_paper(A4)
+    sheet.fit_to_pages(1, 0)

@@ -22,8 +22,8 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 HALF, WHOLE, PHONE = (520, 290), (1060, 300), (345, 240)
 #: Characters up to which a text stays in one line, even on a phone.
 NARROWEST = 22
-#: Characters of a row from which a table is as wide as the page; a smaller one would have its columns torn apart.
-FULL = 60
+#: Characters of a row from which a table is as wide as the page, and below charts; a smaller one would have its columns torn apart.
+FULL, FULL_BELOW_CHARTS = 60, 30
 #: Between two columns, in characters.
 GAP = 3
 
@@ -42,7 +42,7 @@ def page(view: ReportView) -> str:
         clean=clean,
         numbers=[view.is_number(column) for column in view.columns],
         least=[min(NARROWEST, long) if _wraps(view, at) else 0 for at, long in enumerate(longest)],
-        full=bool(view.charts) or sum(longest) + GAP * len(longest) >= FULL,
+        full=sum(longest) + GAP * len(longest) >= (FULL_BELOW_CHARTS if view.charts else FULL),
         charts=[
             (chart, _picture(chart, "wide"), _picture(small, "narrow"))
             for chart, small in zip(wide, narrow, strict=True)

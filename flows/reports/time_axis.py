@@ -44,9 +44,12 @@ def _ended(
     if found and last - found[-1][0] < END_ROOM * step:
         return found
     there = _at(last, formats)
-    text = {"hour": formats.clock(there), "day": formats.short_day(there)}.get(kind) or _month_text(
-        there, formats, step
-    )
+    begins = there.day == 1 or step >= 12 * 30 * DAY
+    text = {"hour": formats.clock(there), "month": _month_text(there, formats, step) if begins else ""}.get(kind)
+    text = text or formats.short_day(there)
+    # Within the same year, two labels would say the same.
+    if found and text == found[-1][1]:
+        return found
     return [*found, (last, text)]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import xlsxwriter
 
-from redrive.flows.reports.about_sheet import FONT, INK, about
+from redrive.flows.reports.about_sheet import A4, FONT, INK, about
 from redrive.flows.reports.answer import DOUBLE_DIGITS
 from redrive.flows.reports.definition import Column, Value
 from redrive.flows.reports.sheet import CUT
@@ -24,6 +24,8 @@ SOFT, RULE = "#5b6876", "#d5dce3"
 WIDEST = 48
 #: Characters of a row on a printed page, A4 across: at 60 % of their size they can still be read.
 PRINTED = 230
+#: Characters of a row that fit on A4 upright in their full size.
+UPRIGHT = 94
 #: Rows above the table: title, subtitle, an empty one.
 HEADING_ROW = 3
 #: Points of a line, and of Excel's highest row.
@@ -62,8 +64,7 @@ def workbook(view: ReportView) -> tuple[bytes, tuple[str, ...]]:
         sheet.right_to_left()
     sheet.freeze_panes(HEADING_ROW + 1, 1)
     sheet.repeat_rows(HEADING_ROW)
-    sheet.set_landscape()
-    sheet.set_paper(9)
+    sheet.set_paper(A4)
     near = {"align": "right" if view.formats.rtl else "left"}
     sheet.write_string(
         0, 0, clean(view.title), book.add_format({**FONT, "bold": True, "font_size": 16, "font_color": INK, **near})
@@ -139,6 +140,8 @@ class _Rows:
         for place, width in enumerate(widths):
             self._sheet.set_column(place, place, width)
         # Printed: smaller until it fits, but never too small to be read; then more pages, each with the first column.
+        if sum(widths) > UPRIGHT:
+            self._sheet.set_landscape()
         pages = ceil(sum(widths) / PRINTED)
         self._sheet.fit_to_pages(pages, 0)
         if pages > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pikepdf
 import pytest
 
 from redrive.flows.documents import attached, budget, formats, reader
+from redrive.flows.documents.answer import Answer
 from redrive.flows.documents.attached import join_texts
 from redrive.flows.documents.budget import Budget
 from redrive.flows.documents.content import private_copy
@@ -249,10 +251,11 @@ def test_mails_nested_deeper_than_the_budget_are_counted(read: Any):
     assert found["left_out"] == [f"1 mails more than {budget.DEPTH_LIMIT} deep in others"]
 
 
-def test_what_the_budget_leaves_out_is_counted(tmp_path: Path):
+def test_what_the_budget_leaves_out_is_counted():
     small = Budget(attachments=2, attachment_bytes=5, text=10)
     files = {"a": b"123", "b": b"123", "c": b"1", "d": b"1"}
-    text, found = reader.read_mail(mail("many", files=files).as_bytes(), tmp_path, small)
+    with tempfile.TemporaryFile() as file:
+        text, found = reader.read_mail(mail("many", files=files).as_bytes(), Answer(file.fileno()), small)
     assert [one["name"] for one in found["attachments"]] == ["a", "c"]
     assert small.fitting(text) == text[:10]
     assert [line.split()[0] for line in small.left_out] == ["1", "1", f"{len(text) - 10:,}"]

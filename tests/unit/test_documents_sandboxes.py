@@ -64,7 +64,7 @@ def test_attachment_of_a_mail_comes_out_whole(sandboxes: Sandboxes):
     with private_copy(path) as content, sandboxes.extracted(content.file, formats.EML) as made:
         (attachment,) = made.found.attachments
         assert (attachment.name, attachment.mime, attachment.size) == ("dingusfish.gif", "image/gif", 3512)
-        assert made.read("attachment-1").startswith(b"GIF87a")
+        assert made.attachment(attachment).startswith(b"GIF87a")
 
 
 def test_document_without_text_says_why(sandboxes: Sandboxes, tmp_path: Path):
@@ -113,7 +113,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
             "import sys\n"
             "if 'redrive.flows.documents.template' in sys.orig_argv:\n"
             "    from redrive.flows.documents import reader\n"
-            "    def hostile(content, folder, mime):\n"
+            "    def hostile(content, answer, mime):\n"
             + "".join(f"        {line}\n" for line in code.splitlines())
             + "    reader.read = hostile\n"
         )
@@ -133,7 +133,8 @@ def outcome(sandboxes: Sandboxes, path: Path) -> str:
     return "read"
 
 
-DONE = "(folder / 'text.txt').write_text('x'); (folder / 'found.json').write_text('{}')"
+DONE = "answer.finish(b'x', {})"
+HOME = "import os; from pathlib import Path; home = Path(os.environ['TMPDIR']).parent; "
 
 
 @pytest.mark.parametrize(
@@ -151,34 +152,43 @@ DONE = "(folder / 'text.txt').write_text('x'); (folder / 'found.json').write_tex
         ),
         ("import os, signal; os.kill(os.getppid(), signal.SIGKILL)", "Unreadable cannot be read ([Errno 1]"),
         ("open('/etc/passwd').read()", "Unreadable cannot be read ([Errno 13]"),
-        ("open(folder.parent / 'shared' / 'x', 'w')", "Unreadable cannot be read ([Errno 13]"),
-        ("import os; os.listdir(folder.parent)", "Unreadable cannot be read ([Errno 13]"),
+        (f"{HOME}open(home / 'shared' / 'x', 'w')", "Unreadable cannot be read ([Errno 13]"),
+        (f"{HOME}os.listdir(home)", "Unreadable cannot be read ([Errno 13]"),
         ("import socket; socket.create_connection(('127.0.0.1', 80), 1)", "Unreadable cannot be read ([Errno"),
         ("import os; assert os.listdir('/proc/self/fd') is None", "Unreadable cannot be read ([Errno 13]"),
-        (f"open(folder / 'mine', 'w').write('x'); {DONE}", "read"),
+        ("open('mine', 'w')", "Unreadable cannot be read ([Errno 13]"),
+        ("import os; os.ftruncate(answer._file, 2 * 1024**3)", "Unreadable cannot be read ([Errno 27]"),
+        (DONE, "read"),
     ],
 )
-def test_sandbox_reaches_only_its_folder_and_its_death_tells_whose_fault_it_was(
+def test_sandbox_reaches_only_its_answer_and_its_death_tells_whose_fault_it_was(
     hostile: Any, tmp_path: Path, code: str, said: str
 ):
     assert outcome(hostile(code), tmp_path / "x.txt").startswith(said)
 
 
+def inside(begin: int, size: int) -> str:
+    return f"{{'number': 1, 'name': 'x', 'mime': '', 'begin': {begin}, 'size': {size}, 'sha256': ''}}"
+
+
 @pytest.mark.parametrize(
-    "answer",
+    "code",
     [
-        "(folder / 'text.txt').symlink_to('/etc/hostname'); (folder / 'found.json').write_text('{}')",
-        "(folder / 'text.txt').write_text('x'); (folder / 'found.json').symlink_to('/etc/hostname')",
-        "import os; (folder / 'found.json').write_text('{}'); os.mkfifo(folder / 'text.txt')",
-        "(folder / 'text.txt').write_text('x'); (folder / 'found.json').write_text('{\"location\": \"/elsewhere\"}')",
-        (
-            "(folder / 'text.txt').write_text('x'); (folder / 'found.json').write_text("
-            '\'{"attachments": [{"number": "../../x", "name": "x", "mime": "", "size": 1, "sha256": ""}]}\')'
-        ),
+        "pass",
+        "answer.add(b'x' * 100)",
+        "answer.add(b'{}' + ENDING.pack(0, 0, b'another1'))",
+        "answer.add(b'{}' + ENDING.pack(0, 1000, WHOLE))",
+        "answer.add(b'{}' + ENDING.pack(2**64 - 1, 2**63, WHOLE))",
+        "answer.finish(b'x', {'location': '/elsewhere'})",
+        "answer.finish(b'x', {'title': 'x' * 17 * 1024**2})",
+        f"answer.finish(b'x', {{'attachments': [{inside(0, 1)}]}})",
+        f"answer.add(b'12'); answer.finish(b'x', {{'attachments': [{inside(0, 2)}, {inside(1, 1)}]}})",
+        "answer.finish(b'x', {'attachments': [{'number': '../../x', 'name': 'x', 'mime': '', 'begin': 0, 'size': 0, 'sha256': ''}]})",
     ],
 )
-def test_answer_of_a_reader_that_was_taken_over_leads_nowhere(hostile: Any, tmp_path: Path, answer: str):
-    assert outcome(hostile(answer), tmp_path / "x.txt").startswith(
+def test_answer_of_a_reader_that_was_taken_over_leads_nowhere(hostile: Any, tmp_path: Path, code: str):
+    code = f"from redrive.flows.documents.answer import ENDING, WHOLE; {code}"
+    assert outcome(hostile(code), tmp_path / "x.txt").startswith(
         "Unreadable cannot be read (its reader gave an impossible"
     )
 

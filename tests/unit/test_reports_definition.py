@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -138,13 +139,15 @@ def test_a_day_of_25_hours_has_its_hours_on_the_axis():
         ("2024-01-01", "2026-05-20"),
         ("1990-01-01", "2026-01-01"),
         ("2026-01-01", "2026-01-09"),
+        ("2026-01-01", "2026-06-29"),
     ],
 )
-def test_an_axis_is_labelled_at_its_end(first: str, last: str):
+def test_an_axis_is_labelled_at_its_end_and_no_label_comes_twice(first: str, last: str):
     times = [instant(datetime.fromisoformat(day), Formats()) for day in (first, last)]
     marked = labels(times[0], times[1], Formats())
     assert 3 <= len(marked) <= 10
     assert times[1] - marked[-1][0] < 0.6 * (marked[1][0] - marked[0][0])
+    assert all(text != following for (_, text), (_, following) in pairwise(marked))
 
 
 @pytest.mark.parametrize(

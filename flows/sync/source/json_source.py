@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, BinaryIO
 
 import ijson
@@ -18,8 +17,6 @@ from redrive.blocks.core.errors import PermanentError
 from redrive.flows.sync.source.rows_as_csv import plain, records
 from redrive.flows.sync.source.source import Readable, Since, Source, content_hash
 
-#: Rows put together before they are written.
-_ROWS = 1_000
 _NO_LIST = "is no list of JSON objects: a sync needs [{...}, ...], one list in an object, or one object a line"
 
 
@@ -48,19 +45,17 @@ class JsonSource(Source):
         return self._columns
 
     def blocks(self, *, since: Since | None = None) -> Iterator[bytes]:  # noqa: ARG002  (all of it must be read anyway)
-        yield from records(iter(self._batches().__next__, None))
+        yield from records(self._rows())
 
     def fingerprint(self) -> str | None:
         return content_hash(self._paths)
 
-    def _batches(self) -> Iterator[list[list[str | None]] | None]:
+    def _rows(self) -> Iterator[list[str | None]]:
         names = self._columns
         for path, shape in zip(self._paths, self._shapes, strict=True):
             with path.open("rb") as file, _explained(self.label):
-                rows = ijson.items(file, shape.rows, multiple_values=shape.rows == "", use_float=False)
-                while batch := [[plain(row.get(name)) for name in names] for row in islice(rows, _ROWS)]:
-                    yield batch
-        yield None
+                for row in ijson.items(file, shape.rows, multiple_values=shape.rows == "", use_float=False):
+                    yield [plain(row.get(name)) for name in names]
 
     @staticmethod
     def shape(path: Readable, label: str, *, lines: bool = False) -> Shape:

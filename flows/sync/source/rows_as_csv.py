@@ -11,20 +11,33 @@ from decimal import Decimal
 from math import isnan
 from typing import Any
 
+#: Characters put together: more memory would fall out of the processor's cache.
+PIECE = 1 << 18
 #: Stands for an empty text until the records are written, as the csv module does not tell it from a missing value.
 #: Random, so that no source can hold it.
 EMPTY = f"redrive-empty-{secrets.token_hex(16)}"
 
 
-def records(batches: Iterable[Sequence[Sequence[Any]]]) -> Iterator[bytes]:
+def records(rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
     """Records of plain values: None, int, float, str, and `EMPTY` for an empty text."""
     text = io.StringIO()
     write = csv.writer(text, lineterminator="\n").writerows
-    for rows in batches:
-        write(rows)
-        yield text.getvalue().replace(EMPTY, '""').encode(errors="surrogatepass")
+    left = iter(rows)
+    while True:
+        write(_piece(left, text))
+        if not (written := text.getvalue()):
+            return
+        yield written.replace(EMPTY, '""').encode(errors="surrogatepass")
         text.seek(0)
         text.truncate()
+
+
+def _piece(rows: Iterator[Sequence[Any]], text: io.StringIO) -> Iterator[Sequence[Any]]:
+    """Rows until enough is written, however large they are."""
+    for row in rows:
+        yield row
+        if text.tell() >= PIECE:
+            return
 
 
 def plain(value: Any) -> str | None:

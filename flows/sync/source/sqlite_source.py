@@ -14,8 +14,6 @@ from redrive.blocks.core.errors import PermanentError
 from redrive.flows.sync.source.rows_as_csv import EMPTY, records
 from redrive.flows.sync.source.source import Readable, Since, Source
 
-#: Rows taken from SQLite at once.
-_ROWS = 5_000
 #: Files that SQLite opens beside its own.
 BESIDE = ("-wal", "-shm", "-journal")
 #: A whole number of SQLite.
@@ -37,15 +35,15 @@ class SqliteSource(Source):
 
     def blocks(self, *, since: Since | None = None) -> Iterator[bytes]:
         # In SQL, where it costs least: bytes as PostgreSQL writes them, and empty texts told from missing values.
+        # Only bytes sort at or after no bytes (https://sqlite.org/datatype3.html, 4.1), which is asked faster than a type's name.
         values = ", ".join(
-            f"case typeof({name}) when 'text' then case when {name} = '' then '{EMPTY}' else {name} end"
-            f" when 'blob' then '\\x' || lower(hex({name})) else {name} end"
+            f"case when {name} >= x'' then '\\x' || lower(hex({name})) when {name} = '' collate binary then '{EMPTY}' else {name} end"
             for name in map(_quoted, self.columns)
         )
         condition, given = _condition(since)
         with self._open() as database:
             cursor = database.execute(f"select {values} from {_quoted(self._table)}{condition}", given)  # noqa: S608  (quoted)
-            yield from records(iter(lambda: cursor.fetchmany(_ROWS), []))
+            yield from records(cursor)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
