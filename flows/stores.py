@@ -101,8 +101,9 @@ def _written(path: Path, content: bytes) -> Path:
     try:
         partial.write_bytes(content)
         partial.replace(path)
-    finally:
+    except BaseException:
         partial.unlink(missing_ok=True)
+        raise
     return path
 
 

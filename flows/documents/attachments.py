@@ -28,7 +28,7 @@ class Attachments:
             {
                 "number": number,
                 "name": line(name) or f"attachment-{number}",
-                "mime": mime,
+                "mime": line(mime) or "application/octet-stream",
                 "begin": self.answer.add(content),
                 "size": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),

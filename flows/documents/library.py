@@ -40,8 +40,7 @@ class Library:
 
     def known(self, checksum: str, mime: str) -> DocumentRecord | None:
         """The record of a content that was read before; None if there is none, or it cannot be believed."""
-        folder = self._folder(checksum, mime)
-        record = self._record(folder)
+        folder, record = self._place(checksum, mime)
         if record is None or record.extractor != EXTRACTOR or record.checksum != checksum:
             return None
         files = {f"{folder}/text.txt": record.text_sha256}
@@ -63,7 +62,7 @@ class Library:
             return self._add(content, mime, made, **about)
 
     def _add(self, content: Content, mime: str, made: Made, **about: str) -> DocumentRecord:
-        folder = self._folder(content.checksum, mime)
+        folder, _ = self._place(content.checksum, mime)
         attachments = tuple(
             Attachment(
                 path=self._store.write(_attachment(folder, one.number, one.name), made.attachment(one)),
@@ -87,12 +86,15 @@ class Library:
         self._store.write(f"{folder}/document.json", record.model_dump_json(indent=2).encode())
         return record
 
-    def _folder(self, checksum: str, mime: str) -> str:
-        """The checksum; where the same bytes already lie as another format (a page's source, named .txt), with the format."""
+    def _place(self, checksum: str, mime: str) -> tuple[str, DocumentRecord | None]:
+        """Folder and its record: the checksum; where the same bytes already lie as another format (a page's source, named .txt), with
+        the format.
+        """
         there = self._record(checksum)
         if there is None or there.mime == mime or {there.mime, mime} <= _ALIKE:
-            return checksum
-        return f"{checksum}-{mime.rpartition('/')[2].rpartition('.')[2]}"
+            return checksum, there
+        folder = f"{checksum}-{mime.rpartition('/')[2].rpartition('.')[2]}"
+        return folder, self._record(folder)
 
     def _record(self, folder: str) -> DocumentRecord | None:
         stored = self._store.read(f"{folder}/document.json")

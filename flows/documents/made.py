@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from redrive.flows.documents.answer import ENDING, WHOLE
+from redrive.flows.documents.budget import ATTACHMENTS_LIMIT
 from redrive.flows.documents.formats import Unreadable
 
-#: Bytes of what was found, with 5,000 attachments and their names.
+#: Bytes of what was found, with all attachments and their names.
 FOUND_LIMIT = 16 * 1024**2
+#: Characters of a line, and lines of a list: more than a reader writes, and little enough for a record that people see.
+LINE_LIMIT, LINES_LIMIT = 5_000, 10_000
 _TAKEN_OVER = (
     "cannot be read (its reader gave an impossible answer): look at where it came from, and take it out of the folder"
 )
+
+
+Line = Annotated[str, Field(max_length=LINE_LIMIT)]
+Lines = Annotated[list[Line], Field(max_length=LINES_LIMIT)]
 
 
 class Inside(BaseModel):
@@ -28,11 +35,11 @@ class Inside(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     number: int = Field(ge=1)
-    name: str
-    mime: str
+    name: Line
+    mime: Line
     begin: int = Field(ge=0)
     size: int = Field(ge=0)
-    sha256: str
+    sha256: Line
 
 
 class Found(BaseModel):
@@ -40,18 +47,18 @@ class Found(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str | None = None
-    authors: list[str] = []
-    created: str | None = None
+    title: Line | None = None
+    authors: Lines = []
+    created: Line | None = None
     pages: int | None = None
-    language: str | None = None
+    language: Line | None = None
     characters: int = 0
     words: int = 0
-    empty_because: str | None = None
-    left_out: list[str] = []
-    reader: str | None = None
-    text_sha256: str = ""
-    attachments: list[Inside] = []
+    empty_because: Line | None = None
+    left_out: Lines = []
+    reader: Line | None = None
+    text_sha256: Line = ""
+    attachments: Annotated[list[Inside], Field(max_length=ATTACHMENTS_LIMIT)] = []
 
     def about(self) -> dict[str, Any]:
         """All but the attachments, for the record."""

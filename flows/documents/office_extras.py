@@ -40,7 +40,7 @@ def extras(content: bytes, mime: str, budget: Budget) -> str:
                     try:
                         lines |= dict.fromkeys(_lines(archive.read(name)))
                     except (ET.ParseError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
-                        budget.leave_out(f"part {name}, which cannot be read ({line(error)})")
+                        budget.leave_out(f"part {line(name)}, which cannot be read ({line(error)})")
             if lines:
                 found.append(f"{title}:\n" + "\n".join(lines))
     return "\n\n".join(found)

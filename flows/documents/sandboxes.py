@@ -37,6 +37,9 @@ _SAID = 2000
 #: What an interpreter needs to find the same packages as ours.
 _IMPORTS = ("PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
 
+#: As many sandboxes run as there are cores: in each, threads and their arenas of memory only cost time to make.
+_ALONE = {"RAYON_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+
 #: Signals by which the kernel or the C library ends a process that broke its limits or its memory: the document's fault.
 _AT_FAULT = {
     signal.SIGXCPU: "it needs more processor time than a document may take",
@@ -140,7 +143,7 @@ class Sandboxes:
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Only what an interpreter needs: the job's environment holds secrets, and documents are hostile.
         shared = str(self._home / "shared")
-        environment = {"TMPDIR": shared, "HOME": shared, "LANG": "C.UTF-8", "RAYON_NUM_THREADS": "1"}
+        environment = {"TMPDIR": shared, "HOME": shared, "LANG": "C.UTF-8"} | _ALONE
         environment["PYTHONUSERBASE"] = site.getuserbase()
         environment |= {key: os.environ[key] for key in _IMPORTS if key in os.environ}
         with theirs:

@@ -181,6 +181,8 @@ def inside(begin: int, size: int) -> str:
         "answer.add(b'{}' + ENDING.pack(2**64 - 1, 2**63, WHOLE))",
         "answer.finish(b'x', {'location': '/elsewhere'})",
         "answer.finish(b'x', {'title': 'x' * 17 * 1024**2})",
+        "answer.finish(b'x', {'title': 'x' * 6_000})",
+        f"answer.finish(b'x', {{'attachments': [{inside(0, 0)}] * 5_001}})",
         f"answer.finish(b'x', {{'attachments': [{inside(0, 1)}]}})",
         f"answer.add(b'12'); answer.finish(b'x', {{'attachments': [{inside(0, 2)}, {inside(1, 1)}]}})",
         "answer.finish(b'x', {'attachments': [{'number': '../../x', 'name': 'x', 'mime': '', 'begin': 0, 'size': 0, 'sha256': ''}]})",

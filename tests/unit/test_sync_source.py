@@ -7,7 +7,7 @@ import io
 import socket
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -19,6 +19,8 @@ from redrive.blocks.core.errors import PermanentError, Snooze
 from redrive.flows.sync.source.download import SourceUnreachable, wait_seconds
 from redrive.flows.sync.source.limits import Limits
 from redrive.flows.sync.source.opened import opened
+from redrive.flows.sync.source.rows_as_csv import PIECE, records
+from redrive.flows.sync.source.sqlite_source import SqliteSource
 from redrive.flows.sync.table.column_types import Column
 from redrive.flows.sync.table.record_scan import RecordScan
 from tests.support.http_source import Page, answering, serving
@@ -254,3 +256,29 @@ def test_source_that_trickles_is_cut_off_by_the_total_time():
                 pass
         finally:
             going.set()
+
+
+def test_rows_are_put_together_up_to_a_size_however_large_they_are():
+    taken: list[int] = []
+
+    def rows() -> Iterator[tuple[str]]:
+        for number in range(20):
+            taken.append(number)
+            yield ("x" * 100_000,)
+
+    blocks = records(rows())
+    first = next(blocks)
+    assert len(first) <= PIECE + 100_001
+    assert len(taken) <= PIECE // 100_000 + 1
+    assert len(first) + sum(map(len, blocks)) == 20 * 100_001
+
+
+def test_empty_texts_bytes_and_blanks_of_sqlite_are_told_apart(tmp_path: Path):
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
+        database.execute("create table t (id integer, x text collate rtrim, y)")
+        database.executemany(
+            "insert into t values (?, ?, ?)", [(1, "", b""), (2, "  ", b"\x00\xff"), (3, None, "x"), (4, "0", 5)]
+        )
+        database.commit()
+    source = SqliteSource(tmp_path / "shop.db", "shop.db", "t")
+    assert b"".join(source.blocks()).decode().splitlines() == ['1,"",\\x', "2,  ,\\x00ff", "3,,x", "4,0,5"]
