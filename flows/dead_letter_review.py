@@ -24,7 +24,7 @@ from redrive.blocks.core.plain_text import markdown
 from redrive.blocks.core.settings import settings
 from redrive.deployments.catalog import job_type
 from redrive.deployments.dead_letters.ledger import Filter, Group, Ledger
-from redrive.deployments.dead_letters.redrive import redrive_all
+from redrive.deployments.dead_letters.redrive_many import redrive_all
 from redrive.deployments.dead_letters.review_questions import open_questions, withdraw
 from redrive.flows.engine.job import job, step
 

@@ -18,7 +18,7 @@ from redrive.blocks.core.errors import ApiUnavailable, LedgerAway, NotFound, Par
 from redrive.blocks.core.patience import SERVICE, patient
 from redrive.deployments.dead_letters.ledger import Filter, Ledger
 from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct, What
-from redrive.deployments.dead_letters.redrive import redrive_all
+from redrive.deployments.dead_letters.redrive_many import redrive_all
 
 log = logging.getLogger("redrive.bulk")
 

@@ -7,17 +7,14 @@ it or give it back.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Self
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID
 
 import httpx
 
-from redrive.blocks.core.errors import Conflict, LedgerAway, NotFound, ParameterError, RedriveError
+from redrive.blocks.core.errors import Conflict, RedriveError
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.labels import REDRIVEN_BY
@@ -28,16 +25,10 @@ from redrive.blocks.prefect.run_labels import KEY, REPLACED_BY, REPLACES, fresh_
 from redrive.blocks.prefect.run_state import require_state, start_again
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import CANCELLED, DEAD, SCHEDULED, state
-from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
+from redrive.deployments.dead_letters.ledger import DeadLetter, Ledger
 from redrive.deployments.enqueue import Item, deployment_of, enqueue_many
 from redrive.deployments.parameters import checked
 
-#: Dead letters one command redrives at most, if not told otherwise: a filter that was meant narrower harms no more.
-CAP = 1000
-#: Rows that are read at once while many are redriven.
-PAGE = 100
-#: How many are redriven at once.
-HANDS = 6
 #: Seconds a batch remembers that a deployment is there.
 SEEN = 5.0
 
@@ -50,17 +41,6 @@ class Redriven:
     job: str
     run_id: UUID
     edited: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What a bulk redrive did. `failed` are (row, why) that stay open; `stopped` if it was told to before the end."""
-
-    id: UUID
-    matched: int
-    redriven: int
-    failed: tuple[tuple[UUID, str], ...]
-    stopped: bool
 
 
 def redrive(
@@ -83,95 +63,10 @@ def redrive(
         NotFound: no such row. Conflict: somebody else was quicker, or its job type is gone.
         ParameterError: the edited parameters do not fit. ApiUnavailable, LedgerAway.
     """
-    return _redrive(ledger, which, who=who, why=why, parameters=parameters, batch=batch, known=_Deployments())
+    return redrive_known(ledger, which, who=who, why=why, parameters=parameters, batch=batch, known=KnownDeployments())
 
 
-def redrive_all(
-    ledger: Ledger,
-    asked: Filter,
-    *,
-    who: str,
-    why: str = "",
-    rate: float | None = None,
-    at_most: int | None = None,
-    batch: UUID | None = None,
-    progress: Callable[[int, int], bool] = lambda _done, _of: True,
-) -> Batch:
-    """Run every open dead letter again that fits, the oldest first.
-
-    Args:
-        asked: which ones; its status is open.
-        rate: jobs a second at most; None for as fast as Prefect takes them.
-        at_most: how many; None for all, but no more than `CAP`.
-        batch: id of the whole act. Given that of one that was cut off, it goes on: what was done counts, the rest is done.
-        progress: called with (done, matched) after each; stops when it returns False.
-
-    Raises:
-        NotFound: nothing fits. ParameterError: more than the cap. Nothing was done then.
-    """
-    if rate is not None and not rate > 0:
-        raise ParameterError(f"a rate of {rate:g}/s never gets anywhere; give more than 0")
-    begun = _begun(ledger, batch, who=who, why=why) if batch else 0
-    batch = batch or uuid4()
-    matched = ledger.count(asked) + begun
-    if matched == 0:
-        raise NotFound("no open dead letter fits; `redrive dead groups` shows what there is")
-    if at_most is None and matched > CAP:
-        raise ParameterError(
-            f"{matched} dead letters fit, more than the {CAP} one command redrives: narrow the filter, or say how many with --limit"
-        )
-    wanted, stopped, said = min(matched, at_most or CAP), False, None
-    sums = partial(_record, ledger, batch, who=who, why=why, wanted=wanted)
-    sums()
-    one = partial(_redrive, ledger, who=who, why=why, parameters=None, batch=batch, known=_Deployments())
-    try:
-        with _Hands(lambda count: progress(count, wanted)) as hands:
-            for number, row in enumerate(_paced(_rows(ledger, asked, wanted - begun), rate), start=1):
-                if not hands.take(row.id, partial(one, row.id)):
-                    stopped = True
-                    break
-                if number % PAGE == 0:
-                    sums()
-        said = why if hands.broken is None and not stopped else None
-    finally:
-        # Also after an error or a Ctrl-C; if the ledger itself is gone, what was written before stands.
-        with suppress(LedgerAway):
-            sums(said=said)
-    if hands.broken is not None:
-        raise hands.broken
-    done = begun + hands.done
-    stopped = stopped and done + len(hands.failed) < wanted
-    return Batch(id=batch, matched=matched, redriven=done, failed=tuple(hands.failed), stopped=stopped)
-
-
-def _record(ledger: Ledger, batch: UUID, *, who: str, why: str, wanted: int, said: str | None = None) -> None:
-    """Write into the history how far a batch is: should it be cut off, that stays. `said` is written when it is done."""
-    done = ledger.batch_count(batch)
-    so_far = f"{why} ({done} of {wanted} done, {wanted - done} remain)".strip()
-    ledger.record_batch("redriven", who=who, why=so_far if said is None else said, batch=batch, count=done)
-
-
-def _begun(ledger: Ledger, batch: UUID, *, who: str, why: str) -> int:
-    """What a batch of that id did before it was cut off. A row that it claimed and did not start is started now."""
-    cursor: str | None = None
-    known = _Deployments()
-    while True:
-        page = ledger.find(Filter(status="redriven", batch=batch), limit=PAGE, cursor=cursor)
-        with reachable():
-            found = runs.by_id([row.run_id for row in page.rows if row.replaced_by_run_id is None])
-            for row in page.rows:
-                run = found.get(row.run_id)
-                if run is not None and run.state_id == row.dead_state_id:
-                    try:
-                        _again(row, run, who=who, why=why, known=known)
-                    except Conflict as error:
-                        ledger.unclaim(row.id, who=who, why=f"could not be started: {error}")
-        cursor = page.next
-        if cursor is None:
-            return ledger.batch_count(batch)
-
-
-class _Deployments:
+class KnownDeployments:
     """Which deployments there are. One that was there is taken to be there for some seconds: a batch would ask for each row."""
 
     def __init__(self) -> None:
@@ -188,49 +83,7 @@ class _Deployments:
         return True
 
 
-class _Hands:
-    """Redrives some at once: each takes several calls, one after another, and a pace of 20 a second leaves 50 ms for one."""
-
-    def __init__(self, progress: Callable[[int], bool]) -> None:
-        self.done = 0
-        self.failed: list[tuple[UUID, str]] = []
-        #: What ended it all: not one row's trouble, but that of the API or the ledger.
-        self.broken: BaseException | None = None
-        self._progress = progress
-        self._go_on = True
-        self._pool = ThreadPoolExecutor(HANDS)
-        self._under_way: dict[Future[Redriven], UUID] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """What was begun is brought to its end."""
-        self._settle(to=0)
-        self._pool.shutdown()
-
-    def take(self, row_id: UUID, work: Callable[[], Redriven]) -> bool:
-        """Begin one, as soon as a hand is free; whether to go on."""
-        self._under_way[self._pool.submit(work)] = row_id
-        self._settle(to=HANDS - 1)
-        return self._go_on
-
-    def _settle(self, *, to: int) -> None:
-        while len(self._under_way) > to:
-            for finished in wait(self._under_way, return_when=FIRST_COMPLETED).done:
-                row_id, error = self._under_way.pop(finished), finished.exception()
-                if error is None:
-                    self.done += 1
-                elif isinstance(error, Conflict):
-                    # Somebody acted on this one row; the others are not concerned.
-                    self.failed.append((row_id, str(error)))
-                else:
-                    self.broken, self._go_on = error, False
-                    continue
-                self._go_on = self._progress(self.done + len(self.failed)) and self._go_on
-
-
-def _redrive(
+def redrive_known(
     ledger: Ledger,
     which: UUID | str,
     *,
@@ -238,8 +91,9 @@ def _redrive(
     why: str,
     parameters: Mapping[str, Any] | None,
     batch: UUID | None,
-    known: _Deployments,
+    known: KnownDeployments,
 ) -> Redriven:
+    """As `redrive`, for one of many: `known` remembers which deployments there are."""
     row = ledger.get(which)
     with reachable():
         if parameters is not None:
@@ -253,7 +107,7 @@ def _redrive(
             if run is None or parameters is not None:
                 edited = row.parameters if parameters is None else parameters
                 return _replace(ledger, claimed, run, edited, who=who)
-            return _again(claimed, run, who=who, why=why, known=known)
+            return start_same_run(claimed, run, who=who, why=why, known=known)
         except (RedriveError, httpx.HTTPError) as error:
             ledger.unclaim(row.id, who=who, why=f"could not be started: {error}")
             raise
@@ -269,7 +123,7 @@ def _still_dead(row: DeadLetter, run: Run) -> None:
         raise Conflict(f"job {run.name} ({run.id}) is {run.state_name}, not dead; its row follows by itself")
 
 
-def _again(row: DeadLetter, run: Run, *, who: str, why: str, known: _Deployments) -> Redriven:
+def start_same_run(row: DeadLetter, run: Run, *, who: str, why: str, known: KnownDeployments) -> Redriven:
     """The same run again: what its steps completed is not repeated."""
     if not known.has(run.deployment_id):
         raise Conflict(
@@ -313,24 +167,3 @@ def _take_back(run: Run, replacement: UUID) -> None:
     if runs.transition(replacement, taken_back, only_from=[SCHEDULED]):
         runs.delete_if([replacement], types=[CANCELLED])
     ask(requests.label(run.id, {REPLACED_BY: ""}))
-
-
-def _rows(ledger: Ledger, asked: Filter, wanted: int) -> Iterator[DeadLetter]:
-    cursor: str | None = None
-    while wanted > 0:
-        page = ledger.find(asked, limit=min(PAGE, wanted), cursor=cursor, oldest_first=True)
-        yield from page.rows
-        wanted -= len(page.rows)
-        cursor = page.next
-        if cursor is None:
-            return
-
-
-def _paced(rows: Iterator[DeadLetter], rate: float | None) -> Iterator[DeadLetter]:
-    due = time.monotonic()
-    for row in rows:
-        if rate is not None:
-            time.sleep(max(0.0, due - time.monotonic()))
-            # A slow API must not be made up for by a burst.
-            due = max(due, time.monotonic() - 1 / rate) + 1 / rate
-        yield row

@@ -142,7 +142,7 @@ def _redrive_filtered(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    from redrive.deployments.dead_letters.redrive import redrive_all
+    from redrive.deployments.dead_letters.redrive_many import redrive_all
 
     with open_ledger(which) as ledger:
         matched = ledger.count(asked)

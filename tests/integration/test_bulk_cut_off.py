@@ -9,8 +9,9 @@ from prefect.logging import disable_run_logger
 
 from redrive.blocks.core.errors import LedgerAway
 from redrive.deployments.dead_letters import redrive as redriving
+from redrive.deployments.dead_letters import redrive_many
 from redrive.deployments.dead_letters.ledger import Filter, Ledger
-from redrive.deployments.dead_letters.redrive import redrive_all
+from redrive.deployments.dead_letters.redrive_many import redrive_all
 from redrive.flows.dead_letter_review import Decision, carry_out
 from redrive.infra.keeper.collecting import Collector
 from tests.support.keeperless import Keeperless
@@ -59,15 +60,15 @@ def test_bulk_redrive_that_was_cut_off_goes_on(keeperless: Keeperless, monkeypat
 
 def test_bulk_redrive_that_fails_says_what_remains(keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch) -> None:
     dead(keeperless, 3)
-    ledger, again = keeperless.ledger, redriving._again
-    monkeypatch.setattr(redriving, "HANDS", 1)
+    ledger, again = keeperless.ledger, redriving.start_same_run
+    monkeypatch.setattr(redrive_many, "AT_ONCE", 1)
 
     def breaking(row: object, *arguments: object, **named: object) -> object:
         if ledger.count(OPEN) == 1:
             raise LedgerAway("gone in the middle")
         return again(row, *arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(redriving, "_again", breaking)
+    monkeypatch.setattr(redriving, "start_same_run", breaking)
 
     with pytest.raises(LedgerAway):
         redrive_all(ledger, OPEN, who="ada", why="fixed")

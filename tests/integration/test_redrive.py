@@ -12,7 +12,8 @@ from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.run_labels import KEY, REPLACED_BY, REPLACES
 from redrive.deployments import enqueue as producing
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter
-from redrive.deployments.dead_letters.redrive import HANDS, redrive, redrive_all
+from redrive.deployments.dead_letters.redrive import redrive
+from redrive.deployments.dead_letters.redrive_many import AT_ONCE, redrive_all
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.deployments.jobs.details import show_job
 from redrive.deployments.register import register
@@ -146,7 +147,7 @@ def test_of_two_operators_one_redrives_and_one_is_told(job_stack: JobStack) -> N
 def test_bulk_stops_where_it_is_told_to(job_stack: JobStack) -> None:
     folder = str(job_stack.folder("stop"))
     message = f"stop {'-'.join('abcdefgh')} here"
-    rows = [dead(job_stack, folder, message) for _ in range(HANDS + 2)]
+    rows = [dead(job_stack, folder, message) for _ in range(AT_ONCE + 2)]
 
     with job_stack.ledger() as ledger:
         batch = redrive_all(
@@ -155,7 +156,7 @@ def test_bulk_stops_where_it_is_told_to(job_stack: JobStack) -> None:
 
         # What was begun is brought to its end, and nothing else is begun.
         assert batch.stopped
-        assert 1 <= batch.redriven <= HANDS
+        assert 1 <= batch.redriven <= AT_ONCE
         assert sum(ledger.get(row.id).redrives for row in rows) == batch.redriven
 
 
