@@ -12,7 +12,7 @@ from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.exit_codes import ExitCode
 from redrive.infra.cli.actor import Who, actor
-from redrive.infra.cli.dead import Flag, Ids, Json, Which, at_least_one, open_ledger
+from redrive.infra.cli.dead_filter import Flag, Ids, Json, Which, at_least_one, open_ledger
 from redrive.infra.cli.output import err, out, print_json
 from redrive.infra.cli.progress import progress
 

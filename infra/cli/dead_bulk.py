@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from redrive.blocks.core.errors import NotFound
 from redrive.infra.cli.actor import Who, actor
-from redrive.infra.cli.dead import open_ledger
+from redrive.infra.cli.dead_filter import open_ledger
 from redrive.infra.cli.output import ago, out, print_json, print_table
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
