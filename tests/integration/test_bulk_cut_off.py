@@ -33,7 +33,7 @@ def states(keeperless: Keeperless, run_ids: list[UUID]) -> set[str]:
 
 
 def test_bulk_redrive_that_was_cut_off_goes_on(keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redriving, "HANDS", 1)
+    monkeypatch.setattr(redrive_many, "AT_ONCE", 1)
     made, batch = dead(keeperless, 4), uuid4()
     ledger = keeperless.ledger
 
