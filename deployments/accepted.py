@@ -13,12 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from uuid import UUID
 
 from redrive.blocks.core.errors import JobFailed, NotFound
-from redrive.blocks.prefect.client import Missing, ask, reachable
-from redrive.blocks.prefect.request import Json
-from redrive.blocks.prefect.requests import runs
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import COMPLETED, CRASHED, FINAL, PastState
-from redrive.deployments.jobs.result import stored_result
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -64,6 +60,8 @@ class Accepted(Generic[R]):
             TimeoutError: it did not end in time; it goes on.
             NotFound: there is no such job (any more).
         """
+        from redrive.deployments.jobs.result import stored_result  # noqa: PLC0415  (as below)
+
         state = PastState.of(_ended(self.id, timeout)["state"])
         if state.type != COMPLETED:
             raise JobFailed(
@@ -91,7 +89,11 @@ def wait_for(job_id: UUID, *, timeout: float | None = None) -> FlowRun:
     return FlowRun.model_validate(_ended(job_id, timeout))
 
 
-def _ended(job_id: UUID, timeout: float | None) -> Json:
+def _ended(job_id: UUID, timeout: float | None) -> dict[str, Any]:
+    # What talks to Prefect: whoever imports this waits later, if ever.
+    from redrive.blocks.prefect.client import Missing, ask, reachable  # noqa: PLC0415
+    from redrive.blocks.prefect.requests import runs  # noqa: PLC0415
+
     give_up = None if timeout is None else time.monotonic() + timeout
     with reachable(WAITING):
         while True:

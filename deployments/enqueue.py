@@ -5,38 +5,24 @@ Danger: a key is remembered as long as Prefect keeps the run; after retention ha
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
-from uuid import UUID, uuid4
 
 from redrive.blocks.core.durations import duration
-from redrive.blocks.core.errors import Conflict, NotFound, ParameterError, UnknownJob
+from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.nearest import unknown
-from redrive.blocks.prefect.client import ask, reachable
-from redrive.blocks.prefect.deployment import Deployment
-from redrive.blocks.prefect.requests import deployments
-from redrive.blocks.prefect.run_labels import ASKED, DRAWN, KEY
-from redrive.blocks.prefect.run_requests import batches, made
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.blocks.prefect.states import SCHEDULED, state
 from redrive.deployments.accepted import Accepted, wait_for
-from redrive.deployments.catalog import job_type
 from redrive.deployments.job_type import QUEUES, Queue
-from redrive.deployments.parameters import checked
-from redrive.deployments.removed import is_removed
 
-__all__ = ["Accepted", "Item", "deployment_of", "due_at", "enqueue", "enqueue_many", "wait_for"]
+__all__ = ["Accepted", "Item", "due_at", "enqueue", "enqueue_many", "wait_for"]
 
 Delay = timedelta | float | str
 
-#: Seconds a deployment is remembered, so that a producer's loop does not read it for every job.
-DEPLOYMENT_SECONDS = 30.0
 #: Seconds in the past that a time still means "now": clocks differ, and `--at` of this very minute is meant well.
 PAST = 60.0
-_deployments: dict[str, tuple[float, Deployment]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,56 +114,12 @@ def enqueue_many(
     wanted = [item if isinstance(item, Item) else Item(parameters=item) for item in items]
     if queue is not None and queue not in QUEUES:
         raise ParameterError(unknown("queue", queue, QUEUES))
+    asked = Asked(job=job, items=wanted, queue=queue, delay=delay, at=at, tags=tags)
     if PRODUCING.place is not None:
-        return PRODUCING.place.accept(Asked(job=job, items=wanted, queue=queue, delay=delay, at=at, tags=tags))
-    due = due_at(delay, at)
-    with reachable():
-        deployment = deployment_of(job)
-        schema, defaults = deployment.parameter_openapi_schema, deployment.parameters
-        bodies = [
-            _body(item, checked(job, item.parameters, schema, defaults), queue=queue, due=due, tags=tags)
-            for item in wanted
-        ]
-        accepted: list[Accepted[Any]] = []
-        for batch in batches(bodies):
-            try:
-                runs = made(deployment.id, batch)
-            except NotFound:
-                # Deleted since it was read.
-                _deployments.pop(job, None)
-                raise _not_registered(job) from None
-            accepted += [_accepted(job, run, body) for run, body in zip(runs, batch, strict=True)]
-        return accepted
+        return PRODUCING.place.accept(asked)
+    from redrive.deployments.acceptance import accept  # noqa: PLC0415  (what talks to Prefect; whoever imports this asks later)
 
-
-def deployment_of(job: str) -> Deployment:
-    """The deployment of a job type.
-
-    Raises:
-        UnknownJob: no such job type. Conflict: it is in the catalog but not registered yet.
-    """
-    remembered = _deployments.get(job)
-    if remembered and time.monotonic() - remembered[0] < DEPLOYMENT_SECONDS:
-        return remembered[1]
-    answer = ask(deployments.named(job, job).or_none())
-    if answer is None:
-        raise _not_registered(job)
-    found = Deployment.of(answer)
-    if is_removed(found):
-        raise UnknownJob(
-            f"job type {job!r} was removed from the catalog, so no new job of it is accepted: "
-            f"list it in JOBS again and run `redrive up`, or delete its deployment"
-        )
-    _deployments[job] = (time.monotonic(), found)
-    return found
-
-
-def _not_registered(job: str) -> Conflict:
-    # Only now is the catalog needed: a producer may ask for job types whose code it does not have.
-    known = job_type(job)
-    return Conflict(
-        f"job type {known.name!r} is not registered with Prefect (any more): run `redrive up` or `prefect deploy --all`"
-    )
+    return accept(asked)
 
 
 def due_at(delay: Delay | None, at: datetime | None, *, now: datetime | None = None) -> datetime | None:
@@ -217,34 +159,3 @@ def _delay(delay: Delay) -> timedelta:
             return delay
         case _:
             return timedelta(seconds=delay)
-
-
-def _body(
-    item: Item, parameters: dict[str, Any], *, queue: Queue | None, due: datetime | None, tags: Sequence[str]
-) -> dict[str, Any]:
-    if "\x00" in (item.key or ""):
-        raise ParameterError(f"the key {item.key!r} holds a NUL character, which no database keeps")
-    # A drawn key is the job's key in every way: one request, repeated because its answer was lost, makes one job.
-    key = item.key or f"{DRAWN}{uuid4()}"
-    body: dict[str, Any] = {
-        "parameters": parameters,
-        "state": state(SCHEDULED, at=due),
-        "tags": list(tags),
-        "labels": {ASKED: uuid4().hex, KEY: key, **item.labels},
-        "idempotency_key": key,
-    }
-    if queue:
-        body["work_queue_name"] = queue
-    return body
-
-
-def _accepted(job: str, run: dict[str, Any], body: dict[str, Any]) -> Accepted[Any]:
-    scheduled = ((run.get("state") or {}).get("state_details") or {}).get("scheduled_time")
-    return Accepted(
-        id=UUID(run["id"]),
-        job=job,
-        name=run.get("name", ""),
-        key=None if body["idempotency_key"].startswith(DRAWN) else body["idempotency_key"],
-        new=(run.get("labels") or {}).get(ASKED) == body["labels"][ASKED],
-        due=datetime.fromisoformat(scheduled) if scheduled else None,
-    )

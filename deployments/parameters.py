@@ -18,6 +18,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.nearest import nearest
+from redrive.deployments.parameter_faults import first_fault
 
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -41,11 +42,7 @@ def checked(
             hint = f"did you mean {close!r}?" if close else f"it has {', '.join(known) or 'none'}"
             raise ParameterError(f"job type {job!r} has no parameter {name!r}; {hint}")
     parameters = {name: _jsonable(job, name, value) for name, value in parameters.items()}
-    from prefect.utilities.schema_tools import validate  # noqa: PLC0415  (two seconds that only whoever asks for a job pays)
-
-    errors = validate({**defaults, **parameters}, dict(schema), allow_none_with_default=True)
-    if errors:
-        first = errors[0]
+    if first := first_fault({**defaults, **parameters}, schema):
         where = ".".join(str(part) for part in first.absolute_path)
         if first.validator == "required":
             missing = first.message.partition("'")[2].partition("'")[0]

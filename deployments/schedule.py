@@ -9,7 +9,7 @@ import hashlib
 import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -61,7 +61,7 @@ class Schedule(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_followed(self) -> Self:
-        if self.timezone not in available_timezones():
+        if not _is_zone(self.timezone):
             close = nearest(self.timezone, available_timezones(), alike=0.6)
             hint = f"did you mean {close}?" if close else "write one like Europe/Berlin or UTC"
             raise ValueError(f"{self.timezone!r} is no IANA time zone; {hint}")
@@ -96,6 +96,15 @@ def schedule(
         CatalogError: it cannot be followed; the message says what to write.
     """
     return Schedule(cron=cron, timezone=timezone, parameters=parameters or {}, active=active)
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # A folder of zones, or a path, is none either.
+        return False
+    return bool(name)
 
 
 def _no_cron_line(cron: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, TypeVar, cast
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from urllib.parse import quote
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 
@@ -46,6 +48,8 @@ class Request(Generic[T]):
         Raises:
             httpx.HTTPStatusError: it is a refusal; "not found" only where it is no answer.
         """
+        import httpx  # noqa: PLC0415  (whoever sends has it; states and requests are read by others too, who need not wait for it)
+
         try:
             answer.raise_for_status()
         except httpx.HTTPStatusError as error:
@@ -58,7 +62,7 @@ class Request(Generic[T]):
 
     def absent(self, error: httpx.HTTPStatusError) -> T:
         """What "not found" says; raises any other error, and that one too where it is no answer."""
-        if self.is_optional and error.response.status_code == httpx.codes.NOT_FOUND:
+        if self.is_optional and error.response.status_code == HTTPStatus.NOT_FOUND:
             return cast("T", None)
         raise error
 

@@ -25,8 +25,9 @@ from redrive.blocks.prefect.run_labels import KEY, REPLACED_BY, REPLACES, fresh_
 from redrive.blocks.prefect.run_state import require_state, start_again
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import CANCELLED, DEAD, SCHEDULED, state
+from redrive.deployments.acceptance import deployment_of
 from redrive.deployments.dead_letters.ledger import DeadLetter, Ledger
-from redrive.deployments.enqueue import Item, deployment_of, enqueue_many
+from redrive.deployments.enqueue import Item, enqueue_many
 from redrive.deployments.parameters import checked
 
 #: Seconds a batch remembers that a deployment is there.

@@ -52,7 +52,8 @@ def enqueue_command(
         as_json: Print JSON.
     """
     from redrive.blocks.prefect.client import reachable
-    from redrive.deployments.enqueue import deployment_of, due_at, enqueue
+    from redrive.deployments.acceptance import deployment_of
+    from redrive.deployments.enqueue import due_at, enqueue
     from redrive.deployments.parameters import parsed
 
     delay = duration("--in", in_) if in_ else None

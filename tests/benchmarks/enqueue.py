@@ -21,7 +21,8 @@ from typing import Any
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from redrive.deployments.enqueue import deployment_of, enqueue, enqueue_many
+from redrive.deployments.acceptance import deployment_of
+from redrive.deployments.enqueue import enqueue, enqueue_many
 from tests.support.job_stack import JobStack, pointed_at
 
 ROUNDS = 3

@@ -17,7 +17,7 @@ from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import client as prefect_api
 from redrive.blocks.prefect.client import prefect_settings
 from redrive.blocks.prefect.requests.fast import CREATE
-from redrive.deployments import enqueue as producing
+from redrive.deployments import acceptance as producing
 from redrive.deployments.enqueue import Item, enqueue, enqueue_many, wait_for
 from redrive.deployments.jobs.details import list_jobs, show_job
 from redrive.deployments.register import register

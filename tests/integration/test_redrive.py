@@ -10,7 +10,7 @@ import pytest
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.run_labels import KEY, REPLACED_BY, REPLACES
-from redrive.deployments import enqueue as producing
+from redrive.deployments import acceptance as producing
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.dead_letters.redrive_many import AT_ONCE, redrive_all

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from redrive.deployments.enqueue import deployment_of, enqueue
+from redrive.deployments.acceptance import deployment_of
+from redrive.deployments.enqueue import enqueue
 from tests.support.job_stack import ROOT, JobStack, effects
 from tests.support.prefect_client import api
 from tests.support.waiting import wait_until

@@ -16,7 +16,7 @@ import pytest
 from redrive.blocks import retry_policy as retry_block
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import client as prefect_api
-from redrive.deployments import enqueue as producing
+from redrive.deployments import acceptance as producing
 from redrive.deployments.catalog import forget
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
 from tests.support.stack import LocalStack

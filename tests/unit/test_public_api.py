@@ -35,6 +35,21 @@ def test_import_loads_neither_prefect_nor_pydantic() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
+def test_asking_for_a_job_loads_no_prefect() -> None:
+    """Not when it is imported, nor when parameters are checked and sent; httpx only then."""
+    program = (
+        "import sys, redrive; redrive.enqueue; assert not {'prefect', 'httpx', 'jsonschema'} & set(sys.modules);"
+        "from redrive.deployments.parameters import checked;"
+        "checked('a', {'n': 1}, {'properties': {'n': {'type': 'integer'}}}, {});"
+        "import os; os.environ['PREFECT_API_URL'] = 'http://127.0.0.1:1/api'\n"
+        "try: redrive.enqueue('a')\n"
+        "except redrive.RedriveError as error: assert 'does not answer' in str(error)\n"
+        "assert 'httpx' in sys.modules and 'prefect' not in sys.modules"
+    )
+
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
 def test_version_is_the_installed_one() -> None:
     assert redrive.__version__ == version("redrive")
 

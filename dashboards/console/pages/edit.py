@@ -17,9 +17,9 @@ from redrive.dashboards.console.parameter_form import changes, difference, field
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.record import written_down
 from redrive.dashboards.console.shown import page
+from redrive.deployments.acceptance import deployment_of
 from redrive.deployments.dead_letters.ledger import DeadLetter
 from redrive.deployments.dead_letters.redrive import redrive
-from redrive.deployments.enqueue import deployment_of
 from redrive.deployments.parameters import checked
 from redrive.deployments.people.people import about_job
 
