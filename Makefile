@@ -79,7 +79,7 @@ wheel: $(BIN)/.installed-dev
 
 # uv installs in seconds what takes pip half a minute; where uv cannot reach an index that pip is set up for, pip does it.
 define install
-	@started=$$(date +%s); echo "installing Redrive$(if $(1), and what its tests need) into $(VENV) ..."; \
+	@started=$$(date +%s); echo "installing Redrive$(if $(findstring dev,$(1)), and what its tests need) into $(VENV) ..."; \
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt uv 2>/dev/null || true; \
 	$(BIN)/python -m uv pip install -q --python $(BIN)/python -c constraints.txt -e '.$(1)' 2>/dev/null || \
@@ -88,7 +88,7 @@ define install
 endef
 
 $(BIN)/.installed: pyproject.toml constraints.txt
-	$(call install,)
+	$(call install,[all])
 
 $(BIN)/.installed-dev: pyproject.toml constraints.txt
 	$(call install,[dev])

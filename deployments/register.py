@@ -19,12 +19,13 @@ from prefect.utilities.callables import parameter_schema
 from pydantic_core import to_jsonable_python
 
 from redrive.blocks.core.errors import CatalogError
+from redrive.blocks.core.extras import is_missing
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.client import ask, prefect_settings, reachable
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import deployments, pools, queues
 from redrive.blocks.prefect.requests import flows as requested_flows
-from redrive.deployments.catalog import complete_catalog
+from redrive.deployments.catalog import BUILT_IN, complete_catalog
 from redrive.deployments.default_blocks import save_default_blocks
 from redrive.deployments.job_type import QUEUES, JobType
 from redrive.deployments.registered_variables import RegisteredVariables
@@ -58,11 +59,14 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
         say(f"work pools {', '.join(POOLS)}; queues {', '.join(QUEUES)}")
         say(f"blocks {', '.join(save_default_blocks(settings))}")
         # The flows' libraries load one after another; the calls to the API go side by side.
-        flows = [(job, load(job)) for job in jobs]
+        here = [job for job in jobs if not (job in BUILT_IN and is_missing(job.name))]
+        if without := [job.name for job in jobs if job not in here]:
+            say(f"without {', '.join(without)}, which are not installed: pip install 'redrive[{','.join(without)}]'")
+        flows = [(job, load(job)) for job in here]
         with ThreadPoolExecutor(4) as pool_of_calls:
-            here = [copy_context() for _ in flows]  # how long to wait is known to this thread only
+            contexts = [copy_context() for _ in flows]  # how long to wait is known to this thread only
             variables = RegisteredVariables(settings.home)
-            list(pool_of_calls.map(lambda context, pair: context.run(_deployment, variables, *pair), here, flows))
+            list(pool_of_calls.map(lambda context, pair: context.run(_deployment, variables, *pair), contexts, flows))
         variables.keep()
         say(f"{len(flows)} deployments: {', '.join(job.name for job, _ in flows)}")
         if gone := mark_removed(settings.home, (job.name for job in jobs)):

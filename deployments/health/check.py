@@ -15,10 +15,11 @@ import httpx
 
 from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.extras import is_missing
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.client import ask, prefect_settings, reachable
 from redrive.blocks.prefect.requests import deployments, fast, server, workers
-from redrive.deployments.catalog import catalog, complete_catalog
+from redrive.deployments.catalog import BUILT_IN, catalog, complete_catalog
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.health.keeper_health import keeper_health
 
@@ -92,13 +93,14 @@ def _fast_calls() -> str:
 
 def _deployments() -> str:
     missing = []
-    for job in catalog().values():
+    here = [job for job in catalog().values() if not (job in BUILT_IN and is_missing(job.name))]
+    for job in here:
         flow, _, name = job.deployment.partition("/")
         if ask(deployments.named(flow, name).or_none()) is None:
             missing.append(job.name)
     if missing:
         raise RedriveError(f"not registered: {', '.join(missing)}; run `redrive up` or `prefect deploy --all`")
-    return f"{len(catalog())} registered; deleting one in Prefect deletes its waiting jobs"
+    return f"{len(here)} registered; deleting one in Prefect deletes its waiting jobs"
 
 
 def _workers() -> str:

@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.exit_codes import ExitCode, exit_code_of
+from redrive.blocks.core.extras import what_to_install
 from redrive.blocks.core.patience import PERSON, hurry
 from redrive.blocks.core.settings import settings
 from redrive.infra.cli.output import err
@@ -82,6 +83,11 @@ def main() -> NoReturn:
     except (RedriveError, TimeoutError) as error:
         err.print(f"redrive: {error}", soft_wrap=True)
         sys.exit(exit_code_of(error))
+    except ImportError as error:
+        if (advice := what_to_install(error, "this command")) is None:
+            raise
+        err.print(f"redrive: {advice}", soft_wrap=True)
+        sys.exit(ExitCode.ERROR)
     except CycloptsError as error:
         err.print(f"redrive: {error}", soft_wrap=True)
         sys.exit(ExitCode.USAGE)

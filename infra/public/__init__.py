@@ -68,7 +68,14 @@ def __getattr__(name: str) -> Any:
     if name == "testing":
         return import_module("redrive.testing")
     if home := _HOMES.get(name):
-        return getattr(import_module(f"redrive.{home}"), name)
+        try:
+            return getattr(import_module(f"redrive.{home}"), name)
+        except ModuleNotFoundError as error:
+            from redrive.blocks.core.extras import what_to_install  # noqa: PLC0415  (only then)
+
+            if advice := what_to_install(error, f"redrive.{name}"):
+                raise ImportError(advice) from error
+            raise
     raise AttributeError(f"module 'redrive' has no attribute {name!r}")
 
 

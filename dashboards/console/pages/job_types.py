@@ -18,9 +18,10 @@ from redrive.dashboards.console.parameter_form import Field, changes, fields
 from redrive.dashboards.console.parts import The
 from redrive.dashboards.console.record import written_down
 from redrive.dashboards.console.shown import page
+from redrive.deployments.acceptance import deployment_of
 from redrive.deployments.catalog import catalog, job_type
 from redrive.deployments.dead_letters.ledger import Filter
-from redrive.deployments.enqueue import deployment_of, enqueue
+from redrive.deployments.enqueue import enqueue
 from redrive.deployments.health.pace import SPANS
 from redrive.deployments.job_type import QUEUES
 from redrive.deployments.policies import Policy, override, policy_of
