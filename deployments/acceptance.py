@@ -12,18 +12,21 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError, UnknownJob
+from redrive.blocks.core.nearest import unknown
+from redrive.blocks.core.settings import QUEUES, settings
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.deployment import Deployment
-from redrive.blocks.prefect.requests import deployments
+from redrive.blocks.prefect.requests import deployments, queues
 from redrive.blocks.prefect.run_labels import ASKED, DRAWN, KEY
 from redrive.blocks.prefect.run_requests import batches, made
 from redrive.blocks.prefect.states import SCHEDULED, state
 from redrive.deployments.accepted import Accepted
 from redrive.deployments.enqueue import Asked, Item, due_at
-from redrive.deployments.job_type import Queue
 from redrive.deployments.parameters import checked
 from redrive.deployments.removed import is_removed
 
+#: The work pool whose queues they are.
+POOL = "jobs"
 #: Seconds a deployment is remembered, so that a producer's loop does not read it for every job.
 DEPLOYMENT_SECONDS = 30.0
 _deployments: dict[str, tuple[float, Deployment]] = {}
@@ -37,6 +40,7 @@ def accept(asked: Asked) -> list[Accepted[Any]]:
     """
     due = due_at(asked.delay, asked.at)
     with reachable():
+        _require_queue(asked.queue)
         deployment = deployment_of(asked.job)
         schema, defaults = deployment.parameter_openapi_schema, deployment.parameters
         bodies = [
@@ -55,6 +59,15 @@ def accept(asked: Asked) -> list[Accepted[Any]]:
                 raise _not_registered(asked.job) from None
             accepted += [_accepted(asked.job, run, body) for run, body in zip(runs, batch, strict=True)]
         return accepted
+
+
+def _require_queue(queue: str | None) -> None:
+    # A producer elsewhere need not be told of a project's own queues: Prefect knows them.
+    if queue is None or queue in QUEUES or queue in settings().queues:
+        return
+    there = {str(one["name"]): int(one["priority"]) for one in ask(queues.of_pool(POOL))}
+    if queue not in there:
+        raise ParameterError(unknown("queue", queue, sorted(there, key=there.__getitem__) or QUEUES))
 
 
 def deployment_of(job: str) -> Deployment:
@@ -90,7 +103,7 @@ def _not_registered(job: str) -> Conflict:
 
 
 def _body(
-    item: Item, parameters: dict[str, Any], *, queue: Queue | None, due: datetime | None, tags: Sequence[str]
+    item: Item, parameters: dict[str, Any], *, queue: str | None, due: datetime | None, tags: Sequence[str]
 ) -> dict[str, Any]:
     if "\x00" in (item.key or ""):
         raise ParameterError(f"the key {item.key!r} holds a NUL character, which no database keeps")

@@ -12,10 +12,8 @@ from typing import Any, Protocol
 
 from redrive.blocks.core.durations import duration
 from redrive.blocks.core.errors import ParameterError
-from redrive.blocks.core.nearest import unknown
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.accepted import Accepted, wait_for
-from redrive.deployments.job_type import QUEUES, Queue
 
 __all__ = ["Accepted", "Item", "due_at", "enqueue", "enqueue_many", "wait_for"]
 
@@ -40,7 +38,7 @@ class Asked:
 
     job: str
     items: list[Item]
-    queue: Queue | None
+    queue: str | None
     delay: Delay | None
     at: datetime | None
     tags: Sequence[str]
@@ -68,7 +66,7 @@ def enqueue(
     parameters: Mapping[str, Any] | None = None,
     *,
     key: str | None = None,
-    queue: Queue | None = None,
+    queue: str | None = None,
     delay: Delay | None = None,
     at: datetime | None = None,
     tags: Sequence[str] = (),
@@ -98,7 +96,7 @@ def enqueue_many(
     job: str,
     items: Iterable[Item | Mapping[str, Any]],
     *,
-    queue: Queue | None = None,
+    queue: str | None = None,
     delay: Delay | None = None,
     at: datetime | None = None,
     tags: Sequence[str] = (),
@@ -112,8 +110,6 @@ def enqueue_many(
         as `enqueue`; if the API goes away in the middle, what was accepted stays, and keys make asking again safe.
     """
     wanted = [item if isinstance(item, Item) else Item(parameters=item) for item in items]
-    if queue is not None and queue not in QUEUES:
-        raise ParameterError(unknown("queue", queue, QUEUES))
     asked = Asked(job=job, items=wanted, queue=queue, delay=delay, at=at, tags=tags)
     if PRODUCING.place is not None:
         return PRODUCING.place.accept(asked)

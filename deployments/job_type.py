@@ -17,10 +17,6 @@ from redrive.blocks.core.first_fault import first_fault
 from redrive.blocks.core.retry import RetryPolicy
 from redrive.deployments.schedule import Schedule
 
-Queue = Literal["high", "default", "low"]
-QUEUES: dict[Queue, int] = {"high": 1, "default": 2, "low": 3}
-"""The queues of work pool `jobs` with their priority; 1 is served first."""
-
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ENTRYPOINT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -30,12 +26,14 @@ class JobFields(TypedDict, total=False):
 
     description: str
     policy: RetryPolicy
-    queue: Queue
+    queue: str
     pool: Literal["jobs", "ops"]
     parameters: dict[str, Any]
     schedules: Sequence[Schedule]
     tags: Sequence[str]
     memory: int | str | None
+    owner: str
+    runbook: str
 
 
 class JobType(BaseModel):
@@ -45,11 +43,13 @@ class JobType(BaseModel):
         name: `[a-z0-9-]`; also the name of its flow and of its deployment.
         entrypoint: `module.function` of the flow.
         policy: how it is retried; `retry-policy/<name>` saved in Prefect overrides it.
-        queue: `high`, `default` or `low`.
+        queue: `high`, `default`, `low`, or one of your own (setting `REDRIVE_QUEUES`).
         pool: work pool; `ops` for housekeeping, which never enters the ledger.
         parameters: defaults over those of the flow's signature.
         memory: what a job and what it starts may have before the warm worker kills it: megabytes, or text like `500MB` and `2GB`;
             None for no limit. The job variable `memory_limit` of its deployment in Prefect overrides it.
+        owner: who cares for it: a team, a person, an address.
+        runbook: address of what to do when it fails.
 
     Raises:
         CatalogError: a value that does not fit; the message names it.
@@ -60,7 +60,7 @@ class JobType(BaseModel):
     entrypoint: str
     description: str = ""
     policy: RetryPolicy = Field(default_factory=RetryPolicy)
-    queue: Queue = "default"
+    queue: str = "default"
     pool: Literal["jobs", "ops"] = "jobs"
     parameters: dict[str, Any] = Field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
@@ -68,6 +68,8 @@ class JobType(BaseModel):
     memory: Annotated[
         int | None, BeforeValidator(lambda value: megabytes(value) if isinstance(value, str) else value)
     ] = Field(None, ge=32)
+    owner: str = ""
+    runbook: str = ""
 
     if TYPE_CHECKING:
 

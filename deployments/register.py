@@ -25,9 +25,12 @@ from redrive.blocks.prefect.client import ask, prefect_settings, reachable
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import deployments, pools, queues
 from redrive.blocks.prefect.requests import flows as requested_flows
+from redrive.deployments.care import remember_care
 from redrive.deployments.catalog import BUILT_IN, complete_catalog
 from redrive.deployments.default_blocks import save_default_blocks
-from redrive.deployments.job_type import QUEUES, JobType
+from redrive.deployments.job_type import JobType
+from redrive.deployments.queue_names import queues as queue_names
+from redrive.deployments.queue_names import require_queues
 from redrive.deployments.registered_variables import RegisteredVariables
 from redrive.deployments.removed import mark_removed
 
@@ -52,11 +55,12 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
         CatalogError: a job type whose code cannot be loaded.
     """
     jobs = complete_catalog().values()
+    require_queues(jobs)
     with reachable(PATIENCE), prefect_settings():
         for pool, description in POOLS.items():
             _pool(pool, description)
         _queues()
-        say(f"work pools {', '.join(POOLS)}; queues {', '.join(QUEUES)}")
+        say(f"work pools {', '.join(POOLS)}; queues {', '.join(queue_names())}")
         say(f"blocks {', '.join(save_default_blocks(settings))}")
         # The flows' libraries load one after another; the calls to the API go side by side.
         here = [job for job in jobs if not (job in BUILT_IN and is_missing(job.name))]
@@ -68,6 +72,7 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
             variables = RegisteredVariables(settings.home)
             list(pool_of_calls.map(lambda context, pair: context.run(_deployment, variables, *pair), contexts, flows))
         variables.keep()
+        remember_care(settings.home, jobs)
         say(f"{len(flows)} deployments: {', '.join(job.name for job, _ in flows)}")
         if gone := mark_removed(settings.home, (job.name for job in jobs)):
             say(f"no longer in the catalog, so they take no new jobs: {', '.join(gone)}")
@@ -97,8 +102,9 @@ def _job_template() -> dict[str, Any]:
 
 
 def _queues() -> None:
-    there = {queue["name"]: queue for queue in ask(queues.of_pool("jobs"))}
-    for name, priority in QUEUES.items():
+    for name, priority in queue_names().items():
+        # Read each time: Prefect moves those on whose priority another one gets.
+        there = {queue["name"]: queue for queue in ask(queues.of_pool("jobs"))}
         if name not in there:
             ask(queues.create("jobs", {"name": name, "priority": priority}))
         elif there[name]["priority"] != priority:
@@ -131,7 +137,7 @@ def _deployment(variables: RegisteredVariables, job: JobType, flow: Flow[..., An
     fields: dict[str, Any] = {
         "version": flow.version,
         "parameters": job.parameters,
-        "description": job.description or flow.description,
+        "description": _description(job, flow),
         "work_pool_name": job.pool,
         "work_queue_name": job.queue if job.pool == "jobs" else "default",
         "tags": list(job.tags),
@@ -149,6 +155,14 @@ def _deployment(variables: RegisteredVariables, job: JobType, flow: Flow[..., An
     # Creating it again would take all its schedules away first, and with them the pause somebody gave one.
     ask(deployments.update(there["id"], fields))
     _renew_schedules(job, there)
+
+
+def _description(job: JobType, flow: Flow[..., Any]) -> str | None:
+    named = [
+        *([f"Owner: {job.owner}"] if job.owner else []),
+        *([f"Runbook: [{job.runbook}]({job.runbook})"] if job.runbook else []),
+    ]
+    return "\n\n".join(filter(None, [job.description or flow.description, *named])) or None
 
 
 def _schedules(job: JobType) -> list[Json]:

@@ -36,6 +36,10 @@ READER = "redrive_reports"
 
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
 
+#: The queues there always are, first served first.
+QUEUES = ("high", "default", "low")
+_QUEUE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
 #: Names of this machine.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 
@@ -69,6 +73,10 @@ class Settings(BaseModel):
         ge=0,
         description="Seconds running jobs get to finish when the local worker is told to stop; the rest start again later.",
     )
+    queues: tuple[str, ...] = Field(
+        QUEUES,
+        description="The queues of the jobs, first served first, comma separated; with one of your own, `high,default,low,bulk`.",
+    )
     fast_server: bool = Field(
         default=True,
         description="Begin, finish and create jobs by calls of Redrive's own in front of Prefect's server; 0: by Prefect's.",
@@ -101,6 +109,19 @@ class Settings(BaseModel):
             if not folder.is_absolute():
                 raise ValueError(f"{str(folder)!r} must begin with /, so that it means the same wherever a job runs")
         return tuple(folders)
+
+    @field_validator("queues", mode="before")
+    @classmethod
+    def _own_queues(cls, value: object) -> object:
+        names = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        if isinstance(names, tuple | list):
+            if wrong := [name for name in names if not _QUEUE.fullmatch(name)]:
+                raise ValueError(f"{wrong[0]!r} is no name of a queue; write lower-case letters, digits and dashes")
+            if missing := [name for name in QUEUES if name not in names]:
+                raise ValueError(f"it must name {', '.join(missing)} too: jobs of Redrive and others wait there")
+            if len(set(names)) != len(names):
+                raise ValueError("it names a queue twice")
+        return names
 
     @field_validator("private_hosts", mode="before")
     @classmethod
@@ -299,6 +320,6 @@ def _recorded(home: Path) -> dict[str, Any]:
         return {}
     return {
         name: recorded[name]
-        for name in ("host", "prefect_port", "console_port", "metrics_port", "smtp_port", "jobs")
+        for name in ("host", "prefect_port", "console_port", "metrics_port", "smtp_port", "jobs", "queues")
         if name in recorded
     }

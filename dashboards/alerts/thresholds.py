@@ -27,7 +27,7 @@ from redrive.dashboards.alerts.limits import (
     Window,
 )
 from redrive.deployments.catalog import catalog
-from redrive.deployments.job_type import QUEUES
+from redrive.deployments.queue_names import queues as queue_names
 
 FILE = Path(__file__).with_name("thresholds.yaml")
 
@@ -122,9 +122,10 @@ def _complete(given: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Lay what differs for a queue or a job type over what holds for every queue."""
     queues = given.get("queues") or {}
     kinds = given.get("job_types") or {}
+    there = queue_names()
     for name in queues:
-        if name not in QUEUES:
-            raise SettingsError(f"{path}: queues.{name}: there is no such queue{_hint(str(name), QUEUES)}")
+        if name not in there:
+            raise SettingsError(f"{path}: queues.{name}: there is no such queue{_hint(str(name), there)}")
     for name in kinds:
         if name not in catalog():
             raise SettingsError(

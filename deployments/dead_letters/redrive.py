@@ -29,6 +29,7 @@ from redrive.deployments.acceptance import deployment_of
 from redrive.deployments.dead_letters.ledger import DeadLetter, Ledger
 from redrive.deployments.enqueue import Item, enqueue_many
 from redrive.deployments.parameters import checked
+from redrive.deployments.queue_names import queues
 
 #: Seconds a batch remembers that a deployment is there.
 SEEN = 5.0
@@ -145,10 +146,10 @@ def _replace(ledger: Ledger, row: DeadLetter, run: Run | None, parameters: Mappi
     labels = {REPLACES: str(row.run_id), KEY: key, REDRIVEN_BY: who}
     # The row and how often it was redriven name this very request: asked twice, it makes one run.
     item = Item(parameters=parameters, key=f"redrive:{row.id}:{row.redrives}", labels=labels)
-    queue = row.queue if row.queue in {"high", "default", "low"} else None
+    queue = row.queue if row.queue in queues() else None
     if run is not None:
         require_state(run.id, run.state_id)
-    (accepted,) = enqueue_many(row.job, [item], queue=queue)  # type: ignore[arg-type]  # checked in the line above
+    (accepted,) = enqueue_many(row.job, [item], queue=queue)
     if run is not None:
         # Before the row is linked: cut off in between, the row is given back, and asking again finds the same new run.
         ask(requests.label(run.id, {REPLACED_BY: str(accepted.id)}))

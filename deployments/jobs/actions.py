@@ -20,9 +20,9 @@ from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, CANCELLED, CANCELLING, DEAD_LETTER, FINAL, SCHEDULED, state
 from redrive.deployments.enqueue import Item, enqueue_many
-from redrive.deployments.job_type import QUEUES
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.search import find_job
+from redrive.deployments.queue_names import queues
 
 #: How often a cancel follows a job that changes its state meanwhile: waiting, claimed, running, waiting again.
 ROUNDS = 10
@@ -104,7 +104,7 @@ def rerun_job(reference: str | UUID, *, who: str, why: str = "") -> Rerun:
     if run.state_type not in FINAL:
         raise Conflict(f"job {run.name} ({run.id}) has not ended, it is {run.state_name}")
     labels = {RERUN_OF: str(run.id), RERUN_BY: who, **({RERUN_REASON: why} if why else {})}
-    queue = run.queue if run.queue in QUEUES else None
+    queue = run.queue if run.queue in queues() else None
     (accepted,) = enqueue_many(run.job, [Item(parameters=run.parameters, labels=labels)], queue=queue)
     # Pruned in between, the new job names it all the same.
     with reachable(), suppress(Missing):

@@ -19,9 +19,9 @@ from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.catalog import catalog
-from redrive.deployments.job_type import QUEUES
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.states import WORDS, narrowed, word_of
+from redrive.deployments.queue_names import queues
 
 POOL = "jobs"
 #: Shortest beginning of an id that names a job.
@@ -49,8 +49,8 @@ class JobFilter:
         Raises:
             ParameterError: with the nearest. ApiUnavailable.
         """
-        if self.queue is not None and self.queue not in QUEUES:
-            raise ParameterError(unknown("queue", self.queue, QUEUES))
+        if self.queue is not None and self.queue not in queues():
+            raise ParameterError(unknown("queue", self.queue, queues()))
         with reachable():
             if self.job is not None:
                 check_job_type(self.job)

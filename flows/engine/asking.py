@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from redrive.blocks.core.errors import ParameterError
 from redrive.deployments.accepted import Accepted
 from redrive.deployments.enqueue import PRODUCING, Delay, enqueue
-from redrive.deployments.job_type import JobType, Queue
+from redrive.deployments.job_type import JobType
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,7 +24,7 @@ class Options:
     """How a job is asked for, apart from its parameters. `at` and `delay` are not both given."""
 
     key: str | None = None
-    queue: Queue | None = None
+    queue: str | None = None
     delay: Delay | None = None
     at: datetime | None = None
     tags: Sequence[str] = field(default=())
@@ -66,7 +66,7 @@ class Asking(Generic[P, R]):
         self,
         *,
         key: str | None = None,
-        queue: Queue | None = None,
+        queue: str | None = None,
         delay: Delay | None = None,
         at: datetime | None = None,
         tags: Sequence[str] = (),

@@ -23,12 +23,14 @@ from prefect.utilities.callables import parameters_to_args_kwargs
 
 from redrive.blocks.core.decision import Bury
 from redrive.blocks.core.durations import duration
-from redrive.blocks.core.errors import CatalogError
+from redrive.blocks.core.errors import CatalogError, ParameterError
+from redrive.blocks.core.nearest import unknown
 from redrive.blocks.prefect.states import COMPLETED, DEAD_LETTER
 from redrive.deployments.accepted import Accepted
 from redrive.deployments.catalog import job_type
 from redrive.deployments.enqueue import PRODUCING, Asked, Item, due_at
 from redrive.deployments.parameters import checked
+from redrive.deployments.queue_names import queues
 from redrive.flows.engine.attempt import Attempt, running
 from redrive.flows.engine.inline_job import InlineJob
 from redrive.flows.engine.inline_steps import INLINE, InlineSteps
@@ -91,6 +93,8 @@ class InlineJobs(Sequence[InlineJob]):
         """Run each of them to its end; all are checked before the first."""
         job = self._known.get(asked.job) or _loaded(asked.job)
         schema, defaults = job.parameters.model_dump_for_openapi(), job.job_type.parameters
+        if asked.queue is not None and asked.queue not in queues():
+            raise ParameterError(unknown("queue", asked.queue, queues()))
         due = due_at(asked.delay, asked.at, now=self.now)
         ready = [(item, {**defaults, **checked(asked.job, item.parameters, schema, defaults)}) for item in asked.items]
         return [self._accepted(job, item, parameters, asked.queue, due) for item, parameters in ready]

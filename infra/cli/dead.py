@@ -9,6 +9,7 @@ from cyclopts import App
 
 from redrive.blocks.core.plain_text import plain_line, plain_text
 from redrive.blocks.core.settings import settings
+from redrive.deployments.care import care_of
 from redrive.infra.cli.dead_filter import Json, Which, at_least_one, open_ledger
 from redrive.infra.cli.output import (
     ago,
@@ -136,6 +137,7 @@ def show_command(which: str, *, as_json: Json = False) -> None:
     if as_json:
         print_json({"dead_letter": row, "history": history})
         return
+    care = care_of(settings().home, row.job)
     print_heading("", row.job, " job ", row.run_name, f" is a dead letter: {row.status}")
     print_fields(
         (
@@ -151,6 +153,8 @@ def show_command(which: str, *, as_json: Json = False) -> None:
             ("worker", row.worker),
             ("first failed", f"{row.first_failure:%Y-%m-%d %H:%M:%SZ} ({ago(row.first_failure)})"),
             ("last failed", f"{row.last_failure:%Y-%m-%d %H:%M:%SZ} ({ago(row.last_failure)})"),
+            ("owner", care.owner),
+            ("runbook", care.runbook),
             ("replaced by", row.replaced_by_run_id),
             ("replaces", row.replaces_run_id),
             ("parameters", one_line(row.parameters)),

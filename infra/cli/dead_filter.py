@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from redrive.blocks.core.errors import ApiUnavailable, ParameterError
 from redrive.blocks.core.nearest import unknown
 from redrive.blocks.core.settings import settings
-from redrive.deployments.job_type import QUEUES
+from redrive.deployments.queue_names import queues
 
 if TYPE_CHECKING:
     from redrive.deployments.dead_letters.ledger import Filter, Ledger
@@ -44,8 +44,8 @@ class Which:
 
         if status not in STATUSES:
             raise ParameterError(unknown("status", status, STATUSES))
-        if self.queue and self.queue not in QUEUES:
-            raise ParameterError(unknown("queue", self.queue, QUEUES))
+        if self.queue and self.queue not in queues():
+            raise ParameterError(unknown("queue", self.queue, queues()))
         return Filter(**asdict(self), status=None if status == "all" else status)
 
     def check(self, ledger: Ledger) -> None:

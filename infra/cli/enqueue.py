@@ -16,7 +16,6 @@ from rich.text import Text
 from redrive.blocks.core.durations import duration
 from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.exit_codes import ExitCode
-from redrive.deployments.job_type import Queue
 from redrive.infra.cli.output import err, out, print_json, span
 from redrive.infra.cli.results import result_text
 
@@ -29,7 +28,7 @@ def enqueue_command(
     *,
     param: Annotated[list[str] | None, Parameter(name=["--param", "-p"], negative="")] = None,
     params_json: str | None = None,
-    queue: Queue | None = None,
+    queue: str | None = None,
     key: str | None = None,
     in_: Annotated[str | None, Parameter(name="--in")] = None,
     at: datetime | None = None,

@@ -14,6 +14,7 @@ from cyclopts import App, Parameter
 from redrive.blocks.core.plain_text import plain_line
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.states import DEAD_LETTER
+from redrive.deployments.care import care_of
 from redrive.infra.cli.output import (
     ago,
     one_line,
@@ -150,6 +151,7 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
 
 def _fields(shown: Shown, link: str) -> list[tuple[str, object]]:
     job = shown.job
+    care = care_of(settings().home, job.job)
     running = job.status == "running"
     cancelled = (
         None
@@ -160,6 +162,8 @@ def _fields(shown: Shown, link: str) -> list[tuple[str, object]]:
         ("state", f"{job.state}{f': {job.message}' if job.message else ''}"),
         ("error", job.error),
         ("cancelled by", cancelled),
+        ("owner", care.owner),
+        ("runbook", care.runbook),
         ("replaced by", job.replaced_by),
         ("replaces", job.replaces),
         ("run again as", job.rerun_as),

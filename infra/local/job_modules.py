@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from redrive.blocks.core.errors import CatalogError
 from redrive.blocks.core.settings import Settings
 from redrive.deployments.catalog import BUILT_IN, GROUP, complete_catalog
+from redrive.deployments.queue_names import require_queues
 from redrive.infra.local.project import import_path
 from redrive.infra.local.record import project_folder
 
@@ -33,6 +34,7 @@ def check_job_modules(settings: Settings) -> None:
             **os.environ,
             "REDRIVE_HOME": str(settings.home),
             "REDRIVE_JOBS": settings.jobs,
+            "REDRIVE_QUEUES": ",".join(settings.queues),
             "PYTHONPATH": import_path(project),
             "PREFECT_LOGGING_LEVEL": "ERROR",
         },
@@ -51,6 +53,7 @@ def main() -> None:
         own = {name: job for name, job in complete_catalog().items() if job not in BUILT_IN}
         from redrive.deployments.register import load  # noqa: PLC0415  (Prefect's import, if there is anything to load)
 
+        require_queues(own.values())
         for job in own.values():
             load(job)
     except CatalogError as error:

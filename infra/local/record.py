@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ValidationError
 
-from redrive.blocks.core.settings import Settings
+from redrive.blocks.core.settings import QUEUES, Settings
 
 
 class Record(BaseModel):
@@ -24,6 +24,8 @@ class Record(BaseModel):
     slots: int
     #: Modules with the project's job types: a later `up` without REDRIVE_JOBS must not lose them.
     jobs: str = ""
+    #: The queues of the jobs, first served first.
+    queues: tuple[str, ...] = QUEUES
     #: Components another server stands in for.
     external: list[str]
 
@@ -38,6 +40,7 @@ class Record(BaseModel):
             project=project_folder(settings),
             slots=settings.slots,
             jobs=settings.jobs,
+            queues=settings.queues,
             external=external,
         )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from datetime import date
 
 import pytest
@@ -21,14 +23,14 @@ def test_result_is_what_the_function_returned(job_stack: JobStack) -> None:
 
     assert job.result(timeout=PATIENCE) == Greeting("Hello, Ada!", date(2026, 12, 24))
     run = api().read_flow_run(job.id)
-    assert (job.job, run.work_queue_name, run.name) == ("greeting", "low", job.name)
+    assert (job.job, run.work_queue_name, run.name) == ("greeting", "bulk", job.name)
 
 
 def test_deployment_says_what_function_and_options_say(job_stack: JobStack) -> None:
     found = api().read_deployment_by_name("greeting/greeting")
 
     assert (found.description, found.entrypoint) == (
-        "Say hello.\n\nTo one at a time.",
+        "Say hello.\n\nTo one at a time.\n\nOwner: reception@example.com\n\nRunbook: [https://example.com/greeting](https://example.com/greeting)",
         "tests.support.decorated_jobs.greeting",
     )
     assert (found.job_variables["memory_limit"], found.tags) == (700, ["greetings"])
@@ -60,6 +62,26 @@ def test_job_that_is_a_dead_letter_has_no_result(job_stack: JobStack) -> None:
     with pytest.raises(JobFailed, match=r"ended DeadLetter: dead letter: permanent error.*nobody is there") as failed:
         job.result(timeout=PATIENCE)
     assert (failed.value.id, failed.value.state) == (job.id, "DeadLetter")
+
+
+def test_who_cares_for_a_job_is_said_where_it_failed(job_stack: JobStack) -> None:
+    job = greeting.enqueue(name="nobody")
+    row = job_stack.dead_letter(job.id)
+
+    for said in (
+        job_stack.redrive("dead", "show", str(row.id)).stdout,
+        job_stack.redrive("jobs", "show", str(job.id)).stdout,
+    ):
+        assert re.search(r"owner +reception@example\.com", said)
+        assert re.search(r"runbook +https://example\.com/greeting", said)
+
+
+def test_queue_of_ones_own_stands_among_the_others(job_stack: JobStack) -> None:
+    queues = json.loads(job_stack.redrive("queues", "list", "--json").stdout)
+    assert [one["name"] for one in queues] == ["high", "default", "bulk", "low"]
+
+    with pytest.raises(ParameterError, match="there is no queue 'bluk'; did you mean 'bulk'"):
+        later.options(queue="bluk").enqueue(name="Ada")
 
 
 def test_parameter_that_does_not_fit_is_refused_where_it_is_given(job_stack: JobStack) -> None:

@@ -87,7 +87,7 @@ def test_queue_of_a_job_can_be_chosen(job_stack: JobStack) -> None:
         ("test-ok", {"foldr": "x"}, {}, ParameterError, "did you mean 'folder'?"),
         ("test-ok", {}, {}, ParameterError, "needs the parameter 'folder'"),
         ("test-ok", {"folder": "x", "seconds": "soon"}, {}, ParameterError, "parameter 'seconds' does not fit: 'soon'"),
-        ("test-ok", {"folder": "x"}, {"queue": "urgent"}, ParameterError, "there are high, default, low"),
+        ("test-ok", {"folder": "x"}, {"queue": "urgent"}, ParameterError, "there are high, default, bulk, low"),
         ("test-ok", {"folder": "x"}, {"delay": -1}, ParameterError, "lies in the past"),
         ("test-ok", {"folder": "x"}, {"queue": "hihg"}, ParameterError, "did you mean 'high'?"),
         ("test-ok", {"folder": "x"}, {"at": datetime.now(UTC) - timedelta(days=1)}, ParameterError, "lies in the past"),

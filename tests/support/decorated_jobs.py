@@ -16,7 +16,16 @@ class Greeting:
     on: date
 
 
-@job(max_tries=2, backoff=[0.2], jitter=0, queue="low", memory="700MB", tags=["greetings"])
+@job(
+    max_tries=2,
+    backoff=[0.2],
+    jitter=0,
+    queue="bulk",
+    memory="700MB",
+    tags=["greetings"],
+    owner="reception@example.com",
+    runbook="https://example.com/greeting",
+)
 def greeting(name: str = "world", on: date | None = None) -> Greeting:
     """Say hello.
 

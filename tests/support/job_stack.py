@@ -29,7 +29,12 @@ class JobStack(LocalStack):
     """A stack whose worker knows the test jobs, with what tests ask of it."""
 
     def __init__(self, home: Path, **settings: object) -> None:
-        super().__init__(home, project=ROOT, jobs="tests.support.jobs,tests.support.decorated_jobs", **settings)
+        super().__init__(
+            home,
+            project=ROOT,
+            jobs="tests.support.jobs,tests.support.decorated_jobs",
+            **{"queues": "high,default,bulk,low", **settings},
+        )
         self.env["PYTHONPATH"] = str(ROOT)
 
     def folder(self, name: str) -> Path:

@@ -83,3 +83,19 @@ def test_mail_server_of_a_url(url: str, expected: tuple[object, ...]) -> None:
 def test_mail_url_of_another_kind_is_refused() -> None:
     with pytest.raises(SettingsError, match="must look like smtp://"):
         mail_server("imap://x", sender="a@b.example")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("high,default", "it must name low too"),
+        ("high,default,low,low", "names a queue twice"),
+        ("high,default,low,Bulk", "'Bulk' is no name of a queue"),
+    ],
+)
+def test_queues_of_ones_own_stand_beside_those_there_always_are(given: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=says):
+        Settings.load({"REDRIVE_HOME": str(tmp_path), "REDRIVE_QUEUES": given})
+
+    own = Settings.load({"REDRIVE_HOME": str(tmp_path), "REDRIVE_QUEUES": "high, bulk,default,low"})
+    assert own.queues == ("high", "bulk", "default", "low")

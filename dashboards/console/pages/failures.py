@@ -21,7 +21,7 @@ from redrive.deployments.dead_letters.bulk_runner import ask
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Group
 from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct, What
 from redrive.deployments.dead_letters.ledger.causes import Note
-from redrive.deployments.job_type import QUEUES
+from redrive.deployments.queue_names import queues as queue_names
 
 router = APIRouter()
 
@@ -81,7 +81,7 @@ def failures(
             (name, with_query("/failures", {"status": name, "queue": queue, "job": job, "text": text}), name == status)
             for name in (*STATUSES, "all")
         ],
-        queues=tuple(QUEUES),
+        queues=tuple(queue_names()),
         running=the.memo.get(("bulk", "running"), 1.0, lambda: the.ledger.bulk_acts.latest(limit=5, running=True)),
     )
 

@@ -23,8 +23,8 @@ from redrive.deployments.catalog import catalog, job_type
 from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.health.pace import SPANS
-from redrive.deployments.job_type import QUEUES
 from redrive.deployments.policies import Policy, override, policy_of
+from redrive.deployments.queue_names import queues as queue_names
 
 router = APIRouter()
 
@@ -46,7 +46,7 @@ def one_type(request: Request, the: The, name: str, span: str = "24h") -> Respon
         policy=policy,
         rows=_rows(policy),
         fields=_fields(name),
-        queues=tuple(QUEUES),
+        queues=tuple(queue_names()),
         open=the.ledger.count(Filter(status="open", job=name)),
         span=span if span in SPANS else "24h",
         spans=SPANS,
@@ -61,7 +61,7 @@ def ask(request: Request, the: The, who: Operator, form: Fields, name: str) -> R
             name,
             changes(form, _fields(name)),
             key=one(form, "key") or None,
-            queue=next((known for known in QUEUES if known == queue), None),
+            queue=next((known for known in queue_names() if known == queue), None),
             delay=_delay(one(form, "delay")),
         )
     said = "The job was accepted." if accepted.new else "A job with this key was there already: this is it."

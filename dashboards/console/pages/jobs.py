@@ -16,12 +16,12 @@ from redrive.blocks.prefect.paging import Place
 from redrive.blocks.prefect.run import Run
 from redrive.dashboards.console.parts import The
 from redrive.dashboards.console.shown import page, with_query
-from redrive.deployments.job_type import QUEUES
 from redrive.deployments.jobs import query
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.query_language import NAMES, Query, QueryError, parsed
 from redrive.deployments.jobs.search import known_job_types
 from redrive.deployments.jobs.states import WORDS
+from redrive.deployments.queue_names import queues as queue_names
 
 router = APIRouter()
 
@@ -59,7 +59,7 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
         "more": None,
     }
     try:
-        asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(QUEUES))
+        asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
     except QueryError as error:
         values["problem"] = error
         return page(request, "jobs.html", code=422, **values)
@@ -99,7 +99,7 @@ def _words(names: tuple[str, ...]) -> list[str]:
     """What the box completes."""
     return [
         *(f"state:{word}" for word in WORDS),
-        *(f"queue:{queue}" for queue in QUEUES),
+        *(f"queue:{queue}" for queue in queue_names()),
         *(f"job:{name}" for name in names),
         *(f"since:{span}" for span in ("15m", "1h", "24h", "7d")),
         "error:",

@@ -18,7 +18,6 @@ from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.request import Json, Request
 from redrive.blocks.prefect.requests import pools, queues, workers
 from redrive.blocks.process.notes import ProcessNotes
-from redrive.deployments.job_type import QUEUES
 from redrive.infra.keeper.processes import note_worker
 from redrive.infra.local import registration
 from redrive.infra.local.components.component import Component, Program, Say
@@ -72,7 +71,7 @@ class Worker(Component):
 
     def _make_queues(self) -> None:
         self._make_pool()
-        for queue, priority in QUEUES.items():
+        for priority, queue in enumerate(self.settings.queues, 1):
             if not _ensure(self.settings, queues.create(self.pool, {"name": queue, "priority": priority})):
                 ask(self.settings, queues.update(self.pool, queue, {"priority": priority}))
 
