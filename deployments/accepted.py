@@ -102,7 +102,7 @@ def _ended(job_id: UUID, timeout: float | None) -> dict[str, Any]:
             except Missing:
                 raise NotFound(f"there is no job {job_id}; was its deployment deleted?") from None
             state = run.get("state")
-            if state and state["type"] in FINAL and not _may_go_on(state):
+            if state and has_ended(state["type"], PastState.of(state).timestamp):
                 return run
             if give_up is not None and time.monotonic() > give_up:
                 said = state["name"] if state else "unknown"
@@ -110,6 +110,13 @@ def _ended(job_id: UUID, timeout: float | None) -> dict[str, Any]:
             time.sleep(POLL_SECONDS)
 
 
-def _may_go_on(raw: dict[str, Any]) -> bool:
-    state = PastState.of(raw)
-    return state.type == CRASHED and (SERVER_CLOCK.now() - state.timestamp).total_seconds() < CRASH_STANDS
+def has_ended(state_type: str, since: datetime) -> bool:
+    """Whether a job has ended for good; one that crashed just now is started again, or becomes a dead letter.
+
+    Args:
+        state_type: type of its state.
+        since: time of its state, by the server's clock.
+    """
+    if state_type == CRASHED:
+        return (SERVER_CLOCK.now() - since).total_seconds() > CRASH_STANDS
+    return state_type in FINAL

@@ -18,8 +18,7 @@ from redrive.blocks.core.masking import mask_text
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import logs
-from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.blocks.prefect.states import CRASHED, FINAL
+from redrive.deployments.accepted import has_ended
 
 PAGE = logs.PAGE
 #: How far a reading looks back for lines that came late: Prefect's clients send every 2 s, and again after a failure.
@@ -28,8 +27,6 @@ LOOK_BACK = timedelta(seconds=30)
 POLL = 1.0
 #: Seconds that the log of a job that has just ended is read on: its last batch comes with the end of its process.
 SETTLE = 4.0
-#: Seconds a crash may stand before it is an end: the keeper starts such a job again, or makes it a dead letter, well before.
-CRASH_STANDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +114,7 @@ def _has_ended(job_id: UUID) -> bool:
     run = runs.by_id([job_id]).get(job_id)
     if run is None:
         raise NotFound(f"there is no job {job_id} (any more)")
-    if run.state_type == CRASHED:
-        return (SERVER_CLOCK.now() - run.since).total_seconds() > CRASH_STANDS
-    return run.state_type in FINAL
+    return has_ended(run.state_type, run.since)
 
 
 def _line(raw: dict[str, Any]) -> LogLine:

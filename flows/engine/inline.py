@@ -35,7 +35,7 @@ from redrive.flows.engine.attempt import Attempt, running
 from redrive.flows.engine.inline_job import InlineJob
 from redrive.flows.engine.inline_steps import INLINE, InlineSteps
 from redrive.flows.engine.job import Job
-from redrive.flows.engine.listeners import tell
+from redrive.flows.engine.listeners import notify
 from redrive.flows.engine.spent import Spent
 from redrive.flows.engine.stored_result import as_stored
 
@@ -147,7 +147,7 @@ class _Run:
             except Exception as error:  # noqa: BLE001  (whatever a job raises is decided by its policy)
                 attempt, end = self._after(attempt, error)
             else:
-                tell("finished", attempt, result=value)
+                notify("finished", attempt, result=value)
                 attempt, end = None, {"state": COMPLETED.capitalize(), "value": value}
         return replace(
             accepted,
@@ -163,7 +163,7 @@ class _Run:
         decision, failed = attempt.decide(error, draw=MIDDLE)
         self._tries = decision.tries
         if isinstance(decision, Bury):
-            tell("failed", attempt, error=error)
+            notify("failed", attempt, error=error)
             return None, {"state": DEAD_LETTER, "message": decision.message, "error": error}
         wait = decision.at - self._jobs.now
         self._steps.waits.append(wait)
@@ -187,7 +187,7 @@ class _Run:
             reports=False,
             now=lambda: self._jobs.now,
         )
-        tell("started", attempt)
+        notify("started", attempt)
         return attempt
 
     def _called(self) -> Any:

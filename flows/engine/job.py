@@ -24,7 +24,7 @@ from redrive.flows.engine.attempt import current_job
 from redrive.flows.engine.begun import attempt_of
 from redrive.flows.engine.inline_steps import INLINE
 from redrive.flows.engine.listeners import on_failed, on_finished, on_started
-from redrive.flows.engine.signature import speak_for
+from redrive.flows.engine.signature import take_signature
 from redrive.flows.engine.step import step
 from redrive.flows.engine.stored_result import SERIALIZER
 from redrive.flows.engine.tries import Tries
@@ -114,7 +114,7 @@ def job(given: JobType | Callable[..., Any] | None = None, /, **options: Any) ->
 
 def _made(job_type: JobType, function: Callable[P, R], options: dict[str, Any]) -> Job[P, R]:
     run = _async_body(job_type, function) if inspect.iscoroutinefunction(function) else _body(job_type, function)
-    speak_for(run, function)
+    take_signature(run, function)
     return Job(
         job_type,
         function,

@@ -55,8 +55,8 @@ def on_failed(listener: Listener | None = None, *, job: str | None = None) -> An
     return _register("failed", listener, job)
 
 
-def tell(moment: Moment, attempt: Attempt, *, result: Any = None, error: BaseException | None = None) -> None:
-    """Tell every listener that wants to know; what one raises is logged."""
+def notify(moment: Moment, attempt: Attempt, *, result: Any = None, error: BaseException | None = None) -> None:
+    """Call every listener that registered for it; what one raises is logged."""
     event = JobEvent(
         moment=moment,
         job=attempt.job.name,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def speak_for(wrapper: Callable[..., Any], function: Callable[..., Any]) -> None:
+def take_signature(wrapper: Callable[..., Any], function: Callable[..., Any]) -> None:
     """Give the wrapper the signature and the annotations of the function, evaluated where that was written."""
     try:
         hints = typing.get_type_hints(function, include_extras=True)

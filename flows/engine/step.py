@@ -21,7 +21,7 @@ from redrive.blocks.core.retry import PolicyFields, RetryPolicy
 from redrive.deployments.declared import POLICY_OPTIONS, policy_of
 from redrive.flows.engine.attempt import Attempt, FailedStep, current_attempt
 from redrive.flows.engine.inline_steps import INLINE, mapped
-from redrive.flows.engine.signature import speak_for
+from redrive.flows.engine.signature import take_signature
 from redrive.flows.engine.step_body import StepKey, noting
 
 P = ParamSpec("P")
@@ -146,7 +146,7 @@ def _made(
     function: Callable[P, R], own: RetryPolicy | None, *, name: str | None = None, reuse: bool = True, **options: Any
 ) -> Step[P, R]:
     run = noting(function, _failed)
-    speak_for(run, function)
+    take_signature(run, function)
     made: Step[P, R] = Step(
         fn=run,
         name=name or getattr(function, "__name__", "step"),

@@ -32,14 +32,14 @@ from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD_LETTER, RUNNING, 
 from redrive.deployments.catalog import catalog
 from redrive.flows.engine.attempt import Attempt, FailedStep
 from redrive.flows.engine.failure_report import report_failure, verdict_labels
-from redrive.flows.engine.listeners import tell
+from redrive.flows.engine.listeners import notify
 from redrive.flows.engine.stored_result import require_job_result
 from redrive.flows.engine.superseded import Superseded
 
 #: Seconds between two attempts to report to an unavailable API how a try ended, and how long a job goes on trying: longer than a
 #: server takes to be repaired, shorter than a process should hang.
-PAUSE = 5.0
-INSIST = 3600.0
+REPORT_EVERY = 5.0
+GIVE_UP_AFTER = 3600.0
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Tries:
         self.outcome: Any = None
         # Listeners of a project may be registered by any of its job modules, not only by the one this job comes from.
         catalog()
-        tell("started", attempt)
+        notify("started", attempt)
 
     def done(self, result: Any) -> None:
         """The body returned.
@@ -84,7 +84,7 @@ class Tries:
         if not isinstance(error, Exception):
             return False
         # Whatever a job raises is decided by its policy.
-        after = _after(self._attempt, error)
+        after = _decide(self._attempt, error)
         if isinstance(after, State):
             self.again, self.outcome = False, after
         else:
@@ -96,22 +96,22 @@ def _complete(attempt: Attempt, result: Any) -> None:
     _require_current(attempt)
     if attempt.untold:
         try:
-            _insist(lambda: ask(requests.label(attempt.id, attempt.untold)))
+            _until_reported(lambda: ask(requests.label(attempt.id, attempt.untold)))
         except Exception:  # noqa: BLE001  (the work is done; its retries are figures for a graph)
             get_run_logger().warning("the job's retries could not be noted", exc_info=True)
-    tell("finished", attempt, result=result)
+    notify("finished", attempt, result=result)
 
 
 def _require_current(attempt: Attempt) -> None:
     """Raises `Superseded`; the engine then leaves the run as it is, and so does the worker."""
     try:
-        _insist(attempt.require_current)
+        _until_reported(attempt.require_current)
     except Superseded:
         get_run_logger().warning("another attempt has this job, or has done it: this one reports nothing")
         raise
 
 
-def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
+def _decide(attempt: Attempt, error: Exception) -> float | State[Any]:
     """Seconds to wait here before the next try, or the state that ends the job.
 
     Raises:
@@ -131,7 +131,7 @@ def _after(attempt: Attempt, error: Exception) -> float | State[Any]:
         attempt.spent = replace(attempt.spent, shared=decision.tries)
         attempt.note_retry("the job itself", step="the job itself", spent=decision.tries)
         return seconds
-    raise _left(attempt, decision, failed)
+    raise _leave(attempt, decision, failed)
 
 
 def _dead_letter(
@@ -139,27 +139,27 @@ def _dead_letter(
 ) -> State[Any]:
     try:
         labels = attempt.counted(decision, failed, SERVER_CLOCK.now()) | verdict_labels(decision, error)
-        _insist(lambda: ask(requests.label(attempt.id, labels)))
-        _insist(lambda: report_failure(attempt, error, verdict=decision, step=failed.name))
+        _until_reported(lambda: ask(requests.label(attempt.id, labels)))
+        _until_reported(lambda: report_failure(attempt, error, verdict=decision, step=failed.name))
     except Exception:  # the state below is what counts: the keeper finds the job by it, with or without a report
         logger.warning("the failure report could not be written; the log has the traceback", exc_info=True)
     _require_current(attempt)
-    tell("failed", attempt, error=error)
+    notify("failed", attempt, error=error)
     return State(type=StateType.FAILED, name=DEAD_LETTER, message=decision.message, data=error)
 
 
-def _left(attempt: Attempt, decision: RetryAt, failed: FailedStep) -> Pause:
+def _leave(attempt: Attempt, decision: RetryAt, failed: FailedStep) -> Pause:
     """Make the run wait; the signal that takes its process out of the way."""
-    return _insist(lambda: _made_to_wait(attempt, decision, failed))
+    return _until_reported(lambda: _await_retry(attempt, decision, failed))
 
 
-def _insist(report: Callable[[], T]) -> T:
+def _until_reported(report: Callable[[], T]) -> T:
     """Do it as soon as the API answers: given up, it would cost a job a try, or its dead letter the reason.
 
     Raises:
-        ApiUnavailable: it was unavailable for `INSIST`; what is raised then ends the process, and the keeper starts the job again.
+        ApiUnavailable: it was unavailable for `GIVE_UP_AFTER`; what is raised then ends the process, and the keeper starts the job again.
     """
-    give_up = time.monotonic() + INSIST
+    give_up = time.monotonic() + GIVE_UP_AFTER
     while True:
         try:
             with reachable(SERVICE):
@@ -168,10 +168,10 @@ def _insist(report: Callable[[], T]) -> T:
             if time.monotonic() > give_up:
                 raise
             get_run_logger().warning("how the try ended cannot be reported yet: %s", error)
-            time.sleep(PAUSE)
+            time.sleep(REPORT_EVERY)
 
 
-def _made_to_wait(attempt: Attempt, decision: RetryAt, failed: FailedStep) -> Pause:
+def _await_retry(attempt: Attempt, decision: RetryAt, failed: FailedStep) -> Pause:
     attempt.require_current()
     labels = attempt.counted(decision, failed, SERVER_CLOCK.now())
     wanted = state(SCHEDULED, name=AWAITING_RETRY, message=decision.message, at=decision.at)

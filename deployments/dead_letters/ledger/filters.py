@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, false, func, or_,
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
+from redrive.blocks.core.first_fault import first_fault
 from redrive.deployments.dead_letters.ledger.rows import Status
 from redrive.deployments.dead_letters.ledger.tables import SEARCHED_CHARACTERS, dead_letters, groups
 
@@ -56,9 +57,7 @@ class Filter(BaseModel):
         try:
             super().__init__(**conditions)
         except ValidationError as error:
-            first = error.errors()[0]
-            where, said = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-            raise ParameterError(f"{where}: {said}") from None
+            raise ParameterError(first_fault(error, type(self).model_fields, what="a filter")) from None
 
     @field_validator("fingerprint")
     @classmethod
