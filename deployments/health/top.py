@@ -6,8 +6,8 @@ missing and says so, and the rest stands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import redis
@@ -20,6 +20,7 @@ from redrive.blocks.prefect.requests import workers as requests
 from redrive.blocks.prefect.states import COMPLETED, FAILED
 from redrive.blocks.prefect.wanted import Wanted
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
+from redrive.deployments.care import care_of
 from redrive.deployments.dead_letters.ledger import Filter, Group, Ledger
 from redrive.deployments.health.keeper_health import KeeperHealth, keeper_health
 from redrive.deployments.jobs.details import Job, list_jobs
@@ -76,6 +77,8 @@ class Top:
     dead: tuple[Group, ...] | None
     open_dead: int | None
     keeper: KeeperHealth | None
+    #: Who cares for the job types of `dead`, as far as named.
+    owners: Mapping[str, str] = field(default_factory=dict)
     #: What could not be asked, one sentence each.
     missing: tuple[str, ...] = ()
 
@@ -113,6 +116,7 @@ class Watch:
             dead=dead,
             open_dead=open_dead,
             keeper=keeper,
+            owners=_owners(dead or ()),
             missing=tuple(missing),
         )
 
@@ -180,3 +184,8 @@ def _pace(minutes: int) -> Pace:
 
 def _ended(state: str, since: datetime) -> int:
     return runs.count(Wanted(types=[state], pools=[POOL], ended_after=since, deployed=False))
+
+
+def _owners(dead: Iterable[Group]) -> dict[str, str]:
+    named = {job: care_of(settings().home, job).owner for group in dead for job in group.jobs}
+    return {job: owner for job, owner in named.items() if owner}

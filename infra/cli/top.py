@@ -268,7 +268,8 @@ def _dead(top: Top) -> Iterator[RenderableType]:
         (f"{top.open_dead or 0:,}", "bold red"), (f" open dead letter{'' if top.open_dead == 1 else 's'}", "bold")
     )
     # The causes, counts and jobs are shown whole; the error gets what is left of the line.
-    table = _table(("CAUSE", "left"), ("COUNT", "right"), ("JOBS", "left"), ("LAST", "left"))
+    owner = (("OWNER", "left"),) if top.owners else ()
+    table = _table(("CAUSE", "left"), ("COUNT", "right"), ("JOBS", "left"), *owner, ("LAST", "left"))
     table.add_column("ERROR", no_wrap=True, overflow="ellipsis", ratio=1)
     table.expand = True
     for group in top.dead:
@@ -276,6 +277,10 @@ def _dead(top: Top) -> Iterator[RenderableType]:
             Text(group.fingerprint),
             Text(f"{group.open:,}", style="bold red"),
             Text(", ".join(group.jobs)),
+            *(
+                Text(", ".join(dict.fromkeys(top.owners[job] for job in group.jobs if job in top.owners)))
+                for _ in owner
+            ),
             Text(ago(group.last_seen, top.at)),
             Text(f"{group.error_type.rpartition('.')[2]}: {' '.join(group.message.split())}"),
         )

@@ -177,3 +177,12 @@ def test_json_has_every_part_as_an_object() -> None:
     assert told["workers"][0]["busy"][0]["job"] == "mail"
     assert told["dead"][0]["error_type"] == "lib.ConnectionError"
     assert told["keeper"] == {"healthy": True, "summary": "all 6 duties are done in time", "late": []}
+
+
+def test_cause_says_who_cares_for_its_jobs_where_somebody_does() -> None:
+    dead = {"dead": (a_group(3),), "open_dead": 3}
+
+    assert "OWNER" not in shown(a_top(**dead))
+    text = shown(a_top(**dead, owners={"mail": "postmaster"}))
+    assert "OWNER" in text
+    assert "postmaster" in text
