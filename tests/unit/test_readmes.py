@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from redrive.blocks.core.exit_codes import ExitCode
 from redrive.blocks.core.settings import Settings
 from redrive.infra.cli.main import app
-from tests.support.readme import section
+from tests.support.readme import blocks, section
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Those of the folders at the top level and below.
@@ -61,6 +63,21 @@ def test_root_readme_is_short_and_its_lines_too() -> None:
 
     assert len(lines) < 150
     assert [line for line in lines if len(line) > 140 and not line.startswith(("|", "$"))] == []
+
+
+def test_snippets_about_jobs_and_their_tests_run(tmp_path: Path) -> None:
+    flows = ROOT / "flows" / "README.md"
+    written = [
+        block
+        for title in ("Jobs and steps", "Tests of your own jobs")
+        for block in blocks(section(title, flows), "python")
+    ]
+    program = tmp_path / "my_jobs.py"
+    program.write_text("\n".join([*written, "test_greeting_completes()"]))
+
+    done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_settings_in_the_reference_are_those_there_are() -> None:
