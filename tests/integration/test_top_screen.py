@@ -26,7 +26,7 @@ def test_json_has_queues_workers_pace_and_causes(job_stack: JobStack) -> None:
 
     told = json.loads(job_stack.redrive("top", "--json").stdout)
 
-    assert [queue["name"] for queue in told["queues"]] == ["high", "default", "low"]
+    assert [queue["name"] for queue in told["queues"]] == ["high", "default", "bulk", "low"]
     assert len(told["workers"]) == 1
     assert told["pace"][1]["failed"] > 0
     assert told["keeper"] == {"healthy": True, "summary": told["keeper"]["summary"], "late": []}

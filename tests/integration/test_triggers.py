@@ -120,7 +120,7 @@ def test_redrive_enqueue_waits_and_says_how_it_ended(job_stack: JobStack) -> Non
         (("enqueue", "test-ok", "-p", "folder=x", "-p", "seconds=soon"), 2, "parameter 'seconds' does not fit"),
         (("jobs", "show", "00000000-0000-0000-0000-000000000000"), 4, "there is no job"),
         (("jobs", "list", "--state", "ded"), 2, "did you mean 'dead'?"),
-        (("queues", "pause", "urgent"), 4, "there are default, high, low"),
+        (("queues", "pause", "urgent"), 4, "there are bulk, default, high, low"),
         (("dead", "show", "00000000-0000-0000-0000-000000000000"), 4, "00000000"),
         (("dead", "redrive"), 2, "say which"),
         (("dead", "redrive", "--text", ""), 2, "say which"),
