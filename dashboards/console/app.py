@@ -33,6 +33,7 @@ from redrive.dashboards.console.pages import (
     job_types,
     jobs,
     overview,
+    runbooks,
     schedules,
     sign_in,
 )
@@ -44,7 +45,7 @@ from redrive.deployments.people.people import People
 
 log = logging.getLogger("redrive.console")
 
-PAGES = (sign_in, overview, jobs, edit, job, failures, acts, audit, schedules, job_types)
+PAGES = (sign_in, overview, jobs, edit, job, failures, acts, audit, schedules, job_types, runbooks)
 
 
 def make_app(settings: Settings) -> Starlette:

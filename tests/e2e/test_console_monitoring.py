@@ -35,8 +35,7 @@ def test_job_is_seen_to_run_and_to_end_without_loading_the_page_again(consoles: 
 
     wait_until(lambda: int(console.figure("Running").split()[0]) > before, PATIENCE, "the job to be counted")
     console.page.locator(f"a[href='/jobs/{job.id}']").first.click()
-    console.reads("completed")
-    assert console.page.locator(".pill.completed").is_visible()
+    console.page.locator(".pill.completed").first.wait_for()
     console.reads("Beginning flow run")
 
 

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,9 +20,10 @@ from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.patience import patient
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.client import reachable
-from redrive.dashboards.console.live.sample import Sample, Sampler
-from redrive.deployments.dead_letters.ledger import Audit, Duty, Filter, Group, Ledger, Total
-from redrive.deployments.people.people import Act, People, about_queue
+from redrive.dashboards.console.live.picture import Books, Picture
+from redrive.dashboards.console.live.sample import Sampler
+from redrive.deployments.dead_letters.ledger import Filter, Ledger
+from redrive.deployments.people.people import People, about_queue
 
 log = logging.getLogger("redrive.console")
 
@@ -35,38 +36,6 @@ LINGER: Final = 15.0
 PATIENCE: Final = 4.0
 #: Causes that the overview shows.
 CAUSES: Final = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Books:
-    """What the ledger says: dead letters, the keeper, who paused what."""
-
-    at: datetime
-    totals: tuple[Total, ...]
-    groups: tuple[Group, ...]
-    duties: tuple[Duty, ...]
-    audit: Audit
-    pauses: dict[str, Act]
-
-    @property
-    def open(self) -> int:
-        return sum(total.count for total in self.totals if total.status == "open")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """What is known now. `since`: by part, since when it cannot be read, with the reason."""
-
-    number: int = 0
-    at: datetime | None = None
-    sample: Sample | None = None
-    books: Books | None = None
-    exporter: str | None = None
-    missing: dict[str, tuple[datetime, str]] | None = None
-
-    @property
-    def gaps(self) -> dict[str, tuple[datetime, str]]:
-        return self.missing or {}
 
 
 class Poller:
@@ -160,6 +129,7 @@ class Poller:
                     duties=tuple(self._ledger.duties()),
                     audit=self._ledger.audit(),
                     pauses=self._people.latest(queues),
+                    oldest=self._ledger.oldest_open(),
                 )
             missing.pop("ledger", None)
         except RedriveError as error:

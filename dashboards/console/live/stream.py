@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from redrive.dashboards.console.live.poller import Picture, Poller
+from redrive.dashboards.console.live.picture import Picture
+from redrive.dashboards.console.live.poller import Poller
 
 #: Seconds after which something is sent though nothing changed: proxies close what is silent, and a browser that is gone is noticed.
 HEARTBEAT: Final = 10.0

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from redrive.blocks.core.errors import LedgerAway, NotFound
 from redrive.blocks.core.masking import mask_text
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.paging import Place
 from redrive.blocks.prefect.run import Run
-from redrive.dashboards.console.parts import The
+from redrive.dashboards.console.access.guard import Fields, Operator, one
+from redrive.dashboards.console.answers import done
+from redrive.dashboards.console.export import as_csv, as_json_lines
+from redrive.dashboards.console.parts import Parts, The
+from redrive.dashboards.console.record import written_down
 from redrive.dashboards.console.shown import page, with_query
 from redrive.deployments.jobs import query
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.query_language import NAMES, Query, QueryError, parsed
 from redrive.deployments.jobs.search import known_job_types
 from redrive.deployments.jobs.states import WORDS
+from redrive.deployments.people.views import View
 from redrive.deployments.queue_names import queues as queue_names
 
 router = APIRouter()
@@ -28,6 +35,8 @@ router = APIRouter()
 #: Seconds that a page of the list is shared by all who look at it, and that the names of job types are.
 SHARED: Final = 3.0
 NAMES_SHARED: Final = 30.0
+#: Rows that an export reads at once.
+EXPORT_PAGE: Final = 200
 #: The chips above the list, each a state; and those of the rest of the filter stay.
 STATES: Final = ("running", "waiting", "retrying", "scheduled", "dead", "completed", "cancelled")
 
@@ -57,6 +66,7 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
         "words": _words(names),
         "names": NAMES,
         "more": None,
+        "views": [(view.name, with_query("/jobs", {"q": view.query}), view.query == q.strip()) for view in _views(the)],
     }
     try:
         asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
@@ -71,6 +81,54 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
         "more": with_query("/jobs", {"q": q, "after": found.next.text()}) if found.next else None,
     }
     return page(request, "jobs.html", **values)
+
+
+@router.get("/jobs.{kind}")
+def export(the: The, kind: str, q: str = "") -> Response:
+    """All jobs that fit, as a file: CSV for a spreadsheet, JSON lines for a program; made while it is sent."""
+    if kind not in {"csv", "json"}:
+        raise NotFound("jobs are given as .csv or .json")
+    names = the.memo.get("job types", NAMES_SHARED, _job_types)
+    asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(QUEUES))
+    lines = as_csv(_all(asked)) if kind == "csv" else as_json_lines(_all(asked))
+    return StreamingResponse(
+        lines,
+        media_type="text/csv; charset=utf-8" if kind == "csv" else "application/x-ndjson",
+        headers={"Content-Disposition": f'attachment; filename="jobs.{kind}"'},
+    )
+
+
+@router.post("/views")
+def save_view(request: Request, the: The, who: Operator, form: Fields) -> Response:
+    name = one(form, "name")
+    with written_down(the, who=who.name, what="save view", about=f"view {name}"):
+        the.people.views.save("jobs", name, one(form, "query"), who=who.name)
+    return done(request, f"The view {name} is kept for everybody.", go=with_query("/jobs", {"q": one(form, "query")}))
+
+
+@router.post("/views/forget")
+def forget_view(request: Request, the: The, who: Operator, form: Fields) -> Response:
+    name = one(form, "name")
+    with written_down(the, who=who.name, what="forget view", about=f"view {name}"):
+        the.people.views.forget(name)
+    return done(request, f"The view {name} is gone.", go="/jobs")
+
+
+def _all(asked: Query) -> Iterator[Job]:
+    place: Place | None = None
+    while True:
+        found = query.page(asked, after=place, limit=EXPORT_PAGE)
+        yield from map(Job.of, found.runs)
+        if found.next is None:
+            return
+        place = found.next
+
+
+def _views(the: Parts) -> list[View]:
+    try:
+        return the.memo.get("views", NAMES_SHARED, lambda: the.people.views.all("jobs"))
+    except LedgerAway:
+        return []
 
 
 def _read(asked: Query, place: Place | None) -> tuple[query.Found, int | None]:
