@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import edits, enqueue, exporter, families, idle, keeper, ledger, promptness, worker
+from tests.benchmarks import console, edits, enqueue, exporter, families, idle, keeper, ledger, promptness, worker
 
 FOLDER = Path(__file__).resolve().parents[2] / ".redrive" / "bench"
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "console": console.measure,
     "edits": edits.measure,
     "enqueue": enqueue.measure,
     "exporter": exporter.measure,

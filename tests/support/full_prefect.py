@@ -65,7 +65,14 @@ class FullPrefect:
     queue: str
 
     def add(
-        self, *, ended: int = 0, waiting: int = 0, scheduled: int = 0, retrying: int = 0, in_progress: int = 0
+        self,
+        *,
+        ended: int = 0,
+        waiting: int = 0,
+        scheduled: int = 0,
+        retrying: int = 0,
+        in_progress: int = 0,
+        analyze: bool = True,
     ) -> None:
         """So many finished runs, due ones, ones that are due later, ones that wait for their next try, and running ones."""
         wanted = (
@@ -79,8 +86,9 @@ class FullPrefect:
                 connection.execute(runs.encode(), {**given, "count": count})
             connection.execute(_STATES.encode())
             connection.execute(_LINK.encode())
-            connection.execute(b"VACUUM ANALYZE flow_run")
-            connection.execute(b"VACUUM ANALYZE flow_run_state")
+            if analyze:
+                connection.execute(b"VACUUM ANALYZE flow_run")
+                connection.execute(b"VACUUM ANALYZE flow_run_state")
 
     def _given(self) -> dict[str, Any]:
         deployment = api().read_deployment_by_name(f"{self.job}/{self.job}")

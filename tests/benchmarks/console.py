@@ -1,0 +1,173 @@
+"""What the console costs: the server time of each page over a large ledger and many runs, straight after they came and with no ANALYZE;
+and what fifty open browsers cost it and Prefect's API.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from redrive.deployments.dead_letters.ledger import Filter
+from tests.support.console import sign_in_link
+from tests.support.counting_proxy import CountingProxy, counting
+from tests.support.full_ledger import fill
+from tests.support.full_prefect import FullPrefect
+from tests.support.job_stack import JobStack, pointed_at
+from tests.support.stack import free_ports
+from tests.support.waiting import wait_until
+
+#: The issue's own sizes.
+DEAD = int(os.environ.get("BENCH_CONSOLE_DEAD", "100000"))
+RUNS = int(os.environ.get("BENCH_CONSOLE_RUNS", "200000"))
+ROUNDS = int(os.environ.get("BENCH_CONSOLE_ROUNDS", "20"))
+BROWSERS = 50
+#: Answers are shared for some seconds; a round waits for them to be old, so that each page is made anew.
+REST = 4.0
+SECONDS = 30.0
+
+
+def measure() -> dict[str, Any]:
+    """Print the table; returns its figures."""
+    folder = Path(tempfile.mkdtemp(prefix="redrive-bench-"))
+    stack = JobStack(folder / ".redrive")
+    try:
+        stack.start()
+        with pointed_at(stack):
+            FullPrefect(stack.settings, "test-ok", "default").add(
+                ended=RUNS, waiting=2_000, retrying=200, in_progress=0, analyze=False
+            )
+            with stack.ledger() as ledger:
+                fill(ledger, rows=DEAD, analyze=False)
+            pages = _pages(stack)
+            live = _live(stack)
+    finally:
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    return {"dead_letters": DEAD, "runs": RUNS, "pages_ms": pages, "live": live}
+
+
+def _pages(stack: JobStack) -> dict[str, tuple[float, float]]:
+    with stack.ledger() as ledger:
+        group = ledger.groups(Filter(status="open"), limit=1)[0]
+        row = ledger.find(Filter(status="open"), limit=1).rows[0]
+    paths = {
+        "overview": "/",
+        "jobs": "/jobs",
+        "jobs, waiting": "/jobs?q=state:waiting",
+        "jobs, completed": "/jobs?q=state:completed",
+        "failures": "/failures",
+        "failures, by text": f"/failures?text={row.message.split()[0]}",
+        "one cause": f"/failures/{group.fingerprint}",
+        "bulk acts": "/acts",
+        "job types": "/types",
+        "one job type": "/types/test-ok",
+        "schedules": "/schedules",
+        "record": "/audit",
+        "figures 7 d": "/figures?span=7d",
+    }
+    times: dict[str, list[float]] = {name: [] for name in paths}
+    with _own(stack, None) as (base, _), _client(stack, base) as client:
+        for number in range(ROUNDS + 1):
+            for name, path in paths.items():
+                began = time.perf_counter()
+                client.get(path).raise_for_status()
+                # The first round loads what is loaded once.
+                if number:
+                    times[name].append(1000 * (time.perf_counter() - began))
+            time.sleep(REST)
+    print(f"   {DEAD:,} dead letters, {RUNS:,} runs, no ANALYZE; milliseconds until the whole answer is there")
+    found = {}
+    for name, each in times.items():
+        median, p95 = statistics.median(each), statistics.quantiles(each, n=20)[-1]
+        found[name] = (round(median, 1), round(p95, 1))
+        print(f"   {name:<20} median {median:7.1f}   p95 {p95:7.1f}")
+    return found
+
+
+def _live(stack: JobStack) -> dict[str, float]:
+    server = stack.settings.api_url.removesuffix("/api")
+    found = {}
+    with counting(server) as proxy, _own(stack, proxy) as (base, process):
+        for browsers in (1, BROWSERS):
+            stop = threading.Event()
+            with _client(stack, base) as client:
+                cookies = dict(client.cookies)
+            threads = [threading.Thread(target=_look, args=(base, cookies, stop)) for _ in range(browsers)]
+            for one in threads:
+                one.start()
+            time.sleep(5)
+            calls, cpu, began = proxy.calls, sum(process.cpu_times()[:2]), time.monotonic()
+            time.sleep(SECONDS)
+            seconds = time.monotonic() - began
+            each_second, share = (proxy.calls - calls) / seconds, (sum(process.cpu_times()[:2]) - cpu) / seconds
+            stop.set()
+            for one in threads:
+                one.join()
+            found |= {f"calls_a_second_{browsers}": round(each_second, 2), f"core_{browsers}": round(share, 3)}
+            print(
+                f"   {browsers:>2} open browsers: {each_second:.2f} calls of Prefect's API a second, {share:.1%} of a core"
+            )
+    return found
+
+
+def _look(base: str, cookies: dict[str, str], stop: threading.Event) -> None:
+    """A browser on the overview: the stream, until it is to stop."""
+    with (
+        httpx.Client(base_url=base, cookies=cookies, trust_env=False, timeout=30) as client,
+        client.stream("GET", "/live") as stream,
+    ):
+        for _ in stream.iter_raw():
+            if stop.is_set():
+                return
+
+
+@contextmanager
+def _client(stack: JobStack, base: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=base, trust_env=False, timeout=120) as client:
+        client.get(base + sign_in_link(stack, "bench", "editor").partition(str(stack.settings.console_port))[2])
+        yield client
+
+
+@contextmanager
+def _own(stack: JobStack, proxy: CountingProxy | None) -> Iterator[tuple[str, psutil.Process]]:
+    """A console of its own, whose calls go through the proxy."""
+    (port,) = free_ports("port").values()
+    environment = {**stack.env, "REDRIVE_CONSOLE_PORT": str(port)}
+    if proxy is not None:
+        environment |= {
+            "PREFECT_API_URL": f"{proxy.url}/api",
+            "PREFECT_API_AUTH_STRING": stack.settings.auth_string() or "",
+        }
+    with subprocess.Popen(
+        [sys.executable, "-m", "redrive.dashboards.console"],
+        env=environment,
+        cwd=stack.project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as started:
+        base = f"http://127.0.0.1:{port}"
+        try:
+            wait_until(lambda: _answers(base), 60, "the console to answer")
+            yield base, psutil.Process(started.pid)
+        finally:
+            started.terminate()
+
+
+def _answers(base: str) -> bool:
+    try:
+        return httpx.get(f"{base}/alive", trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
