@@ -59,7 +59,7 @@ class Console:
     def figure(self, name: str) -> str:
         """The number under that name in the row of figures."""
         figure = self.page.locator(".figure", has=self.page.locator("dt", has_text=re.compile(f"^{re.escape(name)}$")))
-        return str(figure.locator("dd").inner_text())
+        return str(figure.locator("dd:not(.more)").inner_text())
 
     def row(self, text: str) -> Locator:
         """The row of a table that says something."""

@@ -1,0 +1,80 @@
+"""The console for everybody: by keyboard, by screen reader, in the dark, on a phone; and nothing on a page that the policy forbids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+
+from redrive.deployments.enqueue import enqueue
+from tests.support.console import Consoles, in_browser
+
+pytestmark = [pytest.mark.stack, in_browser]
+
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+PAGES = ("/", "/jobs", "/failures", "/acts", "/schedules", "/types", "/types/test-fail-once", "/audit", "/runbooks")
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def pages(consoles: Consoles) -> tuple[str, ...]:
+    """Every page, those of a dead job among them, with an error of 200 characters."""
+    message = "the relay of the mail server refused the connection since its certificate expired yesterday; " * 3
+    job = enqueue("test-fail-once", {"folder": str(consoles.stack.folder("reach")), "message": message[:220]})
+    row = consoles.stack.dead_letter(job.id)
+    return (*PAGES, f"/jobs/{job.id}", f"/jobs/{job.id}/edit", f"/failures/{row.fingerprint}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(consoles: Consoles, pages: tuple[str, ...], scheme: Any) -> None:
+    # The checker itself is a script that the policy would refuse.
+    console = consoles.sign_in(color_scheme=scheme, bypass_csp=True)
+    found = {}
+    for path in pages:
+        console.open(path)
+        console.page.get_by_role("heading", level=1).first.wait_for()
+        console.page.add_script_tag(path=AXE)
+        answer = console.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        if answer["violations"]:
+            found[path] = [(one["id"], one["nodes"][0]["html"][:120]) for one in answer["violations"]]
+    assert not found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, {"width": 1440, "height": 900}], ids=["phone", "desktop"])
+def test_no_page_is_wider_than_its_window(consoles: Consoles, pages: tuple[str, ...], size: Any, scheme: Any) -> None:
+    console = consoles.sign_in(viewport=size, color_scheme=scheme)
+    for number, path in enumerate(pages):
+        console.open(path)
+        console.page.get_by_role("heading", level=1).first.wait_for()
+        console.keep(f"page-{number:02}-{scheme}-{size['width']}")
+        assert console.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+
+
+def test_failures_are_worked_through_by_keyboard(consoles: Consoles, pages: tuple[str, ...]) -> None:
+    console = consoles.sign_in("ada", "operator")
+    keyboard = console.page.keyboard
+    console.open(pages[-1])
+
+    keyboard.press("?")
+    console.reads("these keys")
+    keyboard.press("Escape")
+    console.page.locator("dialog[open]").wait_for(state="detached")
+    keyboard.press("j")
+    assert console.page.locator("tr.row[aria-selected='true']").count() == 1
+    keyboard.press("x")
+    assert console.page.locator("tr.row[aria-selected='true'] input:checked").count() == 1
+    keyboard.press("Enter")
+    console.page.wait_for_url("**/jobs/**")
+    keyboard.press("r")
+    dialog = console.page.locator("dialog[open]")
+    dialog.get_by_label("Reason").wait_for()
+    keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    console.open("/jobs")
+    keyboard.press("/")
+    keyboard.type("state:de")
+    keyboard.press("Tab")
+    assert console.page.get_by_role("combobox", name="Filter jobs").input_value() == "state:dead "
