@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -56,6 +56,7 @@ def environment() -> Environment:
         "when": when,
         "as_json": as_json,
         "query": urlencode,
+        "commands": commands,
         "masked": mask_text,
     }
     made.globals |= {
@@ -156,6 +157,13 @@ def when(at: datetime | None) -> Markup:
         return Markup("–")
     exact = at.astimezone(UTC)
     return Markup('<time datetime="{}">{}</time>').format(exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S}")
+
+
+def commands(text: str) -> Markup:
+    """A sentence of ours with what stands between backticks as code."""
+    parts = text.split("`")
+    shown = (Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts))
+    return Markup("").join(shown)
 
 
 def number(value: float | None) -> str:
