@@ -1,0 +1,100 @@
+"""Why a job is not running: the answer names what keeps it, and who holds that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import pools, queues
+from redrive.blocks.prefect.runs import Wanted
+from redrive.deployments.enqueue import enqueue
+from redrive.deployments.jobs.actions import cancel_job
+from redrive.deployments.jobs.why import why
+from redrive.deployments.queues import POOL, pause_queue
+from tests.support.job_stack import JobStack
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.stack
+
+
+def asked(stack: JobStack, **options: Any) -> UUID:
+    return enqueue("test-ok", {"folder": str(stack.folder("why"))}, **options).id
+
+
+def kinds(job_id: UUID) -> list[str]:
+    return [cause.kind for cause in why(job_id).causes]
+
+
+@contextmanager
+def paused(queue: str) -> Iterator[None]:
+    pause_queue(queue, paused=True)
+    try:
+        yield
+    finally:
+        pause_queue(queue, paused=False)
+
+
+def test_job_that_is_not_due_says_when_it_is(job_stack: JobStack) -> None:
+    job = asked(job_stack, delay=3600)
+
+    (cause,) = why(job).causes
+
+    assert cause.kind == "early"
+    assert cause.until is not None
+    assert f"{cause.until:%H:%M:%S}Z" in cause.said
+    cancel_job(job)
+    assert kinds(job) == ["over"]
+
+
+def test_paused_queue_is_named_with_the_command_that_resumes_it(job_stack: JobStack) -> None:
+    with paused("low"):
+        job = asked(job_stack, queue="low")
+        first = why(job).causes[0]
+
+        assert first.kind == "paused"
+        assert "redrive queues resume low" in first.said
+        printed = json.loads(job_stack.redrive("jobs", "why", str(job), "--json").stdout)
+        assert printed["causes"][0]["said"] == first.said
+
+
+def test_paused_pool_is_said_before_its_queue(job_stack: JobStack) -> None:
+    ask(pools.update(POOL, {"is_paused": True}))
+    try:
+        assert why(asked(job_stack)).causes[0].said.startswith("work pool 'jobs' is paused")
+    finally:
+        ask(pools.update(POOL, {"is_paused": False}))
+
+
+def test_full_queue_names_the_jobs_that_fill_it(job_stack: JobStack) -> None:
+    ask(queues.update(POOL, "low", {"concurrency_limit": 1}))
+    try:
+        held = enqueue("test-ok", {"folder": str(job_stack.folder("why")), "seconds": 25}, queue="low").id
+        wait_until(lambda: runs.by_id([held])[held].state_type == "RUNNING", 60, "the holder to run")
+        job = asked(job_stack, queue="low")
+
+        limit = next(cause for cause in why(job).causes if cause.kind == "limit")
+
+        assert "queue 'low' may run 1 job at once" in limit.said
+        assert limit.held_by == (held,)
+    finally:
+        ask(queues.update(POOL, "low", {"concurrency_limit": None}))
+
+
+def test_busy_slots_name_the_jobs_in_them(job_stack: JobStack) -> None:
+    folder, slots = str(job_stack.folder("why")), job_stack.settings.slots
+    holders = [enqueue("test-ok", {"folder": folder, "seconds": 20}).id for _ in range(slots)]
+    busy = Wanted(ids=holders, types=["RUNNING"], deployed=False)
+    wait_until(lambda: runs.count(busy) == slots, 90, "the slots to be busy")
+
+    answer = why(asked(job_stack))
+
+    held = next(cause for cause in answer.causes if cause.kind == "busy")
+    assert set(held.held_by) == set(holders)
+    assert f"all {slots} slots" in held.said
