@@ -11,13 +11,15 @@ from starlette.responses import Response
 
 from redrive.dashboards.console.access.guard import Operator
 from redrive.dashboards.console.answers import done
-from redrive.dashboards.console.parts import The
+from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.shown import page, with_query
 from redrive.deployments.dead_letters.ledger import Filter
+from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct
 
 router = APIRouter()
 
 SHARED: Final = 1.0
+LATER_SHARED: Final = 5.0
 ROWS: Final = 50
 
 
@@ -38,7 +40,16 @@ def act(request: Request, the: The, act_id: UUID, after: str = "") -> Response:
         rows=[row.masked() for row in rows.rows],
         more=with_query(f"/acts/{act_id}", {"after": rows.next}) if rows.next else None,
         after=after,
+        later=the.memo.get(("later", act_id), LATER_SHARED, lambda: _later(the, found)),
     )
+
+
+def _later(the: Parts, found: BulkAct) -> int:
+    """How many fit now that failed after the act was asked for: they are none of its."""
+    if found.filter.ids:
+        return 0
+    asked = found.filter.model_copy(update={"recorded_until": None, "since": found.asked, "status": "open"})
+    return the.ledger.count(asked) - the.ledger.count(asked.model_copy(update={"batch": found.id}))
 
 
 @router.post("/acts/{act_id}/stop")

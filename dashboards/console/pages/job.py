@@ -25,6 +25,7 @@ from redrive.dashboards.console.shown import page
 from redrive.deployments.dead_letters.ledger import Act, DeadLetter
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
+from redrive.deployments.jobs.artifacts import Artifact, artifacts_of
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.logs import JobLog, LogLine
 from redrive.deployments.jobs.search import find_job
@@ -56,6 +57,7 @@ class Seen:
     #: Why the ledger's part is missing; empty if it is not.
     no_ledger: str
     policy: Policy | None
+    artifacts: list[Artifact]
 
     @property
     def is_over(self) -> bool:
@@ -162,6 +164,7 @@ def _read(the: Parts, run: Run) -> Seen:
         acts=acts,
         no_ledger=no_ledger,
         policy=policy,
+        artifacts=artifacts_of(run.id),
     )
 
 

@@ -1,0 +1,61 @@
+"""What a job published: its artifacts, as Prefect keeps them, without the report that Redrive itself leaves on a dead job."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from redrive.blocks.core.masking import mask, mask_text
+from redrive.blocks.prefect.client import ask, reachable
+from redrive.blocks.prefect.requests import artifacts
+from redrive.deployments.dead_letters.failure_report import FailureReport
+
+#: Artifacts of one job that are read, the newest.
+MOST: Final = 20
+#: Characters of one that are shown.
+TEXT_LIMIT: Final = 4_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One artifact as people may read it: `text` as it was written, or a table as JSON."""
+
+    id: UUID
+    kind: str
+    key: str | None
+    description: str | None
+    text: str
+    at: datetime
+
+
+def artifacts_of(job_id: UUID) -> list[Artifact]:
+    """The artifacts of a job, the newest first.
+
+    Raises:
+        ApiUnavailable.
+    """
+    body = {
+        "artifacts": {"flow_run_id": {"any_": [str(job_id)]}, "type": {"not_any_": ["result"]}},
+        "sort": "CREATED_DESC",
+        "limit": MOST,
+    }
+    with reachable():
+        found = ask(artifacts.find(body))
+    return [_artifact(one) for one in found if FailureReport.from_markdown(str(one.get("data") or "")) is None]
+
+
+def _artifact(raw: dict[str, Any]) -> Artifact:
+    data = raw.get("data")
+    text = data if isinstance(data, str) else json.dumps(mask(data), ensure_ascii=False, indent=1, default=str)
+    shown = mask_text(text[:TEXT_LIMIT])
+    return Artifact(
+        id=UUID(raw["id"]),
+        kind=str(raw.get("type") or ""),
+        key=raw.get("key"),
+        description=raw.get("description"),
+        text=shown if len(text) <= TEXT_LIMIT else f"{shown}\n… {len(text) - TEXT_LIMIT:,} more characters",
+        at=datetime.fromisoformat(raw["created"]),
+    )
