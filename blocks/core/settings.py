@@ -54,6 +54,13 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="Address the local stack listens on.")
     prefect_port: int = Field(4200, ge=1, le=65535, description="Port of the Prefect server and its UI.")
     console_port: int = Field(4300, ge=1, le=65535, description="Port of the operator's console.")
+    console_proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses or networks (CIDR) of proxies whose word on who a person is the console takes, comma separated.",
+    )
+    console_user_header: str = Field(
+        "X-Forwarded-User", description="The header in which such a proxy names the person."
+    )
     metrics_port: int = Field(9464, ge=1, le=65535, description="Port of the metrics exporter.")
     smtp_port: int = Field(4025, ge=1, le=65535, description="Port of the local mail server.")
     database_url: SecretStr | None = Field(
@@ -122,6 +129,21 @@ class Settings(BaseModel):
             if len(set(names)) != len(names):
                 raise ValueError("it names a queue twice")
         return names
+
+    @field_validator("console_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        networks = tuple(part.strip() for part in value.split(",") if part.strip())
+        for network in networks:
+            try:
+                ip_network(network, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"{network!r} is no address or network (CIDR), like 127.0.0.1 or 10.1.0.0/16"
+                ) from None
+        return networks
 
     @field_validator("private_hosts", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from redrive.blocks.core.settings import Settings
 from redrive.dashboards.console.access.guard import NotSignedIn, Refused, guard
 from redrive.dashboards.console.access.headers import Secured
 from redrive.dashboards.console.access.pace import SignInPace
+from redrive.dashboards.console.access.proxy import ProxyPeople
 from redrive.dashboards.console.access.session import Sessions
 from redrive.dashboards.console.answers import failed, on_error
 from redrive.dashboards.console.live.memo import Memo
@@ -78,6 +79,7 @@ def make_app(settings: Settings) -> Starlette:
         memo=Memo(),
     )
     app.state.sessions = Sessions(people)
+    app.state.proxied = ProxyPeople(people, settings.console_proxies, settings.console_user_header)
     for kind in (RedriveError, NotSignedIn, Refused):
         app.add_exception_handler(kind, on_error)
     app.add_exception_handler(404, _not_there)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
+from starlette.requests import Request
 
 from redrive.blocks.core.errors import ParameterError
 from redrive.dashboards.console.access.pace import ADDRESS, FAILURES, FROM_ADDRESS, WINDOW, SignInPace
+from redrive.dashboards.console.access.proxy import ProxyPeople
 from redrive.dashboards.console.answers import inner
 from redrive.deployments.people.password import fits, kept
+from redrive.deployments.people.people import LINK, People
 from redrive.deployments.people.person import Person, checked_name, checked_role
 
 
@@ -79,3 +86,56 @@ def test_way_back_leads_to_our_own_pages_only(path: str):
 
 def test_way_back_keeps_the_page_and_its_filter():
     assert inner("/jobs?q=state:dead") == "/jobs?q=state:dead"
+
+
+def request_from(address: str, **headers: str) -> Request:
+    raw = [(name.replace("_", "-").lower().encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "client": (address, 1), "headers": raw, "method": "GET", "path": "/"})
+
+
+@pytest.fixture
+def proxied(tmp_path: Path) -> Iterator[ProxyPeople]:
+    with People(f"sqlite:///{tmp_path / 'people.db'}") as people:
+        people.migrate()
+        people.add("ada", "editor", "correct horse battery")
+        yield ProxyPeople(people, ["10.1.0.0/16"], "X-Forwarded-User")
+
+
+def test_trusted_proxy_names_a_user_with_the_role_they_have_and_others_as_viewers(proxied: ProxyPeople):
+    ada = proxied.find(request_from("10.1.2.3", x_forwarded_user="ada"))
+    eve = proxied.find(request_from("10.1.2.3", x_forwarded_user="eve"))
+
+    assert ada is not None
+    assert eve is not None
+    assert (ada.person.role, eve.person.role) == ("editor", "viewer")
+    assert ada.csrf != eve.csrf
+
+
+@pytest.mark.parametrize(
+    ("address", "header"), [("10.2.0.1", "ada"), ("10.1.0.1", ""), ("10.1.0.1", "a\x07da"), ("testclient", "ada")]
+)
+def test_nobody_is_named_from_elsewhere_or_by_no_name(proxied: ProxyPeople, address: str, header: str):
+    assert proxied.find(request_from(address, x_forwarded_user=header)) is None
+
+
+def test_link_signs_in_once_and_not_when_it_is_old(tmp_path: Path):
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    with People(f"sqlite:///{tmp_path / 'people.db'}", now=lambda: now[0]) as people:
+        people.migrate()
+        token, late = people.link("ada", "operator"), people.link("ada", "operator")
+
+        assert people.redeem(token) == Person(name="ada", role="operator")
+        assert people.redeem(token) is None
+        now[0] += LINK + timedelta(seconds=1)
+        assert people.redeem(late) is None
+
+
+def test_session_follows_the_role_of_its_user_and_ends_with_them(tmp_path: Path):
+    with People(f"sqlite:///{tmp_path / 'people.db'}") as people:
+        people.migrate()
+        ada = people.add("ada", "viewer", "correct horse battery")
+        token = people.begin(ada, by_link=False)
+
+        assert people.session(token) == ada
+        people.remove("ada")
+        assert people.session(token) is None

@@ -14,6 +14,7 @@ from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from redrive.dashboards.console.access.proxy import ProxyPeople
 from redrive.dashboards.console.access.session import COOKIE, SECURE_COOKIE, Session, Sessions
 from redrive.deployments.people.person import Person, Role
 
@@ -48,10 +49,11 @@ async def guard(request: Request) -> None:
         request.state.form = await _form(request)
     sessions: Sessions = request.app.state.sessions
     token = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
+    proxied: ProxyPeople = request.app.state.proxied
     is_open = request.url.path in OPEN
-    if is_open and request.method in READING and not token:
-        return
-    found = await run_in_threadpool(sessions.find, token)
+    found = await run_in_threadpool(proxied.find, request) or (
+        await run_in_threadpool(sessions.find, token) if token else None
+    )
     request.state.session = found
     if is_open:
         return
