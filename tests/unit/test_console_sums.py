@@ -80,6 +80,20 @@ def test_trend_of_a_cause_counts_its_failures_by_hour(ledger: Ledger):
     assert (trend[-1], trend[-6], sum(trend), len(trend)) == (2, 1, 3, 24)
 
 
+def test_matrix_counts_open_rows_by_error_and_queue_and_those_of_late(ledger: Ledger):
+    for queue, hours in (("high", 0), ("high", 5), ("low", 5)):
+        ledger.bury(a_death(error_type="Timeout", queue=queue, last_failure=NOW - timedelta(hours=hours)))
+    ledger.bury(a_death(error_type="Other", queue="low", last_failure=NOW))
+    ledger.discard_all(Filter(error_type="Other"), who="ada")
+
+    cells = ledger.causes.matrix(recent=NOW - timedelta(hours=1))
+
+    assert [(cell.error_type, cell.queue, cell.count, cell.recent) for cell in cells] == [
+        ("Timeout", "high", 2, 1),
+        ("Timeout", "low", 1, 0),
+    ]
+
+
 def test_note_of_a_cause_is_replaced_and_taken_away(ledger: Ledger):
     for text in ("the disk", "the other disk"):
         ledger.causes.write_note("abc123abc123", text, who="ada")

@@ -20,7 +20,7 @@ from redrive.dashboards.console.shown import page, with_query
 from redrive.deployments.dead_letters.bulk_runner import ask
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Group
 from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct, What
-from redrive.deployments.dead_letters.ledger.causes import Note
+from redrive.deployments.dead_letters.ledger.causes import Cell, Note
 from redrive.deployments.queue_names import queues as queue_names
 
 router = APIRouter()
@@ -33,6 +33,10 @@ LENGTH: Final = timedelta(hours=24)
 POINTS: Final = 24
 #: Seconds that what is read is shared by all who look.
 SHARED: Final = 3.0
+#: The times of the matrix.
+SINCE: Final = {"1h": timedelta(hours=1), "24h": timedelta(hours=24)}
+#: Errors that the matrix has rows for.
+ERRORS: Final = 12
 STATUSES: Final = ("open", "redriven", "resolved", "discarded")
 
 
@@ -65,23 +69,36 @@ class Cause:
 
 @router.get("/failures")
 def failures(
-    request: Request, the: The, status: str = "open", queue: str = "", job: str = "", text: str = ""
+    request: Request,
+    the: The,
+    status: str = "open",
+    queue: str = "",
+    job: str = "",
+    error: str = "",
+    text: str = "",
+    since: str = "",
 ) -> Response:
     chosen = status if status in STATUSES else None
-    conditions = {"queue": queue or None, "job": job or None, "text": text or None}
-    asked = Filter(status=chosen, **conditions)
+    given = {"queue": queue, "job": job, "error": error, "text": text, "since": since}
+    asked = Filter(
+        status=chosen,
+        queue=queue or None,
+        job=job or None,
+        error_type=error or None,
+        text=text or None,
+        since=_begin(since),
+    )
     causes = the.memo.get(("causes", asked), SHARED, lambda: _causes(the, asked))
     return page(
         request,
         "failures.html",
         causes=causes,
         totals=the.memo.get(("totals",), SHARED, lambda: _totals(the)),
-        chosen={"status": status, "queue": queue, "job": job, "text": text},
+        chosen={"status": status, **given},
         statuses=[
-            (name, with_query("/failures", {"status": name, "queue": queue, "job": job, "text": text}), name == status)
-            for name in (*STATUSES, "all")
+            (name, with_query("/failures", {"status": name, **given}), name == status) for name in (*STATUSES, "all")
         ],
-        queues=tuple(queue_names()),
+        matrix=the.memo.get(("matrix",), SHARED, lambda: _matrix(the)),
         running=the.memo.get(("bulk", "running"), 1.0, lambda: the.ledger.bulk_acts.latest(limit=5, running=True)),
     )
 
@@ -147,13 +164,20 @@ def _asked(form: Form) -> Filter:
         raise ParameterError("that is no id of a dead letter") from None
     causes = tuple(form.get("cause", []))
     conditions = {name: one(form, name) or None for name in ("queue", "job", "text")}
+    conditions["error_type"] = one(form, "error") or None
+    since = _begin(one(form, "since"))
     if ids:
         return Filter(ids=ids)
     if causes:
-        return Filter(causes=causes, **conditions)
+        return Filter(causes=causes, since=since, **conditions)
     if any(conditions.values()) or one(form, "all"):
-        return Filter(**conditions)
+        return Filter(since=since, **conditions)
     raise ParameterError("mark at least one row first")
+
+
+def _begin(since: str) -> datetime | None:
+    """Where a time of the matrix begins, to the minute, so that a page that reads itself anew asks the same."""
+    return datetime.now(UTC).replace(second=0, microsecond=0) - SINCE[since] if since in SINCE else None
 
 
 def _rate(text: str) -> float | None:
@@ -186,6 +210,18 @@ def _causes(the: Parts, asked: Filter) -> list[Cause]:
         )
         for group in groups
     ]
+
+
+def _matrix(the: Parts) -> tuple[list[str], list[tuple[str, list[Cell | None]]]]:
+    """The queues, and for each error with the most open rows its cell in each."""
+    cells = the.ledger.causes.matrix(recent=datetime.now(UTC) - SINCE["1h"])
+    order = list(queue_names())
+    queues = sorted(
+        {cell.queue for cell in cells}, key=lambda name: (order.index(name) if name in order else len(order), name)
+    )
+    errors = list(dict.fromkeys(cell.error_type for cell in cells))[:ERRORS]
+    at = {(cell.error_type, cell.queue): cell for cell in cells}
+    return queues, [(error, [at.get((error, queue)) for queue in queues]) for error in errors]
 
 
 def _came_back(group: Group, resolved: datetime | None) -> datetime | None:

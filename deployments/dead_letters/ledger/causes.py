@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Column, Connection, String, Table, Text, cast, func, select
 
 from redrive.deployments.dead_letters.ledger.database import Database
-from redrive.deployments.dead_letters.ledger.tables import UtcDateTime, dead_letters, metadata
+from redrive.deployments.dead_letters.ledger.tables import UtcDateTime, dead_letters, metadata, tallies
 from redrive.deployments.dead_letters.ledger.tallies import insert_into
 from redrive.deployments.dead_letters.ledger.text import storable
 
@@ -38,6 +38,16 @@ class Note:
     text: str
     who: str
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """The open rows of one error in one queue; `recent`: those among them that failed lately."""
+
+    error_type: str
+    queue: str
+    count: int
+    recent: int
 
 
 class Causes:
@@ -91,6 +101,34 @@ class Causes:
             return found
 
         return self._database.run(work) if fingerprints else {}
+
+    def matrix(self, *, recent: datetime) -> list[Cell]:
+        """The open rows by error and queue, the most first; of each how many failed last at or after `recent`."""
+
+        def work(connection: Connection) -> list[Cell]:
+            key = (tallies.c.error_type, tallies.c.queue)
+            whole = select(*key, func.sum(tallies.c.count).label("number")).where(
+                tallies.c.status == "open", tallies.c.count > 0
+            )
+            rows = dead_letters.c
+            late = (
+                select(rows.error_type, rows.queue, func.count().label("number"))
+                .where(rows.status == "open", rows.last_failure >= recent)
+                .group_by(rows.error_type, rows.queue)
+            )
+            lately = {(row.error_type, row.queue): int(row.number) for row in connection.execute(late)}
+            found = [
+                Cell(
+                    error_type=row.error_type,
+                    queue=row.queue,
+                    count=int(row.number),
+                    recent=lately.get((row.error_type, row.queue), 0),
+                )
+                for row in connection.execute(whole.group_by(*key))
+            ]
+            return sorted(found, key=lambda cell: (-cell.count, cell.error_type, cell.queue))
+
+        return self._database.run(work)
 
     def notes(self, fingerprints: Sequence[str]) -> dict[str, Note]:
         """The notes about these causes."""
