@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from redrive.blocks.core.masking import mask_text
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.run import Run
-from redrive.blocks.prefect.states import FINAL, PastState
+from redrive.blocks.prefect.states import FINAL, RUNNING, PastState
 from redrive.dashboards.console.access.guard import Fields, Operator, one
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.parts import Parts, The
@@ -27,7 +28,7 @@ from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
 from redrive.deployments.jobs.artifacts import Artifact, artifacts_of
 from redrive.deployments.jobs.job import Job
-from redrive.deployments.jobs.logs import JobLog, LogLine
+from redrive.deployments.jobs.logs import SETTLE, JobLog, LogLine
 from redrive.deployments.jobs.search import find_job
 from redrive.deployments.jobs.why import NAMED, why
 from redrive.deployments.people.people import about_job
@@ -37,10 +38,13 @@ router = APIRouter()
 
 T = TypeVar("T")
 
-#: Seconds that what is shown of a job is shared by all who look at it.
-SHARED: Final = 2.0
-POLICY_SHARED: Final = 15.0
-WHY_SHARED: Final = 10.0
+#: Seconds that what is shown of a job is shared by all who look at it. The page reads itself anew every 4 s; together that is less than
+#: one call of Prefect's API a second: the run, its states and artifacts while it stays in one state, its log, its policy, why it waits.
+SHARED: Final = 3.0
+STATE_SHARED: Final = 7.0
+QUIET_LOG_SHARED: Final = 15.0
+POLICY_SHARED: Final = 30.0
+WHY_SHARED: Final = 25.0
 #: Lines of the log that the page shows, the newest.
 LINES: Final = 500
 
@@ -62,6 +66,11 @@ class Seen:
     @property
     def is_over(self) -> bool:
         return self.run.state_type in FINAL
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its last lines have had their time to arrive."""
+        return self.is_over and (datetime.now(UTC) - self.run.since).total_seconds() > SETTLE
 
     @property
     def tries(self) -> str:
@@ -140,7 +149,7 @@ def _act(the: Parts, what: str, job_id: UUID, who: str, why: str, act: Callable[
 
 def _seen(the: Parts, reference: str) -> Seen:
     run = the.memo.get(("run", reference), SHARED, lambda: find_job(reference))
-    return the.memo.get(("job", run.id, run.state_id), SHARED, lambda: _read(the, run))
+    return the.memo.get(("job", run.id, run.state_id), STATE_SHARED, lambda: _read(the, run))
 
 
 def _read(the: Parts, run: Run) -> Seen:
@@ -173,4 +182,6 @@ def _log(the: Parts, seen: Seen) -> list[LogLine]:
         with reachable():
             return list(JobLog(seen.run.id).read())[-LINES:]
 
-    return the.memo.get(("log", seen.run.id, seen.is_over), SHARED, read)
+    # What does not run writes little; a state that is new is read with its last lines.
+    seconds = SHARED if seen.run.state_type == RUNNING else QUIET_LOG_SHARED
+    return the.memo.get(("log", seen.run.id, seen.run.state_id, seen.is_settled), seconds, read)

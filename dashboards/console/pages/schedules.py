@@ -19,7 +19,8 @@ from redrive.deployments.schedules import list_schedules, run_now, set_schedule
 
 router = APIRouter()
 
-SHARED: Final = 10.0
+#: Seconds that what is read is shared: two calls of Prefect's API for each job type that has a schedule.
+SHARED: Final = 30.0
 
 
 @router.get("/schedules")
