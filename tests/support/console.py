@@ -129,7 +129,7 @@ def client(stack: JobStack, who: str | None = "ada", role: Any = "editor") -> It
 
 def token_of(signed_in: httpx.Client) -> str:
     """The token that forms of this session carry."""
-    found = re.search(r'name="csrf" value="(\w+)"', signed_in.get("/jobs").text)
+    found = re.search(r'name="csrf" value="(\w+)"', signed_in.get("/acts").text)
     assert found
     return found[1]
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from redrive.blocks.core.errors import LedgerAway, NotFound
 from redrive.blocks.core.masking import mask_text
@@ -35,6 +35,8 @@ router = APIRouter()
 #: Seconds that a page of the list is shared by all who look at it, and that the names of job types are.
 SHARED: Final = 3.0
 NAMES_SHARED: Final = 30.0
+#: Seconds that a count is shared.
+COUNT_SHARED: Final = 15.0
 #: Rows that an export reads at once.
 EXPORT_PAGE: Final = 200
 #: The chips above the list, each a state; and those of the rest of the filter stay.
@@ -58,7 +60,6 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
         "problem": None,
         "rows": [],
         "found": None,
-        "total": None,
         "after": after,
         "states": [
             (state, with_query("/jobs", {"q": _with_state(q, state)}), f"state:{state}" in q) for state in STATES
@@ -73,14 +74,22 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
     except QueryError as error:
         values["problem"] = error
         return page(request, "jobs.html", code=422, **values)
-    found, total = the.memo.get(("jobs", q, after), SHARED, lambda: _read(asked, place))
+    found = the.memo.get(("jobs", q, after), SHARED, lambda: query.page(asked, after=place))
     values |= {
         "rows": [Row(job=Job.of(run), error=_error(run)) for run in found.runs],
         "found": found,
-        "total": total,
         "more": with_query("/jobs", {"q": q, "after": found.next.text()}) if found.next else None,
     }
     return page(request, "jobs.html", **values)
+
+
+@router.get("/jobs/count")
+def number_of(the: The, q: str = "") -> Response:
+    """How many jobs fit, after the page is there: Prefect counts slower than it lists."""
+    names = the.memo.get("job types", NAMES_SHARED, _job_types)
+    asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(QUEUES))
+    total = the.memo.get(("count", q), COUNT_SHARED, lambda: query.count(asked))
+    return HTMLResponse("" if total is None else f"{total:,} {'fits' if total == 1 else 'fit'} the filter")
 
 
 @router.get("/jobs.{kind}")
@@ -129,10 +138,6 @@ def _views(the: Parts) -> list[View]:
         return the.memo.get("views", NAMES_SHARED, lambda: the.people.views.all("jobs"))
     except LedgerAway:
         return []
-
-
-def _read(asked: Query, place: Place | None) -> tuple[query.Found, int | None]:
-    return query.page(asked, after=place), (query.count(asked) if place is None else None)
 
 
 def _error(run: Run) -> str:
