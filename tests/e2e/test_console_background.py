@@ -55,7 +55,7 @@ def test_higher_queues_start_first_when_slots_are_scarce(consoles: Consoles) -> 
     folder = str(consoles.stack.folder("priority"))
     slots = consoles.stack.settings.slots
     for _ in range(slots):
-        enqueue("test-ok", {"folder": folder, "seconds": 12})
+        enqueue("test-ok", {"folder": folder, "seconds": 30})
     console = consoles.sign_in()
     busy = Wanted(types=["RUNNING"], pools=["jobs"], deployed=False)
     wait_until(lambda: runs.count(busy) >= slots, PATIENCE, "the slots to be busy")
