@@ -80,6 +80,18 @@ def test_trend_of_a_cause_counts_its_failures_by_hour(ledger: Ledger):
     assert (trend[-1], trend[-6], sum(trend), len(trend)) == (2, 1, 3, 24)
 
 
+def test_cause_that_was_resolved_says_when(ledger: Ledger):
+    run = a_death(message="no route")
+    row = ledger.bury(run)
+    other = ledger.bury(a_death(message="another cause altogether", error_type="Other"))
+    ledger.resolve(run.run_id)
+
+    found = ledger.causes.resolved([row.fingerprint, other.fingerprint])
+
+    assert list(found) == [row.fingerprint]
+    assert found[row.fingerprint] == ledger.get(run.run_id).closed_at
+
+
 def test_matrix_counts_open_rows_by_error_and_queue_and_those_of_late(ledger: Ledger):
     for queue, hours in (("high", 0), ("high", 5), ("low", 5)):
         ledger.bury(a_death(error_type="Timeout", queue=queue, last_failure=NOW - timedelta(hours=hours)))

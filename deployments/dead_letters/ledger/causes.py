@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Connection, String, Table, Text, cast, func, select
+from sqlalchemy import BigInteger, Column, Connection, String, Table, Text, and_, cast, func, select, text
 
 from redrive.deployments.dead_letters.ledger.database import Database
-from redrive.deployments.dead_letters.ledger.tables import UtcDateTime, dead_letters, metadata, tallies
+from redrive.deployments.dead_letters.ledger.tables import UtcDateTime, dead_letters, groups, metadata, tallies
 from redrive.deployments.dead_letters.ledger.tallies import insert_into
 from redrive.deployments.dead_letters.ledger.text import storable
 
@@ -86,21 +86,18 @@ class Causes:
 
     def resolved(self, fingerprints: Sequence[str]) -> dict[str, datetime]:
         """By fingerprint: when the row of it that failed last among the resolved ones was resolved."""
-
-        def work(connection: Connection) -> dict[str, datetime]:
-            found = {}
-            for one in fingerprints:
-                newest = (
-                    select(dead_letters.c.closed_at)
-                    .where(dead_letters.c.fingerprint == one, dead_letters.c.status == "resolved")
-                    .order_by(dead_letters.c.last_failure.desc(), dead_letters.c.id.desc())
-                    .limit(1)
-                )
-                if (at := connection.scalar(newest)) is not None:
-                    found[one] = at
-            return found
-
-        return self._database.run(work) if fingerprints else {}
+        newest = (
+            select(dead_letters.c.closed_at)
+            .where(dead_letters.c.fingerprint == groups.c.fingerprint, dead_letters.c.status == text("'resolved'"))
+            .order_by(dead_letters.c.last_failure.desc(), dead_letters.c.id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        known = and_(groups.c.fingerprint.in_(fingerprints), groups.c.resolved > 0)
+        query = select(groups.c.fingerprint, newest.label("at")).where(known)
+        return self._database.run(
+            lambda connection: {row.fingerprint: row.at for row in connection.execute(query) if row.at is not None}
+        )
 
     def matrix(self, *, recent: datetime) -> list[Cell]:
         """The open rows by error and queue, the most first; of each how many failed last at or after `recent`."""
