@@ -87,7 +87,7 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
 def number_of(the: The, q: str = "") -> Response:
     """How many jobs fit, after the page is there: Prefect counts slower than it lists."""
     names = the.memo.get("job types", NAMES_SHARED, _job_types)
-    asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(QUEUES))
+    asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
     total = the.memo.get(("count", q), COUNT_SHARED, lambda: query.count(asked))
     return HTMLResponse("" if total is None else f"{total:,} {'fits' if total == 1 else 'fit'} the filter")
 
@@ -98,7 +98,7 @@ def export(the: The, kind: str, q: str = "") -> Response:
     if kind not in {"csv", "json"}:
         raise NotFound("jobs are given as .csv or .json")
     names = the.memo.get("job types", NAMES_SHARED, _job_types)
-    asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(QUEUES))
+    asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
     lines = as_csv(_all(asked)) if kind == "csv" else as_json_lines(_all(asked))
     return StreamingResponse(
         lines,
