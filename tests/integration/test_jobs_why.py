@@ -16,7 +16,7 @@ from redrive.blocks.prefect.requests import pools, queues
 from redrive.blocks.prefect.runs import Wanted
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs.actions import cancel_job
-from redrive.deployments.jobs.why import why
+from redrive.deployments.jobs.why import Cause, why
 from redrive.deployments.queues import POOL, pause_queue
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
@@ -89,12 +89,20 @@ def test_full_queue_names_the_jobs_that_fill_it(job_stack: JobStack) -> None:
 
 def test_busy_slots_name_the_jobs_in_them(job_stack: JobStack) -> None:
     folder, slots = str(job_stack.folder("why")), job_stack.settings.slots
-    holders = [enqueue("test-ok", {"folder": folder, "seconds": 20}).id for _ in range(slots)]
-    busy = Wanted(ids=holders, types=["RUNNING"], deployed=False)
-    wait_until(lambda: runs.count(busy) == slots, 90, "the slots to be busy")
+    # Long enough for what earlier tests left to go before; they are cancelled when they have served.
+    holders = [enqueue("test-long", {"folder": folder, "seconds": 300}).id for _ in range(slots)]
+    try:
+        busy = Wanted(ids=holders, types=["RUNNING"], deployed=False)
+        wait_until(lambda: runs.count(busy) == slots, 90, "the slots to be busy")
+        job = asked(job_stack)
 
-    answer = why(asked(job_stack))
+        def held() -> Cause | None:
+            return next((cause for cause in why(job).causes if cause.kind == "busy"), None)
 
-    held = next(cause for cause in answer.causes if cause.kind == "busy")
-    assert set(held.held_by) == set(holders)
-    assert f"all {slots} slots" in held.said
+        cause = wait_until(held, 30, "the worker to report its slots")
+        assert cause is not None
+        assert set(cause.held_by) == set(holders)
+        assert f"all {slots} slots" in cause.said
+    finally:
+        for one in holders:
+            cancel_job(one)

@@ -26,6 +26,7 @@ NOUNS = (
 ROUTE = re.compile(rf"/(?:{'|'.join(NOUNS.split())})(?:/|$)")
 #: Pages of Prefect's UI and of our own exporter, which are no routes of the API.
 NO_ROUTES = {
+    ("dashboards/console/pages/job.py", "/jobs/{job_id}/redrive"): "an act on a page of the console",
     ("dashboards/console/live/poller.py", "/health"): "the exporter is asked",
     ("dashboards/exporter/server.py", "/health"): "the exporter answers it itself",
     ("deployments/health/check.py", "/health"): "the exporter is asked",
