@@ -110,7 +110,7 @@ class Sandboxes:
         with ours:
             with theirs, self._lock:
                 try:
-                    socket.send_fds(self._ready_template(), [mime.encode()], [content, answer, theirs.fileno()])
+                    self._begin(mime, content, answer, theirs.fileno())
                 except OSError as error:
                     self._end_template()
                     raise ReadingStopped(f"was not read: its reader could not be started ({error.strerror})") from error
@@ -128,6 +128,14 @@ class Sandboxes:
         if not told:
             raise ReadingStopped("was not read: the process that starts its readers was killed")
         return int(told)
+
+    def _begin(self, mime: str, *files: int) -> None:
+        """Have the template fork a sandbox. One that was killed while nobody looked took no order: another one gets it."""
+        try:
+            socket.send_fds(self._ready_template(), [mime.encode()], files)
+        except (ConnectionResetError, BrokenPipeError):
+            self._end_template()
+            socket.send_fds(self._ready_template(), [mime.encode()], files)
 
     def _ready_template(self) -> socket.socket:
         if self._closed:
