@@ -29,6 +29,8 @@ def test_schedules_survive_and_a_pause_stays(job_stack: JobStack) -> None:
     assert (after.id, after.active) == (before.id, False)
     assert (after.schedule.cron, after.schedule.timezone) == ("0 7 * * *", "Europe/London")
     assert len(schedules("sync")) == 1
+    # Other tests share this stack.
+    api().update_deployment_schedule(deployment.id, after.id, active=True)
 
 
 def test_schedule_of_a_persons_own_stays(job_stack: JobStack) -> None:
