@@ -1,6 +1,6 @@
 """A plain Prefect project, on a stock server, that installs the package and has nothing else of Redrive: no stack, no settings.
 
-The package is installed from a built wheel into an environment of its own, by uv or pip.
+The package is installed with its extra `worker`, from a built wheel into an environment of its own, by uv or pip.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _wheel(home: Path) -> Path:
 
 def _install(python: Path, wheel: Path) -> None:
     """As the Makefile does: uv is fast, pip reaches every index that it is set up for."""
-    constraints = ("-c", str(ROOT / "constraints.txt"), str(wheel))
+    constraints = ("-c", str(ROOT / "constraints.txt"), f"{wheel}[worker]")
     try:
         _run(sys.executable, "-m", "uv", "pip", "install", "-q", "--python", str(python), *constraints)
     except AssertionError:
