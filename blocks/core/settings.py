@@ -120,7 +120,7 @@ class Settings(BaseModel):
     @field_validator("queues", mode="before")
     @classmethod
     def _own_queues(cls, value: object) -> object:
-        names = tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        names = _listed(value) if isinstance(value, str) else value
         if isinstance(names, tuple | list):
             if wrong := [name for name in names if not _QUEUE.fullmatch(name)]:
                 raise ValueError(f"{wrong[0]!r} is no name of a queue; write lower-case letters, digits and dashes")
@@ -135,7 +135,7 @@ class Settings(BaseModel):
     def _networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        networks = tuple(part.strip() for part in value.split(",") if part.strip())
+        networks = _listed(value)
         for network in networks:
             try:
                 ip_network(network, strict=False)
@@ -150,7 +150,7 @@ class Settings(BaseModel):
     def _hosts_and_networks(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        hosts = tuple(part.strip() for part in value.split(",") if part.strip())
+        hosts = _listed(value)
         for host in hosts:
             try:
                 ip_network(host, strict=False)
@@ -305,6 +305,11 @@ class Settings(BaseModel):
 def settings() -> Settings:
     """The settings of this process, read once."""
     return Settings.load()
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    """The parts of a text with commas."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _with_driver(url: str) -> str:

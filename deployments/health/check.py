@@ -26,8 +26,8 @@ from redrive.deployments.health.keeper_health import keeper_health
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
 
-#: Seconds the exporter may take to say how it is; it asks nobody for that.
-EXPORTER_PATIENCE = 5.0
+#: Seconds the exporter and the console may take to say how they are; they ask nobody for that.
+PATIENCE_HERE = 5.0
 #: An address to listen on, not to ask at.
 EVERYWHERE = "0.0.0.0"  # noqa: S104  (compared with, not bound to)
 
@@ -133,48 +133,58 @@ def _keeper() -> str:
 
 
 def _exporter() -> str:
-    here = settings()
-    url = f"http://{here.host if here.host != EVERYWHERE else '127.0.0.1'}:{here.metrics_port}"
-    try:
-        # Proxies of the environment are not asked for a server on this machine.
-        with httpx.Client(trust_env=False, timeout=EXPORTER_PATIENCE) as client:
-            answer = client.get(f"{url}/health")
-    except httpx.TimeoutException:
-        raise RedriveError(
-            f"the exporter at {url} does not answer within {EXPORTER_PATIENCE:g} s, so no alert can fire: "
-            "`redrive status` shows its process; end one that hangs with `kill -9 PID` and it is started again"
-        ) from None
-    except httpx.TransportError:
-        if here.external_api_url is not None:
-            return f"none on this machine ({url}); where it runs, the alert RedriveExporterDown watches it"
-        raise RedriveError(
-            f"nothing answers at {url}, so no alert can fire: `redrive up` starts the exporter"
-        ) from None
+    answer = _answer_here(
+        "exporter",
+        settings().metrics_port,
+        "/health",
+        slow=", so no alert can fire",
+        gone=", so no alert can fire: `redrive up` starts the exporter",
+    )
+    if isinstance(answer, str):
+        return f"{answer}; where it runs, the alert RedriveExporterDown watches it"
     if not answer.is_success:
         raise RedriveError(f"its figures stand still: {' '.join(answer.text.split())}")
-    return f"{url}/metrics is fresh"
+    return f"{_here(settings().metrics_port)}/metrics is fresh"
 
 
 def _console() -> str:
-    here = settings()
-    url = f"http://{here.host if here.host != EVERYWHERE else '127.0.0.1'}:{here.console_port}"
+    port = settings().console_port
+    answer = _answer_here("console", port, "/alive", gone=": `redrive up` starts the console; jobs are not concerned")
+    if isinstance(answer, str):
+        return answer
+    if not answer.is_success:
+        raise RedriveError(f"the console at {_here(port)} answered {answer.status_code}: its log says why")
+    return _here(port)
+
+
+def _here(port: int) -> str:
+    host = settings().host
+    return f"http://{host if host != EVERYWHERE else '127.0.0.1'}:{port}"
+
+
+def _answer_here(what: str, port: int, path: str, *, gone: str, slow: str = "") -> httpx.Response | str:
+    """What a server of ours answers on this machine; a sentence if there is none and need not be: Prefect is elsewhere.
+
+    Args:
+        what: its name. gone: what its absence means and what to do. slow: what its silence means.
+
+    Raises:
+        RedriveError: it is silent, or not there.
+    """
+    url = _here(port)
     try:
-        with httpx.Client(trust_env=False, timeout=EXPORTER_PATIENCE) as client:
-            answer = client.get(f"{url}/alive")
+        # Proxies of the environment are not asked for a server on this machine.
+        with httpx.Client(trust_env=False, timeout=PATIENCE_HERE) as client:
+            return client.get(f"{url}{path}")
     except httpx.TimeoutException:
         raise RedriveError(
-            f"the console at {url} does not answer within {EXPORTER_PATIENCE:g} s: `redrive status` shows its process; end one that "
-            "hangs with `kill -9 PID` and it is started again"
+            f"the {what} at {url} does not answer within {PATIENCE_HERE:g} s{slow}: "
+            "`redrive status` shows its process; end one that hangs with `kill -9 PID` and it is started again"
         ) from None
     except httpx.TransportError:
-        if here.external_api_url is not None:
+        if settings().external_api_url is not None:
             return f"none on this machine ({url})"
-        raise RedriveError(
-            f"nothing answers at {url}: `redrive up` starts the console; jobs are not concerned"
-        ) from None
-    if not answer.is_success:
-        raise RedriveError(f"the console at {url} answered {answer.status_code}: its log says why")
-    return url
+        raise RedriveError(f"nothing answers at {url}{gone}") from None
 
 
 def _block(kind: type[Block]) -> str:
