@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -127,12 +126,19 @@ def test_low_jobs_progress_under_a_flood_of_high_ones(plain_prefect: PlainPrefec
 
 
 def test_two_workers_never_run_one_job_twice(plain_prefect: PlainPrefect) -> None:
-    pool, deployment, folder = _three_queues(plain_prefect)
-    with plain_prefect.working(pool, limit=3, **WOKEN) as one, plain_prefect.working(pool, limit=3, **WOKEN) as other:
-        runs = plain_prefect.bulk(deployment, [_job(folder, "low", name=f"job-{number}") for number in range(60)])
-        wait_until(lambda: plain_prefect.count(deployment, "COMPLETED") == 60, 3 * PATIENCE, "all jobs to end")
+    pool, folder = plain_prefect.pool(), plain_prefect.folder("shared")
+    deployment = plain_prefect.deploy("held", pool)
 
-        took = Counter(run["labels"]["prefect.worker.name"] for run in plain_prefect.all_of(deployment))
+    def takers() -> set[str | None]:
+        return {run["labels"].get("prefect.worker.name") for run in plain_prefect.all_of(deployment)} - {None}
+
+    with plain_prefect.working(pool, limit=3) as one, plain_prefect.working(pool, limit=3) as other:
+        jobs = [{"parameters": {"folder": str(folder), "name": f"job-{number}"}} for number in range(60)]
+        runs = plain_prefect.bulk(deployment, jobs)
+        # Each job holds its slot until then, so neither worker can take all.
+        wait_until(lambda: takers() == {one.name, other.name}, PATIENCE, "both workers to take jobs")
+        (folder / "enough").touch()
+        wait_until(lambda: plain_prefect.count(deployment, "COMPLETED") == 60, 3 * PATIENCE, "all jobs to end")
 
     for number in range(60):
         assert len((folder / f"job-{number}").read_text().splitlines()) == 1
@@ -143,7 +149,6 @@ def test_two_workers_never_run_one_job_twice(plain_prefect: PlainPrefect) -> Non
             "Running",
             "Completed",
         ]
-    assert set(took) == {one.name, other.name}
 
 
 def test_run_that_was_done_meanwhile_is_not_claimed(plain_prefect: PlainPrefect) -> None:

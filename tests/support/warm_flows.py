@@ -392,6 +392,14 @@ def quick(folder: str, name: str = "quick", seconds: float = 0) -> None:
 
 
 @flow
+def held(folder: str, name: str) -> None:
+    """Holds its slot until there is a file that says it is enough."""
+    note(folder, name)
+    while not Path(folder, "enough").exists():
+        time.sleep(0.05)
+
+
+@flow
 async def aquick(folder: str, seconds: float = 0) -> None:
     note(folder, "aquick", VERSION)
     await asyncio.sleep(seconds)
