@@ -1,6 +1,7 @@
 """How the last hours went, from the ledger's own sums by time: jobs done and failed, how long they waited and ran.
 
 Percentiles are read from the buckets of the histograms, as Prometheus' `histogram_quantile` does: between two bounds in a straight line.
+The sum of what was counted bounds them: one job that ran 6 s is 6 s, not a place between 5 and 10.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from math import ceil
 from typing import Any, Final
 
 from redrive.deployments.dead_letters.ledger.counts import Counts
-from redrive.deployments.dead_letters.ledger.finishes import HISTOGRAMS
+from redrive.deployments.dead_letters.ledger.finishes import HISTOGRAMS, INFINITE, SUM
 from redrive.deployments.dead_letters.ledger.history import MINUTE, QUARTER, Counted, begin_of
 
 
@@ -52,7 +54,9 @@ def series(counts: Counts, span: Span, now: datetime, *, job: str | None = None)
         "failed": [_sum(one, "jobs", "dead") for one in points],
         "retries": [_sum(one, "retries") for one in points],
         **{
-            f"{name}_p{int(quantile * 100)}": [percentile(_buckets(one, name), quantile, name) for one in points]
+            f"{name}_p{int(quantile * 100)}": [
+                percentile(_buckets(one, name), quantile, name, total=_sum(one, name + SUM)) for one in points
+            ]
             for name in ("wait", "duration")
             for quantile in QUANTILES
         },
@@ -60,19 +64,45 @@ def series(counts: Counts, span: Span, now: datetime, *, job: str | None = None)
     }
 
 
-def percentile(buckets: Mapping[str, float], quantile: float, histogram: str) -> float | None:
-    """The value below which this share of what was counted lies; None if nothing was. Above the last bound, that bound."""
-    total = sum(buckets.values())
-    if not total:
+def percentile(
+    buckets: Mapping[str, float], quantile: float, histogram: str, *, total: float | None = None
+) -> float | None:
+    """The value below which this share of what was counted lies; None if nothing was. Above the last bound, that bound.
+
+    `total` is the sum of the values. Those at or above the answer in its bucket cannot share more than what the sum leaves them, nor
+    those up to it less.
+    """
+    number = sum(buckets.values())
+    if not number:
         return None
     bounds = [0.0, *HISTOGRAMS[histogram]]
-    rank, passed = quantile * total, 0.0
+    rank, passed = quantile * number, 0.0
     for low, high in pairwise(bounds):
         here = buckets.get(repr(float(high)), 0.0)
         if here and passed + here >= rank:
-            return low + (high - low) * (rank - passed) / here
+            found = low + (high - low) * (rank - passed) / here
+            return found if total is None else _bounded(found, (low, high), buckets, bounds, total, ceil(rank - passed))
         passed += here
     return bounds[-1]
+
+
+def _bounded(
+    found: float,
+    between: tuple[float, float],
+    buckets: Mapping[str, float],
+    bounds: Sequence[float],
+    total: float,
+    place: int,
+) -> float:
+    """`found`, within what the sum allows for the value at this `place` (from 1) of its bucket."""
+    low, high = between
+    here = buckets[repr(float(high))]
+    place = min(max(place, 1), int(here))
+    counted = [(below, above, buckets.get(repr(float(above)), 0.0)) for below, above in pairwise(bounds)]
+    beyond = buckets.get(INFINITE, 0.0)
+    most = low + max(0.0, total - beyond * bounds[-1] - sum(below * n for below, _, n in counted)) / (here - place + 1)
+    least = low if beyond else high - max(0.0, sum(above * n for _, above, n in counted) - total) / place
+    return max(low, least, min(found, most, high))
 
 
 def _sum(parts: Sequence[Counted], metric: str, label: str | None = None) -> float:

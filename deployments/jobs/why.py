@@ -131,9 +131,12 @@ def _pool_and_queue(run: Run, now: datetime, due: datetime | None) -> Iterator[C
         return
     if queue["is_paused"]:
         yield Cause(kind="paused", said=f"queue {run.queue!r} is paused: `redrive queues resume {run.queue}`")
-    yield from _limits(run, pool, queue)
-    yield from _workers(run)
-    if due is not None and due <= now:
+    # Slots that are full now say nothing about a job that is due later.
+    is_due = due is not None and due <= now
+    if is_due:
+        yield from _limits(run, pool, queue)
+    yield from (cause for cause in _workers(run) if is_due or cause.kind != "busy")
+    if due is not None and is_due:
         yield from _behind(run, there, due, now)
 
 

@@ -71,6 +71,24 @@ def test_percentile_lies_in_the_bucket_that_holds_its_rank():
     assert percentile({"+Inf": 1.0}, 0.5, "duration") == 7200
 
 
+def test_percentile_of_one_job_is_what_it_took():
+    for took in (5.2, 6.0, 9.9):
+        assert percentile({"10.0": 1.0}, 0.95, "duration", total=took) == pytest.approx(took)
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.95])
+def test_percentile_is_within_what_the_sum_allows(quantile: float):
+    took = sorted([0.3, 0.7, 2.6, 2.7, 5.1, 5.2, 5.3])
+    buckets = {"0.5": 1.0, "1.0": 1.0, "5.0": 2.0, "10.0": 3.0}
+    rough, bounded = (percentile(buckets, quantile, "duration", total=total) for total in (None, sum(took)))
+    true = took[int(quantile * len(took))]
+
+    assert rough is not None
+    assert bounded is not None
+    assert abs(bounded - true) <= abs(rough - true)
+    assert percentile({"10.0": 1.0, "+Inf": 1.0}, 0.5, "duration", total=10_006.0) == pytest.approx(7.5, abs=2.5)
+
+
 def test_trend_of_a_cause_counts_its_failures_by_hour(ledger: Ledger):
     rows = [ledger.bury(a_death(last_failure=NOW - timedelta(hours=hours), message="no route")) for hours in (0, 0, 5)]
     fingerprint = rows[0].fingerprint
