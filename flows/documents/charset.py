@@ -98,6 +98,8 @@ def is_binary(content: bytes, text: str) -> bool:
     if content.startswith(_MAGIC):
         return True
     sample = text[:STRANGE_SAMPLE]
+    if "\ufffd" not in sample and "".join(sample.split()).isprintable():
+        return False
     strange = sum(
         character not in _IN_TEXTS and (character == "\ufffd" or unicodedata.category(character) in {"Cc", "Cn"})
         for character in sample

@@ -20,7 +20,7 @@ from redrive.flows.documents.made import Made
 from redrive.flows.stores import Store
 
 #: Version of what Redrive itself makes of documents.
-READER = 3
+READER = 4
 EXTRACTOR = f"kreuzberg {version('kreuzberg')}, Redrive's reader {READER}"
 
 #: Long enough to recognise, short enough for every file system together with the number in front.

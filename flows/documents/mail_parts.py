@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage, Message
-from typing import Literal
+from email.policy import EmailPolicy, default
+from functools import cache
+from typing import Any, Literal
 
 from redrive.flows.documents.attachments import Attachments
 from redrive.flows.documents.budget import Budget
@@ -23,6 +25,22 @@ HEADERS = ("Subject", "From", "To", "Cc", "Date")
 MUCH_MORE, A_FEW = 2, 10
 
 Kind = Literal["body", "mail"]
+
+
+@cache
+def _parsed(name: str, value: str) -> Any:
+    return default.header_fetch_parse(name, value)
+
+
+class _Remembering(EmailPolicy):
+    """Takes each line of a head apart once; the email package does at each look at it, some twenty times a mail."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        return _parsed(name, value)
+
+
+#: How mails are read here, in a process that reads one and ends.
+POLICY = _Remembering()
 
 
 @dataclass

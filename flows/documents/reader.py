@@ -9,7 +9,6 @@ outside of one nothing may call it.
 from __future__ import annotations
 
 import email
-import email.policy
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,19 +16,16 @@ from email.message import Message
 from email.utils import getaddresses, parsedate_to_datetime
 from typing import Any
 
-from redrive.flows.documents import charset, formats, office_extras, pdf_extras
+from redrive.flows.documents import charset, formats, office_extras
 from redrive.flows.documents.answer import Answer
 from redrive.flows.documents.attachments import Attachments
 from redrive.flows.documents.budget import Budget
 from redrive.flows.documents.formats import Unreadable
-from redrive.flows.documents.mail_parts import MailReader, head, is_mail
+from redrive.flows.documents.language import language
+from redrive.flows.documents.mail_parts import POLICY, MailReader, head, is_mail
 from redrive.flows.documents.one_line import line
 from redrive.flows.documents.page import page
 
-#: Characters below which a guess at the language is as often wrong as right.
-LANGUAGE_FROM = 200
-#: Characters a language is told from.
-LANGUAGE_SAMPLE = 5_000
 #: The reader of PDFs where kreuzberg finds no text.
 SECOND = "pypdfium2"
 
@@ -45,7 +41,7 @@ def read(content: bytes, answer: Answer, mime: str) -> None:
     text, found = _READERS[mime](content, answer, budget)
     text = budget.fitting(text.replace("\r\n", "\n").replace("\x00", "").strip())
     stored = text.encode(errors="replace")
-    found.setdefault("language", _language(text))
+    found["language"] = language(text)
     found |= {
         "characters": len(text),
         "words": len(text.split()),
@@ -75,6 +71,8 @@ def _office(content: bytes, mime: str, budget: Budget) -> tuple[str, dict[str, A
 
 
 def _pdf(content: bytes, answer: Answer, budget: Budget) -> tuple[str, dict[str, Any]]:
+    from redrive.flows.documents import pdf_extras  # noqa: PLC0415  (its libraries make every fork dearer, see `warm`)
+
     result = formats.extracted(content, formats.PDF)
     text, found = result.content, _about(result)
     if not text.strip():
@@ -88,7 +86,7 @@ def _pdf(content: bytes, answer: Answer, budget: Budget) -> tuple[str, dict[str,
 
 def read_mail(content: bytes, answer: Answer, budget: Budget) -> tuple[str, dict[str, Any]]:
     """Text of a mail with all mails inside of it, and what is known about it."""
-    message: Message = email.message_from_bytes(content, policy=email.policy.default)
+    message: Message = email.message_from_bytes(content, policy=POLICY)
     if not is_mail(message):
         raise Unreadable("cannot be read (it has no From, Subject or Date, so it is no mail): have it sent again")
     attachments = Attachments(answer, budget)
@@ -138,15 +136,3 @@ def _moment(value: object) -> str | None:
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
-
-
-def _language(text: str) -> str | None:
-    """ISO 639-3 code, of texts long enough to tell."""
-    if len(text) < LANGUAGE_FROM:
-        return None
-    import kreuzberg  # noqa: PLC0415  (as in `formats`)
-
-    sample = text[:LANGUAGE_SAMPLE].encode(errors="replace")
-    wanted = kreuzberg.LanguageDetectionConfig(enabled=True)
-    detected = formats.extracted(sample, formats.TXT, language_detection=wanted).detected_languages
-    return detected[0] if detected else None

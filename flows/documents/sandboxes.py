@@ -1,18 +1,11 @@
-"""Has documents read in sandboxes: disposable processes forked from a warm template, one per document, any number at once.
-
-Danger: template and sandboxes stay in the job's process group, so that whoever kills the group (a worker's hard timeout) reaches them;
-and they end when their line to the job does, so that they do not outlive it.
-"""
+"""Has documents read in sandboxes: disposable processes forked from warm templates, one per document, any number at once."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import signal
-import site
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -21,24 +14,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from redrive.blocks.core.errors import RedriveError
 from redrive.flows.documents.formats import Unreadable
 from redrive.flows.documents.made import Made
+from redrive.flows.documents.running_template import READY, ReadingStopped, RunningTemplate
+from redrive.flows.documents.template_kind import Kind
 
 #: Seconds one document may take; a 1,000-page PDF takes about 2.
 WALL_LIMIT = 90
-#: Seconds the template may take to load its libraries on a busy machine.
-READY = 60
 #: Exit code of a sandbox whose document is at fault, as in `template`.
 UNREADABLE = 3
 #: Bytes of a reason that are read.
 _SAID = 2000
-
-#: What an interpreter needs to find the same packages as ours.
-_IMPORTS = ("PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
-
-#: As many sandboxes run as there are cores: in each, threads and their arenas of memory only cost time to make.
-_ALONE = {"RAYON_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 #: Signals by which the kernel or the C library ends a process that broke its limits or its memory: the document's fault.
 _AT_FAULT = {
@@ -51,22 +37,17 @@ _AT_FAULT = {
 }
 
 
-class ReadingStopped(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/core/errors.py)
-    """A document could not be read this time."""
-
-
 class ReadingTimedOut(ReadingStopped):
     """Its time was over."""
 
 
 class Sandboxes:
-    """A template and its sandboxes, from `with` to its end; `extracted` may be called from several threads."""
+    """Templates and their sandboxes, from `with` to its end; `extracted` may be called from several threads."""
 
     def __init__(self) -> None:
         self._home = Path()
         self._lock = threading.Lock()
-        self._template: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._templates: list[RunningTemplate] = []
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -79,7 +60,7 @@ class Sandboxes:
     ) -> None:
         with self._lock:
             self._closed = True
-            self._end_template()
+            self._end(*self._templates)
         shutil.rmtree(self._home, ignore_errors=True)
 
     @contextmanager
@@ -112,7 +93,7 @@ class Sandboxes:
                 try:
                     self._begin(mime, content, answer, theirs.fileno())
                 except OSError as error:
-                    self._end_template()
+                    self._end(*self._templates)
                     raise ReadingStopped(f"was not read: its reader could not be started ({error.strerror})") from error
             ours.settimeout(wall_limit)
             try:
@@ -130,59 +111,27 @@ class Sandboxes:
         return int(told)
 
     def _begin(self, mime: str, *files: int) -> None:
-        """Have the template fork a sandbox. One that was killed while nobody looked took no order: another one gets it."""
+        """Have a template fork a sandbox. One that was killed while nobody looked took no order: another one gets it."""
+        template = self._ready_template(mime)
         try:
-            socket.send_fds(self._ready_template(), [mime.encode()], files)
+            template.order(mime, *files)
         except (ConnectionResetError, BrokenPipeError):
-            self._end_template()
-            socket.send_fds(self._ready_template(), [mime.encode()], files)
+            self._end(template)
+            self._ready_template(mime).order(mime, *files)
 
-    def _ready_template(self) -> socket.socket:
+    def _ready_template(self, mime: str) -> RunningTemplate:
+        """The lightest of those that run and can have it read; a new one if there is none."""
         if self._closed:
             raise ReadingStopped("was not read: the job was stopped")
-        if self._template is not None and self._template.poll() is not None:
-            self._end_template()
-        if self._control is None:
-            self._start_template()
-        assert self._control is not None  # noqa: S101  (set by the line above)
-        return self._control
+        self._end(*(template for template in self._templates if not template.runs))
+        wanted = Kind.of(mime)
+        fit = [template for template in self._templates if template.kind >= wanted]
+        if not fit:
+            fit = [RunningTemplate(wanted, self._home / "shared")]
+            self._templates += fit
+        return min(fit, key=lambda template: template.kind)
 
-    def _start_template(self) -> None:
-        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # Only what an interpreter needs: the job's environment holds secrets, and documents are hostile.
-        shared = str(self._home / "shared")
-        environment = {"TMPDIR": shared, "HOME": shared, "LANG": "C.UTF-8"} | _ALONE
-        environment["PYTHONUSERBASE"] = site.getuserbase()
-        environment |= {key: os.environ[key] for key in _IMPORTS if key in os.environ}
-        with theirs:
-            self._template = subprocess.Popen(
-                [
-                    sys.executable, "-P", "-m", "redrive.flows.documents.template",
-                    str(theirs.fileno()), shared,
-                ],
-                env=environment,
-                cwd=shared,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )  # fmt: skip
-        self._control = control
-        control.settimeout(READY)
-        if not control.recv(16):
-            said = self._template.communicate()[1].decode(errors="replace").strip().splitlines()
-            self._end_template()
-            raise ReadingStopped(
-                f"was not read: the process that starts its readers could not work: {(said or ['?'])[-1]}"
-            )
-
-    def _end_template(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._template is not None:
-            self._template.kill()
-            self._template.wait()
-            if self._template.stderr:
-                self._template.stderr.close()
-            self._template = None
+    def _end(self, *templates: RunningTemplate) -> None:
+        for template in templates:
+            template.end()
+            self._templates.remove(template)

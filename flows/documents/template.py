@@ -1,8 +1,8 @@
 """The template of the sandboxes: a process with the libraries loaded that forks one for each document.
 
-`python -m redrive.flows.documents.template SOCKET FOLDER`, started by `sandboxes`. A request is one datagram, the format; with it
-come the content's file, the file for the answer and a line of the sandbox's own. The line tells how the sandbox ended; when its other
-end is closed, the sandbox is killed.
+`python -m redrive.flows.documents.template SOCKET FOLDER KIND`, started by `running_template`. A request is one datagram, the format;
+with it come the content's file, the file for the answer and a line of the sandbox's own. The line tells how the sandbox ended; when its
+other end is closed, the sandbox is killed.
 
 Danger: it has one thread and never touches what a document holds: forked from a process with threads, a sandbox would hang on
 locks that nobody opens; and what a document did to the template it would have done to every document after it.
@@ -13,23 +13,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import io
 import os
 import selectors
 import signal
 import socket
 import sys
-import tempfile
 import time
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from redrive.flows.documents import charset, confinement, formats, pdf_extras, reader
+from redrive.flows.documents import confinement, formats, reader
 from redrive.flows.documents.answer import Answer
-from redrive.flows.documents.attachments import Attachments
-from redrive.flows.documents.budget import Budget
+from redrive.flows.documents.template_kind import Kind
+from redrive.flows.documents.warm import PDF_PAGE, warm
 
 #: Exit code of a sandbox: the document is at fault, its answer says why.
 UNREADABLE = 3
@@ -41,16 +38,6 @@ CHILDREN = 64 * 1024
 UNPACKED_IN = 30
 
 _PDFIUM = "kreuzberg-pdfium"
-#: A page of our own: reading it makes kreuzberg unpack its PDF library, once for all sandboxes.
-_PAGE = (
-    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj "
-    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
-)
-_MAIL = (
-    b"From: Ada <ada@example.com>\nTo: b@example.com\nDate: Fri, 20 Apr 2001 19:35:02 -0400\nSubject: =?utf-8?q?gr=C3=BCn?=\n"
-    b'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="x"\n\n--x\nContent-Type: text/plain; charset="utf-8"\n'
-    b"Content-Transfer-Encoding: quoted-printable\n\nwords\n--x--\n"
-)
 
 
 @dataclass
@@ -134,7 +121,7 @@ class Template:
         """Have kreuzberg unpack its PDF library, in a process of its own, and load it here for all that are forked later."""
         pid = os.fork()
         if not pid:
-            os._exit(_quietly(lambda: formats.extracted(_PAGE, formats.PDF)))
+            os._exit(_quietly(lambda: formats.extracted(PDF_PAGE, formats.PDF)))
         give_up = time.monotonic() + UNPACKED_IN
         while os.waitpid(pid, os.WNOHANG) == (0, 0):
             if time.monotonic() > give_up:
@@ -193,30 +180,9 @@ def _quietly(act: Any) -> int:
     return 0
 
 
-def _warm() -> None:
-    """Do once, on what is ours, what each sandbox would else do for itself: late imports, compiled patterns. Starts no thread."""
-    import kreuzberg  # noqa: F401, PLC0415
-
-    with tempfile.TemporaryFile() as file:
-        answer = Answer(file.fileno())
-        reader.read_mail(_MAIL, answer, Budget())
-        pdf_extras.extras(_PAGE, Budget(), Attachments(answer, Budget()))
-    for text in (b"gr\xc3\xbcn", "зелёный".encode("koi8-r")):
-        charset.is_binary(text, charset.decoded(text))
-    formats.check(_archive(), formats.DOCX)
-
-
-def _archive() -> bytes:
-    """A zip of our own with the one part that is looked for; its name makes zipfile load the codec of old names."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("word/document.xml", "<w:document/>")
-    return content.getvalue()
-
-
 def main(arguments: list[str]) -> int:
     control, folder = socket.socket(fileno=int(arguments[0])), Path(arguments[1])
-    _warm()
+    warm(Kind(int(arguments[2])))
     confinement.adopt_orphans()
     confinement.leave_network()
     serving = Template(control, folder, confinement.Place.reading(folder))

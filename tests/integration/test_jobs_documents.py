@@ -226,14 +226,13 @@ def test_file_whose_reader_was_killed_is_tried_again_alone(
     class Dying(module.Sandboxes):
         killed = False
 
-        def _ready_template(self) -> Any:
-            control = super()._ready_template()
+        def _ready_template(self, mime: str) -> Any:
+            template = super()._ready_template(mime)
             if not Dying.killed:
                 Dying.killed = True
-                assert self._template is not None
-                self._template.kill()
-                self._template.wait()
-            return control
+                template.process.kill()
+                template.process.wait()
+            return template
 
     monkeypatch.setattr(module, "Sandboxes", Dying)
     for number in range(5):

@@ -95,7 +95,7 @@ def test_template_has_one_thread_no_network_and_no_secret(monkeypatch: pytest.Mo
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:secret")
     with Sandboxes() as sandboxes:
         read(sandboxes, SAMPLES / "filesystem-hierarchy-standard-3.0.pdf")
-        template = psutil.Process(sandboxes._template.pid)  # type: ignore[union-attr]
+        template = psutil.Process(sandboxes._templates[0].process.pid)
         assert template.num_threads() == 1
         assert "admin:secret" not in str(template.environ())
         assert Path(f"/proc/{template.pid}/net/dev").read_text().count(":") <= 1, "only its own loopback"
@@ -199,16 +199,33 @@ def test_what_a_sandbox_starts_ends_with_it(hostile: Any, tmp_path: Path):
     code = f"import os, time\nif not os.fork(): os.setsid(); time.sleep(600)\n{DONE}"
     with hostile(code) as sandboxes:
         read(sandboxes, tmp_path / "x.txt")
-        template = psutil.Process(sandboxes._template.pid)
+        template = psutil.Process(sandboxes._templates[0].process.pid)
         wait_until(lambda: not template.children(recursive=True), 10, "the orphan to be ended")
+
+
+def test_template_has_only_the_libraries_that_its_documents_need(tmp_path: Path):
+    (tmp_path / "x.txt").write_text("x")
+
+    def loaded(template: Any) -> set[str]:
+        maps = Path(f"/proc/{template.process.pid}/maps").read_text()
+        return {library for library in ("kreuzberg", "pikepdf") if library in maps}
+
+    with Sandboxes() as sandboxes:
+        for name in ("iowa-electricity.csv", "mail-with-attachment.eml", "filesystem-hierarchy-standard-3.0.pdf"):
+            read(sandboxes, SAMPLES / name)
+        read(sandboxes, tmp_path / "x.txt")
+        assert [loaded(one) for one in sandboxes._templates] == [set(), {"kreuzberg"}, {"kreuzberg", "pikepdf"}]
+    with Sandboxes() as sandboxes:
+        read(sandboxes, SAMPLES / "filesystem-hierarchy-standard-3.0.pdf")
+        read(sandboxes, tmp_path / "x.txt")
+        assert len(sandboxes._templates) == 1, "what reads the hardest reads the rest"
 
 
 def test_killed_template_stops_what_was_read_and_a_new_one_reads_the_next(tmp_path: Path):
     with Sandboxes() as sandboxes:
         read(sandboxes, SAMPLES / "iowa-electricity.csv")
-        first = sandboxes._template
-        assert first is not None
-        os.kill(first.pid, signal.SIGSTOP)
+        first = sandboxes._templates[0]
+        os.kill(first.process.pid, signal.SIGSTOP)
         reading: list[BaseException] = []
 
         def waits() -> None:
@@ -219,11 +236,11 @@ def test_killed_template_stops_what_was_read_and_a_new_one_reads_the_next(tmp_pa
 
         thread = threading.Thread(target=waits)
         thread.start()
-        os.kill(first.pid, signal.SIGKILL)
+        os.kill(first.process.pid, signal.SIGKILL)
         thread.join(30)
         assert len(reading) <= 1
         assert "2001" in read(sandboxes, SAMPLES / "iowa-electricity.csv")[0]
-        assert sandboxes._template is not first
+        assert sandboxes._templates[0] is not first
 
 
 JOB = f"""
@@ -233,7 +250,7 @@ from redrive.flows.documents.content import private_copy
 from redrive.flows.documents.sandboxes import Sandboxes
 with Sandboxes() as sandboxes, private_copy({str(SAMPLES / "iowa-electricity.csv")!r}) as content:
     with sandboxes.extracted(content.file, formats.CSV):
-        print(sandboxes._template.pid, flush=True)
+        print(sandboxes._templates[0].process.pid, flush=True)
         time.sleep(600)
 """
 
