@@ -32,7 +32,7 @@ def answering(status: int, content: bytes, mime: str, headers: Mapping[str, str]
 
 
 @contextmanager
-def serving(answer: Callable[[str, Mapping[str, str]], Page]) -> Iterator[str]:
+def serving(answer: Callable[[str, Mapping[str, str]], Page], *, host: str = "127.0.0.1") -> Iterator[str]:
     """Address of a server that answers a path, given the request's headers, as the function says."""
 
     class Answer(BaseHTTPRequestHandler):
@@ -54,11 +54,11 @@ def serving(answer: Callable[[str, Mapping[str, str]], Page]) -> Iterator[str]:
         def log_message(self, *args: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    server = ThreadingHTTPServer((host, 0), Answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://{host}:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

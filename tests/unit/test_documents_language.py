@@ -35,7 +35,7 @@ SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples"
         ("jpn", "さて、十一月分の請求書をお送りいたしますので、ご確認のほどよろしくお願い申し上げます。"),
         ("cmn", "现将十一月份的发票寄给您，请在规定的期限内将款项汇入我们的账户。如有任何问题，请随时与我们联系。"),
         ("kor", "십일월분 청구서를 보내드리오니 정해진 기한 내에 지정된 계좌로 송금하여 주시기 바랍니다. 감사합니다."),
-        ("deu", "Nr. 2015-123 Preis 12,50 EUR Gesamt 44,63 EUR, zahlbar innerhalb von 14 Tagen ohne Abzug. Vielen Dank für den Auftrag."),
+        ("deu", "Nr. 2015-123, 44,63 EUR, zahlbar innerhalb von 14 Tagen ohne Abzug. Vielen Dank für den Auftrag und viel Erfolg damit."),
     ],
 )  # fmt: skip
 def test_language_of_a_short_text_is_told(code: str, text: str):
