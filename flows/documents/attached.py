@@ -15,7 +15,8 @@ from redrive.flows.documents.budget import Budget
 from redrive.flows.documents.content import sealed
 from redrive.flows.documents.formats import Unreadable
 from redrive.flows.documents.made import Inside, Made
-from redrive.flows.documents.sandboxes import ReadingTimedOut, Sandboxes
+from redrive.flows.documents.reading_stopped import ReadingTimedOut
+from redrive.flows.documents.sandboxes import Sandboxes
 
 _READABLE = frozenset(formats.BY_ENDING.values())
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from redrive.blocks.access.local_files import open_file, shown
 from redrive.blocks.core.errors import PermanentError
-from redrive.flows.documents.sandboxes import ReadingStopped
+from redrive.flows.documents.reading_stopped import ReadingStopped
 
 #: Larger than any document of an office, smaller than what would fill memory when it is stored.
 SIZE_LIMIT = 200 * 1024 * 1024

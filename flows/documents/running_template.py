@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from redrive.blocks.core.errors import RedriveError
+from redrive.flows.documents.reading_stopped import ReadingStopped
 from redrive.flows.documents.template_kind import Kind
 
 #: Seconds a template may take to load its libraries on a busy machine.
@@ -24,10 +24,6 @@ _IMPORTS = ("PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"
 
 #: As many sandboxes run as there are cores: in each, threads and their arenas of memory only cost time to make.
 _ALONE = {"RAYON_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-
-
-class ReadingStopped(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/core/errors.py)
-    """A document could not be read this time."""
 
 
 class RunningTemplate:

@@ -16,7 +16,8 @@ from typing import Self
 
 from redrive.flows.documents.formats import Unreadable
 from redrive.flows.documents.made import Made
-from redrive.flows.documents.running_template import READY, ReadingStopped, RunningTemplate
+from redrive.flows.documents.reading_stopped import ReadingStopped, ReadingTimedOut
+from redrive.flows.documents.running_template import READY, RunningTemplate
 from redrive.flows.documents.template_kind import Kind
 
 #: Seconds one document may take; a 1,000-page PDF takes about 2.
@@ -35,10 +36,6 @@ _AT_FAULT = {
     signal.SIGBUS: "the reader crashed on it",
     signal.SIGILL: "the reader crashed on it",
 }
-
-
-class ReadingTimedOut(ReadingStopped):
-    """Its time was over."""
 
 
 class Sandboxes:

@@ -1,16 +1,13 @@
 """A letter: subject, text and HTML out of a template, with headers that stay the same in every try.
 
-Danger: subjects and addresses may come from parameters; a line break in one would let its author write headers.
+Danger: subjects may come from parameters; a line break in one would let its author write headers.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from email.errors import MessageError
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, getaddresses
@@ -19,24 +16,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import css_inline
-import idna
-from jinja2 import BaseLoader, Environment, TemplateError, TemplateNotFound
-from jinja2.loaders import split_template_path
-from jinja2.runtime import StrictUndefined
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import TemplateError, TemplateNotFound
 from pydantic import AwareDatetime
 
-from redrive.blocks.access.local_files import open_file
 from redrive.blocks.core.errors import PermanentError
 from redrive.blocks.core.payloads import Payload
-
-TEMPLATES = Path(__file__).resolve().parent / "templates"
+from redrive.flows.mail.addresses import addresses, one_line
+from redrive.flows.mail.template_files import TEMPLATES, environment
 
 #: Bytes of all attachments; many servers refuse mails of 25 MB, and base64 adds a third.
 ATTACHMENTS_LIMIT = 18 * 1024 * 1024
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
-#: Bytes of a template.
-TEMPLATE_LIMIT = 1024 * 1024
 
 
 Send = Literal["each", "bcc", "visible"]
@@ -102,8 +91,8 @@ def written(
         attachment_name(Path(reference.rpartition(":")[2]).name)
     given = Path(template)
     folder, name = (given.parent, given.name) if len(given.parts) > 1 else (TEMPLATES, template)
-    texts = _environment(folder, escape=False)
-    pages = _environment(folder, escape=True)
+    texts = environment(folder, escape=False)
+    pages = environment(folder, escape=True)
     try:
         first, _, text = texts.get_template(f"{name}.txt.j2").render(values).partition("\n")
         html = pages.get_template(f"{name}.html.j2").render({**values, "subject": subject or first})
@@ -137,46 +126,6 @@ def message_id(key: str, recipients: list[str], sender: str) -> str:
     return f"<{hashlib.sha256(named.encode()).hexdigest()[:32]}@{domain}>"
 
 
-def addresses(given: list[str]) -> list[str]:
-    """Addresses as headers hold them, each once; domains in ASCII where the rest of the address is.
-
-    Raises:
-        PermanentError: none, or one that is no address.
-    """
-    found: dict[str, str] = {}
-    for text in given:
-        one_line(text, "address")
-        for name, address in getaddresses([text]):
-            user, at, domain = address.rpartition("@")
-            if not (user and at and domain):
-                raise PermanentError(f"{text!r} is no mail address: write name@example.com")
-            try:
-                host = _domain(domain, ascii_only=user.isascii())
-                # The parser knows no letters beyond ASCII (RFC 6532), which may stand wherever letters may.
-                Address(display_name=name, addr_spec=_BEYOND_ASCII.sub("x", f"{user}@{host}"))
-                written_out = f"{user}@{host}"
-                parts = {"addr_spec": written_out} if user.isascii() else {"username": user, "domain": host}
-                shown = str(Address(display_name=name, **parts))
-            except (ValueError, IndexError, MessageError) as error:
-                raise PermanentError(f"{text!r} is no mail address ({error}): write name@example.com") from error
-            found.setdefault(written_out.lower(), shown)
-    if not found:
-        raise PermanentError("a mail needs a recipient: give at least one address in to")
-    return list(found.values())
-
-
-def _domain(domain: str, *, ascii_only: bool) -> str:
-    """`xn--mnchen-3ya.de`, which every server takes; as it is written only in an address that needs SMTPUTF8 anyway.
-
-    Raises:
-        ValueError: no name of a host (IDNA 2008).
-    """
-    if domain.isascii():
-        return domain
-    encoded = idna.encode(domain, uts46=True)
-    return encoded.decode() if ascii_only else idna.decode(encoded)
-
-
 def attachment_name(name: str) -> str:
     """The name, if a mail can carry it.
 
@@ -188,19 +137,6 @@ def attachment_name(name: str) -> str:
     except UnicodeEncodeError as error:
         raise PermanentError(f"the attachment name {name!r} is no text (UTF-8): rename the file") from error
     return one_line(name, "attachment name")
-
-
-def one_line(text: str, what: str) -> str:
-    """The text, if it cannot break out of a header.
-
-    Raises:
-        PermanentError: it holds a line break or another control character.
-    """
-    if any(ord(c) < ord(" ") or c in "\x7f\u2028\u2029\x85" for c in text):
-        raise PermanentError(
-            f"the {what} {text!r} holds a control character, which could forge mail headers: remove it"
-        )
-    return text
 
 
 def message(letter: Letter, files: list[tuple[str, bytes]]) -> EmailMessage:
@@ -236,37 +172,3 @@ def message(letter: Letter, files: list[tuple[str, bytes]]) -> EmailMessage:
         main, _, sub = (kind or "application/octet-stream").partition("/")
         mail.add_attachment(content, maintype=main, subtype=sub, filename=attachment_name(name))
     return mail
-
-
-class _Files(BaseLoader):
-    """Templates of a folder: ours, or one that jobs may read."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def get_source(
-        self,
-        environment: Environment,  # noqa: ARG002  (jinja's own signature)
-        template: str,
-    ) -> tuple[str, str | None, Callable[[], bool] | None]:
-        path = self._folder.joinpath(*split_template_path(template))
-        if self._folder == TEMPLATES and not path.exists():
-            raise TemplateNotFound(template)
-        with path.open("rb") if self._folder == TEMPLATES else open_file(path) as file:
-            content = file.read(TEMPLATE_LIMIT + 1)
-        if len(content) > TEMPLATE_LIMIT:
-            raise PermanentError(f"the mail template {template} has more than {TEMPLATE_LIMIT // 1024} KB: shorten it")
-        try:
-            return content.decode(), None, None
-        except UnicodeDecodeError as error:
-            raise PermanentError(f"the mail template {template} is no text (UTF-8): save it as such") from error
-
-
-def _environment(folder: Path, *, escape: bool) -> SandboxedEnvironment:
-    return SandboxedEnvironment(
-        loader=_Files(folder),
-        autoescape=escape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -6,25 +6,21 @@ Danger: Vega labels bands by their value and lets equal ones fall together, so b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from math import isfinite
 from typing import Any
 
 import orjson
 import vl_convert
 
-from redrive.flows.reports.definition import Chart, Series, Value
+from redrive.flows.reports.definition import Chart, Series
 from redrive.flows.reports.fonts import FONTS
 from redrive.flows.reports.legend import COLORS, DASH, DASHED, LINE
-from redrive.flows.reports.time_axis import instant, labels, narrowest
-from redrive.flows.reports.values import DATES, Formats, exact, moment
+from redrive.flows.reports.points import LABELLED, Points, points_of
+from redrive.flows.reports.time_axis import labels, narrowest
+from redrive.flows.reports.values import Formats
 from redrive.flows.reports.view import ReportView
 
-#: Points up to which each has its own label.
-LABELLED = 16
-#: Points that a chart of that width can show, and categories that can still be told apart.
-POINTS_LIMIT, CATEGORIES_LIMIT = 1_200, 40
 #: Pixels of a label's letter, and the angle at which labels stand that would touch.
 LETTER, SLANT = 5.8, -38
 #: Labels of a value axis, about. Its scale ends where one of so many stands: rounded finer, the last line would have no number.
@@ -44,24 +40,13 @@ class Drawn:
     legend: tuple[Series, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Points:
-    """What is drawn: places on the x axis, values by series, and how the axis is labelled."""
-
-    kind: str
-    x: list[float]
-    y: dict[str, list[float | None]]
-    texts: list[str]
-    note: str = ""
-
-
 def charts_of(view: ReportView, size: Callable[[bool], tuple[int, int]]) -> list[Drawn]:
     """The report's charts; `size` gives width and height in pixels for one that stands alone in its row or does not."""
     found = []
     for number, chart in enumerate(view.charts, 1):
         alone = len(view.charts) % 2 == 1 and number == len(view.charts)
         width, height = size(alone)
-        points = _points(chart, view)
+        points = points_of(chart, view)
         legend = chart.series if len(chart.series) > 1 else ()
         found.append(
             Drawn(
@@ -78,10 +63,10 @@ def charts_of(view: ReportView, size: Callable[[bool], tuple[int, int]]) -> list
 
 def specification(chart: Chart, view: ReportView, *, width: int, height: int) -> dict[str, Any]:
     """Vega-Lite 5 for a chart."""
-    return _specification(chart, _points(chart, view), view.formats, width=width, height=height)
+    return _specification(chart, points_of(chart, view), view.formats, width=width, height=height)
 
 
-def _svg(chart: Chart, points: _Points, formats: Formats, *, width: int, height: int) -> str:
+def _svg(chart: Chart, points: Points, formats: Formats, *, width: int, height: int) -> str:
     _register_fonts()
     mark, group = formats.number(0.5, 1)[1], formats.number(1000)[1]
     return str(
@@ -99,66 +84,7 @@ def _svg(chart: Chart, points: _Points, formats: Formats, *, width: int, height:
     )
 
 
-def _points(chart: Chart, view: ReportView) -> _Points:
-    column, values = view.column(chart.x), view.values(chart.x)
-    drawn = {series.column: [_plotted(value) for value in view.values(series.column)] for series in chart.series}
-    whens = [moment(value) for value in values] if column.format in DATES else []
-    if len(values) > LABELLED and whens and all(whens):
-        x = [instant(when, view.formats) for when in whens if when]
-        return _sampled(_Points(kind="time", x=x, y=drawn, texts=[]))
-    if len(values) > LABELLED and view.number(chart.x):
-        numbers = [_plotted(value) for value in values]
-        kept = [n for n, number in enumerate(numbers) if number is not None]
-        return _sampled(
-            _Points(
-                kind="number",
-                x=[number for number in numbers if number is not None],
-                y={name: [line[n] for n in kept] for name, line in drawn.items()},
-                texts=[],
-            )
-        )
-    number = view.number(chart.x)
-    texts = [view.formats.shown(value, column, number=number, short=True) for value in values[:CATEGORIES_LIMIT]]
-    if column.format == "month" and len({when.year for when in whens if when}) > 1:
-        texts = [f"{text} {when:%y}" if when else text for text, when in zip(texts, whens, strict=False)]
-    note = f"The first {CATEGORIES_LIMIT} of {len(values):,} are drawn." if len(values) > CATEGORIES_LIMIT else ""
-    return _Points(
-        kind="band",
-        x=[float(n) for n in range(len(texts))],
-        y={name: line[:CATEGORIES_LIMIT] for name, line in drawn.items()},
-        texts=texts,
-        note=note,
-    )
-
-
-def _sampled(points: _Points) -> _Points:
-    """Lowest and highest of each stretch, if there are more points than the chart has room for."""
-    count = len(points.x)
-    if count <= POINTS_LIMIT:
-        return points
-    order = sorted(range(count), key=points.x.__getitem__)
-    stretches = POINTS_LIMIT // (2 * len(points.y))
-    kept = {order[0], order[-1]}
-    for stretch in range(stretches):
-        there = order[stretch * count // stretches : (stretch + 1) * count // stretches]
-        for line in points.y.values():
-            known = [(value, n) for n in there if (value := line[n]) is not None]
-            kept |= {min(known)[1], max(known)[1]} if known else set()
-    chosen = [n for n in order if n in kept]
-    return replace(
-        points,
-        x=[points.x[n] for n in chosen],
-        y={name: [line[n] for n in chosen] for name, line in points.y.items()},
-        note=f"{count:,} points, drawn as {len(chosen):,}: the lowest and highest of each stretch.",
-    )
-
-
-def _plotted(value: Value) -> float | None:
-    number = exact(value)
-    return float(number) if number is not None and isfinite(number) else None
-
-
-def _specification(chart: Chart, points: _Points, formats: Formats, *, width: int, height: int) -> dict[str, Any]:
+def _specification(chart: Chart, points: Points, formats: Formats, *, width: int, height: int) -> dict[str, Any]:
     rows = [{"x": x, **{name: line[n] for name, line in points.y.items()}} for n, x in enumerate(points.x)]
     dots = points.kind == "band" and len(points.x) <= LABELLED
     bar = _bar_width(points, width)
@@ -176,7 +102,7 @@ def _specification(chart: Chart, points: _Points, formats: Formats, *, width: in
     }
 
 
-def _x(points: _Points, formats: Formats, width: int, *, bars: bool) -> dict[str, Any]:
+def _x(points: Points, formats: Formats, width: int, *, bars: bool) -> dict[str, Any]:
     axis: dict[str, Any] = {"title": None, "labelAngle": 0, "labelOverlap": False, "ticks": False, "labelPadding": 6}
     if points.kind == "time":
         marked = labels(min(points.x), max(points.x), formats, room=max(3, width // 75))
@@ -206,7 +132,7 @@ def _js(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-def _bar_width(points: _Points, width: int) -> float | None:
+def _bar_width(points: Points, width: int) -> float | None:
     if points.kind == "band" or len(points.x) < 2:  # noqa: PLR2004  (one point has no distance to another)
         return None
     span = max(points.x) - min(points.x)

@@ -22,7 +22,7 @@ from prefect.testing.utilities import prefect_test_harness
 from redrive.blocks.core.errors import PermanentError
 from redrive.flows.documents import content, refusals
 from redrive.flows.documents.flow import documents
-from redrive.flows.documents.sandboxes import ReadingStopped
+from redrive.flows.documents.reading_stopped import ReadingStopped
 from tests.support.odd_documents import mail, pdf
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples"

@@ -11,9 +11,9 @@ import pytest
 
 from redrive.blocks.core.errors import PermanentError
 from redrive.flows.documents import charset, formats
-from redrive.flows.documents.flow import listed
 from redrive.flows.documents.formats import Unreadable
 from redrive.flows.documents.library import safe_name
+from redrive.flows.documents.listed_files import listed
 from tests.support.odd_documents import lying_docx
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples" / "inbox"

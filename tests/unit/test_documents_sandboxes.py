@@ -17,7 +17,8 @@ import pytest
 from redrive.flows.documents import formats
 from redrive.flows.documents.content import private_copy
 from redrive.flows.documents.formats import Unreadable
-from redrive.flows.documents.sandboxes import ReadingStopped, Sandboxes
+from redrive.flows.documents.reading_stopped import ReadingStopped
+from redrive.flows.documents.sandboxes import Sandboxes
 from tests.support.waiting import wait_until
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples" / "inbox"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from redrive.blocks.core.errors import PermanentError
-from redrive.flows.mail.letter import Letter, addresses, message, message_id, written
+from redrive.flows.mail.addresses import addresses
+from redrive.flows.mail.letter import Letter, message, message_id, written
 
 REPORT = {
     "title": "Umsätze",

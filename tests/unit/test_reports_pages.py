@@ -13,11 +13,12 @@ import openpyxl
 import pypdfium2
 import pytest
 
-from redrive.flows.reports.chart import POINTS_LIMIT, charts_of, specification
+from redrive.flows.reports.chart import charts_of, specification
 from redrive.flows.reports.definition import Chart, Column, Series
 from redrive.flows.reports.page import page
 from redrive.flows.reports.paper import ROWS_LIMIT
 from redrive.flows.reports.pdf import pdf
+from redrive.flows.reports.points import POINTS_LIMIT
 from redrive.flows.reports.view import ReportView
 from redrive.flows.reports.workbook import workbook
 

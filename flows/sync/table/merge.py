@@ -14,14 +14,12 @@ import psycopg
 from psycopg import sql
 
 from redrive.blocks.core.errors import PermanentError
-from redrive.flows.sync.source.source import Since, Source
+from redrive.flows.sync.source.source import Source
 from redrive.flows.sync.table.column_format import ColumnFormat
-from redrive.flows.sync.table.column_types import KNOWN, MISSING, Column, fits, fitting
-from redrive.flows.sync.table.record_scan import RecordScan
-from redrive.flows.sync.table.target import INCOMING, Target, listed
+from redrive.flows.sync.table.column_types import MISSING, Column, fits, fitting
+from redrive.flows.sync.table.incoming import Incoming, copied
+from redrive.flows.sync.table.target import INCOMING, Target
 
-#: How many wrong keys an error names.
-EXAMPLES = 3
 #: For the sort and the hash over the key; PostgreSQL's own default of 4 MB goes to disk with fifty thousand rows.
 _WORK_MEM = "64MB"
 
@@ -72,10 +70,10 @@ def merge(
         existing = target.columns()
         columns = [Column(name, (formats or {}).get(name)) for name in source.columns]
         since = target.since(cursor, existing) if cursor else None
-        _copy(connection, source, columns, since)
+        copied(connection, source, columns, since)
         _check_types(connection, source, columns, existing)
         types = {column.name: existing.get(column.name) or column.type for column in columns}
-        rows = _Incoming(connection, source, columns, types, since)
+        rows = Incoming(connection, source, columns, types, since)
         added: tuple[str, ...] = ()
         if existing:
             added = target.grow(types, existing, key)
@@ -100,97 +98,6 @@ def merge(
         cursor=highest,
         warnings=_warnings(columns, existing),
     )
-
-
-class _Incoming:
-    """The rows in the temporary table, as what they mean."""
-
-    def __init__(
-        self,
-        connection: psycopg.Connection,
-        source: Source,
-        columns: Sequence[Column],
-        types: Mapping[str, str],
-        since: Since | None,
-    ) -> None:
-        self._connection = connection
-        self._source = source
-        self._values = {column.name: _value(column, types[column.name]) for column in columns}
-        self._left: sql.Composable = sql.SQL("true")
-        if since:
-            # Equal values stay in: more rows of the same moment may have come since.
-            self._left = sql.SQL("({} < {}::{}) is not true").format(
-                self._values[since.column], sql.Literal(since.value), sql.SQL(types[since.column])
-            )
-
-    @property
-    def select(self) -> sql.Composed:
-        values = sql.SQL(", ").join(self._values.values())
-        return sql.SQL("select {} from {} where {}").format(values, INCOMING, self._left)
-
-    def checked(self, key: Sequence[str]) -> int:
-        """How many rows there are.
-
-        Raises:
-            PermanentError: the key does not identify them.
-        """
-        keys = [self._values[name] for name in key]
-        absent = sql.SQL(" or ").join(sql.SQL("{} is null").format(value) for value in keys)
-        counted = self._connection.execute(
-            sql.SQL("select count(*), count(*) filter (where {}) from {} where {}").format(absent, INCOMING, self._left)
-        ).fetchone()
-        count, incomplete = counted or (0, 0)
-        if incomplete:
-            raise PermanentError(
-                f"{incomplete:,} rows of {self._source.label} have no value in the key ({', '.join(key)}): complete or remove them"
-            )
-        found = self._connection.execute(
-            sql.SQL(
-                "select {}, count(*) from {} where {} group by {} having count(*) > 1 order by count(*) desc limit {}"
-            ).format(sql.SQL(", ").join(keys), INCOMING, self._left, sql.SQL(", ").join(keys), EXAMPLES)
-        ).fetchall()
-        if found:
-            named = "; ".join(f"{', '.join(map(str, values))} ({times} times)" for *values, times in found)
-            raise PermanentError(
-                f"the key ({', '.join(key)}) does not identify one row of {self._source.label}: {named}; add a column to the key"
-            )
-        return int(count)
-
-
-def _copy(connection: psycopg.Connection, source: Source, columns: Sequence[Column], since: Since | None) -> None:
-    names = [column.name for column in columns]
-    definitions = [sql.SQL("{} text").format(sql.Identifier(name)) for name in names]
-    connection.execute(
-        sql.SQL("create temporary table {} ({}) on commit drop").format(INCOMING, sql.SQL(", ").join(definitions))
-    )
-    options: sql.Composable = sql.SQL("format csv, delimiter {}, encoding 'UTF8'").format(sql.Literal(source.delimiter))
-    if source.empty_is_missing:
-        options = sql.SQL("{}, force_null ({})").format(options, listed(names))
-    into = sql.SQL("copy {} ({}) from stdin with ({})").format(INCOMING, listed(names), options)
-    scan = RecordScan(
-        columns,
-        label=source.label,
-        delimiter=source.delimiter,
-        end=source.end,
-        empty_is_missing=source.empty_is_missing,
-        first_line=source.first_line,
-    )
-    with connection.cursor() as database, database.copy(into) as copy:
-        for records in scan.scanned(source.blocks(since=since)):
-            copy.write(records)
-
-
-def _value(column: Column, kind: str) -> sql.Composable:
-    """SQL for a column's value as its type."""
-    text: sql.Composable = sql.Identifier(column.name)
-    if KNOWN.get(kind) == "text" and column.form is None:
-        return text
-    read = column.form.value(text) if column.form else text
-    typed = sql.SQL("({})::{}").format(read, sql.SQL(kind))
-    if not column.marked or column.kind == "text":
-        return typed
-    marks = sql.SQL(", ").join(map(sql.Literal, MISSING))
-    return sql.SQL("case when {} not in ({}) then {} end").format(text, marks, typed)
 
 
 def _check_columns(source: Source, key: Sequence[str], cursor: str | None, formats: Mapping[str, ColumnFormat]) -> None:
