@@ -89,7 +89,7 @@ def transfer(
                 {n: f.model_dump() for n, f in (columns or {}).items()},
             ]
             known = KnownSource(connection, Target(connection, table), cursor, {"asked": asked})
-        label = without_secrets(source) if "://" in source else source
+        label, warnings = without_secrets(source) if "://" in source else source, tuple[str, ...]()
         try:
             with opened(
                 source,
@@ -103,6 +103,7 @@ def transfer(
                 fingerprint = rows.fingerprint() if known else None
                 if known and fingerprint and fingerprint == known.fingerprint:
                     raise Unchanged  # noqa: TRY301  (as a server would say)
+                warnings = rows.warnings
                 done = merge(connection, rows, table=table, key=key, cursor=cursor, formats=columns)
                 if known:
                     known.keep(fingerprint, rows.validators)
@@ -111,7 +112,7 @@ def transfer(
             assert known.newest  # noqa: S101
             done = Merged(known.newest.rows, 0, 0, (), known.newest.value)
     if TaskRunContext.get():
-        for warning in done.warnings:
+        for warning in (*warnings, *done.warnings):
             get_run_logger().warning("%s", warning)
     return SyncResult(
         table=table,
@@ -122,5 +123,5 @@ def transfer(
         unchanged=done.unchanged,
         columns_added=done.columns_added,
         cursor=done.cursor,
-        warnings=done.warnings,
+        warnings=(*warnings, *done.warnings),
     )

@@ -89,6 +89,38 @@ def test_cursor_leaves_out_rows_below_the_highest_value(warehouse: Warehouse, tm
     assert (later.read, later.inserted, later.unchanged, later.cursor) == (3, 2, 1, "2020-01-03")
 
 
+def test_cursor_of_texts_leaves_out_nothing_and_says_so(warehouse: Warehouse, tmp_path: Path):
+    synced(warehouse, tmp_path, "id,revision\n1,r8\n2,r9\n", cursor="revision")
+    later = synced(warehouse, tmp_path, "id,revision\n1,r8\n2,r9\n3,r10\n", cursor="revision")
+    assert (later.read, later.inserted) == (3, 1)
+    assert "column 'revision' leaves no row out" in later.warnings[0]
+
+
+def test_column_of_marks_is_missing_values_in_a_table_of_numbers(warehouse: Warehouse, tmp_path: Path):
+    synced(warehouse, tmp_path, "id,price\n1,2.5\n")
+    assert synced(warehouse, tmp_path, "id,price\n1,NA\n2,+5\n").updated == 1
+    assert table(warehouse, "select * from stock order by id") == [(1, None), (2, 5)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fits", "rounded"),
+    [
+        ("numeric(10,2)", "12.50", "12.505"),
+        ("timestamp(0)", "2020-01-01 10:00:00", "2020-01-01 10:00:00.7"),
+        ("timestamptz(3)", "2020-01-01 10:00:00.123Z", "2020-01-01 10:00:00.1234Z"),
+    ],
+)
+def test_value_that_the_table_would_round_is_refused(
+    warehouse: Warehouse, tmp_path: Path, kind: str, fits: str, rounded: str
+):
+    with warehouse.connect() as connection:
+        connection.execute(f"create table stock (id bigint primary key, value {kind})")  # type: ignore[arg-type]
+    assert synced(warehouse, tmp_path, f"id,value\n1,{fits}\n").inserted == 1
+    with pytest.raises(PermanentError, match=f"holds '{re.escape(rounded)}', which the table would round"):
+        synced(warehouse, tmp_path, f"id,value\n1,{fits}\n2,{rounded}\n")
+    assert table(warehouse, "select count(*) from stock") == [(1,)]
+
+
 @pytest.mark.parametrize(
     ("csv", "key", "said"),
     [

@@ -19,9 +19,9 @@ from redrive.blocks.access import http_sources as http_access
 from redrive.blocks.access.http_sources import HostRefused, guarded, is_allowed, is_public, without_secrets
 from redrive.blocks.core.errors import PermanentError, SettingsError
 from redrive.blocks.core.settings import Settings
-from redrive.flows.sync.source import download as downloading
 from redrive.flows.sync.source.download import Budget, download
 from redrive.flows.sync.source.limits import Limits
+from redrive.flows.sync.source.unreachable import SourceUnreachable
 from tests.support.http_source import Page, serving
 
 #: Exit code of the process below where it cannot be what it should.
@@ -131,6 +131,7 @@ if not become_public_host():
 from redrive.blocks.access.http_sources import HostRefused
 from redrive.flows.sync.source.download import Budget, download
 from redrive.flows.sync.source.limits import Limits
+from redrive.flows.sync.source.unreachable import SourceUnreachable
 from tests.support.http_source import Page, serving
 
 asked, answer = [], Path(sys.argv[1]) / "answer"
@@ -192,7 +193,7 @@ def test_name_is_resolved_once_and_only_what_was_judged_is_connected_to(
 
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     monkeypatch.setattr(socket, "create_connection", connect)
-    with pytest.raises(downloading.SourceUnreachable):
+    with pytest.raises(SourceUnreachable):
         asked("http://rebinding.example.com/data", tmp_path)
     assert resolved == ["rebinding.example.com"]
     assert connected == ["93.184.215.14"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import socket
 import sqlite3
@@ -16,11 +17,12 @@ from pathlib import Path
 import pytest
 
 from redrive.blocks.core.errors import PermanentError, Snooze
-from redrive.flows.sync.source.download import SourceUnreachable, wait_seconds
+from redrive.flows.sync.source.download import wait_seconds
 from redrive.flows.sync.source.limits import Limits
 from redrive.flows.sync.source.opened import opened
 from redrive.flows.sync.source.rows_as_csv import PIECE, records
 from redrive.flows.sync.source.sqlite_source import SqliteSource
+from redrive.flows.sync.source.unreachable import SourceUnreachable
 from redrive.flows.sync.table.column_types import Column
 from redrive.flows.sync.table.record_scan import RecordScan
 from tests.support.http_source import Page, answering, serving
@@ -192,6 +194,44 @@ def test_all_pages_are_followed(kind: str):
 def test_source_whose_pages_cannot_be_followed_is_never_half_read(content: str, said: str):
     with answering(200, content.encode(), "application/json") as url, pytest.raises(PermanentError, match=said):
         rows(f"{url}?page=1")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"total_count": 3, "rows": [{"id": 1}, {"id": 2}]}', "there are 3 rows (total_count), and sent 2"),
+        ('{"meta": {"total": 300, "page": 1}, "rows": [{"id": 1}]}', "there are 300 rows (meta.total), and sent 1"),
+        ('{"page": 1, "pages": 9, "rows": [{"id": 1}]}', "there are 9 pages (pages), and 1 were found"),
+        ('{"total": 300, "rows": [{"id": 1}]}', ""),
+        ('{"count": 2, "page": 1, "total_pages": 1, "rows": [{"id": 1, "total_count": 9}, {"id": 2}]}', ""),
+    ],
+)
+def test_source_that_says_that_it_has_more_than_it_sent_is_a_warning(content: str, said: str):
+    with answering(200, content.encode(), "application/json") as url, opened(url) as source:
+        assert said in "".join(source.warnings)
+        assert bool(source.warnings) == bool(said)
+
+
+PACKED = gzip.compress(b"id\n1\n") + gzip.compress(b"2\n3\n")
+
+
+@pytest.mark.parametrize("end", [len(PACKED) - 1, len(PACKED) - 9, 20])
+def test_packed_answer_that_breaks_off_is_never_half_read(end: int):
+    with answering(200, PACKED, "text/csv", {"Content-Encoding": "gzip"}) as url:
+        assert rows(url) == [{"id": "1"}, {"id": "2"}, {"id": "3"}]
+    with (
+        answering(200, PACKED[:end], "text/csv", {"Content-Encoding": "gzip", "Content-Length": str(end)}) as url,
+        pytest.raises(SourceUnreachable, match="broke off in the middle"),
+    ):
+        rows(url)
+
+
+def test_answer_packed_in_another_way_is_refused():
+    with (
+        answering(200, b"id\n1\n", "text/csv", {"Content-Encoding": "br"}) as url,
+        pytest.raises(PermanentError, match="packs its answer as 'br'"),
+    ):
+        rows(url)
 
 
 @pytest.mark.parametrize(

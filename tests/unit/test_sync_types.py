@@ -36,6 +36,9 @@ def seen(*values: str | None) -> Column:
         (("2012-01-31", "2012-01-31 10:20"), "timestamp"),
         (("2012-01-31T10:20:30Z", "2012-01-31 10:20:30.5+02:00"), "timestamptz"),
         (("00123", "12345"), "text"),
+        (("+4915112345678", "+491700000"), "text"),
+        (("1204", "12E4", "3377"), "text"),
+        (("+0.5", "1e-05", "2E+10", "1.0E10", "-.5e3"), "numeric"),
         (("2012-13-01",), "text"),
         (("2012-01/01",), "text"),
         (("01/02/2012",), "text"),
@@ -71,6 +74,7 @@ def test_fit_into_an_existing_column(found: str, existing: str, expected: bool):
 def test_what_fits_an_existing_column_is_a_pattern_of_all_its_texts():
     assert re.fullmatch(fitting("bigint") or "", "12")
     assert not re.fullmatch(fitting("bigint") or "", "2.5")
+    assert all(re.fullmatch(fitting("numeric") or "", number) for number in ("+5", "1e5", "-2.5"))
     assert fitting("text") is None
 
 
@@ -95,14 +99,27 @@ value = st.one_of(
 #: A column of one kind, as most are: what breaks it stands anywhere among its like.
 FAMILIES = [
     ["1", "-20", "0", "77", ""],
-    ["1", "2.5", "-0.10", "1e5", "9" * 25],
+    ["1", "2.5", "-0.10", "1e-5", "+2.5", "9" * 25],
     ["true", "False", "NA"],
     ["2020-01-01", "2020/12/31", "-"],
     ["2020-01-01 10:00", "2020-01-01", "2020-01-01T10:00:00.5"],
     ["2020-01-01 10:00Z", "2020-01-01T10:00:00.5+0200"],
 ]
 #: What a careless pattern would take for one of them.
-NEARLY = ["007", "00", "01.5", "1 ", "1.2.3", "2020-01/01", "2020-13-01", "tRUE", "1e1000", "2020-01-01 24:00"]
+NEARLY = [
+    "+49151",
+    "12E4",
+    "007",
+    "00",
+    "01.5",
+    "1 ",
+    "1.2.3",
+    "2020-01/01",
+    "2020-13-01",
+    "tRUE",
+    "1e1000",
+    "2020-01-01 24:00",
+]
 
 
 @st.composite

@@ -18,10 +18,12 @@ from urllib.parse import unquote_to_bytes
 import httpx
 
 from redrive.blocks.access.http_sources import guarded, without_secrets
-from redrive.blocks.core.errors import PermanentError, RedriveError, Snooze
+from redrive.blocks.core.errors import PermanentError, Snooze
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.flows.engine.attempt import current_attempt
 from redrive.flows.sync.source.limits import Limits
+from redrive.flows.sync.source.unpacked import unpacked
+from redrive.flows.sync.source.unreachable import SourceUnreachable
 
 #: Seconds without a byte.
 SILENCE_LIMIT = 30
@@ -38,10 +40,6 @@ _REDIRECTS = {
     HTTPStatus.TEMPORARY_REDIRECT,
     HTTPStatus.PERMANENT_REDIRECT,
 }
-
-
-class SourceUnreachable(RedriveError):  # noqa: N818  (reads as what happened, as in blocks/core/errors.py)
-    """A source cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +95,6 @@ def download(url: str, path: Path, budget: Budget, conditions: Mapping[str, str]
     except (httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError):
         # Not chained: its message may hold the whole address.
         raise PermanentError(f"{shown} is no address that can be asked: correct the parameter source") from None
-    except httpx.DecodingError as error:
-        raise SourceUnreachable(f"{shown} sends what cannot be unpacked ({error}): its server has a problem") from None
     except httpx.TransportError as error:
         said = str(error) or type(error).__name__
         raise SourceUnreachable(f"{shown} cannot be reached ({said}): check the address and the network") from None
@@ -161,7 +157,7 @@ def _received(answer: httpx.Response, url: httpx.URL, path: Path, budget: Budget
     if announced.isdigit() and int(announced) > budget.limits.size - budget.received:
         budget.take(int(announced), shown)
     with path.open("wb") as file:
-        for piece in answer.iter_bytes(1 << 16) if "content-encoding" in answer.headers else answer.iter_raw():
+        for piece in unpacked(answer.iter_raw(), answer.headers.get("content-encoding", ""), shown):
             budget.take(len(piece), shown)
             file.write(piece)
     return Answer(path, str(url), answer.headers)

@@ -6,6 +6,7 @@ Read twice as a stream, once for the columns and once for the rows: a file of an
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,16 @@ from redrive.flows.sync.source.source import Readable, Since, Source, content_ha
 _NO_LIST = "is no list of JSON objects: a sync needs [{...}, ...], one list in an object, or one object a line"
 
 
+#: Where services say how many rows or pages there are in all; `total` may also be a sum, `count` that of this page.
+_TOTAL = re.compile(
+    r"(^|\.)(total_?(count|results|items|rows|records|elements|hits)|records_?total|@odata\.count|count)$",
+    re.IGNORECASE,
+)
+_MAYBE_TOTAL = re.compile(r"(^|\.)total$", re.IGNORECASE)
+_PAGING = re.compile(r"(^|\.)((current_?)?page|(page_?|per_?)(size|page)|limit|offset|skip|start)$", re.IGNORECASE)
+_PAGES = re.compile(r"(^|\.)(total_?pages|page_?count|num_?pages|pages|last_?page)$", re.IGNORECASE)
+
+
 @dataclass
 class Shape:
     """What a file of JSON is, told from all of it."""
@@ -27,8 +38,9 @@ class Shape:
     #: Where the rows are, as ijson names it; None if there are none to be found.
     rows: str | None = None
     columns: dict[str, None] = field(default_factory=dict)
-    #: What stands beside the list, by its path: where services put the address of the next page.
+    #: What stands beside the list, by its path: where services put the address of the next page, and how many rows there are.
     beside: dict[str, Any] = field(default_factory=dict)
+    count: int = 0
 
 
 class JsonSource(Source):
@@ -49,6 +61,18 @@ class JsonSource(Source):
 
     def fingerprint(self) -> str | None:
         return content_hash(self._paths)
+
+    def more_than_sent(self) -> Iterator[str]:
+        """Sentences about rows or pages that the source says it has and did not send."""
+        sent, beside = sum(shape.count for shape in self._shapes), self._shapes[0].beside
+        paged = any(_PAGING.search(place) for place in beside)
+        for place, value in beside.items():
+            if isinstance(value, bool) or not isinstance(value, int):
+                continue
+            if value > sent and (_TOTAL.search(place) or (paged and _MAYBE_TOTAL.search(place))):
+                yield f"{self.label} says that there are {value:,} rows ({place}), and sent {sent:,}: ask for all of them"
+            if value > len(self._shapes) and _PAGES.search(place):
+                yield f"{self.label} says that there are {value:,} pages ({place}), and {len(self._shapes):,} were found: ask for all rows"
 
     def _rows(self) -> Iterator[list[str | None]]:
         names = self._columns
@@ -93,8 +117,9 @@ def _shape(file: BinaryIO, label: str, *, lines: bool) -> Shape:  # noqa: C901  
             wrong = wrong or event not in {"start_map", "start_array"} or (tops > 1 and event != "start_map")
         elif event == "start_array" and depth == 1 and first == "start_map" and tops == 1:
             lists.append(path[0])
-        elif event not in {"end_map", "end_array", "start_map"} and _is_row_place(first, lists, path):
-            wrong = wrong or tops == 1
+        elif event not in {"end_map", "end_array"} and _is_row_place(first, lists, path):
+            wrong = wrong or (tops == 1 and event != "start_map")
+            listed.count += 1
         if event in {"start_map", "start_array"}:
             path.append("")
         elif event in {"end_map", "end_array"}:

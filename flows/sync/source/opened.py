@@ -121,6 +121,8 @@ def _downloaded(
     found = _of(paths, kind, label, source_table, encoding or mime.get_content_charset(), lines=lines)
     if len(paths) == 1:
         found.validators = _validators(first)
+    if isinstance(found, JsonSource):
+        found.warnings = tuple(found.more_than_sent())
     return found
 
 

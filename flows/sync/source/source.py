@@ -42,6 +42,8 @@ class Source(ABC):
         self.label = label
         #: Headers with which a server may answer that nothing has changed.
         self.validators: dict[str, str] = {}
+        #: What a person should know of it though its rows are read.
+        self.warnings: tuple[str, ...] = ()
 
     @property
     @abstractmethod

@@ -20,16 +20,20 @@ MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "-")
 _MISSING = frozenset(MISSING)
 _MARKS = "|".join(map(re.escape, MISSING))
 
-# Without groups and references, so that PostgreSQL and a pattern of a whole row take them too.
+# Without groups that are kept and references, so that PostgreSQL and a pattern of a whole row take them too.
 _DAY = r"(?:0[1-9]|[12]\d|3[01])"
 _MONTH = r"(?:0[1-9]|1[0-2])"
 _DATE = rf"\d{{4}}(?:-{_MONTH}-{_DAY}|/{_MONTH}/{_DAY})"
+#: What a column that holds numbers anyway can take.
+_NUMBER = r"[-+]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _TIME = r"[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
-#: A number with leading zeros is an identifier (a postcode, an article), so it stays text.
+#: A number with leading zeros is an identifier (a postcode, an article), so it stays text; so do a plus before whole digits (a
+#: telephone) and an E between digits without sign or point (12E4: an article too), which no program writes for a number.
 PATTERNS: dict[Kind, str] = {
     "bigint": r"-?(?:0|[1-9]\d{0,17})",
     "whole": r"-?(?:0|[1-9]\d*)",
-    "numeric": r"[-+]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,3})?",
+    "numeric": r"(?:(?:\+(?=\d+(?:\.|[eE][-+]))|-)?(?:0|[1-9]\d*)(?:\.\d*(?:[eE][-+]?\d{1,3})?|[eE][-+]\d{1,3})?"
+    r"|[-+]?\.\d+(?:[eE][-+]?\d{1,3})?)",
     "boolean": r"(?:true|false|True|False|TRUE|FALSE)",
     "date": _DATE,
     "timestamp": rf"{_DATE}(?:{_TIME})?",
@@ -148,4 +152,6 @@ def fitting(existing: str) -> str | None:
     known = KNOWN.get(existing)
     if known is None or known == "text":
         return None
+    if known in {"numeric", "double precision"}:
+        return _NUMBER
     return "|".join(f"(?:{PATTERNS[kind]})" for kind in sorted(_TAKES[known]) if kind in PATTERNS)

@@ -46,6 +46,28 @@ class Incoming:
         values = sql.SQL(", ").join(self._values.values())
         return sql.SQL("select {} from {} where {}").format(values, INCOMING, self._left)
 
+    def check_kept(self, limited: Mapping[str, str]) -> None:
+        """See that the table keeps the values as they are.
+
+        Args:
+            limited: full types of columns that keep so many digits only, like numeric(10,2).
+
+        Raises:
+            PermanentError: a value would be rounded.
+        """
+        for name, kind in limited.items():
+            value, text = self._values[name], sql.Identifier(name)
+            row = self._connection.execute(
+                sql.SQL("select {0} from {1} where {2} and ({3})::{4} is distinct from {3} limit 1").format(
+                    text, INCOMING, self._left, value, sql.SQL(kind)
+                )
+            ).fetchone()
+            if row:
+                raise PermanentError(
+                    f"column {name!r} of {self._source.label} holds {row[0][:60]!r}, which the table would round, as it keeps {kind}: "
+                    "correct the source, or widen the column"
+                )
+
     def checked(self, key: Sequence[str]) -> int:
         """How many rows there are.
 
@@ -106,7 +128,8 @@ def _value(column: Column, kind: str) -> sql.Composable:
         return text
     read = column.form.value(text) if column.form else text
     typed = sql.SQL("({})::{}").format(read, sql.SQL(kind))
-    if not column.marked or column.kind == "text":
+    # What a type of the table's own takes that nobody here knows, a mark may be too.
+    if not column.marked or (column.kind == "text" and kind not in KNOWN):
         return typed
     marks = sql.SQL(", ").join(map(sql.Literal, MISSING))
     return sql.SQL("case when {} not in ({}) then {} end").format(text, marks, typed)

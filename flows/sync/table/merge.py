@@ -18,7 +18,7 @@ from redrive.flows.sync.source.source import Source
 from redrive.flows.sync.table.column_format import ColumnFormat
 from redrive.flows.sync.table.column_types import MISSING, Column, fits, fitting
 from redrive.flows.sync.table.incoming import Incoming, copied
-from redrive.flows.sync.table.target import INCOMING, Target
+from redrive.flows.sync.table.target import INCOMING, ORDERED, Target
 
 #: For the sort and the hash over the key; PostgreSQL's own default of 4 MB goes to disk with fifty thousand rows.
 _WORK_MEM = "64MB"
@@ -55,7 +55,7 @@ def merge(
         connection: in a transaction, which the caller commits.
         table: `name` or `schema.name`.
         key: columns that identify a row.
-        cursor: rows whose value lies below the table's highest are left out.
+        cursor: rows whose value lies below the table's highest are left out, if it is a number or time there.
         formats: how columns write their values, where it is declared.
 
     Raises:
@@ -77,6 +77,7 @@ def merge(
         added: tuple[str, ...] = ()
         if existing:
             added = target.grow(types, existing, key)
+            rows.check_kept({name: kind for name, kind in target.limited().items() if name in types})
             read = rows.checked(key)
             inserted, updated = target.upsert(source.columns, key, rows.select)
         else:
@@ -96,7 +97,7 @@ def merge(
         updated=updated,
         columns_added=added,
         cursor=highest,
-        warnings=_warnings(columns, existing),
+        warnings=(*_warnings(columns, existing), *_of_cursor(cursor, existing)),
     )
 
 
@@ -143,6 +144,17 @@ def _warnings(columns: Sequence[Column], existing: Mapping[str, str]) -> tuple[s
         for column in columns
         if column.fallen and column.name not in existing
     )
+
+
+def _of_cursor(cursor: str | None, existing: Mapping[str, str]) -> tuple[str, ...]:
+    kind = existing.get(cursor or "")
+    if kind is None or kind in ORDERED:
+        return ()
+    said = (
+        f"column {cursor!r} leaves no row out, as the table has it as {kind}, which may sort otherwise than it grows (10 before 9): "
+        "declare its format in the parameter columns for a new table, or leave the cursor out"
+    )
+    return (said,)
 
 
 @contextmanager

@@ -15,6 +15,15 @@ from redrive.flows.sync.source.source import NAME_BYTES_LIMIT, Since
 
 #: Name of the temporary table; gone with the transaction.
 INCOMING = sql.Identifier("redrive_incoming")
+#: Types whose highest value is the latest one. Texts are not: 10 sorts before 9.
+ORDERED = frozenset(
+    (
+        "bigint", "integer", "smallint", "numeric", "double precision", "real", "date", "timestamp without time zone",
+        "timestamp with time zone",
+    )
+)  # fmt: skip
+#: Types that round without a word what is more exact than they were made for.
+_ROUNDING = ("numeric", "timestamp without time zone", "timestamp with time zone")
 
 
 class Target:
@@ -50,6 +59,15 @@ class Target:
         ).fetchall()
         return dict(rows)
 
+    def limited(self) -> dict[str, str]:
+        """The full type of each column that keeps so many digits only: numeric(10,2), timestamp(0)."""
+        rows = self._connection.execute(
+            "select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = to_regclass(%s) and attnum > 0"
+            " and not attisdropped and atttypmod <> -1 and format_type(atttypid, null) = any(%s)",
+            [self.name.as_string(self._connection), list(_ROUNDING)],
+        ).fetchall()
+        return dict(rows)
+
     def make(self, types: Mapping[str, str]) -> None:
         """Make the table, still without its key: an index over all rows at once takes a fifth of the time."""
         body = sql.SQL(", ").join(map(_definition, types.items()))
@@ -79,8 +97,8 @@ class Target:
         return row[0] if row else None
 
     def since(self, cursor: str, existing: Mapping[str, str]) -> Since | None:
-        """Where a sync goes on."""
-        value = self.highest(cursor) if cursor in existing else None
+        """Where a sync goes on; None: nowhere in particular, all rows are compared."""
+        value = self.highest(cursor) if existing.get(cursor) in ORDERED else None
         return None if value is None else Since(cursor, existing[cursor], value)
 
     def insert(self, columns: Sequence[str], rows: sql.Composable) -> int:
