@@ -47,7 +47,8 @@ class Attachment(Payload):
 class DocumentRecord(Payload):
     """One document: text, metadata and checksum, stored under the SHA-256 of its content.
 
-    `text_sha256` is that of `text.txt`; `left_out` says what a limit kept out; `reader` names another reader than the usual one.
+    `text_sha256` is that of `text.txt`; `left_out` says what is missing; `unfinished`: for want of time, so that it is read again the
+    next time; `reader` names another reader than the usual one.
     """
 
     name: str
@@ -65,6 +66,7 @@ class DocumentRecord(Payload):
     empty: bool = False
     empty_because: str | None = None
     left_out: tuple[str, ...] = ()
+    unfinished: bool = False
     reader: str | None = None
     text_sha256: str = ""
     attachments: tuple[Attachment, ...] = ()
@@ -93,7 +95,7 @@ class DocumentsResult(JobResult):
             said += f" ({before} {'was' if before == 1 else 'were'} there already)"
         if empty:
             said += f"; no text in {_some(empty)}"
-        return f"{said}; too large to be stored whole: {_some(cut)}" if cut else said
+        return f"{said}; not whole: {_some(cut)}" if cut else said
 
 
 def _some(names: list[str]) -> str:

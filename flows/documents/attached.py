@@ -33,6 +33,7 @@ def join_texts(sandboxes: Sandboxes, made: Made, *, ends: float) -> None:
     reading = _Reading(sandboxes, Budget(), ends)
     reading.budget.text -= made.found.characters
     texts = list(reading.texts(made, depth=1))
+    made.unfinished = reading.out_of_time
     made.found.left_out += reading.budget.left_out
     if not texts:
         return
@@ -48,6 +49,7 @@ class _Reading:
     sandboxes: Sandboxes
     budget: Budget
     ends: float
+    out_of_time: bool = False
 
     def texts(self, made: Made, *, depth: int) -> Iterator[str]:
         for one in made.found.attachments:
@@ -59,6 +61,7 @@ class _Reading:
         if depth > self.budget.depth:
             self.budget.leave_out(f"attachments' texts more than {self.budget.depth} deep in others")
         elif time.monotonic() >= self.ends:
+            self.out_of_time = True
             self.budget.leave_out("attachments' texts, for which no time was left")
         else:
             return self.budget.takes_document()
@@ -79,6 +82,7 @@ class _Reading:
                     self.budget.leave_out(f"attachment's text: {one.name}, {inner.found.empty_because}")
                 yield from self.texts(inner, depth=depth + 1)
         except (Unreadable, ReadingTimedOut) as error:
+            self.out_of_time = self.out_of_time or isinstance(error, ReadingTimedOut)
             self.budget.leave_out(f"attachment's text: {one.name} {error}")
 
 

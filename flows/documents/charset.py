@@ -32,6 +32,8 @@ _MEANT = {
 }
 #: Bytes a guess is made from; more changes no guess.
 SAMPLE = 256 * 1024
+#: Characters beyond ASCII that are valid UTF-8 for each byte that is not: other charsets have more of the second kind.
+RIGHT_TO_WRONG = 10
 #: Bytes; below that, zeros tell nothing.
 TWO_CHARACTERS = 4
 #: The escape that begins two-byte characters in ISO-2022-JP, which else looks like ASCII.
@@ -68,12 +70,21 @@ def decoded(content: bytes, declared: str | None = None) -> str:
     if wide := _wide(content[:4096]):
         return content.decode(wide, errors="replace")
     # UTF-8 is never valid by chance, and senders that declare another charset by habit are many. Only ISO-2022 looks like ASCII.
-    certain = "utf-8" if _ISO_2022 not in content[:SAMPLE] else None
-    for told in (certain, _meant(declared), _guessed):
-        text = _strictly(content, told(content) if callable(told) else told)
-        if text is not None:
-            return text
-    return content.decode("cp1252", errors="replace")
+    text = _utf8(content) if _ISO_2022 not in content[:SAMPLE] else None
+    if text is None:
+        text = _strictly(content, _meant(declared))
+    if text is None:
+        text = _strictly(content, _guessed(content))
+    return content.decode("cp1252", errors="replace") if text is None else text
+
+
+def _utf8(content: bytes) -> str | None:
+    """The text, if it can be nothing else: no byte is wrong, or few are beside those that are right (a log, cut off or written over)."""
+    text = content.decode(errors="replace")
+    marks = text.count("\ufffd")
+    wrong = marks - content.count("\ufffd".encode()) if marks else 0
+    right = len(text) - len(text.encode("ascii", errors="ignore")) - marks if wrong else 0
+    return text if right >= RIGHT_TO_WRONG * wrong else None
 
 
 def _guessed(content: bytes) -> str | None:

@@ -99,6 +99,13 @@ def extracted(content: bytes, mime: str, **options: Any) -> Any:
     return kreuzberg.extract_bytes_sync(content, mime, config=config)
 
 
+def extracted_pages(content: bytes) -> Any:
+    """What kreuzberg finds in a PDF, its pages one by one too."""
+    import kreuzberg  # noqa: PLC0415  (as above)
+
+    return extracted(content, PDF, pages=kreuzberg.PageConfig(extract_pages=True))
+
+
 def _check_archive(content: bytes, *, part: str) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

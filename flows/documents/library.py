@@ -41,7 +41,7 @@ class Library:
     def known(self, checksum: str, mime: str) -> DocumentRecord | None:
         """The record of a content that was read before; None if there is none, or it cannot be believed."""
         folder, record = self._place(checksum, mime)
-        if record is None or record.extractor != EXTRACTOR or record.checksum != checksum:
+        if record is None or record.extractor != EXTRACTOR or record.checksum != checksum or record.unfinished:
             return None
         files = {f"{folder}/text.txt": record.text_sha256}
         for number, one in enumerate(record.attachments, 1):
@@ -80,6 +80,7 @@ class Library:
             attachments=attachments,
             extractor=EXTRACTOR,
             empty=not made.found.characters,
+            unfinished=made.unfinished,
             location=self._store.location(folder),
         )
         # Written last: whoever finds this file finds all of the document.

@@ -74,6 +74,8 @@ class Made:
 
     def __init__(self, answer: BinaryIO) -> None:
         self._answer = answer.fileno()
+        #: Whether something is missing for want of time.
+        self.unfinished = False
         size = os.fstat(self._answer).st_size
         try:
             text, found, whole = ENDING.unpack(self._part(size - ENDING.size, ENDING.size))

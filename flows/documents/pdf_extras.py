@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pikepdf
@@ -45,22 +46,37 @@ def _keep_files(pdf: pikepdf.Pdf, attachments: Attachments) -> None:
         attachments.keep(file.filename or name, inside.mime_type or "application/octet-stream", inside.read_bytes())
 
 
-def second_reading(content: bytes) -> str:
-    """The text of all pages as another reader finds it, where the first found none."""
-    document = pypdfium2.PdfDocument(content)
-    return "\n\n".join(document[number].get_textpage().get_text_range() for number in range(len(document))).strip()
+def second_reading(content: bytes, pages: Sequence[int]) -> dict[int, str]:
+    """The text of pages as another reader finds it, where the first found none; only of those that have any. Their numbers begin with 1."""
+    found: dict[int, str] = {}
+    with contextlib.suppress(pypdfium2.PdfiumError):  # it reads less than the first one: then there is nothing to add
+        document = pypdfium2.PdfDocument(content)
+        for page in pages:
+            if page <= len(document) and (text := document[page - 1].get_textpage().get_text_range().strip()):
+                found[page] = text
+    return found
+
+
+def pictures(content: bytes, pages: Sequence[int]) -> list[int]:
+    """Which of these pages hold pictures."""
+    try:
+        with pikepdf.open(io.BytesIO(content)) as pdf:
+            return [page for page in pages if page <= len(pdf.pages) and pdf.pages[page - 1].get_images()]
+    except (pikepdf.PdfError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        # As the look for form fields, which says so.
+        return []
 
 
 def why_empty(content: bytes) -> str:
     """Why two readers found no text."""
     try:
         with pikepdf.open(io.BytesIO(content)) as pdf:
-            pictures = sum(bool(page.images) for page in pdf.pages)
+            with_pictures = sum(bool(page.get_images()) for page in pdf.pages)
             pages = len(pdf.pages)
     except (pikepdf.PdfError, ValueError, TypeError, KeyError, AttributeError):
         return "no reader finds text in it"
-    if pictures:
-        return f"{pictures} of its {pages} pages hold pictures, and none a text layer: a scan"
+    if with_pictures:
+        return f"{with_pictures} of its {pages} pages hold pictures, and none a text layer: a scan"
     return "its pages hold neither text nor pictures"
 
 

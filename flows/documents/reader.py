@@ -28,6 +28,8 @@ from redrive.flows.documents.page import page
 
 #: The reader of PDFs where kreuzberg finds no text.
 SECOND = "pypdfium2"
+#: Pages without text that are named.
+PAGES_NAMED = 20
 
 
 def read(content: bytes, answer: Answer, mime: str) -> None:
@@ -73,11 +75,20 @@ def _office(content: bytes, mime: str, budget: Budget) -> tuple[str, dict[str, A
 def _pdf(content: bytes, answer: Answer, budget: Budget) -> tuple[str, dict[str, Any]]:
     from redrive.flows.documents import pdf_extras  # noqa: PLC0415  (its libraries make every fork dearer, see `warm`)
 
-    result = formats.extracted(content, formats.PDF)
+    result = formats.extracted_pages(content)
     text, found = result.content, _about(result)
+    pages = result.pages or [{"page_number": page + 1, "content": text} for page in range(found["pages"] or 0)]
+    without = [page["page_number"] for page in pages if not page["content"].strip()]
+    second = pdf_extras.second_reading(content, without) if without else {}
+    if second:
+        found["reader"] = SECOND
+        parts = (text, *(f"Page {page}:\n\n{part}" for page, part in second.items()))
+        text = "\n\n".join(parts) if text.strip() else "\n\n".join(second.values())
     if not text.strip():
-        text = pdf_extras.second_reading(content)
-        found |= {"reader": SECOND} if text else {"empty_because": pdf_extras.why_empty(content)}
+        found["empty_because"] = pdf_extras.why_empty(content)
+    elif scans := pdf_extras.pictures(content, [page for page in without if page not in second]):
+        named = ", ".join(map(str, scans[:PAGES_NAMED])) + (" …" if len(scans) > PAGES_NAMED else "")
+        budget.leave_out(f"of its {len(pages)} pages, which hold pictures and no text layer ({named})", len(scans))
     attachments = Attachments(answer, budget)
     extras = pdf_extras.extras(content, budget, attachments)
     found["attachments"] = attachments.kept

@@ -241,6 +241,20 @@ def test_file_whose_reader_was_killed_is_tried_again_alone(
     assert sorted(record.name for record in found) == [f"{number}.txt" for number in range(5)]
 
 
+def test_what_was_left_out_for_want_of_time_is_read_the_next_time(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "m.eml").write_bytes(mail("In haste", files={"list.txt": b"three apples"}).as_bytes())
+    monkeypatch.setattr("redrive.flows.documents.flow.WALL_LIMIT", -1)
+    (hurried,) = documents(source=str(tmp_path)).documents
+    assert hurried.left_out == ("1 attachments' texts, for which no time was left",)
+    monkeypatch.undo()
+    (whole,) = documents(source=str(tmp_path)).documents
+    assert (whole.left_out, whole.stored_before) == ((), False)
+    assert "three apples" in (library / whole.checksum / "text.txt").read_text()
+    assert documents(source=str(tmp_path)).documents[0].stored_before
+
+
 @pytest.mark.parametrize(("files", "seconds"), [(3, 20.0), (500, 0.0)], ids=["by number", "by time"])
 def test_folder_longer_than_a_step_is_read_in_several(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, seconds: float

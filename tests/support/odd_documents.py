@@ -44,6 +44,24 @@ def pdf(content: bytes = b"BT /F1 14 Tf 72 700 Td (Body of the page.) Tj ET", *,
     return out.getvalue()
 
 
+def pdf_with_scans(*texts: str) -> bytes:
+    """A page for each text; without one it holds a picture, as a scanner leaves it."""
+    made = pikepdf.new()
+    font = made.make_indirect(Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica))
+    look = {"Type": Name.XObject, "Subtype": Name.Image, "ColorSpace": Name.DeviceGray, "BitsPerComponent": 8}
+    picture = made.make_stream(b"\x80" * 100, Width=10, Height=10, **look)
+    for text in texts:
+        page = made.add_blank_page(page_size=(595, 842))
+        page.obj.Resources = Dictionary(Font=Dictionary(F1=font), XObject=Dictionary(P=picture))
+        content = f"BT /F1 14 Tf 72 700 Td ({text}) Tj ET" if text else "q 500 0 0 700 50 50 cm /P Do Q"
+        page.obj.Contents = made.make_stream(content.encode())
+        if text:
+            del page.obj.Resources.XObject
+    out = io.BytesIO()
+    made.save(out)
+    return out.getvalue()
+
+
 def mail(
     subject: str, text: str = "", *, inside: EmailMessage | None = None, files: Mapping[str, bytes] | None = None
 ) -> EmailMessage:

@@ -56,6 +56,14 @@ def test_declared_charset_is_followed_unless_the_bytes_are_utf8():
     assert charset.decoded("é".encode("cp1252"), "no-such-charset") == "é"
 
 
+@pytest.mark.parametrize("declared", [None, "iso-8859-1"])
+def test_damaged_utf8_loses_its_damage_only(declared: str | None):
+    said = "Die Größe der Tür ist für grüne Häuser schön. " * 3
+    assert charset.decoded(said.encode()[:20] + b"\xff" + said.encode()[20:], declared).replace("\ufffd", "") == said
+    cut = "東京都は明日から雨が降るでしょう。".encode()[:-1]
+    assert charset.decoded(cut, declared) == "東京都は明日から雨が降るでしょう\ufffd"
+
+
 @pytest.mark.parametrize("sample", sorted(SAMPLES.iterdir()), ids=lambda path: path.suffix)
 def test_every_sample_has_a_format(sample: Path):
     formats.check(sample.read_bytes(), formats.by_ending(sample.name))

@@ -24,7 +24,7 @@ from redrive.flows.documents.budget import Budget
 from redrive.flows.documents.content import private_copy
 from redrive.flows.documents.formats import Unreadable
 from redrive.flows.documents.sandboxes import Sandboxes
-from tests.support.odd_documents import docx_with_extras, mail, pdf
+from tests.support.odd_documents import docx_with_extras, mail, pdf, pdf_with_scans
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples" / "inbox"
 RUSSIAN = "Уважаемые коллеги, отчёт за третий квартал готов. Просим прислать замечания до пятницы."
@@ -285,6 +285,13 @@ def test_text_that_only_a_second_reader_finds_is_not_called_empty(read: Any):
     assert "Beside the page." in text
     assert found["reader"] == "pypdfium2"
     assert found["empty_because"] is None
+
+
+def test_pages_that_only_a_scanner_knows_are_counted_as_left_out(read: Any):
+    text, found = read("half.pdf", pdf_with_scans("The first page.", "", "The third page.", ""))
+    assert text == "The first page.\n\nThe third page."
+    assert found["left_out"] == ["2 of its 4 pages, which hold pictures and no text layer (2, 4)"]
+    assert read("all.pdf", pdf_with_scans("", ""))[1]["left_out"] == []
 
 
 def test_pdf_without_text_says_why(read: Any):
