@@ -25,7 +25,7 @@ LEAST = 3.0
 #: Seconds for a service: longer than anything a healthy server takes, a lock held for a minute included.
 SERVICE = 120.0
 #: A server that was silent a moment ago gets this many seconds, lest each point of a command waits anew...
-AGAIN = 1.0
+AGAIN = 0.5
 #: ...for this many seconds.
 REMEMBERED = 30.0
 

@@ -117,7 +117,8 @@ def _component(part: Component, running: Running | None, *, external: bool, know
     # Only what runs is asked: something else may answer in a stopped component's place.
     watched = [running.pid, part.working_pid] if running and alive else []
     frozen = [pid for pid in watched if pid and _is_frozen(pid)]
-    healthy = running is not None and alive and not frozen and part.has_begun(running.since) and part.healthy()
+    asked = running is not None and alive and not frozen and part.has_begun(running.since)
+    healthy, complaint = part.examine() if asked else (False, "")
     return ComponentStatus(
         name=part.name,
         state=_state(part, running, healthy=healthy, frozen=bool(frozen)),
@@ -126,14 +127,12 @@ def _component(part: Component, running: Running | None, *, external: bool, know
         since=datetime.fromtimestamp(running.since, UTC) if running and alive else None,
         restarts=max(0, part.starts - 1),
         log=part.log if part.log.exists() else None,
-        problem=_problem(part, frozen) if alive and not healthy else "",
+        problem=_stopped(frozen[0]) if frozen else complaint,
     )
 
 
-def _problem(part: Component, frozen: list[int]) -> str:
-    if frozen:
-        return f"its process is stopped (SIGSTOP, or a debugger): `kill -CONT {frozen[0]}` lets it go on"
-    return part.complaint()
+def _stopped(pid: int) -> str:
+    return f"its process is stopped (SIGSTOP, or a debugger): `kill -CONT {pid}` lets it go on"
 
 
 def _is_frozen(pid: int) -> bool:

@@ -102,7 +102,7 @@ def test_ctrl_c_while_waiting_says_that_the_job_goes_on(job_stack: JobStack) -> 
     waiting.send_signal(signal.SIGINT)
     _, said = waiting.communicate(timeout=PATIENCE)
 
-    assert waiting.returncode == ExitCode.INTERRUPTED
+    assert waiting.returncode == ExitCode.INTERRUPTED, said
     assert said.count("\n") == 1
     assert f"goes on; see how it is with `redrive jobs show {job_id}`" in said
     assert show_job(job_id)[0].state == "Scheduled"

@@ -91,9 +91,9 @@ class Component(ABC):
     def healthy(self) -> bool:
         """Ask it over its own protocol, within a second or two. Never raises for a server that does not answer."""
 
-    def complaint(self) -> str:
-        """Why it is not healthy, in one sentence, where it can say more than that it does not answer."""
-        return ""
+    def examine(self) -> tuple[bool, str]:
+        """Whether it is healthy and, if not, why, in one sentence, where it can say more than that it does not answer."""
+        return self.healthy(), ""
 
     def prepare(self) -> None:  # noqa: B027  (most need none of these three)
         """Called by `redrive up` before it starts."""

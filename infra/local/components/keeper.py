@@ -40,6 +40,10 @@ class Keeper(Component):
     def healthy(self) -> bool:
         return not self.complaint()
 
+    def examine(self) -> tuple[bool, str]:
+        complaint = self.complaint()
+        return not complaint, complaint
+
     def complaint(self) -> str:
         """It touches a file after each round, so that its start is noticed at once; the ledger knows when each duty was done."""
         if not self._alive.exists():
