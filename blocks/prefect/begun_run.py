@@ -37,13 +37,16 @@ def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:
         return None
     # As the API takes it from outside; only what an engine proposes says that it does not know.
     del body["state"]["state_details"]["deferred"]
-    try:
-        answer = ask(fast.finish({**body, "labels": {**labels, **NOBODY}, "forget_process": True}))
-    except HTTPStatusError as error:
-        if not fast.is_absent(error):
-            raise
-        answer = {"state": None}
-    if begun.answered(answer) is None:
+    body |= {"labels": {**labels, **NOBODY}, "forget_process": True}
+    with begun.noted(body):
+        try:
+            answer = ask(fast.finish(body))
+        except HTTPStatusError as error:
+            if not fast.is_absent(error):
+                raise
+            answer = {"state": None}
+        accepted = begun.answered(answer)
+    if accepted is None:
         begun.leave()
         return None
     return UUID(answer["state"]["id"])

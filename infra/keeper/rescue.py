@@ -41,6 +41,7 @@ from redrive.deployments.pools import Workers, is_job, pools
 from redrive.infra.keeper.causes import brief, was_raised
 from redrive.infra.keeper.dead_lettering import UNAVAILABLE, dead_letter
 from redrive.infra.keeper.lost import Lost
+from redrive.infra.keeper.noted_ends import NotedEnds
 from redrive.infra.keeper.processes import JobProcesses
 
 log = logging.getLogger("redrive.keeper")
@@ -58,7 +59,7 @@ UNKNOWN = RetryPolicy(max_tries=1, max_crashes=0)
 
 @dataclass(frozen=True, kw_only=True)
 class Rescued:
-    """What a rescue did: `again` if the job starts again, else it is a dead letter or its cancellation finished."""
+    """What a rescue did: `again` if the job starts again, else it is a dead letter, or its end or its cancellation was finished."""
 
     run_id: UUID
     job: str
@@ -74,6 +75,7 @@ class Rescuer:
         self._settings = settings
         self._ledger = ledger
         self._lost = Lost(settings)
+        self._ends = NotedEnds(settings)
         #: Rescues of a job that failed for a reason nobody foresaw.
         self._failed: Counter[UUID] = Counter()
 
@@ -125,26 +127,27 @@ class Rescuer:
             return self._after_crash(run, f"{run.labels.worker or 'its process'}: {brief(run.message)}")
         # Judged on the run as it is now: somebody may have pressed Retry, and another worker signed for it.
         cause = self._lost.cause(run, processes)
-        if cause is None:
-            return None
+        return None if cause is None else self._reclaim_lost(run, cause)
+
+    def _reclaim_lost(self, run: Run, cause: str) -> Rescued | None:
         if run.state_type == CANCELLING:
             self._set(run, state(CANCELLED, message=f"cancelled by an operator; {cause}"))
             return Rescued(run_id=run.id, job=run.job, cause=cause, again=False, message="its cancellation is finished")
         if run.state_type == PENDING and self._lost.is_unsigned(run):
-            crashed = self._set(run, state(CRASHED, message=f"reclaimed: {cause}"))
-            labels = {RESCUES: run.labels.rescues + 1}
-            message = f"starts again: {cause}"
-            start_again(
-                run.id,
-                state_id=crashed.state_id,
-                at=SERVER_CLOCK.now(),
-                message=message,
-                retrying=True,
-                labels=labels,
-                only_from=[CRASHED],
-            )
-            return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
+            return self._start_again(run, cause)
+        if self._ends.report(run):
+            message = "its process had ended it, and died before the server's answer"
+            return Rescued(run_id=run.id, job=run.job, cause=cause, again=False, message=message)
         return self._after_crash(run, cause)
+
+    def _start_again(self, run: Run, cause: str) -> Rescued:
+        """A run that was only claimed."""
+        crashed = self._set(run, state(CRASHED, message=f"reclaimed: {cause}"))
+        labels, message, now = {RESCUES: run.labels.rescues + 1}, f"starts again: {cause}", SERVER_CLOCK.now()
+        start_again(
+            run.id, state_id=crashed.state_id, at=now, message=message, retrying=True, labels=labels, only_from=[CRASHED]
+        )  # fmt: skip
+        return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
 
     def _after_crash(self, run: Run, cause: str) -> Rescued | None:
         if run.labels.hard_timeout:

@@ -90,6 +90,11 @@ class Attempt:
         """The Pending state that began it, which names it to everybody else."""
         return str(self.due.run["state"]["id"])
 
+    @property
+    def is_unreported(self) -> bool:
+        """Whether its process died, or lives and could not say how the job ended."""
+        return self.done is None or self.done["conclusion"] == "none"
+
     async def run(self, order: Order) -> Literal["done", "died", "untouched"]:
         """Have the child do it. `untouched`: it ended before it took the order, so another one can have it."""
         self.child.hear(self._hear)

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from redrive.blocks.prefect.private import sending
+from redrive.blocks.process.end_notes import EndNotes
 from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.run_api import RunApi
 
 
 async def send_kept(api: RunApi, attempt: Attempt) -> None:
-    """Send the engine's first update and the events of task runs; nothing if all of it was sent.
+    """Send how the job ended, if its process had come to that; else the engine's first update and the events of task runs.
 
     Raises:
         httpx.HTTPError: the API is unavailable; sending again does no harm.
     """
+    if await _send_end(api, attempt):
+        return
     for kept in attempt.kept:
         if update := kept.get("update"):
             await api.update(attempt.run_id, update)
     for event in [kept["event"] for kept in attempt.kept if "event" in kept]:
         sending.send_event(event)
     attempt.kept.clear()
+
+
+async def _send_end(api: RunApi, attempt: Attempt) -> bool:
+    """Whether the run is at the end that its process noted before it died."""
+    ends = EndNotes.here()
+    if ends is None or attempt.running is None:
+        return False
+    noted = ends.find(attempt.run_id, str(attempt.running["id"]))
+    ended = noted is not None and await api.finish(noted)
+    ends.forget(attempt.run_id)
+    if ended:
+        attempt.log.info("job %s had ended when its process died: its end was reported for it", attempt.run_id)
+    return ended

@@ -48,6 +48,15 @@ class RunApi:
                 return {}
             raise
 
+    async def finish(self, request: Json) -> bool:
+        """Bring a run to its end by the server's one call; whether it did, or had done so before."""
+        try:
+            return bool((await self._client.ask(fast.finish(request)))["state"])
+        except httpx.HTTPStatusError as error:
+            if fast.is_absent(error):
+                return False
+            raise
+
     async def claim(self, run_id: str) -> Json | None:
         """Propose Pending for a run that still waits: the server's answer, None if it waits no more.
 

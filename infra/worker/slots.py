@@ -102,7 +102,7 @@ class Slots:
                 await self.children.give_back(attempt.child, retire=True)
                 attempt.child = await self.children.take()
             ending = await asyncio.shield(attempt.child.ended) if how == "died" else None
-            if how == "died":
+            if attempt.is_unreported:
                 await deliver(functools.partial(send_kept, self.api, attempt), self.log)
             if signed:
                 await signed

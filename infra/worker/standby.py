@@ -27,6 +27,7 @@ from prefect.settings import PREFECT_WORKER_HEARTBEAT_SECONDS, PREFECT_WORKER_PR
 
 from redrive.blocks.prefect.requests import pools
 from redrive.blocks.prefect.worker_client import WorkerClient
+from redrive.blocks.process.end_notes import EndNotes
 from redrive.blocks.process.notes import ProcessNotes
 from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.children import Children, Prepared
@@ -173,6 +174,7 @@ def _sign(place: Place, name: str) -> None:
         notes = ProcessNotes.of(Path(home), "workers")
         notes.note(name)
         notes.forget_ended()
+        EndNotes.of(Path(home)).forget_old()
 
 
 def _say(text: str) -> None:

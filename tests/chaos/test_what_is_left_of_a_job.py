@@ -1,10 +1,13 @@
-"""What a job leaves when its process dies: tries that were spent in it count, and helpers that it started do not hold it for ever."""
+"""What a job leaves when its process dies: tries that were spent in it count, an end that nobody heard is reported for
+it, and helpers that it started do not hold it for ever.
+"""
 
 from __future__ import annotations
 
 import psutil
 import pytest
 
+from redrive.blocks.process.end_notes import EndNotes
 from redrive.deployments.enqueue import enqueue, wait_for
 from tests.chaos.fault_stack import PATIENCE, FaultStack, kill
 from tests.chaos.journal import read_journal
@@ -54,3 +57,26 @@ def test_helper_of_a_job_whose_worker_was_killed_is_ended_after_the_lease(stack:
     assert api().read_flow_run(job.id).state_name == "Completed"
     assert [line.what for line in read_journal(folder)] == ["first", "second"]
     wait_until(lambda: not helper.is_running() or helper.status() == psutil.STATUS_ZOMBIE, PATIENCE, "its end")
+
+
+@pytest.mark.parametrize("with_its_worker", [True, False])
+def test_job_that_had_ended_before_it_was_killed_does_not_run_again(
+    stack: FaultStack, *, with_its_worker: bool
+) -> None:
+    folder = stack.folder("ended")
+    job = enqueue("fault-cut-off", {"folder": str(folder), "first": "success", "second": "success"})
+    wait_until(lambda: read_journal(folder), PATIENCE, "the job to run")
+    note = EndNotes.of(stack.home).folder / str(job.id)
+
+    with stack.without("prefect"):
+        (folder / "go").touch()
+        wait_until(note.exists, PATIENCE, "its process to say how it ended")
+        if with_its_worker:
+            stack.kill_worker_tree()
+        else:
+            kill(*stack.job_processes()[job.id])
+
+    assert wait_for(job.id, timeout=PATIENCE).state_name == "Completed"
+    assert [line.what for line in read_journal(folder)] == ["first", "goes-on"]
+    assert api().read_flow_run(job.id).run_count == 1
+    wait_until(lambda: not note.exists(), PATIENCE, "the note to go")

@@ -9,7 +9,8 @@ Danger: `finish` is a compare-and-set on that Running state. Whatever it decline
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -41,6 +42,8 @@ class Begun:
     settle: Callable[[], Any]
     #: What the worker is told, so that it can be sent for a process that was killed.
     tell: Callable[[Json], None]
+    #: Notes the request that ends the run, for whoever finds this process killed before it was answered; None once it was.
+    note_end: Callable[[Json | None], None] = lambda _: None
     #: Of the request that ends it, or makes it wait: the same when it is asked again.
     _move: UUID = field(default_factory=uuid4)
     _update: Json | None = None
@@ -123,6 +126,13 @@ class Begun:
                 "empirical_policy": policy.model_dump(mode="json", exclude_unset=True) if policy else None,
                 "task_events": [event.model_dump(mode="json") for event in self._events],
             }
+
+    @contextmanager
+    def noted(self, body: Json) -> Iterator[None]:
+        """Ask `finish` in here. What it answered, if only that it declines, needs no note any more."""
+        self.note_end(body)
+        yield
+        self.note_end(None)
 
     def answered(self, answer: Json) -> OrchestrationResult[Any] | None:
         """The state that the server wrote with all that was kept; None if it declined."""

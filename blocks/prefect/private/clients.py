@@ -75,13 +75,14 @@ class _WarmClient(Reader, SyncPrefectClient):
         return super().set_flow_run_state(flow_run_id, state, force=force)
 
     def _finish(self, begun: Begun, body: Json) -> OrchestrationResult[Any] | None:
-        try:
-            answer = self.request("POST", FINISH, json=body)  # type: ignore[arg-type]  # ours
-        except PrefectHTTPStatusError as error:
-            if not is_absent(error):
-                raise
-            return None
-        return begun.answered(answer.json())
+        with begun.noted(body):
+            try:
+                answer = self.request("POST", FINISH, json=body)  # type: ignore[arg-type]  # ours
+            except PrefectHTTPStatusError as error:
+                if not is_absent(error):
+                    raise
+                return None
+            return begun.answered(answer.json())
 
 
 class Beside(Generic[T]):
@@ -126,13 +127,14 @@ class _AsyncWarmClient(Reader, PrefectClient):
         return await super().set_flow_run_state(flow_run_id, state, force=force)
 
     async def _finish(self, begun: Begun, body: Json) -> OrchestrationResult[Any] | None:
-        try:
-            answer = await self.request("POST", FINISH, json=body)  # type: ignore[arg-type]  # ours
-        except PrefectHTTPStatusError as error:
-            if not is_absent(error):
-                raise
-            return None
-        return begun.answered(answer.json())
+        with begun.noted(body):
+            try:
+                answer = await self.request("POST", FINISH, json=body)  # type: ignore[arg-type]  # ours
+            except PrefectHTTPStatusError as error:
+                if not is_absent(error):
+                    raise
+                return None
+            return begun.answered(answer.json())
 
 
 class WarmClientContext(SyncClientContext):

@@ -82,8 +82,17 @@ def begin(
     infrastructure_pid: str,
     running: dict[str, Any] | None = None,
     tell: Callable[[dict[str, Any]], None] = lambda _: None,
+    note_end: Callable[[dict[str, Any] | None], None] = lambda _: None,
 ) -> None:
-    """Before a run: forget the one before, and note which process runs it, or with which Running state it was begun."""
+    """Before a run: forget the one before, and note which process runs it, or with which Running state it was begun.
+
+    Args:
+        run_id: of the run.
+        infrastructure_pid: of this process, as the run is to carry it.
+        running: the state it was begun with, if it was.
+        tell: hands the worker what this process keeps until the end.
+        note_end: of `Begun`.
+    """
     _engines.clear()
     noted.clear()
     present.clear()
@@ -92,7 +101,8 @@ def begin(
         noted.update(pid=infrastructure_pid)
     else:
         state = State.model_validate(running)
-        present.append(Begun(run_id, state, functools.partial(send_update, run_id), send_event, settle_events, tell))
+        update = functools.partial(send_update, run_id)
+        present.append(Begun(run_id, state, update, send_event, settle_events, tell, note_end))
     control_listener.clear_intent()
 
 

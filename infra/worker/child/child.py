@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import os
 import queue
 import signal
@@ -20,6 +21,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from redrive.blocks.process import attempt_notes, step_deadline
+from redrive.blocks.process.end_notes import EndNotes
 from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.child.surroundings import surroundings
 from redrive.infra.worker.child.traces import Traces
@@ -40,6 +42,7 @@ class Child:
         self._attempt = 0
         self._code = Code({})
         self._loop: asyncio.Runner | None = None
+        self._ends = EndNotes.here()
 
     def serve(self) -> NoReturn:
         """Run jobs until told to end, or until the worker is gone and the present job is done."""
@@ -120,6 +123,7 @@ class Child:
             str(os.getpid()),
             order["running"],
             lambda kept: self._line.send({"kind": "kept", "attempt": order["attempt"], **kept}),
+            functools.partial(self._note_end, str(flow_run.id)),
         )
         with surroundings(order) as settings_changed:
             # With settings of its own its log may belong elsewhere.
@@ -145,6 +149,14 @@ class Child:
             "left": left,
             "memory": memory_of(os.getpid()),
         }
+
+    def _note_end(self, run_id: str, request: dict[str, Any] | None) -> None:
+        if self._ends is None:
+            return
+        if request is None:
+            self._ends.forget(run_id)
+        else:
+            self._ends.note(run_id, request)
 
     def _log(self, line: dict[str, Any]) -> None:
         """Hand a log line to the worker, which sends those of all its jobs: killed, this process would take them along."""
