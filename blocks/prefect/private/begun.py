@@ -51,6 +51,8 @@ class Begun:
     _stage: Literal["pending", "running", "left"] = "pending"
     _keeps: bool = True
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    #: Held while what was kept is sent; a server that is away must not keep the end waiting.
+    _sending: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._timer = threading.Timer(KEPT, self.send_kept)
@@ -91,14 +93,21 @@ class Begun:
 
     def send_kept(self) -> None:
         """Tell all that was kept, and keep nothing more."""
-        with self._lock:
-            if not self._keeps:
-                return
-            self._keeps = False
-            update, self._update = self._update, None
-            events, self._events = self._events, []
+        with self._sending:
+            with self._lock:
+                if not self._keeps:
+                    return
+                self._keeps = False
+                update, self._update = self._update, None
+                events, self._events = self._events, []
             if update:
-                self.send_update(update)
+                try:
+                    self.send_update(update)
+                except BaseException:
+                    # The end takes it along.
+                    with self._lock:
+                        self._update, self._events = update, events
+                    raise
             for event in events:
                 self.send_event(event)
         # Only what arrived is told; this process may be killed meanwhile.
