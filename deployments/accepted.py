@@ -9,10 +9,11 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from uuid import UUID
 
 from redrive.blocks.core.errors import JobFailed, NotFound
+from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import COMPLETED, CRASHED, FINAL, PastState
 
@@ -62,7 +63,7 @@ class Accepted(Generic[R]):
         """
         from redrive.deployments.jobs.result import stored_result  # noqa: PLC0415  (as below)
 
-        state = PastState.of(_ended(self.id, timeout)["state"])
+        state = PastState.of(wait_for_end(self.id, timeout)["state"])
         if state.type != COMPLETED:
             raise JobFailed(
                 f"{self.job} job {self.name} ({self.id}) ended {state.name}"
@@ -86,10 +87,11 @@ def wait_for(job_id: UUID, *, timeout: float | None = None) -> FlowRun:
     """
     from prefect.client.schemas.objects import FlowRun  # noqa: PLC0415  (two seconds; whoever waits for a job has them)
 
-    return FlowRun.model_validate(_ended(job_id, timeout))
+    return FlowRun.model_validate(wait_for_end(job_id, timeout))
 
 
-def _ended(job_id: UUID, timeout: float | None) -> dict[str, Any]:
+def wait_for_end(job_id: UUID, timeout: float | None = None) -> Json:
+    """As `wait_for`, the run as the API has it: without Prefect's import, which takes two seconds."""
     # What talks to Prefect: whoever imports this waits later, if ever.
     from redrive.blocks.prefect.client import Missing, ask, reachable  # noqa: PLC0415
     from redrive.blocks.prefect.requests import runs  # noqa: PLC0415

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -84,33 +84,35 @@ def _accepted(accepted: Accepted[Any]) -> str:
 
 
 def _waited(accepted: Accepted[Any], timeout: float | None, *, as_json: bool) -> int:
-    """Wait until it ended, and say how."""
-    from redrive.deployments.enqueue import wait_for
+    """Wait until it ended, and say how.
+
+    Danger: an import that Ctrl-C hits may lose it. So nothing large is imported while a person waits.
+    """
+    from redrive.blocks.prefect.states import COMPLETED, FAILED, PastState
+    from redrive.deployments.accepted import wait_for_end
     from redrive.deployments.jobs.result import result_of
 
     with err.status(Text(f"waiting for {accepted.job} job {accepted.name}")):
-        run = wait_for(accepted.id, timeout=timeout)
-    state = run.state
-    completed = state is not None and state.is_completed()
+        run = wait_for_end(accepted.id, timeout)
+    state = PastState.of(run["state"])
+    completed = state.type == COMPLETED
     if as_json:
         print_json(
             {
-                "id": run.id,
+                "id": accepted.id,
                 "job": accepted.job,
                 "new": accepted.new,
-                "state": state and state.name,
-                "message": state and state.message,
+                "state": state.name,
+                "message": state.message or None,
             }
         )
     else:
-        why = f": {state.message}" if state and state.message and not completed else ""
-        out.print(
-            f"{accepted.job} job {run.name} ended {state.name if state else 'unknown'} after {span(run.total_run_time)}{why}",
-            soft_wrap=True,
-        )
+        why = f": {state.message}" if state.message and not completed else ""
+        took = span(timedelta(seconds=run["total_run_time"]))
+        out.print(f"{accepted.job} job {run['name']} ended {state.name} after {took}{why}", soft_wrap=True)
         if not completed:
-            hint = "dead show" if state is not None and state.is_failed() else "jobs show"
-            out.print(f"see why, and what to do, with `redrive {hint} {run.id}`", soft_wrap=True)
+            hint = "dead show" if state.type == FAILED else "jobs show"
+            out.print(f"see why, and what to do, with `redrive {hint} {accepted.id}`", soft_wrap=True)
         elif text := result_text(result_of(state)):
             out.print("  " + text.replace("\n", "\n  "), soft_wrap=True)
     return ExitCode.OK if completed else ExitCode.JOB_FAILED
