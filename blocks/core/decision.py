@@ -29,7 +29,7 @@ class RetryAt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bury:
+class GiveUp:
     """The job is a dead letter."""
 
     reason: Reason
@@ -37,7 +37,7 @@ class Bury:
     message: str
 
 
-Decision = RetryAt | Bury
+Decision = RetryAt | GiveUp
 
 
 def after_failure(
@@ -59,14 +59,14 @@ def after_failure(
         # What is permanent is for a person to mend, so the sentence itself belongs where that person looks first.
         said = " ".join(mask_text(str(error)).split())[:SENTENCE]
         message = f"dead letter: permanent error, not tried again ({name})" + (f": {said}" if said else "")
-        return Bury(reason="permanent", tries=tries, message=message)
+        return GiveUp(reason="permanent", tries=tries, message=message)
     if tries >= policy.max_tries:
-        return Bury(
+        return GiveUp(
             reason="tries", tries=tries, message=f"dead letter: {tries} of {policy.max_tries} tries failed ({name})"
         )
     at = now + timedelta(seconds=policy.delay(tries, draw))
     if policy.past_deadline(first_start=first_start, at=at):
-        return Bury(
+        return GiveUp(
             reason="deadline",
             tries=tries,
             message=f"dead letter: deadline passed, {tries} of {policy.max_tries} tries failed in {policy.retry_until:g} s ({name})",
@@ -79,7 +79,7 @@ def after_failure(
 def after_crash(policy: RetryPolicy, *, crashes: int, cause: str, now: datetime) -> Decision:
     """Decide after the `crashes`-th death of the job's process; `cause` names worker and signal or silence."""
     if crashes > policy.max_crashes:
-        return Bury(
+        return GiveUp(
             reason="crash",
             tries=crashes,
             message=f"dead letter: crashed {crashes} times, {policy.max_crashes} are allowed ({cause})",

@@ -1,6 +1,6 @@
 """The fingerprint of a failure: twelve hex digits that are equal when the cause is equal.
 
-Danger: a change of these rules regroups new failures only; rows already in the ledger keep the fingerprint they were buried with.
+Danger: a change of these rules regroups new failures only; rows already in the ledger keep the fingerprint they were recorded with.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def _fresh(read: float | None, at: float) -> bool:
 def _counters(now: Snapshot) -> Iterator[Metric]:
     for metric, name, said, label, values in (
         (JOBS, "queue_jobs", "Finished jobs by fate.", "status", FATES),
-        (FAILED, "queue_jobs_failed", "Dead letters by reason, each burial and reopening.", "reason", REASONS),
+        (FAILED, "queue_jobs_failed", "Dead letters by reason, each new one and each reopening.", "reason", REASONS),
         (RETRIES, "queue_job_retries", "Tries that failed and were followed by another one.", None, ("",)),
         (
             RESCUES,

@@ -1,6 +1,6 @@
 """Finished jobs: a tail over the runs that ended, which counts each end once.
 
-Completed and cancelled jobs are counted here; dead letters are counted where they are buried. The tail overlaps the one
+Completed and cancelled jobs are counted here; dead letters are counted where they are recorded. The tail overlaps the one
 before, because a run's end is written by its transaction and seen when that commits. What commits later still is found by
 comparing numbers: how many ends the server knows of the last minutes, and how many were looked at. Numbers may be equal by
 chance, so now and then those minutes are swept whatever they say.

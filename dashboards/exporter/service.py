@@ -129,7 +129,7 @@ class Exporter:
 
     def _read_ledger(self, began: float) -> None:
         totals, oldest = tuple(self._ledger.totals()), self._ledger.oldest_open()
-        # The keeper counts as well, whenever it buries. Reading everything anew costs what there are job types.
+        # The keeper counts as well, whenever it records one. Reading everything anew costs what there are job types.
         if self._changed or totals != self._totals or began - self._counts_read > REREAD:
             self._update(counts=self._counts.all())
             self._changed, self._totals, self._counts_read = False, totals, began

@@ -20,7 +20,7 @@ _LOST_DEPLOYMENT = re.compile(r"deployment.*(no longer exists|not found|deleted|
 
 
 def fate(state_type: str, message: str) -> Status | None:
-    """What became of a job in a state of that type; None if that is no end: a crashed job is rescued or buried soon."""
+    """What became of a job in a state of that type; None if that is no end: a crashed job is rescued or dead-lettered soon."""
     match state_type:
         case "COMPLETED":
             return "completed"

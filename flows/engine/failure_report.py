@@ -11,7 +11,7 @@ from typing import Any
 
 import prefect
 
-from redrive.blocks.core.decision import Bury
+from redrive.blocks.core.decision import GiveUp
 from redrive.blocks.core.masking import mask_text
 from redrive.blocks.core.plain_text import markdown
 from redrive.blocks.prefect.client import ask
@@ -27,7 +27,7 @@ ENGINE = (
 )
 
 
-def report_failure(attempt: Attempt, error: BaseException, *, verdict: Bury, step: str | None) -> None:
+def report_failure(attempt: Attempt, error: BaseException, *, verdict: GiveUp, step: str | None) -> None:
     """Write the report as an artifact of the run."""
     report = FailureReport(
         run_id=attempt.id,
@@ -51,7 +51,7 @@ def report_failure(attempt: Attempt, error: BaseException, *, verdict: Bury, ste
     )
 
 
-def verdict_labels(verdict: Bury, error: BaseException) -> dict[str, str]:
+def verdict_labels(verdict: GiveUp, error: BaseException) -> dict[str, str]:
     """The labels that tell the keeper why the job is a dead letter, should the report be lost."""
     return {
         REASON: verdict.reason,

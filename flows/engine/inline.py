@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 from prefect.logging import disable_run_logger
 from prefect.utilities.callables import parameters_to_args_kwargs
 
-from redrive.blocks.core.decision import Bury
+from redrive.blocks.core.decision import GiveUp
 from redrive.blocks.core.durations import duration
 from redrive.blocks.core.errors import CatalogError, ParameterError
 from redrive.blocks.core.nearest import unknown
@@ -162,7 +162,7 @@ class _Run:
         """The attempt that follows, if one does, or how the job ended."""
         decision, failed = attempt.decide(error, draw=MIDDLE)
         self._tries = decision.tries
-        if isinstance(decision, Bury):
+        if isinstance(decision, GiveUp):
             notify("failed", attempt, error=error)
             return None, {"state": DEAD_LETTER, "message": decision.message, "error": error}
         wait = decision.at - self._jobs.now

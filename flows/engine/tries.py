@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import Abort, Pause
 from prefect.logging import get_run_logger
 
-from redrive.blocks.core.decision import Bury, RetryAt
+from redrive.blocks.core.decision import GiveUp, RetryAt
 from redrive.blocks.core.errors import ApiUnavailable, Snooze
 from redrive.blocks.core.patience import SERVICE
 from redrive.blocks.prefect import runs
@@ -121,7 +121,7 @@ def _decide(attempt: Attempt, error: Exception) -> float | State[Any]:
     now = SERVER_CLOCK.now()
     decision, failed = attempt.decide(error, draw=random.random())  # noqa: S311  (jitter, not a secret)
     logger = get_run_logger()
-    if isinstance(decision, Bury):
+    if isinstance(decision, GiveUp):
         # The engine logs the traceback itself when it ends.
         logger.error("%s", decision.message)
         return _dead_letter(attempt, error, decision, failed, logger)
@@ -135,7 +135,7 @@ def _decide(attempt: Attempt, error: Exception) -> float | State[Any]:
 
 
 def _dead_letter(
-    attempt: Attempt, error: Exception, decision: Bury, failed: FailedStep, logger: logging.Logger | Any
+    attempt: Attempt, error: Exception, decision: GiveUp, failed: FailedStep, logger: logging.Logger | Any
 ) -> State[Any]:
     try:
         labels = attempt.counted(decision, failed, SERVER_CLOCK.now()) | verdict_labels(decision, error)

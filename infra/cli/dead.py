@@ -167,7 +167,7 @@ def show_command(which: str, *, as_json: Json = False) -> None:
     out.print("history")
     for act in history:
         out.print(
-            f"  {act.at:%Y-%m-%d %H:%M:%SZ}  {act.what:<10} {plain_line(act.who)}{f': {plain_line(act.why)}' if act.why else ''}",
+            f"  {act.at:%Y-%m-%d %H:%M:%SZ}  {act.what:<13}  {plain_line(act.who)}{f': {plain_line(act.why)}' if act.why else ''}",
             soft_wrap=True,
         )
     if row.status == "open":

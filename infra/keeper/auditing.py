@@ -17,7 +17,7 @@ from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import PAGE, Order, Place, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.dead_letters.endings import fate
-from redrive.deployments.dead_letters.ledger import Buried, Ledger
+from redrive.deployments.dead_letters.ledger import Ledger, Recorded
 from redrive.deployments.pools import is_job
 from redrive.infra.keeper.dead_lettering import dead_letter
 
@@ -42,7 +42,7 @@ class Auditor:
         #: When the present time without an outage began, and the last sweep that worked, by the monotonic clock.
         self._awake_since = self._swept_at = time.monotonic()
 
-    def sweep(self) -> list[Buried]:
+    def sweep(self) -> list[Recorded]:
         """Compare the next few pages; returns the rows that had been missing."""
         now = time.monotonic()
         if now - self._swept_at > OUTAGE:
@@ -50,7 +50,7 @@ class Auditor:
         awake = timedelta(seconds=now - self._awake_since)
         place = Place.read(self._ledger.cursor(CURSOR))
         wanted = Wanted(types=["FAILED", "CRASHED", "CANCELLED"])
-        rows: list[Buried] = []
+        rows: list[Recorded] = []
         for _ in range(PAGES):
             page = runs.page(wanted, Order.EXPECTED, after=place, limit=PAGE)
             done = dead_letter(self._ledger, [run for run in page.runs if _is_overdue(run, awake)])

@@ -16,7 +16,7 @@ from redrive.blocks.prefect.labels import moment
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.dead_letters.endings import fate
-from redrive.deployments.dead_letters.ledger import Buried, Ledger
+from redrive.deployments.dead_letters.ledger import Ledger, Recorded
 from redrive.deployments.pools import is_job
 from redrive.infra.keeper.dead_lettering import dead_letter
 
@@ -34,7 +34,7 @@ class Collector:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def sweep(self, *, wide: bool = False) -> list[Buried]:
+    def sweep(self, *, wide: bool = False) -> list[Recorded]:
         """Dead-letter what failed since the last sweep; returns what was new or reopened."""
         stored = moment(self._ledger.cursor(CURSOR)) or BEGINNING
         # The server's clock may have been put back: what fails from now on ends before where the tail had come to.

@@ -16,7 +16,7 @@ from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.prefect.run import Run
 from redrive.deployments.dead_letters.endings import Spent
 from redrive.deployments.dead_letters.failure_report import FailureReport
-from redrive.deployments.dead_letters.ledger import Buried, Death, Ledger, Outcome
+from redrive.deployments.dead_letters.ledger import Death, Ledger, Outcome, Recorded
 from redrive.infra.keeper.causes import Cause, bare, reported, without_report
 from redrive.infra.keeper.reports import reports_of_deaths
 
@@ -30,7 +30,7 @@ UNAVAILABLE = (RedriveError, httpx.HTTPError)
 class DeadLettered:
     """What dead-lettering some runs did: `rows` that are new or reopened, runs that were `refused`."""
 
-    rows: list[Buried] = field(default_factory=list)
+    rows: list[Recorded] = field(default_factory=list)
     refused: list[Run] = field(default_factory=list)
 
 
@@ -49,7 +49,7 @@ def dead_letter(ledger: Ledger, dead: Sequence[Run]) -> DeadLettered:
         else:
             deaths.append((run, made))
     try:
-        rows = ledger.bury_all([made for _, made in deaths])
+        rows = ledger.record_all([made for _, made in deaths])
     except UNAVAILABLE:
         raise
     except Exception:  # noqa: BLE001  (whatever one record may cause in the database)
@@ -119,15 +119,15 @@ def _bare_death(run: Run) -> Death | None:
         return None
 
 
-def _one_by_one(ledger: Ledger, deaths: Sequence[tuple[Run, Death]], refused: list[Run]) -> list[Buried]:
+def _one_by_one(ledger: Ledger, deaths: Sequence[tuple[Run, Death]], refused: list[Run]) -> list[Recorded]:
     """Write each for itself; of one that the database refuses, what is known. Adds to `refused` what is refused altogether."""
-    rows: list[Buried] = []
+    rows: list[Recorded] = []
     for run, made in deaths:
         for one in (made, _bare_death(run)):
             if one is None:
                 continue
             try:
-                rows.append(ledger.bury(one))
+                rows.append(ledger.record(one))
                 break
             except UNAVAILABLE:
                 raise

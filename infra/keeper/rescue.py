@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from redrive.blocks.core.decision import Bury, Decision, after_crash, after_failure
+from redrive.blocks.core.decision import Decision, GiveUp, after_crash, after_failure
 from redrive.blocks.core.errors import Conflict
 from redrive.blocks.core.retry import RetryPolicy
 from redrive.blocks.core.settings import Settings
@@ -155,12 +155,12 @@ class Rescuer:
         counted = run.labels.crash_counted == str(run.state_id)
         crashes = run.labels.crashes if counted else run.labels.crashes + 1
         decision = after_crash(_policy(run.job), crashes=crashes, cause=cause, now=SERVER_CLOCK.now())
-        may_be_explained = run.state_type == CRASHED and isinstance(decision, Bury) and was_raised(cause)
+        may_be_explained = run.state_type == CRASHED and isinstance(decision, GiveUp) and was_raised(cause)
         if may_be_explained and not SERVER_CLOCK.has_passed(LAST_LINES, since=run.since):
             # A later sweep finds in its log what ended it.
             return None
         crashed = run if run.state_type == CRASHED else self._set(run, state(CRASHED, message=f"rescued: {cause}"))
-        rescues = run.labels.rescues + (0 if counted or isinstance(decision, Bury) else 1)
+        rescues = run.labels.rescues + (0 if counted or isinstance(decision, GiveUp) else 1)
         labels: dict[str, Any] = {CRASHES: crashes, CRASH_COUNTED: str(crashed.state_id), RESCUES: rescues}
         # Counted before anything else happens to it: a rescue that is cut off here must not count it again.
         ask(requests.label(run.id, labels))
@@ -178,7 +178,7 @@ class Rescuer:
             draw=random.random(),  # noqa: S311  (jitter)
         )
         # Of the tries since the last label all were followed by another one, but for the last one of a dead letter.
-        last = 1 if isinstance(decision, Bury) else 0
+        last = 1 if isinstance(decision, GiveUp) else 0
         labels: dict[str, Any] = {
             HARD_TIMEOUT: 0,
             TRIES: tries,
@@ -188,8 +188,8 @@ class Rescuer:
         return self._carry_out(run, decision, cause, message=f"{decision.message}: {cause}", labels=labels)
 
     def _carry_out(self, run: Run, decision: Decision, cause: str, *, message: str, labels: dict[str, Any]) -> Rescued:
-        again = not isinstance(decision, Bury)
-        if isinstance(decision, Bury):
+        again = not isinstance(decision, GiveUp)
+        if isinstance(decision, GiveUp):
             crashed = decision.reason == "crash"
             verdict = {
                 REASON: decision.reason,

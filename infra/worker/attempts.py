@@ -132,7 +132,7 @@ class Attempts:
 
 
 def reap_strangers(known: set[int]) -> None:
-    """Processes that jobs left behind come to us as their grandparent when their child was killed: end and bury them."""
+    """Processes that jobs left behind come to us as their grandparent when their child was killed: end and reap them."""
     for pid in set(children_of(os.getpid())) - known:
         try:
             ended, _ = os.waitpid(pid, os.WNOHANG)

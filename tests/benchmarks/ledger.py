@@ -48,7 +48,7 @@ def asked(ledger: Ledger) -> dict[str, Callable[[], Any]]:
         "redriven": ledger.redriven,
         "get by prefix": lambda: ledger.get(str(row.run_id)[:8]),
         "known 200": lambda: ledger.known([row.dead_state_id] * 200),
-        "bury one": lambda: ledger.bury(a_death(after=-1)),
+        "record one": lambda: ledger.record(a_death(after=-1)),
     }
 
 

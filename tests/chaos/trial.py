@@ -157,11 +157,11 @@ class Trial:
         }
         assert not wrong, f"jobs with another fate than theirs: {wrong}"
         dead = {one: DEAD[name] for one, name in self.jobs.items() if name in DEAD}
-        buried = Counter(row.run_id for row in rows)
+        recorded = Counter(row.run_id for row in rows)
         amiss = [
-            f"{buried[one]} times {self.jobs[one]} {one}: {[(row.status, row.reason, row.message) for row in rows if row.run_id == one]}"
-            for one in buried.keys() | dead.keys()
-            if buried[one] != (one in dead)
+            f"{recorded[one]} times {self.jobs[one]} {one}: {[(row.status, row.reason, row.message) for row in rows if row.run_id == one]}"
+            for one in recorded.keys() | dead.keys()
+            if recorded[one] != (one in dead)
         ]
         assert not amiss, f"the ledger misses a job, has one twice or one that lived: {amiss}"
         other = [(row.job, row.reason, row.message) for row in rows if row.reason != dead[row.run_id]]

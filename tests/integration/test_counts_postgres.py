@@ -58,14 +58,14 @@ def test_four_exporters_at_once_count_as_one(ledger: Ledger) -> None:
     assert counts["duration_sum", "high", "mail", ""] == 400
 
 
-def test_a_burial_and_a_look_at_the_same_waiting_job_count_its_retries_once(ledger: Ledger) -> None:
+def test_a_death_and_a_sample_at_the_same_waiting_job_count_its_retries_once(ledger: Ledger) -> None:
     deaths = [a_death(run_id=uuid4(), job="mail", queue="high", retries=2) for _ in range(100)]
     waiting = [Underway(run_id=death.run_id, kind=MAIL, retries=1) for death in deaths]
 
     with ThreadPoolExecutor(3) as pool:
         for done in [
-            pool.submit(ledger.bury_all, deaths),
-            pool.submit(ledger.bury_all, deaths[::-1]),
+            pool.submit(ledger.record_all, deaths),
+            pool.submit(ledger.record_all, deaths[::-1]),
             *(pool.submit(ledger.counts.count, underway=waiting[start : start + 10]) for start in range(0, 100, 10)),
         ]:
             done.result()

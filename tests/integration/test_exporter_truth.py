@@ -112,7 +112,7 @@ class Batch:
         with self.stack.ledger() as ledger:
             redrive(ledger, row.id, who="ann", why="mended")
         self.wait(lambda: self.ended() == len(self.sorts), "every job to end")
-        self.wait(lambda: len(self.dead_letters()) == self.expected_dead() + 1, "every dead letter to be buried")
+        self.wait(lambda: len(self.dead_letters()) == self.expected_dead() + 1, "every dead letter to be recorded")
 
     @property
     def patience(self) -> float:
@@ -227,7 +227,7 @@ class Truth:
         found: Counter[tuple[str, ...]] = Counter()
         with self.batch.stack.ledger() as ledger:
             for row in self.batch.dead_letters():
-                deaths = sum(act.what in {"buried", "reopened"} for act in ledger.history(row.id))
+                deaths = sum(act.what in {"dead-lettered", "reopened"} for act in ledger.history(row.id))
                 found[row.queue, row.job, row.reason] += deaths
         return found
 

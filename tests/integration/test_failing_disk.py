@@ -69,7 +69,7 @@ def test_dead_letter_that_was_acknowledged_outlives_a_failing_disk(server: Durab
                     return
                 death = a_death(after=number * MOST + one)
                 try:
-                    ledger.bury(death)
+                    ledger.record(death)
                 except LedgerAway:
                     refused += 1
                 else:

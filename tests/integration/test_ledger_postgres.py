@@ -87,7 +87,7 @@ def test_twenty_reports_of_one_death_at_once_make_one_row(ledger: Ledger):
     def report(_number: int) -> Outcome:
         start.wait()
         with Ledger(ledger._database.url.render_as_string(hide_password=False)) as own:
-            return own.bury(death).outcome
+            return own.record(death).outcome
 
     with ThreadPoolExecutor(20) as pool:
         outcomes = list(pool.map(report, range(20)))
@@ -102,7 +102,7 @@ def test_twenty_different_deaths_of_one_run_at_once_make_one_row_of_the_last(led
     deaths = [a_death(run_id=run, after=n, message=f"cause {'abcde'[n % 5]}") for n in range(20)]
 
     with ThreadPoolExecutor(10) as pool:
-        list(pool.map(ledger.bury, random.Random(3).sample(deaths, 20)))
+        list(pool.map(ledger.record, random.Random(3).sample(deaths, 20)))
 
     assert ledger.get(run).last_failure == START + timedelta(seconds=19)
     assert ledger.known(death.dead_state_id for death in deaths) == {death.dead_state_id for death in deaths}
@@ -110,7 +110,7 @@ def test_twenty_different_deaths_of_one_run_at_once_make_one_row_of_the_last(led
 
 
 def test_of_two_operators_one_redrives_and_the_other_is_told(ledger: Ledger):
-    row_id, start = ledger.bury(a_death()).id, threading.Barrier(2)
+    row_id, start = ledger.record(a_death()).id, threading.Barrier(2)
     assert row_id
 
     def claim(who: str) -> str:
@@ -125,7 +125,7 @@ def test_of_two_operators_one_redrives_and_the_other_is_told(ledger: Ledger):
 
     assert one in {"ann", "bob"}
     assert f"redriven by {one} at" in other
-    assert [act.what for act in ledger.history(row_id)] == ["buried", "redriven"]
+    assert [act.what for act in ledger.history(row_id)] == ["dead-lettered", "redriven"]
 
 
 def test_sums_equal_a_recount_after_many_acts_at_once(ledger: Ledger):
@@ -140,11 +140,11 @@ def test_sums_equal_a_recount_after_many_acts_at_once(ledger: Ledger):
     assert_sums_are_right(ledger)
 
 
-def test_bulk_burials_in_opposite_order_do_not_disturb_each_other(ledger: Ledger):
+def test_bulk_records_in_opposite_order_do_not_disturb_each_other(ledger: Ledger):
     deaths = varied(1000)
 
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(ledger.bury_all, [deaths, deaths[::-1], deaths, deaths[::-1]])
+        found = pool.map(ledger.record_all, [deaths, deaths[::-1], deaths, deaths[::-1]])
 
     assert sum(one.outcome is Outcome.NEW for results in found for one in results) == 1000
     assert ledger.count() == 1000
@@ -187,7 +187,7 @@ def test_ledger_works_again_after_its_server_was_away(how: str):
     with running_server() as server, Ledger(server.database()) as ledger:
         ledger.migrate()
         death = a_death()
-        ledger.bury(death)
+        ledger.record(death)
         server.stop(how)
 
         with pytest.raises(LedgerAway, match="the ledger's database is away: "):
@@ -196,8 +196,8 @@ def test_ledger_works_again_after_its_server_was_away(how: str):
             pass
 
         server.start()
-        assert ledger.bury(death).outcome is Outcome.KNOWN
-        assert ledger.bury(a_death()).outcome is Outcome.NEW
+        assert ledger.record(death).outcome is Outcome.KNOWN
+        assert ledger.record(a_death()).outcome is Outcome.NEW
 
 
 def test_server_that_stops_within_a_rescue_decision_is_one_clear_error():

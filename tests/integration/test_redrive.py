@@ -44,7 +44,7 @@ def test_completed_steps_are_not_repeated(job_stack: JobStack) -> None:
     assert [len(effects(folder, f"step-{n}")) for n in (1, 2, 3)] == [1, 1, 2]
     assert (resolved.redriven_by, resolved.redriven_why) == ("ada", "mended the third step")
     with job_stack.ledger() as ledger:
-        assert [act.what for act in ledger.history(row.id)] == ["buried", "redriven", "resolved"]
+        assert [act.what for act in ledger.history(row.id)] == ["dead-lettered", "redriven", "resolved"]
 
 
 def test_job_that_dies_again_reopens_its_row(job_stack: JobStack) -> None:
@@ -58,7 +58,7 @@ def test_job_that_dies_again_reopens_its_row(job_stack: JobStack) -> None:
             return now.status == "open" and now.deaths == 2
 
         wait_until(reopened, PATIENCE, "the row to reopen")
-        assert [act.what for act in ledger.history(row.id)] == ["buried", "redriven", "reopened"]
+        assert [act.what for act in ledger.history(row.id)] == ["dead-lettered", "redriven", "reopened"]
 
 
 def test_edited_parameters_make_a_new_run_linked_both_ways(job_stack: JobStack) -> None:

@@ -1,4 +1,4 @@
-"""A ledger with very many rows, made in seconds: the first thousand are buried, the others are copies of them."""
+"""A ledger with very many rows, made in seconds: the first thousand are recorded, the others are copies of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import text
 from redrive.deployments.dead_letters.ledger import Ledger
 from tests.support.deaths import varied
 
-BURIED = 1_000
+RECORDED = 1_000
 
 _COLUMNS = (
     "reason, job, queue, deployment_id, flow_id, flow_name, run_name, worker, parameters, tags, error_type, traceback, step, "
@@ -29,10 +29,10 @@ _COPY = f"""
 def fill(ledger: Ledger, *, rows: int, causes: int = 64, analyze: bool = True) -> None:
     """Fill an empty ledger on Postgres with a multiple of 1,000 rows; its sums are right and its statistics fresh, unless not analyzed."""
     ledger.migrate()
-    ledger.bury_all(varied(BURIED, causes=causes))
+    ledger.record_all(varied(RECORDED, causes=causes))
     engine = ledger._database.engine
     with engine.begin() as connection:
-        connection.execute(text(_COPY), {"copies": rows // BURIED - 1})
+        connection.execute(text(_COPY), {"copies": rows // RECORDED - 1})
         connection.execute(
             text("UPDATE dead_letters SET status = 'resolved', closed_at = now() WHERE hashtext(run_id::text) % 5 > 1")
         )

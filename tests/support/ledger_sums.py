@@ -24,7 +24,7 @@ def act_at_random(ledger: Ledger, draw: random.Random) -> None:
     }
     roll = draw.random()
     if row is None or roll < 0.35:
-        ledger.bury_all(
+        ledger.record_all(
             [
                 a_death(run_id=an_id(draw), **{**facts, "dead_state_id": an_id(draw)})
                 for _ in range(draw.randrange(1, 4))
@@ -37,7 +37,7 @@ def act_at_random(ledger: Ledger, draw: random.Random) -> None:
 
 def _act(ledger: Ledger, draw: random.Random, row: DeadLetter, roll: float, facts: dict[str, object]) -> None:
     if roll < 0.5:
-        ledger.bury(a_death(run_id=row.run_id, **facts))
+        ledger.record(a_death(run_id=row.run_id, **facts))
     elif roll < 0.65:
         ledger.claim_for_redrive(row.id, who="ann")
     elif roll < 0.7:

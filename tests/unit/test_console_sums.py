@@ -90,7 +90,9 @@ def test_percentile_is_within_what_the_sum_allows(quantile: float):
 
 
 def test_trend_of_a_cause_counts_its_failures_by_hour(ledger: Ledger):
-    rows = [ledger.bury(a_death(last_failure=NOW - timedelta(hours=hours), message="no route")) for hours in (0, 0, 5)]
+    rows = [
+        ledger.record(a_death(last_failure=NOW - timedelta(hours=hours), message="no route")) for hours in (0, 0, 5)
+    ]
     fingerprint = rows[0].fingerprint
 
     trend = ledger.causes.trends([fingerprint], now=NOW, length=timedelta(hours=24), points=24)[fingerprint]
@@ -100,8 +102,8 @@ def test_trend_of_a_cause_counts_its_failures_by_hour(ledger: Ledger):
 
 def test_cause_that_was_resolved_says_when(ledger: Ledger):
     run = a_death(message="no route")
-    row = ledger.bury(run)
-    other = ledger.bury(a_death(message="another cause altogether", error_type="Other"))
+    row = ledger.record(run)
+    other = ledger.record(a_death(message="another cause altogether", error_type="Other"))
     ledger.resolve(run.run_id)
 
     found = ledger.causes.resolved([row.fingerprint, other.fingerprint])
@@ -112,8 +114,8 @@ def test_cause_that_was_resolved_says_when(ledger: Ledger):
 
 def test_matrix_counts_open_rows_by_error_and_queue_and_those_of_late(ledger: Ledger):
     for queue, hours in (("high", 0), ("high", 5), ("low", 5)):
-        ledger.bury(a_death(error_type="Timeout", queue=queue, last_failure=NOW - timedelta(hours=hours)))
-    ledger.bury(a_death(error_type="Other", queue="low", last_failure=NOW))
+        ledger.record(a_death(error_type="Timeout", queue=queue, last_failure=NOW - timedelta(hours=hours)))
+    ledger.record(a_death(error_type="Other", queue="low", last_failure=NOW))
     ledger.discard_all(Filter(error_type="Other"), who="ada")
 
     cells = ledger.causes.matrix(recent=NOW - timedelta(hours=1))
@@ -134,10 +136,10 @@ def test_note_of_a_cause_is_replaced_and_taken_away(ledger: Ledger):
 
 
 def test_number_of_a_bulk_act_is_fixed_when_it_is_asked_for(ledger: Ledger):
-    ledger.bury(a_death(message="no route"))
+    ledger.record(a_death(message="no route"))
 
     act = bulk_runner.ask(ledger, "discard", Filter(), who="ada", why="tidy")
-    ledger.bury(a_death(message="no route"))
+    ledger.record(a_death(message="no route"))
 
     assert act.wanted == 1
     assert ledger.count(act.filter) == 1
@@ -150,7 +152,7 @@ def test_bulk_act_on_nothing_is_refused(ledger: Ledger):
 
 
 def test_bulk_act_is_claimed_by_one_and_stopped_once(ledger: Ledger):
-    ledger.bury(a_death())
+    ledger.record(a_death())
     act = bulk_runner.ask(ledger, "redrive", Filter(), who="ada")
 
     claimed = ledger.bulk_acts.claim("one")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from redrive.blocks.core.decision import Bury, RetryAt, after_crash, after_failure
+from redrive.blocks.core.decision import GiveUp, RetryAt, after_crash, after_failure
 from redrive.blocks.core.errors import PermanentError, Snooze
 from redrive.blocks.core.retry import RetryPolicy, exponential
 
@@ -20,14 +20,14 @@ POLICIES = {
 }
 
 
-def run(policy: RetryPolicy, error: Exception, took: float = 0) -> tuple[list[float], Bury]:
+def run(policy: RetryPolicy, error: Exception, took: float = 0) -> tuple[list[float], GiveUp]:
     """All tries of a job that fails with `error` every time, each after `took` seconds: the waits, and how it ended."""
     now, tries, waits = START, 0, []
     while True:
         now += timedelta(seconds=took)
         tries += 1
         decision = after_failure(policy, error=error, tries=tries, first_start=START, now=now, draw=0.5)
-        if isinstance(decision, Bury):
+        if isinstance(decision, GiveUp):
             return waits, decision
         waits.append((decision.at - now).total_seconds())
         now = decision.at
@@ -81,7 +81,7 @@ def test_backlog_alone_never_kills_a_job() -> None:
     assert isinstance(decision, RetryAt)
 
 
-@pytest.mark.parametrize(("crashes", "kind"), [(1, RetryAt), (2, RetryAt), (3, Bury)])
+@pytest.mark.parametrize(("crashes", "kind"), [(1, RetryAt), (2, RetryAt), (3, GiveUp)])
 def test_crash_budget(crashes: int, kind: type) -> None:
     decision = after_crash(RetryPolicy(max_crashes=2), crashes=crashes, cause="worker w-1: signal 9", now=START)
 

@@ -94,7 +94,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 def test_every_name_of_the_contract_is_there(rig: Rig) -> None:
     rig.finished(labels={RETRIES: 1})
-    rig.ledger.bury(a_death(job="mail", queue="high"))
+    rig.ledger.record(a_death(job="mail", queue="high"))
 
     rig.look()
 
@@ -211,7 +211,7 @@ def test_housekeeping_and_runs_without_a_deployment_are_no_jobs(rig: Rig) -> Non
 
 
 def test_open_dead_letters_have_an_age_and_closed_ones_none(rig: Rig) -> None:
-    row = rig.ledger.bury(a_death(job="mail", queue="high", last_failure=datetime.now(UTC) - 60 * SECOND)).id
+    row = rig.ledger.record(a_death(job="mail", queue="high", last_failure=datetime.now(UTC) - 60 * SECOND)).id
     assert row
     rig.look()
     assert rig.scraped()["queue_dead_letter_oldest_seconds", "high"] == pytest.approx(60, abs=5)
@@ -227,7 +227,7 @@ def test_open_dead_letters_have_an_age_and_closed_ones_none(rig: Rig) -> None:
 def test_each_job_type_has_the_age_of_its_oldest_open_dead_letter(rig: Rig) -> None:
     now = datetime.now(UTC)
     for job, queue, minutes in (("mail", "high", 10), ("mail", "high", 90), ("sync", "high", 30), ("mail", "low", 5)):
-        rig.ledger.bury(a_death(job=job, queue=queue, last_failure=now - timedelta(minutes=minutes)))
+        rig.ledger.record(a_death(job=job, queue=queue, last_failure=now - timedelta(minutes=minutes)))
 
     rig.look()
 

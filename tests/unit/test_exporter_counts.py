@@ -141,11 +141,11 @@ def test_a_job_that_never_started_has_no_duration(ledger: Ledger) -> None:
     assert not [key for key in ledger.counts.all() if key[0].startswith(("duration", "wait", "tries"))]
 
 
-def test_a_death_is_counted_by_the_burial_itself(ledger: Ledger) -> None:
+def test_a_death_is_counted_by_its_record_itself(ledger: Ledger) -> None:
     death = a_death(job="mail", queue="high", reason="tries", retries=2, ran=3.0, waited=1.0)
 
-    ledger.bury(death)
-    ledger.bury(death)
+    ledger.record(death)
+    ledger.record(death)
 
     assert value(ledger, "jobs", "dead") == 1
     assert value(ledger, "failed", "tries") == 1
@@ -154,19 +154,19 @@ def test_a_death_is_counted_by_the_burial_itself(ledger: Ledger) -> None:
 
 def test_an_older_death_that_arrives_late_is_not_counted(ledger: Ledger) -> None:
     death = a_death(job="mail", queue="high", reason="tries")
-    ledger.bury(death)
+    ledger.record(death)
 
     older = {"dead_state_id": uuid4(), "last_failure": death.last_failure - timedelta(seconds=9)}
-    ledger.bury(death.model_copy(update=older))
+    ledger.record(death.model_copy(update=older))
 
     assert value(ledger, "failed", "tries") == 1
 
 
 def test_every_reopening_is_another_failure(ledger: Ledger) -> None:
     death = a_death(job="mail", queue="high", reason="tries")
-    ledger.bury(death)
+    ledger.record(death)
 
-    ledger.bury(death.model_copy(update={"dead_state_id": uuid4(), "reason": "odd", "last_failure": NOW}))
+    ledger.record(death.model_copy(update={"dead_state_id": uuid4(), "reason": "odd", "last_failure": NOW}))
 
     assert (value(ledger, "failed", "tries"), value(ledger, "failed", "other")) == (1, 1)
     assert value(ledger, "jobs", "dead") == 2
@@ -174,7 +174,7 @@ def test_every_reopening_is_another_failure(ledger: Ledger) -> None:
 
 def test_a_redriven_job_that_completes_counts_what_it_took_since(ledger: Ledger) -> None:
     death = a_death(job="mail", queue="high", retries=2, ran=3.0, waited=1.0)
-    ledger.bury(death)
+    ledger.record(death)
 
     # Prefect's run time goes on from before; tries count afresh.
     ledger.counts.count([a_finish(run_id=death.run_id, retries=1, since="2026-11-24T12:00:00", ran=5.0, waited=1.0)])
@@ -188,7 +188,7 @@ def test_a_redriven_job_that_completes_counts_what_it_took_since(ledger: Ledger)
 
 def test_labels_that_a_redrive_has_not_reset_yet_are_not_counted_again(ledger: Ledger) -> None:
     death = a_death(job="mail", queue="high", retries=2, rescues=1)
-    ledger.bury(death)
+    ledger.record(death)
 
     ledger.counts.count([a_finish(run_id=death.run_id, status="cancelled", retries=2, rescues=1)])
 

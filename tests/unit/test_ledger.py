@@ -1,8 +1,10 @@
-"""Burying and reading: one row per dead job, whatever is reported how often."""
+"""Recording and reading: one row per dead job, whatever is reported how often."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -28,44 +30,54 @@ def test_death_is_a_row_with_all_it_said(ledger: Ledger):
         deployment_id=uuid4(), flow_id=uuid4(), flow_name="mail", first_failure=START - timedelta(seconds=6), reason="tries",
     )  # fmt: skip
 
-    buried = ledger.bury(death)
+    recorded = ledger.record(death)
 
     row = ledger.get(death.run_id)
-    assert buried.outcome is Outcome.NEW
-    assert row.id == buried.id
+    assert recorded.outcome is Outcome.NEW
+    assert row.id == recorded.id
     counted_only = {"retries", "rescues", "since", "ran", "waited"}
     for name in set(type(death).model_fields) - {"replaces_run_id"} - counted_only:
         assert getattr(row, name) == getattr(death, name), name
     assert (row.status, row.deaths, row.redrives) == ("open", 1, 0)
-    assert row.fingerprint == death.fingerprint() == buried.fingerprint
+    assert row.fingerprint == death.fingerprint() == recorded.fingerprint
 
 
 def test_same_death_twice_is_known(ledger: Ledger):
     death = a_death()
-    first = ledger.bury(death)
+    first = ledger.record(death)
 
-    again = ledger.bury(death)
+    again = ledger.record(death)
 
     assert again.outcome is Outcome.KNOWN
     assert again.id == first.id
     assert ledger.count() == 1
-    assert [act.what for act in ledger.history(ledger.get(death.run_id).id)] == ["buried"]
+    assert [act.what for act in ledger.history(ledger.get(death.run_id).id)] == ["dead-lettered"]
+
+
+def test_history_of_an_older_ledger_reads_by_the_present_names(ledger: Ledger, tmp_path: Path):
+    row_id = ledger.record(a_death()).id
+    assert row_id
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database, database:
+        changed = database.execute("UPDATE dead_letter_acts SET what = 'buried' WHERE what = 'dead-lettered'")
+        assert changed.rowcount == 1
+
+    assert [act.what for act in ledger.history(row_id)] == ["dead-lettered"]
 
 
 def test_newer_death_of_a_run_reopens_its_row_with_its_history(ledger: Ledger):
     death = a_death()
-    row_id = ledger.bury(death).id
+    row_id = ledger.record(death).id
     assert row_id
     ledger.claim_for_redrive(row_id, who="ann", why="fixed")
 
-    again = ledger.bury(a_death(run_id=death.run_id, after=9, message="another thing", tries=2))
+    again = ledger.record(a_death(run_id=death.run_id, after=9, message="another thing", tries=2))
 
     row = ledger.get(row_id)
     assert again.outcome is Outcome.REOPENED
     assert (row.status, row.deaths, row.redrives, row.message, row.tries) == ("open", 2, 1, "another thing", 2)
     assert row.first_failure == START
     assert [(act.what, act.who) for act in ledger.history(row_id)] == [
-        ("buried", "keeper"),
+        ("dead-lettered", "keeper"),
         ("redriven", "ann"),
         ("reopened", "keeper"),
     ]
@@ -74,9 +86,9 @@ def test_newer_death_of_a_run_reopens_its_row_with_its_history(ledger: Ledger):
 def test_late_report_of_an_older_death_changes_nothing_and_is_known_from_then_on(ledger: Ledger):
     old, new = a_death(after=1), a_death(after=5, message="newest")
     old = old.model_copy(update={"run_id": new.run_id})
-    ledger.bury(new)
+    ledger.record(new)
 
-    assert ledger.bury(old).outcome is Outcome.KNOWN
+    assert ledger.record(old).outcome is Outcome.KNOWN
     assert ledger.get(new.run_id).message == "newest"
     assert ledger.known([old.dead_state_id]) == {old.dead_state_id}
 
@@ -89,7 +101,7 @@ def test_results_of_many_come_in_the_order_given_and_the_last_death_counts(ledge
         a_death(run_id=run, after=1, message="first"),
     ]
 
-    results = ledger.bury_all([*deaths, deaths[1]])
+    results = ledger.record_all([*deaths, deaths[1]])
 
     assert [one.dead_state_id for one in results] == [
         *(death.dead_state_id for death in deaths),
@@ -100,10 +112,10 @@ def test_results_of_many_come_in_the_order_given_and_the_last_death_counts(ledge
     assert ledger.count() == 2
 
 
-def test_more_deaths_than_fit_one_transaction_are_all_buried(ledger: Ledger):
+def test_more_deaths_than_fit_one_transaction_are_all_recorded(ledger: Ledger):
     deaths = varied(1203)
 
-    assert {one.outcome for one in ledger.bury_all(deaths)} == {Outcome.NEW}
+    assert {one.outcome for one in ledger.record_all(deaths)} == {Outcome.NEW}
     assert ledger.count() == 1203
     assert ledger.known(death.dead_state_id for death in deaths) == {death.dead_state_id for death in deaths}
 
@@ -113,7 +125,7 @@ def test_text_that_a_database_refuses_is_stored_readably(ledger: Ledger):
         message="a\x00b\ud800c", parameters={"x": "\x00", "n": float("nan"), "s": "\ud800"}, error_type="E\x00"
     )
 
-    ledger.bury(death)
+    ledger.record(death)
 
     row = ledger.get(death.run_id)
     assert row.message == "a\N{REPLACEMENT CHARACTER}b?c"
@@ -123,7 +135,7 @@ def test_text_that_a_database_refuses_is_stored_readably(ledger: Ledger):
 def test_huge_texts_are_cut_in_the_middle(ledger: Ledger):
     death = a_death(message="m" * 10**6, traceback="head" + "t" * 10**6 + "the end")
 
-    ledger.bury(death)
+    ledger.record(death)
 
     row = ledger.get(death.run_id)
     assert len(row.message) < 21_000
@@ -134,7 +146,7 @@ def test_huge_texts_are_cut_in_the_middle(ledger: Ledger):
 
 def test_row_is_stored_raw_and_masked_for_people(ledger: Ledger):
     death = a_death(message="login failed with password='hunter2'", traceback="x = {'token': 'hunter2'}")
-    ledger.bury(death)
+    ledger.record(death)
 
     row = ledger.get(death.run_id)
 
@@ -145,7 +157,7 @@ def test_row_is_stored_raw_and_masked_for_people(ledger: Ledger):
 
 def test_pages_hold_every_row_once_in_order(ledger: Ledger):
     deaths = [a_death(after=number // 3) for number in range(25)]
-    ledger.bury_all(deaths)
+    ledger.record_all(deaths)
 
     seen, cursor = [], None
     while True:
@@ -189,7 +201,7 @@ FILTERS = [
 
 @pytest.mark.parametrize("asked", FILTERS, ids=lambda asked: ",".join(sorted(asked.model_fields_set)) or "none")
 def test_find_count_and_groups_agree_with_a_plain_search(ledger: Ledger, asked: Filter):
-    ledger.bury_all(varied(120))
+    ledger.record_all(varied(120))
     for row in ledger.find(limit=30).rows:
         ledger.claim_for_redrive(row.id, who="ann")
     everything = ledger.find(limit=1000).rows
@@ -219,8 +231,8 @@ def test_find_count_and_groups_agree_with_a_plain_search(ledger: Ledger, asked: 
 
 
 def test_groups_come_with_most_open_ones_first_and_the_newest_message(ledger: Ledger):
-    ledger.bury_all([a_death(after=n, message=f"disk {n} is full") for n in range(3)])
-    ledger.bury(a_death(after=50, message="no network"))
+    ledger.record_all([a_death(after=n, message=f"disk {n} is full") for n in range(3)])
+    ledger.record(a_death(after=50, message="no network"))
 
     many, one = ledger.groups()
 
@@ -231,7 +243,7 @@ def test_groups_come_with_most_open_ones_first_and_the_newest_message(ledger: Le
 
 
 def test_groups_by_text_say_when_they_saw_only_the_newest_rows(ledger: Ledger):
-    ledger.bury_all([a_death(after=n, message=f"disk {n} is full") for n in range(ROWS_LIMIT + 1)])
+    ledger.record_all([a_death(after=n, message=f"disk {n} is full") for n in range(ROWS_LIMIT + 1)])
 
     (some,) = ledger.groups(Filter(text="full"))
     (few,) = ledger.groups(Filter(text="disk 7"), limit=5)
@@ -247,7 +259,7 @@ def test_sample_of_a_group_is_the_newest_death_in_whatever_order_they_are_report
     ledger: Ledger, order: tuple[int, int]
 ):
     for after in order:
-        ledger.bury(a_death(after=after, message=f"disk {after} is full"))
+        ledger.record(a_death(after=after, message=f"disk {after} is full"))
 
     (group,) = ledger.groups()
     assert (group.message, group.last_seen) == ("disk 2 is full", START + timedelta(seconds=2))
@@ -256,14 +268,14 @@ def test_sample_of_a_group_is_the_newest_death_in_whatever_order_they_are_report
 
 def test_row_is_found_by_either_id_or_its_first_digits(ledger: Ledger):
     death = a_death()
-    row_id = ledger.bury(death).id
+    row_id = ledger.record(death).id
 
     for asked in (row_id, death.run_id, str(row_id)[:8], str(death.run_id)[:10], death.run_id.hex.upper()):
         assert ledger.get(asked).id == row_id
 
 
 def test_id_that_is_not_there_names_the_nearest(ledger: Ledger):
-    row_id = str(ledger.bury(a_death()).id)
+    row_id = str(ledger.record(a_death()).id)
     wrong = ("0" if row_id[0] != "0" else "1") + row_id[1:]
 
     with pytest.raises(NotFound, match=f"did you mean {row_id}"):
@@ -281,7 +293,7 @@ def test_what_is_no_id_is_refused(ledger: Ledger, asked: str, error: type[Redriv
 def test_prefix_of_two_rows_is_a_conflict(ledger: Ledger):
     one = an_id()
     other = type(one)(int=one.int ^ 1)
-    ledger.bury_all([a_death(run_id=one), a_death(run_id=other)])
+    ledger.record_all([a_death(run_id=one), a_death(run_id=other)])
 
     with pytest.raises(Conflict, match="more digits"):
         ledger.get(str(one)[:12])
@@ -290,7 +302,7 @@ def test_prefix_of_two_rows_is_a_conflict(ledger: Ledger):
 def test_fingerprint_prefix_finds_the_one_cause_or_says_why_not(ledger: Ledger):
     with pytest.raises(NotFound, match="empty"):
         ledger.fingerprint("abc")
-    ledger.bury_all(varied(60))
+    ledger.record_all(varied(60))
     known = ledger.groups()[0].fingerprint
 
     assert ledger.fingerprint(known[:11]) == known
@@ -301,7 +313,7 @@ def test_fingerprint_prefix_finds_the_one_cause_or_says_why_not(ledger: Ledger):
 
 
 def test_totals_and_oldest_count_only_what_is_there(ledger: Ledger):
-    ledger.bury_all([a_death(after=n, queue=queue) for n, queue in enumerate(["high", "low", "high"])])
+    ledger.record_all([a_death(after=n, queue=queue) for n, queue in enumerate(["high", "low", "high"])])
     closed = ledger.find(oldest_first=True).rows[0]
     ledger.discard(closed.id, who="ann")
 
@@ -331,7 +343,7 @@ def test_ledger_without_tables_says_what_to_do(tmp_path: Path):
 
 
 def test_migrating_twice_changes_nothing(ledger: Ledger):
-    ledger.bury(a_death())
+    ledger.record(a_death())
 
     ledger.migrate()
 

@@ -28,7 +28,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def row(ledger: Ledger) -> DeadLetter:
     death = a_death()
-    ledger.bury(death)
+    ledger.record(death)
     return ledger.get(death.run_id)
 
 
@@ -119,7 +119,7 @@ def test_completed_replacement_resolves_every_run_it_stands_for(ledger: Ledger, 
     second, third = an_id(), an_id()
     ledger.claim_for_redrive(row.id, who="ann")
     ledger.link_replacement(row.run_id, second)
-    died = ledger.bury(a_death(run_id=second, after=5))
+    died = ledger.record(a_death(run_id=second, after=5))
     assert died.id
     ledger.claim_for_redrive(died.id, who="ann")
     ledger.link_replacement(second, third)
@@ -134,7 +134,7 @@ def test_completed_replacement_resolves_every_run_it_stands_for(ledger: Ledger, 
 def test_replacement_that_died_before_it_was_linked_is_linked_both_ways(ledger: Ledger, row: DeadLetter):
     second = an_id()
     ledger.claim_for_redrive(row.id, who="ann")
-    ledger.bury(a_death(run_id=second))
+    ledger.record(a_death(run_id=second))
 
     ledger.link_replacement(row.run_id, second)
 
@@ -142,14 +142,14 @@ def test_replacement_that_died_before_it_was_linked_is_linked_both_ways(ledger: 
 
 
 def test_only_redriven_rows_without_a_known_fate_are_watched(ledger: Ledger):
-    rows = [ledger.get(one.run_id) for one in ledger.bury_all([a_death(after=n) for n in range(3)])]
+    rows = [ledger.get(one.run_id) for one in ledger.record_all([a_death(after=n) for n in range(3)])]
     waiting, replaced, dead_again = rows
     for row in rows:
         ledger.claim_for_redrive(row.id, who="ann")
     new_run, lost_run = an_id(), an_id()
     ledger.link_replacement(replaced.run_id, new_run)
     ledger.link_replacement(dead_again.run_id, lost_run)
-    ledger.bury(a_death(run_id=lost_run, after=9))
+    ledger.record(a_death(run_id=lost_run, after=9))
 
     assert [one.fate_run_id for one in ledger.redriven().rows] == [waiting.run_id, new_run]
     first = ledger.redriven(limit=1)
@@ -160,7 +160,7 @@ def test_discarded_replacement_discards_what_it_stands_for(ledger: Ledger, row: 
     second = an_id()
     ledger.claim_for_redrive(row.id, who="ann")
     ledger.link_replacement(row.run_id, second)
-    died = ledger.bury(a_death(run_id=second, after=5))
+    died = ledger.record(a_death(run_id=second, after=5))
     assert died.id
 
     ledger.discard(died.id, who="ann", why="hopeless")
@@ -184,12 +184,12 @@ def test_discarded_row_can_be_reopened_by_a_person_and_by_a_new_death(ledger: Le
         ledger.reopen(row.id, who="bob")
     ledger.discard(row.id, who="ann")
 
-    assert ledger.bury(a_death(run_id=row.run_id, after=9)).outcome is Outcome.REOPENED
+    assert ledger.record(a_death(run_id=row.run_id, after=9)).outcome is Outcome.REOPENED
     assert ledger.get(row.id).status == "open"
 
 
 def test_bulk_discard_takes_only_what_fits_and_records_how_many(ledger: Ledger):
-    ledger.bury_all(varied(1100))
+    ledger.record_all(varied(1100))
     asked = Filter(job="job-a")
     expected, batch = ledger.count(asked), uuid4()
     other = ledger.groups(Filter(job="job-b"))
@@ -205,7 +205,7 @@ def test_bulk_discard_takes_only_what_fits_and_records_how_many(ledger: Ledger):
 
 
 def test_bulk_discard_is_capped_and_stops_when_told(ledger: Ledger):
-    ledger.bury_all(varied(1600))
+    ledger.record_all(varied(1600))
 
     assert ledger.discard_all(Filter(), who="ann", at_most=7) == 7
     assert ledger.discard_all(Filter(), who="ann", progress=lambda done: done < 1000) == 1000
@@ -214,7 +214,7 @@ def test_bulk_discard_is_capped_and_stops_when_told(ledger: Ledger):
 
 
 def test_bulk_discard_that_is_interrupted_says_how_far_it_came(ledger: Ledger):
-    ledger.bury_all(varied(600))
+    ledger.record_all(varied(600))
 
     def interrupted(_done: int) -> bool:
         raise KeyboardInterrupt
@@ -233,7 +233,7 @@ def test_bulk_discard_of_nothing_records_nothing(ledger: Ledger):
 def test_prune_takes_closed_rows_only_and_remembers_their_deaths(ledger: Ledger):
     rows = [
         ledger.get(one.run_id)
-        for one in ledger.bury_all([a_death(after=n, message=f"cause {w}") for n, w in enumerate("abcd")])
+        for one in ledger.record_all([a_death(after=n, message=f"cause {w}") for n, w in enumerate("abcd")])
     ]
     opened, redriven, resolved, discarded = rows
     ledger.claim_for_redrive(redriven.id, who="ann")
@@ -246,13 +246,13 @@ def test_prune_takes_closed_rows_only_and_remembers_their_deaths(ledger: Ledger)
     assert {row.id for row in ledger.find().rows} == {opened.id, redriven.id}
     assert ledger.history(resolved.id) == []
     assert ledger.known([resolved.dead_state_id]) == {resolved.dead_state_id}
-    again = ledger.bury(a_death(run_id=resolved.run_id, dead_state_id=resolved.dead_state_id))
+    again = ledger.record(a_death(run_id=resolved.run_id, dead_state_id=resolved.dead_state_id))
     assert (again.outcome, again.id) == (Outcome.KNOWN, None)
     assert_sums_are_right(ledger)
 
 
 def test_group_outlives_its_pruned_sample(ledger: Ledger):
-    older, newer = (ledger.get(one.run_id) for one in ledger.bury_all([a_death(after=1), a_death(after=2)]))
+    older, newer = (ledger.get(one.run_id) for one in ledger.record_all([a_death(after=1), a_death(after=2)]))
     assert ledger.groups()[0].sample_id == newer.id
     ledger.discard(newer.id, who="ann")
 
@@ -263,9 +263,9 @@ def test_group_outlives_its_pruned_sample(ledger: Ledger):
 
 def test_row_that_dies_of_another_cause_changes_its_group(ledger: Ledger):
     death = a_death(message="cause a")
-    ledger.bury_all([death, a_death(message="cause a")])
+    ledger.record_all([death, a_death(message="cause a")])
 
-    ledger.bury(a_death(run_id=death.run_id, after=9, message="cause b"))
+    ledger.record(a_death(run_id=death.run_id, after=9, message="cause b"))
 
     assert {group.message: group.count for group in ledger.groups()} == {"cause a": 1, "cause b": 1}
     assert_sums_are_right(ledger)
@@ -273,9 +273,9 @@ def test_row_that_dies_of_another_cause_changes_its_group(ledger: Ledger):
 
 def test_group_keeps_no_sample_that_died_of_another_cause_since(ledger: Ledger):
     older, newer = a_death(after=1, message="cause a"), a_death(after=2, message="cause a")
-    ledger.bury_all([older, newer])
+    ledger.record_all([older, newer])
 
-    ledger.bury(a_death(run_id=newer.run_id, after=9, message="cause b"))
+    ledger.record(a_death(run_id=newer.run_id, after=9, message="cause b"))
 
     (group,) = [group for group in ledger.groups() if group.message == "cause a"]
     assert group.sample_id == ledger.get(older.run_id).id
@@ -283,9 +283,9 @@ def test_group_keeps_no_sample_that_died_of_another_cause_since(ledger: Ledger):
 
 def test_group_whose_last_row_died_of_another_cause_is_gone(ledger: Ledger):
     death = a_death(message="cause a")
-    ledger.bury(death)
+    ledger.record(death)
 
-    ledger.bury(a_death(run_id=death.run_id, after=9, message="cause b"))
+    ledger.record(a_death(run_id=death.run_id, after=9, message="cause b"))
 
     assert [group.message for group in ledger.groups()] == ["cause b"]
 
@@ -301,7 +301,7 @@ def test_sums_equal_a_recount_after_any_acts(ledger: Ledger, seed: int):
 
 
 def test_recount_repairs_broken_sums(ledger: Ledger):
-    ledger.bury_all(varied(50))
+    ledger.record_all(varied(50))
     right = ledger.totals(), ledger.groups()
     with ledger._database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE dead_letter_tallies SET count = count + 5")

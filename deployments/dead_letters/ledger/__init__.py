@@ -3,12 +3,11 @@
 from redrive.deployments.dead_letters.ledger.duties import Audit, Duty, DutyRecord
 from redrive.deployments.dead_letters.ledger.filters import Filter
 from redrive.deployments.dead_letters.ledger.ledger import Ledger
-from redrive.deployments.dead_letters.ledger.rows import Act, Buried, DeadLetter, Death, Group, Outcome, Page, Total
+from redrive.deployments.dead_letters.ledger.rows import Act, DeadLetter, Death, Group, Outcome, Page, Recorded, Total
 
 __all__ = [
     "Act",
     "Audit",
-    "Buried",
     "DeadLetter",
     "Death",
     "Duty",
@@ -18,5 +17,6 @@ __all__ = [
     "Ledger",
     "Outcome",
     "Page",
+    "Recorded",
     "Total",
 ]

@@ -1,6 +1,6 @@
 """The counts of finished jobs, for metrics: kept in the ledger's database so that they outlive whoever shows them.
 
-Each end of a job is counted in one transaction with the note that it was counted: dead letters in the transaction that buries
+Each end of a job is counted in one transaction with the note that it was counted: dead letters in the transaction that records
 them, completed and cancelled jobs together with a note of that end and the place of the sweep that found them. So
 nothing is lost or counted twice, whoever is killed when, and two exporters count as one.
 
@@ -126,7 +126,7 @@ class Counts:
 
 
 def count_dead(connection: Connection, dead: Sequence[Finish]) -> None:
-    """Count jobs that are being buried in this transaction, after all of the ledger's own locks."""
+    """Count jobs that are being recorded in this transaction, after all of the ledger's own locks."""
     _add(connection, dead, ())
 
 

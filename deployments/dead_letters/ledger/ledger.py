@@ -17,13 +17,13 @@ from redrive.blocks.core.errors import ParameterError
 from redrive.deployments.dead_letters.ledger import (
     acts,
     bulk,
-    burial,
     cursors,
     filters,
     grouping,
     locks,
     pruning,
     queries,
+    recording,
     schema,
 )
 from redrive.deployments.dead_letters.ledger import duties as keeper_duties
@@ -34,7 +34,7 @@ from redrive.deployments.dead_letters.ledger.counts import Counts
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.duties import Audit, Duty, DutyRecord
 from redrive.deployments.dead_letters.ledger.filters import Filter
-from redrive.deployments.dead_letters.ledger.rows import Act, Buried, DeadLetter, Death, Group, Page, Total
+from redrive.deployments.dead_letters.ledger.rows import Act, DeadLetter, Death, Group, Page, Recorded, Total
 
 EVERYTHING = Filter()
 
@@ -82,28 +82,28 @@ class Ledger:
 
     # The keeper's side
 
-    def bury(self, death: Death) -> Buried:
+    def record(self, death: Death) -> Recorded:
         """Put a death into the ledger: a new row, or the same run's row reopened, or nothing if it is known."""
-        return burial.bury(self._database, [death])[0]
+        return recording.record_deaths(self._database, [death])[0]
 
-    def bury_all(self, deaths: Iterable[Death]) -> list[Buried]:
-        """`bury` for many, in few transactions; results in the order given."""
-        return burial.bury(self._database, deaths)
+    def record_all(self, deaths: Iterable[Death]) -> list[Recorded]:
+        """`record` for many, in few transactions; results in the order given."""
+        return recording.record_deaths(self._database, deaths)
 
     def known(self, state_ids: Iterable[UUID]) -> set[UUID]:
         """Which of these final states were collected before, also if the row was pruned since."""
         asked = list(state_ids)
         found: set[UUID] = set()
-        for start in range(0, len(asked), burial.CHUNK):
-            part = asked[start : start + burial.CHUNK]
-            found |= self._database.run(partial(burial.known_states, state_ids=part))
+        for start in range(0, len(asked), recording.CHUNK):
+            part = asked[start : start + recording.CHUNK]
+            found |= self._database.run(partial(recording.known_states, state_ids=part))
         return found
 
     def redriven(self, *, limit: int = 200, cursor: str | None = None) -> Page[DeadLetter]:
         """Redriven rows whose fate (`row.fate_run_id`) is still to come, oldest first."""
         return self._database.run(lambda connection: queries.redriven(connection, limit=limit, cursor=cursor))
 
-    def resolve(self, run_id: UUID, *, who: str = burial.KEEPER, why: str = "completed") -> list[DeadLetter]:
+    def resolve(self, run_id: UUID, *, who: str = recording.KEEPER, why: str = "completed") -> list[DeadLetter]:
         """A run completed: close its own row and those of the runs it replaced. Empty if there is nothing to close."""
         return self._database.run(lambda connection: acts.resolve(connection, run_id, who=who, why=why))
 
@@ -311,4 +311,4 @@ class Ledger:
 def _person(who: str) -> str:
     if not who.strip():
         raise ParameterError("say who acts: every act in the ledger has a name to it")
-    return who.strip()[: burial.NAME_LIMIT]
+    return who.strip()[: recording.NAME_LIMIT]

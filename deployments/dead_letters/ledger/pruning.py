@@ -1,6 +1,6 @@
 """Pruning: closed dead letters do not stay for ever; open and redriven ones do.
 
-Danger: Prefect may still know a run whose row is gone, so its state stays known: a sweep must not bury it again.
+Danger: Prefect may still know a run whose row is gone, so its state stays known: a sweep must not record it again.
 """
 
 from __future__ import annotations

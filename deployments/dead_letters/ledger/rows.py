@@ -10,13 +10,13 @@ from enum import StrEnum
 from typing import Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from redrive.blocks.core.fingerprint import fingerprint
 from redrive.blocks.core.masking import mask, mask_text
 
 Status = Literal["open", "redriven", "resolved", "discarded"]
-What = Literal["buried", "reopened", "redriven", "unclaimed", "linked", "discarded", "resolved"]
+What = Literal["dead-lettered", "reopened", "redriven", "unclaimed", "linked", "discarded", "resolved"]
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -26,7 +26,7 @@ class _Value(BaseModel):
 
 
 class Death(_Value):
-    """One final failure of one run, as read from Prefect: what `bury` takes."""
+    """One final failure of one run, as read from Prefect: what `record` takes."""
 
     run_id: UUID
     dead_state_id: UUID = Field(
@@ -65,14 +65,14 @@ class Death(_Value):
 
 
 class Outcome(StrEnum):
-    """What burying a death did."""
+    """What recording a death did."""
 
     NEW = "new"
     REOPENED = "reopened"
     KNOWN = "known"
 
 
-class Buried(_Value):
+class Recorded(_Value):
     """A death's place in the ledger. `id` is None when the row of a known death was pruned."""
 
     outcome: Outcome
@@ -152,6 +152,12 @@ class Act(_Value):
     at: datetime
     count: int
     state_id: UUID | None
+
+    @field_validator("what")
+    @classmethod
+    def _by_its_present_name(cls, what: str) -> str:
+        """Ledgers of before hold the first one as `buried`."""
+        return "dead-lettered" if what == "buried" else what
 
     def masked(self) -> Self:
         return self.model_copy(update={"why": mask_text(self.why)})

@@ -163,7 +163,7 @@ acts = Table(
 _BULK = acts.c.dead_letter_id.is_(None)
 Index("ix_dead_letter_acts_bulk", acts.c.id, postgresql_where=_BULK, sqlite_where=_BULK)
 
-#: Every dead state ever collected; outlives the row, so that a sweep does not bury again what a prune removed.
+#: Every dead state ever collected; outlives the row, so that a sweep does not record again what a prune removed.
 collected_states = Table(
     "dead_letter_states",
     metadata,

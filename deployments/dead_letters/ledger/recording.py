@@ -1,4 +1,4 @@
-"""Burying: a death becomes a dead letter, once, however often and from wherever it is reported.
+"""Recording: a death becomes a dead letter, once, however often and from wherever it is reported.
 
 Danger: hooks, sweeps and two keepers report the same deaths at the same time and in any order.
 """
@@ -17,7 +17,7 @@ from redrive.deployments.dead_letters.ledger.acts import record
 from redrive.deployments.dead_letters.ledger.counts import count_dead
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.finishes import Finish, Kind
-from redrive.deployments.dead_letters.ledger.rows import Buried, Death, Outcome
+from redrive.deployments.dead_letters.ledger.rows import Death, Outcome, Recorded
 from redrive.deployments.dead_letters.ledger.tables import AnyRow, collected_states, dead_letters
 from redrive.deployments.dead_letters.ledger.tallies import Tallies, insert_into
 from redrive.deployments.dead_letters.ledger.text import MESSAGE_LIMIT, TRACEBACK_LIMIT, storable
@@ -34,11 +34,11 @@ KEY_LIMIT: Final = 20_000
 KEEPER: Final = "keeper"
 
 
-def bury(database: Database, deaths: Iterable[Death]) -> list[Buried]:
+def record_deaths(database: Database, deaths: Iterable[Death]) -> list[Recorded]:
     """One result per death, in the order given. Repeating a call changes nothing."""
     # In the order they happened, so that of two deaths of one run the later one counts.
     waiting = sorted(enumerate(deaths), key=lambda one: (one[1].last_failure, one[0]))
-    results: dict[int, Buried] = {}
+    results: dict[int, Recorded] = {}
     while waiting:
         chunk: dict[UUID, tuple[int, Death]] = {}
         rest: list[tuple[int, Death]] = []
@@ -48,20 +48,20 @@ def bury(database: Database, deaths: Iterable[Death]) -> list[Buried]:
             else:
                 rest.append((place, death))
         together = [death for _, death in chunk.values()]
-        done = database.run(partial(_bury, deaths=together))
+        done = database.run(partial(_record_deaths, deaths=together))
         results.update({place: done[death.run_id] for place, death in chunk.values()})
         waiting = rest
     return [results[place] for place in sorted(results)]
 
 
-def _bury(connection: Connection, deaths: Sequence[Death]) -> dict[UUID, Buried]:
-    """Bury deaths of different runs in one transaction."""
+def _record_deaths(connection: Connection, deaths: Sequence[Death]) -> dict[UUID, Recorded]:
+    """GiveUp deaths of different runs in one transaction."""
     now = datetime.now(UTC)
     sums = Tallies()
     known = known_states(connection, [death.dead_state_id for death in deaths])
     # One order for everybody's locks.
     new = sorted((death for death in deaths if death.dead_state_id not in known), key=lambda death: death.run_id)
-    results: dict[UUID, Buried] = {}
+    results: dict[UUID, Recorded] = {}
     inserted = _insert(connection, new, now)
     again = [death for death in new if death.run_id not in inserted]
     rows = _locked(connection, [death.run_id for death in again])
@@ -80,7 +80,7 @@ def _bury(connection: Connection, deaths: Sequence[Death]) -> dict[UUID, Buried]
         [
             {
                 "dead_letter_id": result.id,
-                "what": "buried" if result.outcome is Outcome.NEW else "reopened",
+                "what": "dead-lettered" if result.outcome is Outcome.NEW else "reopened",
                 "who": KEEPER,
                 "at": death.last_failure,
                 "state_id": death.dead_state_id,
@@ -124,7 +124,7 @@ def _insert(connection: Connection, deaths: Sequence[Death], now: datetime) -> d
     if not deaths:
         return {}
     replaced = _replaced(connection, deaths)
-    # A run that another transaction is just burying makes this wait, and is then not inserted.
+    # A run that another transaction is just recording makes this wait, and is then not inserted.
     insert = (
         insert_into(connection, dead_letters).on_conflict_do_nothing(index_elements=["run_id"]).returning(dead_letters)
     )
@@ -146,7 +146,7 @@ def _insert(connection: Connection, deaths: Sequence[Death], now: datetime) -> d
     return {row.run_id: row for row in connection.execute(insert, values)}
 
 
-def _die_again(connection: Connection, death: Death, row: AnyRow, now: datetime, sums: Tallies) -> Buried:
+def _die_again(connection: Connection, death: Death, row: AnyRow, now: datetime, sums: Tallies) -> Recorded:
     if row.dead_state_id == death.dead_state_id or death.last_failure < row.last_failure:
         # The same death from somebody faster, or an older one that arrives late.
         return _result(Outcome.KNOWN, death, row)
@@ -236,8 +236,8 @@ def _collect(connection: Connection, deaths: Sequence[Death], now: datetime) -> 
         connection.execute(insert, [{"state_id": state, "collected_at": now} for state in states])
 
 
-def _result(outcome: Outcome, death: Death, row: AnyRow | None) -> Buried:
-    return Buried(
+def _result(outcome: Outcome, death: Death, row: AnyRow | None) -> Recorded:
+    return Recorded(
         outcome=outcome,
         run_id=death.run_id,
         dead_state_id=death.dead_state_id,
