@@ -62,6 +62,12 @@ class Settings(BaseModel):
         "X-Forwarded-User", description="The header in which such a proxy names the person."
     )
     metrics_port: int = Field(9464, ge=1, le=65535, description="Port of the metrics exporter.")
+    metrics_interval: float = Field(
+        5,
+        ge=0.5,
+        le=20,  # half a minute later, figures of queues would count as old
+        description="Seconds between two counts of finished jobs by the metrics exporter; queues are counted half as often.",
+    )
     smtp_port: int = Field(4025, ge=1, le=65535, description="Port of the local mail server.")
     database_url: SecretStr | None = Field(
         None,

@@ -32,9 +32,9 @@ log = logging.getLogger("redrive.exporter")
 AGAIN = 5.0
 REREAD = 60.0
 
-#: Seconds between looks: Prometheus scrapes every 15 s or so, and nothing need be newer than a part of that.
-COUNT = 5.0
-DEPTH = 10.0
+#: Rounds of REDRIVE_METRICS_INTERVAL between two counts of the queues: they cost Prefect more than the finished jobs.
+DEPTH_ROUNDS = 2
+#: Seconds between two comparisons with Prefect, and between two readings of the schedules.
 RECONCILE = 60.0
 SCHEDULES = 60.0
 
@@ -61,6 +61,8 @@ class Exporter:
         self._tail = Tail(self.api, self._counts, names)
         self._retrying = Retrying(self.api, self._counts, names)
         self._schedules = Schedules(self.api, names)
+        #: A count that failed is repeated soon; no sooner than one that worked.
+        self._again = min(AGAIN, settings.metrics_interval)
         self._migrated = False
         self._changed = True
         self._totals: tuple[Total, ...] = ()
@@ -68,9 +70,9 @@ class Exporter:
         self.snapshot = Snapshot()
         self.duties = [
             # The first two give the names that exist counts of their own, before those that only ended jobs carry.
-            Duty("count jobs in queues", DEPTH, self._look_at_queues),
+            Duty("count jobs in queues", DEPTH_ROUNDS * settings.metrics_interval, self._look_at_queues),
             Duty("read schedules", SCHEDULES, self._look_at_schedules),
-            Duty("count finished jobs", COUNT, self._count),
+            Duty("count finished jobs", settings.metrics_interval, self._count),
             Duty("compare counts", RECONCILE, self._reconcile),
         ]
 
@@ -104,7 +106,7 @@ class Exporter:
                 log.info("can %s again", duty.name)
         duty.last = time.monotonic()
         if duty.name in failing:
-            duty.last -= max(0.0, duty.every - AGAIN)
+            duty.last -= max(0.0, duty.every - self._again)
         self._update(failing=failing, clock_offset=self.api.offset.total_seconds())
 
     def _update(self, **figures: object) -> None:

@@ -23,12 +23,13 @@ def test_told_to_stop_it_lets_jobs_finish_and_takes_no_new_ones(plain_prefect: P
     deployment = plain_prefect.deploy("quick", pool)
     folder = plain_prefect.folder("drain")
     with _worker(plain_prefect, pool, limit=1) as (worker, family):
-        running = plain_prefect.begin(deployment, folder=str(folder), name="first", seconds=8)
+        running = plain_prefect.begin(deployment, folder=str(folder), name="first", seconds=600)
         wait_until((folder / "first").exists, PATIENCE, "the job to run")
 
         worker.signal(signal.SIGTERM)
         wait_until(lambda: "draining" in worker.log, PATIENCE, "the worker to drain")
         later = plain_prefect.begin(deployment, folder=str(folder), name="second")
+        (folder / "enough").touch()
 
         assert worker.wait() == 0
         assert plain_prefect.end_of(running)["state_name"] == "Completed"
@@ -45,11 +46,11 @@ def test_job_that_does_not_finish_in_time_starts_again_elsewhere(plain_prefect: 
     env = {"REDRIVE_DRAIN_TIMEOUT": "2"} if by == "environment" else {}
     folder = plain_prefect.folder("again")
     runs = [
-        plain_prefect.begin(plain_prefect.deploy("quick", pool), folder=str(folder), seconds=12),
-        plain_prefect.begin(plain_prefect.deploy("aquick", pool), folder=str(folder), seconds=12),
+        plain_prefect.begin(plain_prefect.deploy("quick", pool), folder=str(folder), seconds=600),
+        plain_prefect.begin(plain_prefect.deploy("aquick", pool), folder=str(folder), seconds=600),
     ]
     with _worker(plain_prefect, pool, limit=3, **env) as (worker, family):
-        deaf = plain_prefect.begin(plain_prefect.deploy("stuck", pool), folder=str(folder), seconds=12)
+        deaf = plain_prefect.begin(plain_prefect.deploy("stuck", pool), folder=str(folder), seconds=600)
         runs.append(deaf)
         for name in ("quick", "aquick", "stuck"):
             wait_until((folder / name).exists, PATIENCE, f"{name} to run")
@@ -66,6 +67,7 @@ def test_job_that_does_not_finish_in_time_starts_again_elsewhere(plain_prefect: 
             assert not {"Crashed", "Failed"} & {state["name"] for state in plain_prefect.states(run_id)}
         _assert_all_ended(family)
 
+    (folder / "enough").touch()
     with plain_prefect.working(pool, limit=3):
         for run_id in runs:
             assert plain_prefect.end_of(run_id)["state_name"] == "Completed"
@@ -106,7 +108,7 @@ def test_new_code_is_run_without_a_restart_and_a_running_job_finishes_on_the_old
     deployment = plain_prefect.deploy("quick", pool)
     folder = plain_prefect.folder("deploy")
     with _worker(plain_prefect, pool, limit=2) as (worker, _):
-        running = plain_prefect.begin(deployment, folder=str(folder), name="running", seconds=30)
+        running = plain_prefect.begin(deployment, folder=str(folder), name="running", seconds=600)
         wait_until((folder / "running").exists, PATIENCE, "the job to run")
         plain_prefect.edit('VERSION = "old"', 'VERSION = "new"')
         try:
@@ -117,6 +119,7 @@ def test_new_code_is_run_without_a_restart_and_a_running_job_finishes_on_the_old
                 return _values(folder, "next")[-1]
 
             wait_until(lambda: version() == "new", PATIENCE, "new jobs to run the new code")
+            (folder / "enough").touch()
             plain_prefect.end_of(running)
             assert _values(folder, "running-done") == ["old"]
             assert version() == "new"

@@ -33,7 +33,8 @@ class JobStack(LocalStack):
             home,
             project=ROOT,
             jobs="tests.support.jobs,tests.support.decorated_jobs",
-            **{"queues": "high,default,bulk,low", **settings},
+            # Tests wait for the exporter's counts.
+            **{"queues": "high,default,bulk,low", "metrics_interval": 1, **settings},
         )
         self.env["PYTHONPATH"] = str(ROOT)
 

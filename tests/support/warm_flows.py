@@ -33,6 +33,11 @@ def note(folder: str, name: str, value: Any = "") -> None:
         file.write(json.dumps({"pid": os.getpid(), "at": time.time(), "value": value}) + "\n")
 
 
+def is_enough(folder: str) -> bool:
+    """Whether the test has left the file that ends jobs which would take longer."""
+    return Path(folder, "enough").exists()
+
+
 # Records
 
 
@@ -341,6 +346,8 @@ def stuck(folder: str, how: str = "sleep", seconds: int = 600) -> None:
     for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     note(folder, "stuck")
+    if is_enough(folder):
+        return
     match how:
         case "lock":
             ctypes.PyDLL(None).sleep(seconds)
@@ -378,7 +385,7 @@ def patient(folder: str) -> None:
     """Many small steps, until there is a file that says it is enough."""
     note(folder, "patient")
     for number in range(600):
-        if Path(folder, "enough").exists():
+        if is_enough(folder):
             return
         double(number)
         time.sleep(0.1)
@@ -386,21 +393,18 @@ def patient(folder: str) -> None:
 
 @flow
 def quick(folder: str, name: str = "quick", seconds: float = 0) -> None:
+    """Takes its seconds, or until there is a file that says it is enough."""
     note(folder, name, VERSION)
-    time.sleep(seconds)
-    note(folder, f"{name}-done", VERSION)
-
-
-@flow
-def held(folder: str, name: str) -> None:
-    """Holds its slot until there is a file that says it is enough."""
-    note(folder, name)
-    while not Path(folder, "enough").exists():
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not is_enough(folder):
         time.sleep(0.05)
+    note(folder, f"{name}-done", VERSION)
 
 
 @flow
 async def aquick(folder: str, seconds: float = 0) -> None:
     note(folder, "aquick", VERSION)
-    await asyncio.sleep(seconds)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not is_enough(folder):  # noqa: ASYNC110  (a file sends no event)
+        await asyncio.sleep(0.05)
     note(folder, "aquick-done", VERSION)
