@@ -120,10 +120,10 @@ class MailServer(Block):
                     session.login(self.user, self.password.get_secret_value() if self.password else "")
                 half_open.pop_all()
         except smtplib.SMTPResponseException as error:
-            said = f"the mail server {self.place} refuses the session ({error.smtp_code} {_text(error.smtp_error)})"
+            detail = f"the mail server {self.place} refuses the session ({error.smtp_code} {_text(error.smtp_error)})"
             if error.smtp_code >= PERMANENT_FROM:
-                raise PermanentError(f"{said}: correct user and password of the Mail Server block") from error
-            raise MailServerUnreachable(f"{said}: it asks to come back later") from error
+                raise PermanentError(f"{detail}: correct user and password of the Mail Server block") from error
+            raise MailServerUnreachable(f"{detail}: it asks to come back later") from error
         except smtplib.SMTPNotSupportedError as error:
             raise PermanentError(
                 f"the mail server {self.place} offers no {self.tls} or login ({error}): correct the Mail Server block"
@@ -134,9 +134,9 @@ class MailServer(Block):
                 " host's name or give ca_file"
             ) from error
         except (smtplib.SMTPException, OSError) as error:
-            said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            detail = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise MailServerUnreachable(
-                f"the mail server {self.place} cannot be reached ({said}): check that it runs"
+                f"the mail server {self.place} cannot be reached ({detail}): check that it runs"
             ) from error
         return session
 

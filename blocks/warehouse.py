@@ -107,8 +107,8 @@ class Warehouse(Block):
                 ).fetchone()
                 answers.append(row or ("?", "?", "?"))
         database, user, version = answers[0]
-        said = f"the warehouse answers: database {database} on PostgreSQL {version}, as {user}"
-        return f"{said}, for reading as {answers[1][1]}" if self.reader else said
+        detail = f"the warehouse answers: database {database} on PostgreSQL {version}, as {user}"
+        return f"{detail}, for reading as {answers[1][1]}" if self.reader else detail
 
 
 def _opened(
@@ -122,14 +122,14 @@ def _opened(
     try:
         return kind.connect(f"postgresql://{rest}", connect_timeout=timeout, application_name="redrive")
     except psycopg.OperationalError as error:
-        said = _reason(error)
+        detail = _reason(error)
         where = _place(url)
-        if any(word in said for word in _REFUSED):
+        if any(word in detail for word in _REFUSED):
             raise PermanentError(
-                f"the warehouse at {where} refuses the login ({said}): correct the Warehouse block"
+                f"the warehouse at {where} refuses the login ({detail}): correct the Warehouse block"
             ) from error
         raise WarehouseUnreachable(
-            f"the warehouse at {where} cannot be reached ({said}): check that it runs"
+            f"the warehouse at {where} cannot be reached ({detail}): check that it runs"
         ) from error
     except psycopg.Error as error:
         raise PermanentError("the Warehouse block's URL cannot be read: correct it in Prefect under Blocks") from error

@@ -107,8 +107,10 @@ def wait_for_end(job_id: UUID, timeout: float | None = None) -> Json:
             if state and has_ended(state["type"], PastState.of(state).timestamp):
                 return run
             if give_up is not None and time.monotonic() > give_up:
-                said = state["name"] if state else "unknown"
-                raise TimeoutError(f"job {run.get('name')} ({job_id}) is still {said} after {timeout:g} s; it goes on")
+                detail = state["name"] if state else "unknown"
+                raise TimeoutError(
+                    f"job {run.get('name')} ({job_id}) is still {detail} after {timeout:g} s; it goes on"
+                )
             time.sleep(POLL_SECONDS)
 
 

@@ -190,7 +190,7 @@ def _decorated(module: ModuleType) -> list[JobType]:
 
 def _described(error: BaseException) -> str:
     """The error in one line, with the line of the project's code where it came up."""
-    said = " ".join(str(error).split())
+    detail = " ".join(str(error).split())
     kind = "" if isinstance(error, RedriveError) else f"{type(error).__name__}: "
     ours = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_projects(frame.filename)]
     place = (
@@ -198,7 +198,7 @@ def _described(error: BaseException) -> str:
         if ours and not isinstance(error, SyntaxError)
         else ""
     )
-    return f"{kind}{said}{place}"
+    return f"{kind}{detail}{place}"
 
 
 def _is_projects(file: str) -> bool:

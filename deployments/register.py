@@ -37,7 +37,7 @@ from redrive.deployments.removed import mark_removed
 #: Seconds the API may be silent: a server that has just started makes its first plans.
 PATIENCE = 30.0
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 #: Worker type of pools that are made now: our own, which fills in its form when it starts; Prefect's for two rare jobs.
 POOL_TYPES = {"jobs": "warm", "ops": "process"}
@@ -47,7 +47,7 @@ POOLS = {
 }
 
 
-def register(settings: Settings, say: Say = lambda _: None) -> None:
+def register(settings: Settings, report: Report = lambda _: None) -> None:
     """Make Prefect know everything in the catalog.
 
     Raises:
@@ -60,12 +60,12 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
         for pool, description in POOLS.items():
             _pool(pool, description)
         _queues()
-        say(f"work pools {', '.join(POOLS)}; queues {', '.join(queue_names())}")
-        say(f"blocks {', '.join(save_default_blocks(settings))}")
+        report(f"work pools {', '.join(POOLS)}; queues {', '.join(queue_names())}")
+        report(f"blocks {', '.join(save_default_blocks(settings))}")
         # The flows' libraries load one after another; the calls to the API go side by side.
         here = [job for job in jobs if not (job in BUILT_IN and is_missing(job.name))]
         if without := [job.name for job in jobs if job not in here]:
-            say(f"without {', '.join(without)}, which are not installed: pip install 'redrive[{','.join(without)}]'")
+            report(f"without {', '.join(without)}, which are not installed: pip install 'redrive[{','.join(without)}]'")
         flows = [(job, load(job)) for job in here]
         with ThreadPoolExecutor(4) as pool_of_calls:
             contexts = [copy_context() for _ in flows]  # how long to wait is known to this thread only
@@ -73,9 +73,9 @@ def register(settings: Settings, say: Say = lambda _: None) -> None:
             list(pool_of_calls.map(lambda context, pair: context.run(_deployment, variables, *pair), contexts, flows))
         variables.keep()
         remember_care(settings.home, jobs)
-        say(f"{len(flows)} deployments: {', '.join(job.name for job, _ in flows)}")
+        report(f"{len(flows)} deployments: {', '.join(job.name for job, _ in flows)}")
         if gone := mark_removed(settings.home, (job.name for job in jobs)):
-            say(f"no longer in the catalog, so they take no new jobs: {', '.join(gone)}")
+            report(f"no longer in the catalog, so they take no new jobs: {', '.join(gone)}")
 
 
 def _pool(name: str, description: str) -> None:

@@ -22,8 +22,8 @@ from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.deployments.catalog import job_type
-from redrive.deployments.dead_letters.endings import fate
 from redrive.deployments.dead_letters.ledger import Ledger
+from redrive.deployments.dead_letters.outcomes import fate
 from redrive.deployments.pools import is_job, pools
 from redrive.flows.engine.job import job, step
 

@@ -138,8 +138,8 @@ class _Backend(httpcore.NetworkBackend):
         try:
             found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            said = getattr(error, "strerror", None) or str(error)
-            raise httpcore.ConnectError(f"its name cannot be resolved: {said}") from error
+            detail = getattr(error, "strerror", None) or str(error)
+            raise httpcore.ConnectError(f"its name cannot be resolved: {detail}") from error
         return list(dict.fromkeys(str(one[4][0]) for one in found))
 
     def _judge(self, host: str, address: str) -> None:

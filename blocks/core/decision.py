@@ -57,8 +57,8 @@ def after_failure(
         return RetryAt(at=at, tries=tries, message=f"snoozed; next at {clock(at)}{why}")
     if policy.is_permanent(error):
         # What is permanent is for a person to mend, so the sentence itself belongs where that person looks first.
-        said = " ".join(mask_text(str(error)).split())[:SENTENCE]
-        message = f"dead letter: permanent error, not tried again ({name})" + (f": {said}" if said else "")
+        detail = " ".join(mask_text(str(error)).split())[:SENTENCE]
+        message = f"dead letter: permanent error, not tried again ({name})" + (f": {detail}" if detail else "")
         return GiveUp(reason="permanent", tries=tries, message=message)
     if tries >= policy.max_tries:
         return GiveUp(

@@ -36,10 +36,10 @@ class RedriveError(Exception):
         super().__init__(message or self._default_message())
 
     def _default_message(self) -> str:
-        said = (type(self).__doc__ or "").strip().splitlines()[0].rstrip(".")
+        detail = (type(self).__doc__ or "").strip().splitlines()[0].rstrip(".")
         if not self.fields:
-            return said
-        return f"{said} ({', '.join(f'{name}={value}' for name, value in self.fields.items())})"
+            return detail
+        return f"{detail} ({', '.join(f'{name}={value}' for name, value in self.fields.items())})"
 
 
 class SettingsError(RedriveError):
@@ -82,7 +82,7 @@ class ApiUnavailable(RedriveError):  # noqa: N818
     """Prefect's API cannot be reached."""
 
 
-class LedgerAway(RedriveError):  # noqa: N818
+class LedgerUnavailable(RedriveError):  # noqa: N818
     """The ledger's database cannot be reached."""
 
 

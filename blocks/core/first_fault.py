@@ -25,8 +25,8 @@ def first_fault(error: ValidationError, known: Iterable[str], *, what: str = "it
     where = ".".join(part for part in parts if part not in _MEMBERS)
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         return no_option(what, parts[-1], known)
-    said = str(first["msg"]).removeprefix("Value error, ")
-    return f"{where}: {said}" if where and not said.startswith(where) else said
+    detail = str(first["msg"]).removeprefix("Value error, ")
+    return f"{where}: {detail}" if where and not detail.startswith(where) else detail
 
 
 def no_option(what: str, given: str, known: Iterable[str]) -> str:

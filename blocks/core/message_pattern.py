@@ -145,20 +145,20 @@ def _path(path: str) -> str:
 
 def _quoted(token: str, *, before: str, after: str) -> str:
     start = next(at for at, letter in enumerate(token) if letter in "'\"`“«")
-    said, prefix = token[start + 1 : -1].strip(), token[:start].lower()
-    if _IDENTIFIER.fullmatch(said) and not _is_random(said):
+    detail, prefix = token[start + 1 : -1].strip(), token[:start].lower()
+    if _IDENTIFIER.fullmatch(detail) and not _is_random(detail):
         whole_message = not before.strip() and not after.strip()
         if whole_message or _NAMED_BEFORE.search(before) or _NAMED_AFTER.match(after):
-            return f"'{said}'"
-    if said[:1] in {"/", "~"} or re.match(r"[A-Za-z]:[\\/]", said):
-        return _path(said)
-    if re.match(r"[a-z][a-z0-9+.-]{1,20}://\S+$", said, re.IGNORECASE):
-        return _host(said)
+            return f"'{detail}'"
+    if detail[:1] in {"/", "~"} or re.match(r"[A-Za-z]:[\\/]", detail):
+        return _path(detail)
+    if re.match(r"[a-z][a-z0-9+.-]{1,20}://\S+$", detail, re.IGNORECASE):
+        return _host(detail)
     # A bytes literal in a message is what a server answered.
-    if len(said.split()) >= (2 if "b" in prefix else _PROSE_WORDS):
-        return _TOKEN.sub(lambda found: DATA if found.lastgroup == "quoted" else _replace(found, said), said)
-    extension = _EXTENSION.search(said)
-    return _path(said) if extension and re.fullmatch(_FILE_KINDS, extension.group(1), re.IGNORECASE) else DATA
+    if len(detail.split()) >= (2 if "b" in prefix else _PROSE_WORDS):
+        return _TOKEN.sub(lambda found: DATA if found.lastgroup == "quoted" else _replace(found, detail), detail)
+    extension = _EXTENSION.search(detail)
+    return _path(detail) if extension and re.fullmatch(_FILE_KINDS, extension.group(1), re.IGNORECASE) else DATA
 
 
 def _is_random(token: str) -> bool:

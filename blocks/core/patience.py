@@ -33,7 +33,7 @@ _given: ContextVar[float | None] = ContextVar("redrive_patience", default=None)
 _process = SERVICE
 #: When the first answer of each server is due, by the monotonic clock; None where nobody gave a command.
 _due: float | None = None
-_silent_at: dict[str, float] = {}
+_unanswered_at: dict[str, float] = {}
 _heard: set[str] = set()
 
 
@@ -74,21 +74,21 @@ def left_for(server: str) -> float:
     if not for_person():
         return patience()
     now = time.monotonic()
-    if now - _silent_at.get(server, -REMEMBERED) < REMEMBERED:
+    if now - _unanswered_at.get(server, -REMEMBERED) < REMEMBERED:
         return min(AGAIN, patience())
     if _due is not None and server not in _heard:
         return min(max(LEAST, _due - now), patience())
     return patience()
 
 
-def silent(server: str) -> None:
+def unanswered(server: str) -> None:
     """Note that it did not answer in time."""
-    _silent_at[server] = time.monotonic()
+    _unanswered_at[server] = time.monotonic()
 
 
 def answered(server: str) -> None:
     """Note that it answered."""
-    _silent_at.pop(server, None)
+    _unanswered_at.pop(server, None)
     _heard.add(server)
 
 

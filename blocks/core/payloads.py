@@ -90,12 +90,12 @@ class DocumentsResult(JobResult):
         before = sum(record.stored_before for record in self.documents)
         empty = [record.name for record in self.documents if record.empty]
         cut = [f"{record.name} without {', '.join(record.left_out)}" for record in self.documents if record.left_out]
-        said = f"{counted(len(self.documents), 'document')}, {counted(words, 'word')} in {self.store}"
+        detail = f"{counted(len(self.documents), 'document')}, {counted(words, 'word')} in {self.store}"
         if before:
-            said += f" ({before} {'was' if before == 1 else 'were'} there already)"
+            detail += f" ({before} {'was' if before == 1 else 'were'} there already)"
         if empty:
-            said += f"; no text in {_some(empty)}"
-        return f"{said}; not whole: {_some(cut)}" if cut else said
+            detail += f"; no text in {_some(empty)}"
+        return f"{detail}; not whole: {_some(cut)}" if cut else detail
 
 
 def _some(names: list[str]) -> str:
@@ -121,11 +121,11 @@ class SyncResult(JobResult):
         return [f"table {self.table}"]
 
     def summary(self) -> str:
-        said = f"{self.table}: {self.inserted:,} inserted, {self.updated:,} updated, {self.unchanged:,} unchanged"
+        detail = f"{self.table}: {self.inserted:,} inserted, {self.updated:,} updated, {self.unchanged:,} unchanged"
         if self.columns_added:
-            said += f"; new columns {', '.join(self.columns_added)}"
-        said += f"; up to {self.cursor}" if self.cursor else ""
-        return "; ".join((said, *self.warnings))
+            detail += f"; new columns {', '.join(self.columns_added)}"
+        detail += f"; up to {self.cursor}" if self.cursor else ""
+        return "; ".join((detail, *self.warnings))
 
 
 class ReportResult(JobResult):

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.errors import _WaitTimeout
 
-from redrive.blocks.core.patience import answered, left_for, silent
+from redrive.blocks.core.patience import answered, left_for, unanswered
 
 R = TypeVar("R")
 
@@ -27,7 +27,7 @@ class TimelyConnection(psycopg.Connection[Any]):
         try:
             result = super().wait(gen, interval, seconds)
         except _WaitTimeout:
-            silent(server)
+            unanswered(server)
             self.pgconn.finish()
             raise psycopg.OperationalError(f"the server does not answer (not within {seconds:g} s)") from None
         answered(server)

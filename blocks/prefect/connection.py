@@ -48,8 +48,8 @@ class Refused(httpx.HTTPStatusError):
         except ValueError:
             details = None
         first, *more = str(error).split("\n")
-        said = [first, *([f"Response: {details}"] if details else []), *more]
-        return cls("\n".join(said), request=error.request, response=error.response)
+        detail = [first, *([f"Response: {details}"] if details else []), *more]
+        return cls("\n".join(detail), request=error.request, response=error.response)
 
 
 class Missing(Refused):

@@ -28,12 +28,12 @@ class ServerClock:
     def observe(self, date: str | None) -> None:
         """Take in the `Date` header of an answer that came just now; anything else is left alone."""
         try:
-            told = parsedate_to_datetime(date) if date else None
+            answer = parsedate_to_datetime(date) if date else None
         except ValueError:
             return
-        if told is not None and told.tzinfo is not None:
+        if answer is not None and answer.tzinfo is not None:
             # In the middle of the second that it names.
-            ahead = told + timedelta(seconds=0.5) - datetime.now(UTC)
+            ahead = answer + timedelta(seconds=0.5) - datetime.now(UTC)
             self._ahead = ahead if abs(ahead) > TOLERANCE else timedelta(0)
             self._zero = _zero()
 

@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from redrive.blocks.core.errors import ApiUnavailable
-from redrive.blocks.core.patience import SERVICE, answered, left_for, silent
+from redrive.blocks.core.patience import SERVICE, answered, left_for, unanswered
 from redrive.blocks.prefect.client_settings import client_settings
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 
@@ -67,15 +67,15 @@ class ApiTransport(httpx.HTTPTransport):
             try:
                 answer = self._whole(super().handle_request(request))
             except httpx.TimeoutException as error:
-                silent(self._url)
+                unanswered(self._url)
                 arrived = not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
                 raise self._no_answer(f"not within {budget:.2g} s", "see `redrive status`", arrived=arrived) from error
             except httpx.TransportError as error:
-                said = str(error) or type(error).__name__
+                detail = str(error) or type(error).__name__
                 refused = isinstance(error, httpx.ConnectError) and not self._connected
                 if refused or time.monotonic() - began + pause > budget:
                     advice = "start the stack with `redrive up`, or set PREFECT_API_URL"
-                    raise self._no_answer(said, advice, arrived=not isinstance(error, httpx.ConnectError)) from error
+                    raise self._no_answer(detail, advice, arrived=not isinstance(error, httpx.ConnectError)) from error
             else:
                 answered(self._url)
                 self._connected = True
@@ -102,8 +102,8 @@ class ApiTransport(httpx.HTTPTransport):
             extensions={name: value for name, value in answer.extensions.items() if name != "network_stream"},
         )
 
-    def _no_answer(self, said: str, advice: str, *, arrived: bool = True) -> NoAnswer:
-        return NoAnswer(f"Prefect's API at {self._url} does not answer ({said}): {advice}", arrived=arrived)
+    def _no_answer(self, detail: str, advice: str, *, arrived: bool = True) -> NoAnswer:
+        return NoAnswer(f"Prefect's API at {self._url} does not answer ({detail}): {advice}", arrived=arrived)
 
 
 def _tls(url: str) -> ssl.SSLContext | bool:

@@ -113,7 +113,7 @@ def _failure_rate(where: str, limits: QueueThresholds) -> Iterator[Rule]:
             summary=f"Queue {{{{ $labels.queue }}}}: {{{{ $value | humanizePercentage }}}} of the jobs "
             f"that finished in the last {window.long} "
             "became dead letters. "
-            "See the causes with `redrive dead groups --queue {{ $labels.queue }}`; once mended, "
+            "See the causes with `redrive dead groups --queue {{ $labels.queue }}`; once fixed, "
             "`redrive dead redrive --fingerprint CAUSE`.",
             description=_budget(rate, window.burn, window.long, window.short),
             labels={"window": window.long},

@@ -157,8 +157,12 @@ def _first(error: ValidationError) -> str:
         return f"{where} is missing"
     if first["type"] == "extra_forbidden":
         return f"{where}: there is no such threshold{_hint(str(first['loc'][-1]), _words())}"
-    said = str(first["msg"]).removeprefix("Value error, ")
-    return f"{where}: {said}" if first["type"] == "value_error" else f"{where}: {first['input']!r} does not fit: {said}"
+    detail = str(first["msg"]).removeprefix("Value error, ")
+    return (
+        f"{where}: {detail}"
+        if first["type"] == "value_error"
+        else f"{where}: {first['input']!r} does not fit: {detail}"
+    )
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from redrive.blocks.core.errors import (
     ApiUnavailable,
     Conflict,
-    LedgerAway,
+    LedgerUnavailable,
     NotFound,
     ParameterError,
     RedriveError,
@@ -28,7 +28,7 @@ _STATUS: Final[tuple[tuple[type[RedriveError], int], ...]] = (
     (Conflict, 409),
     (ParameterError, 422),
     (ApiUnavailable, 503),
-    (LedgerAway, 503),
+    (LedgerUnavailable, 503),
 )
 
 

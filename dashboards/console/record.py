@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from redrive.blocks.core.errors import LedgerAway, RedriveError
+from redrive.blocks.core.errors import LedgerUnavailable, RedriveError
 from redrive.dashboards.console.parts import Parts
 
 
@@ -27,5 +27,5 @@ def write_down(the: Parts, *, who: str, what: str, about: str, why: str, outcome
     """Write one act down. What was done carries who did it itself: a ledger that is away must keep nobody from acting."""
     try:
         the.people.record(who=who, what=what, about=about, why=why, outcome=outcome)
-    except LedgerAway:
+    except LedgerUnavailable:
         return

@@ -88,7 +88,7 @@ def _fresh(read: float | None, at: float) -> bool:
 
 
 def _counters(now: Snapshot) -> Iterator[Metric]:
-    for metric, name, said, label, values in (
+    for metric, name, detail, label, values in (
         (JOBS, "queue_jobs", "Finished jobs by fate.", "status", FATES),
         (FAILED, "queue_jobs_failed", "Dead letters by reason, each new one and each reopening.", "reason", REASONS),
         (RETRIES, "queue_job_retries", "Tries that failed and were followed by another one.", None, ("",)),
@@ -100,7 +100,7 @@ def _counters(now: Snapshot) -> Iterator[Metric]:
             ("",),
         ),
     ):
-        family = CounterMetricFamily(name, said, labels=[*_BY_JOB, *([label] if label else [])])
+        family = CounterMetricFamily(name, detail, labels=[*_BY_JOB, *([label] if label else [])])
         known = {(queue, job, value): 0.0 for queue, job in _kinds(now) for value in values}
         for (kept, queue, job, value), count in now.counts.items():
             if kept == metric:
@@ -118,8 +118,8 @@ def _kinds(now: Snapshot) -> set[tuple[str, str]]:
 
 
 def _histograms(counts: Mapping[Key, float]) -> Iterator[Metric]:
-    for histogram, (name, said) in _HISTOGRAMS.items():
-        family = HistogramMetricFamily(name, said, labels=_BY_JOB)
+    for histogram, (name, detail) in _HISTOGRAMS.items():
+        family = HistogramMetricFamily(name, detail, labels=_BY_JOB)
         found: dict[tuple[str, str], Counter[float]] = {}
         for (metric, queue, job, bound), count in counts.items():
             if metric == histogram:
@@ -149,7 +149,7 @@ def _last_finished(counts: Mapping[Key, float]) -> Metric:
 
 
 def _depth(now: Snapshot, clock: datetime) -> Iterator[Metric]:
-    for name, said in (
+    for name, detail in (
         ("waiting", "Jobs that are due and have not started."),
         ("scheduled", "Jobs that are not due yet."),
         ("running", "Jobs under way, those that are starting included."),
@@ -157,8 +157,8 @@ def _depth(now: Snapshot, clock: datetime) -> Iterator[Metric]:
         ("retrying", "Jobs that wait for a next try."),
     ):
         values = [([one.queue], float(getattr(one, name))) for one in now.depths]
-        yield gauge(f"queue_jobs_{name}", said, ["queue"], values)
-    for name, said, since in (
+        yield gauge(f"queue_jobs_{name}", detail, ["queue"], values)
+    for name, detail, since in (
         ("waiting", "Seconds that the longest waiting job is due; 0 if none waits.", "oldest"),
         ("running", "Seconds that the attempt under way for longest has run; 0 if none runs.", "oldest_running"),
         (
@@ -168,7 +168,7 @@ def _depth(now: Snapshot, clock: datetime) -> Iterator[Metric]:
         ),
     ):
         ages = [([one.queue], age(getattr(one, since), clock)) for one in now.depths]
-        yield gauge(f"queue_oldest_{name}_seconds", said, ["queue"], ages)
+        yield gauge(f"queue_oldest_{name}_seconds", detail, ["queue"], ages)
     yield gauge(
         "queue_paused", "1 if the queue is paused.", ["queue"], (([one.queue], float(one.paused)) for one in now.depths)
     )

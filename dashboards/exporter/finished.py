@@ -19,9 +19,9 @@ from uuid import UUID
 from redrive.blocks.prefect.requests import runs
 from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
-from redrive.deployments.dead_letters.endings import Spent, fate
 from redrive.deployments.dead_letters.ledger.counts import Counts
 from redrive.deployments.dead_letters.ledger.finishes import Finish, Kind
+from redrive.deployments.dead_letters.outcomes import Spent, fate
 
 #: Prefect's own limit of runs a call.
 PAGE = 200

@@ -9,9 +9,9 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 
-def gauge(name: str, said: str, labels: Sequence[str], values: Iterable[tuple[list[str], float]]) -> Metric:
+def gauge(name: str, detail: str, labels: Sequence[str], values: Iterable[tuple[list[str], float]]) -> Metric:
     """A gauge with these values, each with the values of its labels."""
-    family = GaugeMetricFamily(name, said, labels=labels)
+    family = GaugeMetricFamily(name, detail, labels=labels)
     for where, value in values:
         family.add_metric(where, value)
     return family

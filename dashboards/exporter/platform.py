@@ -41,7 +41,7 @@ SELECT coalesce(state, 'hidden'), count(*) FROM pg_stat_activity WHERE backend_t
 
 
 @dataclass(frozen=True)
-class Look:
+class Sample:
     """What one part answered: seconds it took (None: it did not), and its figures."""
 
     seconds: float | None = None
@@ -58,7 +58,7 @@ class Platform(Collector):
             "postgres": self._postgres,
             "redis": self._redis,
         }
-        self._looks: dict[str, Look] = {}
+        self._samples: dict[str, Sample] = {}
         self._build = _build(settings)
 
     def run(self, stop: threading.Event) -> None:
@@ -75,24 +75,24 @@ class Platform(Collector):
                 figures = ask()
             except (httpx.HTTPError, psycopg.Error, redis.RedisError, OSError):
                 # That it does not answer is the figure; why, the exporter's other looks and `redrive status` say.
-                self._looks[part] = Look()
+                self._samples[part] = Sample()
             else:
-                self._looks[part] = Look(time.monotonic() - began, figures)
+                self._samples[part] = Sample(time.monotonic() - began, figures)
 
     def collect(self) -> Iterator[Metric]:
         """The figures of the latest looks; nothing of a part that was not looked at yet."""
-        looks = dict(self._looks)
+        samples = dict(self._samples)
         yield self._build
         up = GaugeMetricFamily("redrive_platform_up", "1 if the part answers.", labels=["part"])
         answer = GaugeMetricFamily(
             "redrive_platform_answer_seconds", "Seconds the part took to answer.", labels=["part"]
         )
-        for part, look in looks.items():
+        for part, look in samples.items():
             up.add_metric([part], float(look.seconds is not None))
             if look.seconds is not None:
                 answer.add_metric([part], look.seconds)
         yield from (up, answer)
-        for look in looks.values():
+        for look in samples.values():
             yield from look.figures
 
     def _prefect(self) -> tuple[Metric, ...]:
@@ -139,9 +139,9 @@ class Platform(Collector):
         with redis.Redis.from_url(
             self._settings.valkey_url(), socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
         ) as client:
-            told = client.info()
-        memory = GaugeMetricFamily("redrive_redis_memory_bytes", "Memory Redis holds.", value=told["used_memory"])
-        clients = GaugeMetricFamily("redrive_redis_clients", "Connections to Redis.", value=told["connected_clients"])
+            reply = client.info()
+        memory = GaugeMetricFamily("redrive_redis_memory_bytes", "Memory Redis holds.", value=reply["used_memory"])
+        clients = GaugeMetricFamily("redrive_redis_clients", "Connections to Redis.", value=reply["connected_clients"])
         return memory, clients
 
 

@@ -87,8 +87,8 @@ class PrefectApi:
             return
         answered = datetime.now(UTC)
         # The server cuts its time to whole seconds: half a second later is the best guess.
-        told = parsedate_to_datetime(date) + timedelta(seconds=0.5)
-        offset = told - (asked + (answered - asked) / 2)
+        reply = parsedate_to_datetime(date) + timedelta(seconds=0.5)
+        offset = reply - (asked + (answered - asked) / 2)
         self.offset = offset if abs(offset) > SAME_CLOCK + (answered - asked) / 2 else timedelta(0)
 
 

@@ -14,9 +14,9 @@ from redrive.blocks.prefect.requests import runs
 from redrive.blocks.prefect.states import AWAITING_RETRY
 from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
-from redrive.deployments.dead_letters.endings import Spent
 from redrive.deployments.dead_letters.ledger.counts import Counts
-from redrive.deployments.dead_letters.ledger.finishes import Kind, Underway
+from redrive.deployments.dead_letters.ledger.finishes import InProgress, Kind
+from redrive.deployments.dead_letters.outcomes import Spent
 
 #: Prefect's own limit of runs a call.
 PAGE = 200
@@ -44,12 +44,12 @@ class Retrying:
         body = {"flow_runs": wanted, "sort": "NEXT_SCHEDULED_START_TIME_ASC", "limit": PAGE}
         page = self._api.ask(runs.find(body))
         self._names.learn(run["flow_id"] for run in page)
-        self._counts.count(underway=[self._underway(run) for run in page if run.get("work_pool_name") != OPS])
+        self._counts.count(in_progress=[self._in_progress(run) for run in page if run.get("work_pool_name") != OPS])
         self._place = _next_place(page, self._place)
 
-    def _underway(self, run: dict[str, Any]) -> Underway:
+    def _in_progress(self, run: dict[str, Any]) -> InProgress:
         spent = Spent.of(run)
-        return Underway(
+        return InProgress(
             run_id=UUID(run["id"]),
             kind=Kind(queue=run.get("work_queue_name") or "default", job=self._names[run["flow_id"]]),
             retries=spent.retries,

@@ -82,8 +82,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         match self.path.partition("?")[0]:
             case "/metrics":
-                told = self.server.page.text(self.server.read()) + generate_latest(self.server.registry)
-                self._answer(HTTPStatus.OK, told, CONTENT_TYPE_PLAIN_0_0_4)
+                answer = self.server.page.text(self.server.read()) + generate_latest(self.server.registry)
+                self._answer(HTTPStatus.OK, answer, CONTENT_TYPE_PLAIN_0_0_4)
             case "/health":
                 self._answer(*_health(self.server.read()))
             case _:
@@ -103,5 +103,5 @@ class _Handler(BaseHTTPRequestHandler):
 def _health(now: Snapshot) -> tuple[HTTPStatus, bytes]:
     if is_up(now, time.monotonic()):
         return HTTPStatus.OK, b"ok\n"
-    why = "; ".join(f"cannot {duty}: {said}" for duty, said in now.failing.items())
+    why = "; ".join(f"cannot {duty}: {detail}" for duty, detail in now.failing.items())
     return HTTPStatus.SERVICE_UNAVAILABLE, f"{why or f'no fresh figures in the last {STALE:g} s'}\n".encode()

@@ -70,8 +70,8 @@ class Exporter:
         self.snapshot = Snapshot()
         self.duties = [
             # The first two give the names that exist counts of their own, before those that only ended jobs carry.
-            Duty("count jobs in queues", DEPTH_ROUNDS * settings.metrics_interval, self._look_at_queues),
-            Duty("read schedules", SCHEDULES, self._look_at_schedules),
+            Duty("count jobs in queues", DEPTH_ROUNDS * settings.metrics_interval, self._sample_queues),
+            Duty("read schedules", SCHEDULES, self._sample_schedules),
             Duty("count finished jobs", settings.metrics_interval, self._count),
             Duty("compare counts", RECONCILE, self._reconcile),
         ]
@@ -150,7 +150,7 @@ class Exporter:
             ledger_read=time.monotonic(),
         )
 
-    def _look_at_queues(self) -> None:
+    def _sample_queues(self) -> None:
         found = tuple(depths(self.api))
         self._counts.name("queue", (one.queue for one in found))
         if any(one.retrying for one in found):
@@ -164,7 +164,7 @@ class Exporter:
             depths_read=time.monotonic(),
         )
 
-    def _look_at_schedules(self) -> None:
+    def _sample_schedules(self) -> None:
         self._schedules.look()
         kinds = frozenset((kind.queue, kind.job) for kind in self._schedules.kinds.values())
         jobs = self._counts.name("job", {job for _, job in kinds})

@@ -15,7 +15,7 @@ NOW = Row(
         number(
             "Open",
             all_queues("queue_dead_letters", OPEN),
-            says="Wait for a person. `redrive dead groups` shows them by cause.",
+            description="Wait for a person. `redrive dead groups` shows them by cause.",
             unit="short",
             span=4,
             steps=((None, GREEN), (1, YELLOW), (10, RED)),
@@ -23,7 +23,7 @@ NOW = Row(
         number(
             "Oldest open",
             f"max(queue_dead_letter_oldest_seconds{{{QUEUE}}})",
-            says="For how long nobody has acted on the oldest.",
+            description="For how long nobody has acted on the oldest.",
             unit="s",
             span=4,
             steps=((None, GREEN), (4 * 3600, YELLOW), (24 * 3600, RED)),
@@ -31,7 +31,7 @@ NOW = Row(
         number(
             "New in this time",
             in_range("queue_jobs_failed_total", CHOSEN),
-            says="Jobs that failed for good in the time chosen above.",
+            description="Jobs that failed for good in the time chosen above.",
             unit="short",
             span=4,
             decimals=0,
@@ -39,7 +39,7 @@ NOW = Row(
         number(
             "Redriven, not done yet",
             all_queues("queue_dead_letters", f'{QUEUE}, status="redriven"'),
-            says="Run again, and not completed yet.",
+            description="Run again, and not completed yet.",
             unit="short",
             span=4,
             steps=((None, BLUE),),
@@ -47,7 +47,7 @@ NOW = Row(
         number(
             "Resolved",
             all_queues("queue_dead_letters", f'{QUEUE}, status="resolved"'),
-            says="Their job completed after all. Kept for REDRIVE_KEEP_DAYS.",
+            description="Their job completed after all. Kept for REDRIVE_KEEP_DAYS.",
             unit="short",
             span=4,
             steps=((None, GREEN),),
@@ -55,7 +55,7 @@ NOW = Row(
         number(
             "Discarded",
             all_queues("queue_dead_letters", f'{QUEUE}, status="discarded"'),
-            says="Somebody decided that nobody needs them any more. Kept for REDRIVE_KEEP_DAYS.",
+            description="Somebody decided that nobody needs them any more. Kept for REDRIVE_KEEP_DAYS.",
             unit="short",
             span=4,
             steps=((None, "text"),),
@@ -69,20 +69,20 @@ COURSE = Row(
         graph(
             "Open by queue",
             Query(now("queue_dead_letters", OPEN), "{{queue}}"),
-            says="Falls when somebody acts, not when time passes.",
+            description="Falls when somebody acts, not when time passes.",
             unit="short",
             stacked=True,
         ),
         graph(
             "Oldest open by queue",
             Query(now("queue_dead_letter_oldest_seconds"), "{{queue}}"),
-            says="A line that climbs is a queue that nobody looks after.",
+            description="A line that climbs is a queue that nobody looks after.",
             unit="s",
         ),
         graph(
             "New by reason",
             Query(a_minute("queue_jobs_failed_total", CHOSEN, "reason"), "{{reason}}"),
-            says="tries: all tries spent. permanent: trying again cannot help. deadline: too late to try again. "
+            description="tries: all tries spent. permanent: trying again cannot help. deadline: too late to try again. "
             "crash: its process died too often. unstartable: it could not be started at all.",
             unit="cpm",
             stacked=True,
@@ -91,14 +91,14 @@ COURSE = Row(
         graph(
             "The ledger by status",
             Query(f"sum by (status) ({now('queue_dead_letters', QUEUE, 'queue, status')})", "{{status}}"),
-            says="All rows of the ledger: what waits, what was run again, what came of it.",
+            description="All rows of the ledger: what waits, what was run again, what came of it.",
             unit="short",
             stacked=True,
         ),
         graph(
             "Failed share by queue",
             Query(failed_share(CHOSEN, "$__rate_interval", "queue"), "{{queue}}"),
-            says="Which share of the jobs that ended became dead letters.",
+            description="Which share of the jobs that ended became dead letters.",
             unit="percentunit",
             most=1,
         ),
@@ -106,7 +106,7 @@ COURSE = Row(
             "Reasons in this time",
             in_range("queue_jobs_failed_total", CHOSEN, "reason"),
             "{{reason}}",
-            says="What jobs fail of.",
+            description="What jobs fail of.",
             unit="short",
         ),
         lines(
@@ -119,7 +119,7 @@ COURSE = Row(
                     decimals=0,
                 )
             ],
-            says="Lines with dead letters only. Their causes: `redrive dead groups --job JOB`.",
+            description="Lines with dead letters only. Their causes: `redrive dead groups --job JOB`.",
             link=("job", "redrive-job-type"),
             sort="Dead letters",
         ),
@@ -129,7 +129,7 @@ COURSE = Row(
 PAGE = Page(
     uid="redrive-dead-letters",
     title="Dead letters",
-    says="How many jobs wait for a person, since when, of what, and what came of the others.",
+    description="How many jobs wait for a person, since when, of what, and what came of the others.",
     variables=(queues(), job_types()),
     links=(
         prefect_link("Runs in Prefect", "/runs"),

@@ -13,7 +13,7 @@ NOW = Row(
         number(
             "State",
             f"max(queue_paused{{{QUEUE}}})",
-            says="Whether the queue starts jobs. Resume it with `redrive queues resume`.",
+            description="Whether the queue starts jobs. Resume it with `redrive queues resume`.",
             unit="short",
             span=3,
             words=PAUSED,
@@ -21,23 +21,23 @@ NOW = Row(
         number(
             "Waiting",
             f"max(queue_jobs_waiting{{{QUEUE}}})",
-            says="Jobs that are due and have not started.",
+            description="Jobs that are due and have not started.",
             unit="short",
             span=3,
         ),
         number(
             "Oldest waiting",
             f"max(queue_oldest_waiting_seconds{{{QUEUE}}})",
-            says="For how long the longest waiting job has been due.",
+            description="For how long the longest waiting job has been due.",
             unit="s",
             span=3,
             steps=((None, GREEN), (300, YELLOW), (900, RED)),
         ),
-        number("Running", f"max(queue_jobs_running{{{QUEUE}}})", says="Jobs under way.", unit="short", span=3),
+        number("Running", f"max(queue_jobs_running{{{QUEUE}}})", description="Jobs under way.", unit="short", span=3),
         number(
             "Retrying",
             f"max(queue_jobs_retrying{{{QUEUE}}})",
-            says="Jobs that wait for their next try; they hold no slot.",
+            description="Jobs that wait for their next try; they hold no slot.",
             unit="short",
             span=3,
             steps=((None, GREEN), (10, ORANGE)),
@@ -45,14 +45,14 @@ NOW = Row(
         number(
             "Scheduled",
             f"max(queue_jobs_scheduled{{{QUEUE}}})",
-            says="Jobs that are not due yet. They are no backlog.",
+            description="Jobs that are not due yet. They are no backlog.",
             unit="short",
             span=3,
         ),
         number(
             "Workers",
             f"max(queue_workers{{{QUEUE}}})",
-            says="Workers that are online and serve this queue.",
+            description="Workers that are online and serve this queue.",
             unit="short",
             span=3,
             steps=((None, RED), (1, GREEN)),
@@ -60,7 +60,7 @@ NOW = Row(
         number(
             "Last finished",
             f"time() - max(queue_last_finished_timestamp_seconds{{{QUEUE}}})",
-            says="How long ago a job of this queue ended last. Long is fine while nothing waits.",
+            description="How long ago a job of this queue ended last. Long is fine while nothing waits.",
             unit="s",
             span=3,
         ),
@@ -73,32 +73,32 @@ BACKLOG = Row(
         graph(
             "Jobs by state",
             *(Query(f"max(queue_jobs_{state}{{{QUEUE}}})", state) for state in ("running", "waiting", "retrying")),
-            says="Jobs that are under way, due, or waiting for their next try.",
+            description="Jobs that are under way, due, or waiting for their next try.",
             unit="short",
             stacked=True,
         ),
         graph(
             "Oldest waiting job",
             Query(f"max(queue_oldest_waiting_seconds{{{QUEUE}}})", "oldest"),
-            says="For how long the longest waiting job has been due.",
+            description="For how long the longest waiting job has been due.",
             unit="s",
         ),
         graph(
             "Wait for a start",
             *percentiles(WAIT, QUEUE),
-            says="From the moment a job was due to its first start.",
+            description="From the moment a job was due to its first start.",
             unit="s",
         ),
         graph(
             "Scheduled for later",
             Query(f"max(queue_jobs_scheduled{{{QUEUE}}})", "scheduled"),
-            says="Jobs with a time that has not come.",
+            description="Jobs with a time that has not come.",
             unit="short",
         ),
         states(
             "Pauses",
             Query(now("queue_paused"), "{{queue}}"),
-            says="When the queue took jobs and started none, because somebody paused it.",
+            description="When the queue took jobs and started none, because somebody paused it.",
             words=PAUSED,
             height=4,
         ),
@@ -111,7 +111,7 @@ WORK = Row(
         graph(
             "Finished by job type",
             Query(a_minute("queue_jobs_total", QUEUE, "job"), "{{job}}"),
-            says="Jobs that ended, a minute, by job type.",
+            description="Jobs that ended, a minute, by job type.",
             unit="cpm",
             stacked=True,
             reduce=("mean", "max"),
@@ -119,7 +119,7 @@ WORK = Row(
         graph(
             "Finished by fate",
             Query(a_minute("queue_jobs_total", QUEUE, "status"), "{{status}}"),
-            says="Jobs that ended, a minute, by how they ended.",
+            description="Jobs that ended, a minute, by how they ended.",
             unit="cpm",
             stacked=True,
             reduce=("mean", "max"),
@@ -127,13 +127,13 @@ WORK = Row(
         graph(
             "Processing time",
             *percentiles(DURATION, QUEUE),
-            says="How long jobs ran, all their attempts together.",
+            description="How long jobs ran, all their attempts together.",
             unit="s",
         ),
         graph(
             "Slots",
             *(Query(f'max(queue_worker_slots{{{QUEUE}, status="{status}"}})', status) for status in ("busy", "free")),
-            says="Slots of the workers that say so: busy with jobs of this queue, or free for it and for their other queues. "
+            description="Slots of the workers that say so: busy with jobs of this queue, or free for it and for their other queues. "
             "Redrive's own worker says so, Prefect's `process` worker does not.",
             unit="short",
             stacked=True,
@@ -142,14 +142,14 @@ WORK = Row(
             "Longest under way",
             Query(f"max(queue_oldest_running_seconds{{{QUEUE}}})", "running"),
             Query(f"max(queue_oldest_starting_seconds{{{QUEUE}}})", "starting"),
-            says="For how long the attempt that runs for longest has run, and how long ago the job that has been starting for longest "
-            "was claimed. A worker that claims jobs and does not start them shows in the second.",
+            description="For how long the attempt that runs for longest has run, and how long ago the job that has been starting "
+            "for longest was claimed. A worker that claims jobs and does not start them shows in the second.",
             unit="s",
         ),
         graph(
             "Rescues by job type",
             Query(a_minute("queue_jobs_rescued_total", QUEUE, "job"), "{{job}}"),
-            says="Jobs reclaimed from dead processes and workers, a minute.",
+            description="Jobs reclaimed from dead processes and workers, a minute.",
             unit="cpm",
             stacked=True,
             reduce=("mean", "max"),
@@ -157,7 +157,7 @@ WORK = Row(
         graph(
             "Retries by job type",
             Query(a_minute("queue_job_retries_total", QUEUE, "job"), "{{job}}"),
-            says="Tries that failed and were followed by another, a minute.",
+            description="Tries that failed and were followed by another, a minute.",
             unit="cpm",
             stacked=True,
             reduce=("mean", "max"),
@@ -165,7 +165,7 @@ WORK = Row(
         graph(
             "New dead letters by job type",
             Query(a_minute("queue_jobs_failed_total", QUEUE, "job"), "{{job}}"),
-            says="Jobs that failed for good, a minute.",
+            description="Jobs that failed for good, a minute.",
             unit="cpm",
             stacked=True,
             reduce=("mean", "max"),
@@ -176,7 +176,7 @@ WORK = Row(
 PAGE = Page(
     uid="redrive-queue",
     title="Queue",
-    says="One queue: what waits in it, who works it off, and how fast.",
+    description="One queue: what waits in it, who works it off, and how fast.",
     variables=(queues(several=False),),
     links=(prefect_link("The queue in Prefect", "/work-pools/work-pool/jobs/queue/$queue"),),
     rows=(NOW, BACKLOG, WORK),

@@ -27,14 +27,14 @@ NOW = Row(
         number(
             "Waiting",
             all_queues("queue_jobs_waiting"),
-            says="Jobs that are due and have not started. Jobs scheduled for later and waits between tries are not among them.",
+            description="Jobs that are due and have not started. Jobs scheduled for later and waits between tries are not among them.",
             unit="short",
             span=3,
         ),
         number(
             "Oldest waiting",
             "max(queue_oldest_waiting_seconds{" + QUEUE + "})",
-            says="For how long the longest waiting job has been due. This, not the number, says whether people wait.",
+            description="For how long the longest waiting job has been due. This, not the number, says whether people wait.",
             unit="s",
             span=3,
             steps=((None, GREEN), (300, YELLOW), (900, RED)),
@@ -42,14 +42,14 @@ NOW = Row(
         number(
             "Running",
             all_queues("queue_jobs_running"),
-            says="Jobs under way.",
+            description="Jobs under way.",
             unit="short",
             span=3,
         ),
         number(
             "Finished a minute",
             f"sum(rate(queue_jobs_total{{{CHOSEN}}}[$__rate_interval])) * 60",
-            says="Jobs that ended, however they ended.",
+            description="Jobs that ended, however they ended.",
             unit="short",
             span=3,
             decimals=1,
@@ -57,7 +57,7 @@ NOW = Row(
         number(
             "Failed share, 1 h",
             failed_share(CHOSEN, "1h"),
-            says="Which share of the jobs that ended in the last hour became dead letters.",
+            description="Which share of the jobs that ended in the last hour became dead letters.",
             unit="percentunit",
             span=3,
             decimals=1,
@@ -66,7 +66,7 @@ NOW = Row(
         number(
             "Open dead letters",
             all_queues("queue_dead_letters", f'{QUEUE}, status="open"'),
-            says="Jobs that failed for good and wait for a person: redrive them or discard them.",
+            description="Jobs that failed for good and wait for a person: redrive them or discard them.",
             unit="short",
             span=3,
             steps=((None, GREEN), (1, YELLOW), (10, RED)),
@@ -74,7 +74,7 @@ NOW = Row(
         number(
             "Workers",
             "max(queue_workers{" + QUEUE + "})",
-            says="Workers that are online and serve a queue.",
+            description="Workers that are online and serve a queue.",
             unit="short",
             span=3,
             steps=((None, RED), (1, GREEN)),
@@ -82,7 +82,7 @@ NOW = Row(
         number(
             "Figures are old",
             "max(queue_exporter_lag_seconds)",
-            says="How old the figures on this page are. It grows when the exporter cannot read the databases.",
+            description="How old the figures on this page are. It grows when the exporter cannot read the databases.",
             unit="s",
             span=3,
             steps=((None, GREEN), (30, YELLOW), (60, RED)),
@@ -96,7 +96,7 @@ WORK = Row(
         graph(
             "Finished jobs by fate",
             Query(a_minute("queue_jobs_total", CHOSEN, "status"), "{{status}}"),
-            says="Throughput: jobs that ended, a minute, by how they ended.",
+            description="Throughput: jobs that ended, a minute, by how they ended.",
             unit="cpm",
             stacked=True,
             reduce=("mean", "max"),
@@ -104,7 +104,7 @@ WORK = Row(
         graph(
             "New dead letters by reason",
             Query(a_minute("queue_jobs_failed_total", CHOSEN, "reason"), "{{reason}}"),
-            says="Jobs that failed for good, a minute. tries: all tries spent. permanent: trying again cannot help. "
+            description="Jobs that failed for good, a minute. tries: all tries spent. permanent: trying again cannot help. "
             "deadline: too late to try again. crash: its process died too often. unstartable: it could not be started at all.",
             unit="cpm",
             stacked=True,
@@ -113,13 +113,13 @@ WORK = Row(
         graph(
             "Processing time",
             *percentiles(DURATION, CHOSEN),
-            says="How long jobs ran, all their attempts together. Half of them stayed under p50, one in a hundred exceeded p99.",
+            description="How long jobs ran, all their attempts together. Half of them stayed under p50, one in a hundred exceeded p99.",
             unit="s",
         ),
         graph(
             "Wait for a start",
             *percentiles(WAIT, CHOSEN),
-            says="From the moment a job was due to its first start. Grows when slots are short.",
+            description="From the moment a job was due to its first start. Grows when slots are short.",
             unit="s",
         ),
     ],
@@ -150,28 +150,28 @@ QUEUES = Row(
                 ),
                 Column("State", now("queue_paused"), words=(("0", "runs", GREEN), ("1", "paused", ORANGE))),
             ],
-            says="One line a queue; its name opens its own dashboard.",
+            description="One line a queue; its name opens its own dashboard.",
             height=6,
             link=("queue", "redrive-queue"),
         ),
         graph(
             "Depth",
             Query(now("queue_jobs_waiting"), "{{queue}}"),
-            says="Jobs that are due and have not started, by queue.",
+            description="Jobs that are due and have not started, by queue.",
             unit="short",
             span=8,
         ),
         graph(
             "Oldest waiting job",
             Query(now("queue_oldest_waiting_seconds"), "{{queue}}"),
-            says="For how long the longest waiting job of each queue has been due.",
+            description="For how long the longest waiting job of each queue has been due.",
             unit="s",
             span=8,
         ),
         graph(
             "Workers by queue",
             Query(now("queue_workers"), "{{queue}}"),
-            says="Workers online for each queue.",
+            description="Workers online for each queue.",
             unit="short",
             span=8,
             reduce=("lastNotNull", "min"),
@@ -179,7 +179,7 @@ QUEUES = Row(
         states(
             "Pauses",
             Query(now("queue_paused"), "{{queue}}"),
-            says="When a queue took jobs and started none, because somebody paused it.",
+            description="When a queue took jobs and started none, because somebody paused it.",
             words=PAUSED,
         ),
     ],
@@ -205,7 +205,7 @@ JOB_TYPES = Row(
                 Column("Processing p95", percentile(0.95, DURATION, CHOSEN, "$__range", "job"), unit="s"),
                 Column("Wait p95", percentile(0.95, WAIT, CHOSEN, "$__range", "job"), unit="s"),
             ],
-            says="What each job type did in the time chosen above; its name opens its own dashboard.",
+            description="What each job type did in the time chosen above; its name opens its own dashboard.",
             link=("job", "redrive-job-type"),
             sort="Finished",
         ),
@@ -215,7 +215,7 @@ JOB_TYPES = Row(
 PAGE = Page(
     uid="redrive-overview",
     title="Overview",
-    says="Is work being done, does any wait too long, does any need a person?",
+    description="Is work being done, does any wait too long, does any need a person?",
     variables=(queues(), job_types()),
     links=(prefect_link("Runs in Prefect", "/runs"),),
     rows=(NOW, WORK, QUEUES, JOB_TYPES),

@@ -32,7 +32,7 @@ class Page:
 
     uid: str
     title: str
-    says: str
+    description: str
     rows: Sequence[Row]
     variables: Sequence[Variable] = ()
     links: Sequence[build.DashboardLink] = ()
@@ -51,7 +51,7 @@ class Page:
         board = (
             build.Dashboard(f"Redrive / {self.title}")
             .uid(self.uid)
-            .description(self.says)
+            .description(self.description)
             .tags([TAG])
             .timezone("browser")
             .time(self.span, "now")

@@ -92,7 +92,7 @@ def number(
     title: str,
     expr: str,
     *,
-    says: str,
+    description: str,
     unit: str,
     span: int,
     steps: Steps = PLAIN,
@@ -101,7 +101,7 @@ def number(
     spark: bool = True,
 ) -> Panel:
     """One figure, large, with its course behind it. `words` gives a value a text and a colour instead."""
-    panel = _about(stat.Panel(), title, says, unit, span, STAT_HEIGHT)
+    panel = _about(stat.Panel(), title, description, unit, span, STAT_HEIGHT)
     panel = (
         panel.with_target(Query(expr, title).graph("A"))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -119,7 +119,7 @@ def number(
 def graph(
     title: str,
     *queries: Query,
-    says: str,
+    description: str,
     unit: str,
     span: int = 12,
     stacked: bool = False,
@@ -129,7 +129,7 @@ def graph(
     reduce: Sequence[str] = ("lastNotNull", "max"),
 ) -> Panel:
     """Lines over time, or areas on top of each other; `limit` draws the line from which it is too much."""
-    panel = _about(timeseries.Panel(), title, says, unit, span, GRAPH_HEIGHT)
+    panel = _about(timeseries.Panel(), title, description, unit, span, GRAPH_HEIGHT)
     for ref, query in zip(_refs(len(queries)), queries, strict=True):
         panel = panel.with_target(query.graph(ref))
     panel = (
@@ -157,9 +157,9 @@ def graph(
     return panel
 
 
-def bars(title: str, expr: str, legend: str, *, says: str, unit: str, span: int = 12) -> Panel:
+def bars(title: str, expr: str, legend: str, *, description: str, unit: str, span: int = 12) -> Panel:
     """What is how large now, as bars."""
-    panel = _about(bargauge.Panel(), title, says, unit, span, GRAPH_HEIGHT)
+    panel = _about(bargauge.Panel(), title, description, unit, span, GRAPH_HEIGHT)
     panel = (
         panel.with_target(prometheus.Dataquery().expr(expr).legend_format(legend).ref_id("A").instant())
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -178,10 +178,10 @@ def bars(title: str, expr: str, legend: str, *, says: str, unit: str, span: int 
 
 
 def states(
-    title: str, query: Query, *, says: str, words: Mapping[str, tuple[str, str]], span: int = 24, height: int = 5
+    title: str, query: Query, *, description: str, words: Mapping[str, tuple[str, str]], span: int = 24, height: int = 5
 ) -> Panel:
     """What was in which state when; `words` gives each value a text and a colour."""
-    panel = _about(statetimeline.Panel(), title, says, "short", span, height)
+    panel = _about(statetimeline.Panel(), title, description, "short", span, height)
     return (
         panel.with_target(query.graph("A"))
         .mappings([_words(words)])
@@ -200,8 +200,8 @@ def states(
     )
 
 
-def _about(panel: P, title: str, says: str, unit: str, span: int, height: int) -> P:
-    return panel.title(title).description(says).datasource(DATASOURCE).unit(unit).span(span).height(height)
+def _about(panel: P, title: str, description: str, unit: str, span: int, height: int) -> P:
+    return panel.title(title).description(description).datasource(DATASOURCE).unit(unit).span(span).height(height)
 
 
 def _legend(reduce: Sequence[str]) -> common.VizLegendOptions:

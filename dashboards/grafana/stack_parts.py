@@ -18,14 +18,21 @@ NOW = Row(
         number(
             "Exporter",
             "max(queue_exporter_up)",
-            says="Whether the exporter reaches Prefect and the ledger. If not, the queue figures stand still.",
+            description="Whether the exporter reaches Prefect and the ledger. If not, the queue figures stand still.",
             unit="short",
             span=3,
             words=UP,
         ),
         *(
-            number(title, f'min(redrive_platform_up{{part="{part}"}})', says=says, unit="short", span=3, words=UP)
-            for title, part, says in (
+            number(
+                title,
+                f'min(redrive_platform_up{{part="{part}"}})',
+                description=description,
+                unit="short",
+                span=3,
+                words=UP,
+            )
+            for title, part, description in (
                 ("Prefect", "prefect", "Whether Prefect's server answers and reaches its database."),
                 ("PostgreSQL", "postgres", "Whether the database of the ledger answers."),
                 ("Redis", "redis", "Whether Redis (Valkey) answers. No job is lost without it."),
@@ -34,7 +41,7 @@ NOW = Row(
         number(
             "Figures are old",
             "max(queue_exporter_lag_seconds)",
-            says="How long ago every finished job was counted.",
+            description="How long ago every finished job was counted.",
             unit="s",
             span=3,
             steps=((None, GREEN), (30, YELLOW), (60, RED)),
@@ -42,7 +49,7 @@ NOW = Row(
         number(
             "Prefect answers in",
             'max(redrive_platform_answer_seconds{part="prefect"})',
-            says="How long the server took to say that it is ready, database included.",
+            description="How long the server took to say that it is ready, database included.",
             unit="s",
             span=3,
             decimals=3,
@@ -51,14 +58,14 @@ NOW = Row(
         number(
             "Databases",
             "sum(max by (database) (redrive_postgres_size_bytes))",
-            says="Size of Redrive's databases together.",
+            description="Size of Redrive's databases together.",
             unit="bytes",
             span=3,
         ),
         number(
             "Connections",
             "sum(max by (state) (redrive_postgres_connections)) / max(redrive_postgres_connections_limit)",
-            says="Which share of PostgreSQL's connections is taken.",
+            description="Which share of PostgreSQL's connections is taken.",
             unit="percentunit",
             span=3,
             steps=((None, GREEN), (0.7, YELLOW), (0.9, RED)),
@@ -78,7 +85,7 @@ KEEPER = Row(
         number(
             "Duties late",
             LATE,
-            says="Duties that no keeper has done within three of their rounds (a minute at least). `redrive check` names them.",
+            description="Duties that no keeper has done within three of their rounds (a minute at least). `redrive check` names them.",
             unit="short",
             span=8,
             steps=((None, GREEN), (1, RED)),
@@ -86,7 +93,7 @@ KEEPER = Row(
         number(
             "Uncollected failures",
             "max(queue_uncollected_failures)",
-            says="Failed jobs that the latest audit found and could not put into the ledger.",
+            description="Failed jobs that the latest audit found and could not put into the ledger.",
             unit="short",
             span=8,
             steps=((None, GREEN), (1, RED)),
@@ -94,7 +101,7 @@ KEEPER = Row(
         number(
             "Found by the audit",
             "round(max(increase(queue_audit_found_total[$__range])))",
-            says="Failed jobs that reached the ledger only by the audit, in the time of the dashboard.",
+            description="Failed jobs that reached the ledger only by the audit, in the time of the dashboard.",
             unit="short",
             span=8,
             steps=((None, GREEN), (1, YELLOW)),
@@ -102,13 +109,13 @@ KEEPER = Row(
         graph(
             "Age of the duties",
             Query("max by (duty) (queue_keeper_duty_age_seconds)", "{{duty}}"),
-            says="How long ago any keeper last did each. Lines that climb together: the keeper is stopped, frozen or hangs.",
+            description="How long ago any keeper last did each. Lines that climb together: the keeper is stopped, frozen or hangs.",
             unit="s",
         ),
         graph(
             "Rescues",
             Query("sum by (queue) (rate(queue_jobs_rescued_total[$__rate_interval])) * 60", "{{queue}}"),
-            says="Jobs reclaimed from dead processes and workers, a minute.",
+            description="Jobs reclaimed from dead processes and workers, a minute.",
             unit="cpm",
             stacked=True,
             reduce=("mean", "max"),
@@ -122,7 +129,7 @@ EXPORTER_ROW = Row(
         graph(
             "Age of the figures",
             Query("max(queue_exporter_lag_seconds)", "lag"),
-            says="How long ago every finished job was counted. A climbing line: the exporter cannot read.",
+            description="How long ago every finished job was counted. A climbing line: the exporter cannot read.",
             unit="s",
             span=8,
             limit=60,
@@ -130,14 +137,14 @@ EXPORTER_ROW = Row(
         graph(
             "A scrape",
             Query(f"max(scrape_duration_seconds{{{EXPORTER}}})", "seconds"),
-            says="How long Prometheus waits for the figures. It asks nobody else, so it does not grow with the backlog.",
+            description="How long Prometheus waits for the figures. It asks nobody else, so it does not grow with the backlog.",
             unit="s",
             span=8,
         ),
         graph(
             "Series",
             Query(f"sum(scrape_samples_scraped{{{EXPORTER}}})", "series"),
-            says="How many series the exporter tells. It grows with queues and job types, never with jobs.",
+            description="How many series the exporter tells. It grows with queues and job types, never with jobs.",
             unit="short",
             span=8,
         ),
@@ -145,14 +152,14 @@ EXPORTER_ROW = Row(
             "Processor",
             Query(f"max(rate(process_cpu_seconds_total{{{EXPORTER}}}[$__rate_interval]))", "exporter"),
             Query(f"max(rate(process_cpu_seconds_total{{{PREFECT}}}[$__rate_interval]))", "prefect"),
-            says="Cores taken by the exporter and by Prefect's server.",
+            description="Cores taken by the exporter and by Prefect's server.",
             unit="percentunit",
         ),
         graph(
             "Memory",
             Query(f"max(process_resident_memory_bytes{{{EXPORTER}}})", "exporter"),
             Query(f"max(process_resident_memory_bytes{{{PREFECT}}})", "prefect"),
-            says="Memory of the exporter and of Prefect's server.",
+            description="Memory of the exporter and of Prefect's server.",
             unit="bytes",
         ),
     ],
@@ -164,20 +171,20 @@ SERVERS = Row(
         graph(
             "Time to answer",
             Query("max by (part) (redrive_platform_answer_seconds)", "{{part}}"),
-            says="How long each took to answer the exporter's question whether it is there.",
+            description="How long each took to answer the exporter's question whether it is there.",
             unit="s",
         ),
         graph(
             "Open files of Prefect's server",
             Query(f"max(process_open_fds{{{PREFECT}}})", "open"),
             Query(f"max(process_max_fds{{{PREFECT}}})", "limit"),
-            says="Every worker and browser holds some. At the limit the server takes no more.",
+            description="Every worker and browser holds some. At the limit the server takes no more.",
             unit="short",
         ),
         graph(
             "Size of the databases",
             Query("max by (database) (redrive_postgres_size_bytes)", "{{database}}"),
-            says="What Prefect keeps is pruned after REDRIVE_KEEP_DAYS; a line that climbs for longer wants looking at.",
+            description="What Prefect keeps is pruned after REDRIVE_KEEP_DAYS; a line that climbs for longer wants looking at.",
             unit="bytes",
             stacked=True,
         ),
@@ -185,19 +192,19 @@ SERVERS = Row(
             "Connections to PostgreSQL",
             Query("max by (state) (redrive_postgres_connections)", "{{state}}"),
             Query("max(redrive_postgres_connections_limit)", "limit"),
-            says="By what they do. Many that are idle in a transaction hold locks.",
+            description="By what they do. Many that are idle in a transaction hold locks.",
             unit="short",
         ),
         graph(
             "Transactions",
             Query("max by (database) (rate(redrive_postgres_transactions_total[$__rate_interval]))", "{{database}}"),
-            says="Transactions a second, by database.",
+            description="Transactions a second, by database.",
             unit="ops",
         ),
         graph(
             "Memory of Redis",
             Query("max(redrive_redis_memory_bytes)", "used"),
-            says="What Redis (Valkey) holds.",
+            description="What Redis (Valkey) holds.",
             unit="bytes",
         ),
     ],
@@ -206,7 +213,7 @@ SERVERS = Row(
 PAGE = Page(
     uid="redrive-platform",
     title="Platform",
-    says="What jobs run on: the keeper, the exporter itself, Prefect's server, PostgreSQL and Redis.",
+    description="What jobs run on: the keeper, the exporter itself, Prefect's server, PostgreSQL and Redis.",
     links=(prefect_link("Prefect", "/dashboard"),),
     rows=(NOW, KEEPER, EXPORTER_ROW, SERVERS),
 )

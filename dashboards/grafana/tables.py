@@ -32,7 +32,7 @@ def lines(
     keys: Sequence[str],
     columns: Sequence[Column],
     *,
-    says: str,
+    description: str,
     span: int = 24,
     height: int = GRAPH_HEIGHT,
     link: tuple[str, str] | None = None,
@@ -44,7 +44,15 @@ def lines(
         link: a label and the dashboard its cells open.
         sort: column to sort by, the highest first.
     """
-    panel = table.Panel().title(title).description(says).datasource(DATASOURCE).unit("short").span(span).height(height)
+    panel = (
+        table.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit("short")
+        .span(span)
+        .height(height)
+    )
     names = {}
     for number, column in enumerate(columns):
         ref = chr(ord("A") + number)
@@ -65,7 +73,7 @@ def lines(
         )
     )
     for column in columns:
-        panel = panel.override_by_name(column.title, _looks(column))
+        panel = panel.override_by_name(column.title, _style(column))
     if link:
         label, uid = link
         url = f"/d/{uid}?var-{label}=${{__value.raw}}&${{__url_time_range}}&var-datasource=${{datasource}}"
@@ -78,19 +86,19 @@ def lines(
     return panel.no_value("–").color_scheme(build.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
 
 
-def _looks(column: Column) -> list[model.DynamicConfigValue]:
-    looks = [model.DynamicConfigValue("unit", column.unit)]
+def _style(column: Column) -> list[model.DynamicConfigValue]:
+    styles = [model.DynamicConfigValue("unit", column.unit)]
     if column.decimals is not None:
-        looks.append(model.DynamicConfigValue("decimals", column.decimals))
+        styles.append(model.DynamicConfigValue("decimals", column.decimals))
     if column.steps:
         steps = [{"value": value, "color": colour} for value, colour in column.steps]
-        looks.append(model.DynamicConfigValue("thresholds", {"mode": "absolute", "steps": steps}))
-        looks.append(model.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+        styles.append(model.DynamicConfigValue("thresholds", {"mode": "absolute", "steps": steps}))
+        styles.append(model.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
     if column.words:
         result = {
             value: {"text": text, "color": colour, "index": number}
             for number, (value, text, colour) in enumerate(column.words)
         }
-        looks.append(model.DynamicConfigValue("mappings", [{"type": "value", "options": result}]))
-        looks.append(model.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
-    return looks
+        styles.append(model.DynamicConfigValue("mappings", [{"type": "value", "options": result}]))
+        styles.append(model.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+    return styles

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from redrive.blocks.core.errors import ApiUnavailable, LedgerAway, NotFound, ParameterError, RedriveError
+from redrive.blocks.core.errors import ApiUnavailable, LedgerUnavailable, NotFound, ParameterError, RedriveError
 from redrive.blocks.core.patience import SERVICE, patient
 from redrive.deployments.dead_letters.ledger import Filter, Ledger
 from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct, What
@@ -23,7 +23,7 @@ from redrive.deployments.dead_letters.redrive_many import redrive_all
 log = logging.getLogger("redrive.bulk")
 
 #: Seconds between two looks for an act that nobody runs, and between two signs of life.
-LOOK: Final = 1.0
+POLL: Final = 1.0
 SIGN: Final = 3.0
 #: Acts that one process runs side by side.
 SIDE_BY_SIDE: Final = 4
@@ -80,7 +80,7 @@ class BulkRunner:
             except RedriveError as error:
                 log.warning("cannot look for bulk acts: %s", error)
             self._asked.clear()
-            self._asked.wait(LOOK)
+            self._asked.wait(POLL)
 
 
 class _Run(threading.Thread):
@@ -103,7 +103,7 @@ class _Run(threading.Thread):
                     # Nobody waits in front of it: a server may take a service's time.
                     with patient(SERVICE):
                         self._carry_out()
-                except (ApiUnavailable, LedgerAway) as error:
+                except (ApiUnavailable, LedgerUnavailable) as error:
                     self._held_up(str(error))
                     self._process_ends.wait(AGAIN)
                 else:
@@ -162,7 +162,7 @@ class _Run(threading.Thread):
         return self._go_on and not self._process_ends.is_set()
 
     def _give_signs(self) -> None:
-        while not self._over.wait(min(SIGN, LOOK)):
+        while not self._over.wait(min(SIGN, POLL)):
             try:
                 if not self._ledger.bulk_acts.alive(self._act.id, self._runner):
                     self._go_on = False
@@ -171,11 +171,11 @@ class _Run(threading.Thread):
                 # Without the ledger nothing is claimed either, so nobody else takes it over meanwhile.
                 continue
 
-    def _held_up(self, said: str) -> None:
+    def _held_up(self, detail: str) -> None:
         try:
-            self._ledger.bulk_acts.held_up(self._act.id, said)
+            self._ledger.bulk_acts.held_up(self._act.id, detail)
         except RedriveError:
-            log.warning("bulk act %s is held up: %s", self._act.id, said)
+            log.warning("bulk act %s is held up: %s", self._act.id, detail)
 
     def _end_stopped(self) -> None:
         now = self._ledger.bulk_acts.get(self._act.id)

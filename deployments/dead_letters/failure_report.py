@@ -60,13 +60,13 @@ class FailureReport:
         except (json.JSONDecodeError, TypeError, KeyError, ValueError):
             return None
 
-    def markdown(self, said: str) -> str:
+    def markdown(self, detail: str) -> str:
         """The report for people; everything in it that comes from the job is shown as it is, never as markup."""
         where = f"In step **{markdown(self.step)}**." if self.step else "In the job's own code, outside of its steps."
         return (
-            f"## {markdown(said)}\n\n**{markdown(self.error_type)}**: {markdown(self.message)}\n\n{where}\n\n"
+            f"## {markdown(detail)}\n\n**{markdown(self.error_type)}**: {markdown(self.message)}\n\n{where}\n\n"
             f"{code_block(self.traceback)}\n\n"
-            f"See it with `redrive dead show {self.run_id}`; when the cause is mended, `redrive dead redrive {self.run_id}`.\n\n"
+            f"See it with `redrive dead show {self.run_id}`; when the cause is fixed, `redrive dead redrive {self.run_id}`.\n\n"
             f"{self.as_comment()}"
         )
 

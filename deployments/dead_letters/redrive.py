@@ -132,10 +132,15 @@ def start_same_run(row: DeadLetter, run: Run, *, who: str, why: str, known: Know
             f"job {run.name} ({run.id}): its deployment of {row.job!r} is gone, so no worker could run it; "
             f"register the job type again (`redrive up`) and redrive with --params-json, or discard it"
         )
-    said = f"redriven by {who}" + (f": {why}" if why else "")
+    detail = f"redriven by {who}" + (f": {why}" if why else "")
     now = SERVER_CLOCK.now()
     start_again(
-        run.id, state_id=run.state_id, at=now, message=said, retrying=False, labels=fresh_count(now, death=run.state_id)
+        run.id,
+        state_id=run.state_id,
+        at=now,
+        message=detail,
+        retrying=False,
+        labels=fresh_count(now, death=run.state_id),
     )
     return Redriven(id=row.id, job=row.job, run_id=run.id, edited=False)
 

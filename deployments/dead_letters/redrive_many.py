@@ -14,7 +14,7 @@ from functools import partial
 from typing import Self
 from uuid import UUID, uuid4
 
-from redrive.blocks.core.errors import Conflict, LedgerAway, NotFound, ParameterError
+from redrive.blocks.core.errors import Conflict, LedgerUnavailable, NotFound, ParameterError
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
@@ -73,7 +73,7 @@ def redrive_all(
         raise ParameterError(
             f"{matched} dead letters fit, more than the {CAP} one command redrives: narrow the filter, or say how many with --limit"
         )
-    wanted, stopped, said = min(matched, at_most or CAP), False, None
+    wanted, stopped, detail = min(matched, at_most or CAP), False, None
     sums = partial(_record, ledger, batch, who=who, why=why, wanted=wanted)
     sums()
     one = partial(redrive_known, ledger, who=who, why=why, parameters=None, batch=batch, known=KnownDeployments())
@@ -85,11 +85,11 @@ def redrive_all(
                     break
                 if number % PAGE == 0:
                     sums()
-        said = why if parallel.broken is None and not stopped else None
+        detail = why if parallel.broken is None and not stopped else None
     finally:
         # Also after an error or a Ctrl-C; if the ledger itself is gone, what was written before stands.
-        with suppress(LedgerAway):
-            sums(said=said)
+        with suppress(LedgerUnavailable):
+            sums(detail=detail)
     if parallel.broken is not None:
         raise parallel.broken
     done = begun + parallel.done
@@ -97,11 +97,11 @@ def redrive_all(
     return Batch(id=batch, matched=matched, redriven=done, failed=tuple(parallel.failed), stopped=stopped)
 
 
-def _record(ledger: Ledger, batch: UUID, *, who: str, why: str, wanted: int, said: str | None = None) -> None:
+def _record(ledger: Ledger, batch: UUID, *, who: str, why: str, wanted: int, detail: str | None = None) -> None:
     """Write into the history how far a batch is: should it be cut off, that stays. `said` is written when it is done."""
     done = ledger.batch_count(batch)
     so_far = f"{why} ({done} of {wanted} done, {wanted - done} remain)".strip()
-    ledger.record_batch("redriven", who=who, why=so_far if said is None else said, batch=batch, count=done)
+    ledger.record_batch("redriven", who=who, why=so_far if detail is None else detail, batch=batch, count=done)
 
 
 def _begun(ledger: Ledger, batch: UUID, *, who: str, why: str) -> int:

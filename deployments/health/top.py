@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import redis
 
-from redrive.blocks.core.errors import LedgerAway
+from redrive.blocks.core.errors import LedgerUnavailable
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
@@ -124,7 +124,7 @@ class Watch:
         try:
             return [report for report in self._reports.all() if report.pool == POOL]
         except redis.RedisError:
-            missing.append("Redis is away: slots are not known, jobs under way come from Prefect")
+            missing.append("Redis is unavailable: slots are not known, jobs under way come from Prefect")
         except (ValueError, TypeError, KeyError):
             missing.append("a worker of another version reports in a form that cannot be read here")
         return []
@@ -135,7 +135,7 @@ class Watch:
             groups = self._ledger.groups(wanted, limit=CAUSES)
             keeper = keeper_health(self._ledger.duties())
             return tuple(group.masked() for group in groups), self._ledger.count(wanted), keeper
-        except LedgerAway as error:
+        except LedgerUnavailable as error:
             missing.append(str(error))
             return None, None, None
 
@@ -144,10 +144,10 @@ def workers(reports: Iterable[WorkerReport], online: Iterable[str], under_way: I
     """Those that report, with their slots; then those that Prefect alone knows, with the jobs that carry their name."""
     found = [_reported(report) for report in reports]
     known = {worker.name for worker in found}
-    told = {busy.run_id for worker in found for busy in worker.busy}
+    answer = {busy.run_id for worker in found for busy in worker.busy}
     others: dict[str, list[Busy]] = {name: [] for name in sorted(online) if name not in known}
     for job in under_way:
-        if str(job.id) not in told and job.worker not in known:
+        if str(job.id) not in answer and job.worker not in known:
             busy = Busy(run_id=str(job.id), job=job.job, queue=job.queue or "", since=job.since)
             others.setdefault(job.worker or "(no worker signed)", []).append(busy)
     return [*found, *(Worker(name=name, slots=None, busy=tuple(busy)) for name, busy in others.items())]

@@ -113,12 +113,12 @@ def rerun_job(reference: str | UUID, *, who: str, why: str = "") -> Rerun:
 
 
 def _stopped(run: Run, who: str, why: str) -> Json:
-    said = f"cancelled by {who}" + (f": {why}" if why else "")
+    detail = f"cancelled by {who}" + (f": {why}" if why else "")
     if run.state_type == "RUNNING" or (run.state_type in HELD and run.pid):
         # Only a process has to be asked to stop. One that is just about to leave, to wait for its next try, is noted no more; from
         # Cancelling Prefect lets it go nowhere but to Cancelled, while from Cancelled it could wait and run again.
-        return state(CANCELLING, message=said)
-    return state(CANCELLED, message=said)
+        return state(CANCELLING, message=detail)
+    return state(CANCELLED, message=detail)
 
 
 def _quicker(now: Run, refused: str) -> str:

@@ -22,7 +22,7 @@ from redrive.deployments.accepted import has_ended
 
 PAGE = logs.PAGE
 #: How far a reading looks back for lines that came late: Prefect's clients send every 2 s, and again after a failure.
-LOOK_BACK = timedelta(seconds=30)
+LOOKBACK = timedelta(seconds=30)
 #: Seconds between two readings of a log that is followed.
 POLL = 1.0
 #: Seconds that the log of a job that has just ended is read on: its last batch comes with the end of its process.
@@ -49,12 +49,12 @@ class JobLog:
         self._asked: dict[str, Any] = {"level": {"ge_": level}}
         if job_id is not None:
             self._asked["flow_run_id"] = {"any_": [str(job_id)]}
-        self._newest = (since or datetime(1970, 1, 1, tzinfo=UTC)) + LOOK_BACK
+        self._newest = (since or datetime(1970, 1, 1, tzinfo=UTC)) + LOOKBACK
         self._given: dict[UUID, datetime] = {}
 
     def read(self) -> Iterator[LogLine]:
         """The lines not yet given, the oldest first."""
-        after, skipped = self._newest - LOOK_BACK, 0
+        after, skipped = self._newest - LOOKBACK, 0
         while True:
             page = self._page(after, skipped)
             for line in page:
@@ -67,7 +67,7 @@ class JobLog:
             # By time and not by number, so that lines which come late move no page; numbers count within one instant only.
             last = page[-1].at
             after, skipped = (last, 0) if last > after else (after, skipped + PAGE)
-        self._given = {one: at for one, at in self._given.items() if at >= self._newest - LOOK_BACK}
+        self._given = {one: at for one, at in self._given.items() if at >= self._newest - LOOKBACK}
 
     def _page(self, after: datetime, skipped: int) -> list[LogLine]:
         body = {

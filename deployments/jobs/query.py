@@ -103,7 +103,7 @@ def _fits(asked: Query, now: datetime) -> Callable[[Run], bool]:
     tests += [partial(_named, name.lower()) for name in asked.names]
     tests += [partial(_failed_with, text.lower()) for text in asked.errors]
     tests += [partial(_given, *parameter) for parameter in asked.parameters]
-    tests += [partial(_says, text.lower()) for text in asked.texts]
+    tests += [partial(_contains, text.lower()) for text in asked.texts]
     return lambda run: all(test(run) for test in tests)
 
 
@@ -131,7 +131,7 @@ def _given(name: str, value: str, run: Run) -> bool:
     return _text(_at(mask(run.parameters), name)) == value
 
 
-def _says(text: str, run: Run) -> bool:
+def _contains(text: str, run: Run) -> bool:
     parameters = json.dumps(mask(run.parameters), ensure_ascii=False, default=str)
     return text in f"{_error_of(run)} {run.name.lower()} {run.job} {parameters.lower()}"
 
@@ -144,8 +144,8 @@ def _is_id(text: str) -> bool:
 
 
 def _error_of(run: Run) -> str:
-    said = f"{run.labels.error or ''} {run.labels.error_message or ''} {run.message}"
-    return mask_text(said).lower()
+    detail = f"{run.labels.error or ''} {run.labels.error_message or ''} {run.message}"
+    return mask_text(detail).lower()
 
 
 def _at(value: Any, path: str) -> Any:

@@ -38,8 +38,8 @@ _TOKEN: Final = re.compile(
 class QueryError(ParameterError):
     """A condition that cannot be asked: characters `at` to `end` of the text."""
 
-    def __init__(self, said: str, *, at: int, end: int) -> None:
-        super().__init__(said)
+    def __init__(self, detail: str, *, at: int, end: int) -> None:
+        super().__init__(detail)
         self.at, self.end = at, end
 
 
@@ -163,5 +163,5 @@ def _time(found: re.Match[str], value: str, now: datetime) -> datetime:
         raise _error(found, "value", f"{value!r} is no time; write 30m, 2h or 1d (ago), or 2026-12-24T18:00") from None
 
 
-def _error(found: re.Match[str], group: str, said: str) -> QueryError:
-    return QueryError(said, at=found.start(group), end=max(found.end(group), found.start(group) + 1))
+def _error(found: re.Match[str], group: str, detail: str) -> QueryError:
+    return QueryError(detail, at=found.start(group), end=max(found.end(group), found.start(group) + 1))

@@ -31,8 +31,8 @@ def result_of(state: PastState | State[Any] | None) -> Result | None:
     try:
         value = stored_result(state)
     except Exception as error:  # noqa: BLE001  (a store, a serializer and the job's own classes may raise anything)
-        said = (str(error).splitlines() or [""])[0]
-        return Result(unreadable=mask_text(f"{type(error).__name__}: {said}"))
+        detail = (str(error).splitlines() or [""])[0]
+        return Result(unreadable=mask_text(f"{type(error).__name__}: {detail}"))
     return Result(value=value if hasattr(value, "summary") else mask(value))
 
 

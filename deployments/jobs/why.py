@@ -29,7 +29,7 @@ from redrive.deployments.jobs.search import find_job
 from redrive.deployments.jobs.states import due_of
 
 #: Runs that a worker's poll looks at, by Prefect's own limit: what stands behind them is not seen, whatever its queue.
-LOOKED_AT: Final = 200
+EXAMINED: Final = 200
 #: A job that is due for less is on its way: workers poll every few seconds.
 ON_ITS_WAY: Final = timedelta(seconds=10)
 #: Jobs that are named where many hold the slots.
@@ -195,10 +195,10 @@ def _behind(run: Run, there: dict[str, Any], due: datetime, now: datetime) -> It
     waiting = Wanted(types=[SCHEDULED], pools=[run.pool], due_before=now, deployed=False)
     before = runs.count(_narrowed(waiting, earlier)) if earlier else 0
     before += runs.count(_narrowed(waiting, [run.queue], due_before=due)) - 1
-    if before >= LOOKED_AT:
+    if before >= EXAMINED:
         yield Cause(
             kind="behind",
-            said=f"{before:,} jobs are due before it; a worker's poll sees {LOOKED_AT} at once, so it is not looked at yet",
+            said=f"{before:,} jobs are due before it; a worker's poll sees {EXAMINED} at once, so it is not looked at yet",
         )
     elif before > 0:
         are = "is" if before == 1 else "are"

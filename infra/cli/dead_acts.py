@@ -164,8 +164,8 @@ def _redrive_filtered(
             f"{batch.redriven} of {_letters(batch.matched)} run again (batch {str(batch.id)[:8]}){stopped}",
             soft_wrap=True,
         )
-        for row_id, said in batch.failed:
-            err.print(f"redrive: {row_id} stays: {said}", soft_wrap=True)
+        for row_id, detail in batch.failed:
+            err.print(f"redrive: {row_id} stays: {detail}", soft_wrap=True)
     return ExitCode.INTERRUPTED if batch.stopped else ExitCode.OK
 
 

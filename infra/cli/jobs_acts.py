@@ -212,10 +212,10 @@ def _many(
         raise ParameterError(f"that is {jobs}: say --yes to {what} all of them, or see them with --dry-run")
     with progress(what, len(found)) as moved:
         done = each(found, act, progress=moved)
-    return _told(done, done_as, as_json=as_json)
+    return _report(done, done_as, as_json=as_json)
 
 
-def _told(done: Done, done_as: str, *, as_json: bool) -> int:
+def _report(done: Done, done_as: str, *, as_json: bool) -> int:
     if as_json:
         refused = [{"id": job_id, "reason": why} for job_id, why in done.refused]
         print_json(

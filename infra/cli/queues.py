@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from redrive.blocks.core.counted import counted
-from redrive.blocks.core.errors import LedgerAway
+from redrive.blocks.core.errors import LedgerUnavailable
 from redrive.blocks.core.settings import settings
 from redrive.infra.cli.actor import Who, actor
 from redrive.infra.cli.output import err, out, print_json, print_table, span
@@ -99,12 +99,12 @@ def _set(name: str, *, paused: bool, who: Who, why: str, as_json: bool) -> None:
         print_json(queue)
         return
     one = queue.waiting == 1
-    said = (
+    detail = (
         f"is paused; {counted(queue.waiting, 'job')} wait{'s' if one else ''}"
         if paused
         else f"runs again; {counted(queue.waiting, 'job')} {'is' if one else 'are'} due"
     )
-    out.print(f"queue {queue.name} {said}", soft_wrap=True)
+    out.print(f"queue {queue.name} {detail}", soft_wrap=True)
 
 
 def _record(name: str, *, paused: bool, who: Who, why: str) -> None:
@@ -115,5 +115,5 @@ def _record(name: str, *, paused: bool, who: Who, why: str) -> None:
         with People(settings().ledger_url()) as people:
             people.migrate()
             people.record(who=actor(who), what="pause" if paused else "resume", about=about_queue(name), why=why)
-    except LedgerAway as error:
+    except LedgerUnavailable as error:
         err.print(f"redrive: who did it and why was not written down: {error}", soft_wrap=True)

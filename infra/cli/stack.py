@@ -47,10 +47,10 @@ def up(*modules: str, samples: Annotated[bool, Parameter(negative="")] = False) 
     """
     if modules:
         use_jobs(modules, besides=False)
-    stack.up(current(), _say)
+    stack.up(current(), _report_line)
     if samples:
         _run_samples()
-    _say(_welcome())
+    _report_line(_welcome())
 
 
 def _run_samples() -> None:
@@ -59,7 +59,7 @@ def _run_samples() -> None:
     os.environ["PREFECT_RESULTS_LOCAL_STORAGE_PATH"] = str(settings.home / "results")
     from redrive.infra.local.samples import run_samples
 
-    run_samples(_say)
+    run_samples(_report_line)
 
 
 def _welcome() -> str:
@@ -87,7 +87,7 @@ def _console_lines() -> list[str]:
 @app.command
 def down() -> None:
     """Stop the local stack and keep its data. Safe to repeat."""
-    stack.down(current(), _say)
+    stack.down(current(), _report_line)
 
 
 @app.command
@@ -103,7 +103,7 @@ def status(*, json: bool = False) -> int:
     if json:
         print_json(found)
     else:
-        _say(_table(found))
+        _report_line(_table(found))
     return ExitCode.OK if found.healthy else ExitCode.UNHEALTHY
 
 
@@ -131,7 +131,7 @@ def mail_list(*, json: bool = False) -> None:
     for one in found:
         columns = [one.id, f"{one.date:%Y-%m-%d %H:%M:%S}", ", ".join(one.recipients), one.subject]
         columns += [f"[{part.name}]" for part in one.attachments]
-        _say(plain_line("  ".join(columns)))
+        _report_line(plain_line("  ".join(columns)))
 
 
 @mail.command(name="show")
@@ -162,9 +162,9 @@ def mail_show(
     else:
         for name in ("Date", "From", "To", "Subject", "Message-ID"):
             if message[name]:
-                _say(f"{name}: {plain_line(str(message[name]))}")
-        _say("")
-        _say(maildir.text(message))
+                _report_line(f"{name}: {plain_line(str(message[name]))}")
+        _report_line("")
+        _report_line(maildir.text(message))
     if html:
         html.write_text(maildir.html(message), errors="replace")
     if save:
@@ -211,7 +211,7 @@ def _workers(found: list[WorkerReport]) -> list[str]:
     return lines
 
 
-def _say(text: str) -> None:
+def _report_line(text: str) -> None:
     sys.stdout.write(f"{plain_text(text)}\n")
     sys.stdout.flush()
 

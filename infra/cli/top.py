@@ -236,13 +236,13 @@ def _workers(top: Top, jobs: int) -> Iterator[RenderableType]:
 def _slots(worker: Worker) -> Text:
     if worker.slots is None:
         return Text(f"{len(worker.busy)} busy" if worker.busy else "idle", style="" if worker.busy else "dim")
-    said = Text(f"{len(worker.busy)}/{worker.slots} ")
+    detail = Text(f"{len(worker.busy)}/{worker.slots} ")
     if worker.slots <= BAR:
-        said.append("■" * len(worker.busy), style="green")
-        said.append("·" * (worker.slots - len(worker.busy)), style="dim")
+        detail.append("■" * len(worker.busy), style="green")
+        detail.append("·" * (worker.slots - len(worker.busy)), style="dim")
     if worker.draining:
-        said.append(" draining", style="yellow")
-    return said
+        detail.append(" draining", style="yellow")
+    return detail
 
 
 def _busy(busy: Busy | None, now: datetime) -> tuple[Text, ...]:

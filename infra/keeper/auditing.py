@@ -16,8 +16,8 @@ from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import PAGE, Order, Place, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.deployments.dead_letters.endings import fate
 from redrive.deployments.dead_letters.ledger import Ledger, Recorded
+from redrive.deployments.dead_letters.outcomes import fate
 from redrive.deployments.pools import is_job
 from redrive.infra.keeper.dead_lettering import dead_letter
 

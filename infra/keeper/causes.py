@@ -57,8 +57,8 @@ def without_report(run: Run) -> Cause:
     if run.state_name == DEAD_LETTER and reason and error:
         if reason == "crash":
             return _unstartable(run, error) or Cause(error_type="Crashed", message=error, reason=reason)
-        said = run.labels.error_message or run.message
-        return Cause(error_type=error, message=said, reason=reason, traceback=_logged_traceback(run.id))
+        detail = run.labels.error_message or run.message
+        return Cause(error_type=error, message=detail, reason=reason, traceback=_logged_traceback(run.id))
     if run.state_type == "CANCELLED":
         return Cause(error_type="DeploymentMissing", message=run.message, reason="cancelled")
     traceback = _logged_traceback(run.id)

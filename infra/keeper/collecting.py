@@ -15,8 +15,8 @@ from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.labels import moment
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.deployments.dead_letters.endings import fate
 from redrive.deployments.dead_letters.ledger import Ledger, Recorded
+from redrive.deployments.dead_letters.outcomes import fate
 from redrive.deployments.pools import is_job
 from redrive.infra.keeper.dead_lettering import dead_letter
 

@@ -14,9 +14,9 @@ import httpx
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.prefect.run import Run
-from redrive.deployments.dead_letters.endings import Spent
 from redrive.deployments.dead_letters.failure_report import FailureReport
 from redrive.deployments.dead_letters.ledger import Death, Ledger, Outcome, Recorded
+from redrive.deployments.dead_letters.outcomes import Spent
 from redrive.infra.keeper.causes import Cause, bare, reported, without_report
 from redrive.infra.keeper.reports import reports_of_deaths
 

@@ -16,13 +16,13 @@ from collections.abc import Mapping
 LONGEST_BACKOFF = 8 * 30 * 1.3
 
 
-class Silence:
+class HeartbeatTimer:
     """How long each worker has been silent, in seconds of an answering API."""
 
     def __init__(self) -> None:
         self._heard: dict[str, object] = {}
-        self._silent: dict[str, float] = {}
-        self._looked: float | None = None
+        self._overdue: dict[str, float] = {}
+        self._polled: float | None = None
         self._missed = False
         self._counts_from = float("-inf")
 
@@ -34,17 +34,17 @@ class Silence:
             now: this machine's monotonic clock, seconds.
             longest_gap: two looks further apart than this say nothing: the keeper itself was stopped or cut off.
         """
-        elapsed = 0.0 if self._looked is None else now - self._looked
+        elapsed = 0.0 if self._polled is None else now - self._polled
         if self._missed or elapsed > longest_gap:
             self._counts_from = max(self._counts_from, now + min(elapsed, LONGEST_BACKOFF))
         counted = elapsed if now >= self._counts_from else 0.0
-        self._looked = now
+        self._polled = now
         self._missed = False
         for name, sign in signs.items():
             same = name in self._heard and self._heard[name] == sign
-            self._silent[name] = self._silent.get(name, 0.0) + counted if same else 0.0
+            self._overdue[name] = self._overdue.get(name, 0.0) + counted if same else 0.0
         self._heard = dict(signs)
-        self._silent = {name: self._silent[name] for name in signs}
+        self._overdue = {name: self._overdue[name] for name in signs}
 
     def missed(self) -> None:
         """The API did not answer: the time until the next look does not count, nor as much again."""
@@ -52,4 +52,4 @@ class Silence:
 
     def of(self, name: str) -> float:
         """Seconds; 0 for one that was never looked at."""
-        return self._silent.get(name, 0.0)
+        return self._overdue.get(name, 0.0)

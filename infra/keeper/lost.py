@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.run import Run
 from redrive.deployments.pools import Workers
-from redrive.infra.keeper.lease import Silence
-from redrive.infra.keeper.processes import JobProcesses, fate_of_worker
+from redrive.infra.keeper.lease import HeartbeatTimer
+from redrive.infra.keeper.processes import JobProcesses, state_of_worker
 
 #: Two samples further apart than this part of a lease say nothing about silence.
 LONGEST_GAP = 0.5
@@ -31,10 +31,10 @@ class Lost:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known = Workers({})
-        self._workers = Silence()
-        self._stuck = Silence()
-        self._orphans = Silence()
-        self._helpers = Silence()
+        self._workers = HeartbeatTimer()
+        self._stuck = HeartbeatTimer()
+        self._orphans = HeartbeatTimer()
+        self._helpers = HeartbeatTimer()
         #: Workers whose lease was stretched, and of whom that was said.
         self._stretched: set[str] = set()
 
@@ -62,8 +62,8 @@ class Lost:
 
     def missed(self) -> None:
         """The API did not answer."""
-        for silence in (self._workers, self._stuck, self._orphans, self._helpers):
-            silence.missed()
+        for timer in (self._workers, self._stuck, self._orphans, self._helpers):
+            timer.missed()
 
     def is_unsigned(self, run: Run) -> bool:
         """Whether nobody has signed for the attempt that a run is in: what else stands there is of an attempt before."""
@@ -80,16 +80,16 @@ class Lost:
         worker = run.labels.worker
         if worker is None or self.is_unsigned(run):
             return self._unsigned(run, processes)
-        match fate_of_worker(self._settings, worker):
+        match state_of_worker(self._settings, worker):
             case "elsewhere":
-                return self._silent(worker)
+                return self._overdue(worker)
             case _ if run.id in processes.pids:
                 return None
             case "gone":
-                told = run.labels.attempt is not None or self._stuck.of(str(run.id)) >= SIGNING
-                return f"worker {worker} was killed, and so was the job's process" if told else None
+                answer = run.labels.attempt is not None or self._stuck.of(str(run.id)) >= SIGNING
+                return f"worker {worker} was killed, and so was the job's process" if answer else None
             case "alive":
-                return self._orphaned(run, worker) or self._silent(worker)
+                return self._orphaned(run, worker) or self._overdue(worker)
 
     def left_over(self, run: Run, processes: JobProcesses) -> bool:
         """Whether a job has processes that nobody else is left to stop: it is to be cancelled, or only helpers that it started
@@ -100,13 +100,13 @@ class Lost:
         helpers_only = self._helpers.of(str(run.id)) >= self._settings.retry_after
         if run.state_type == "CRASHED" or run.labels.worker is None:
             return helpers_only
-        if fate_of_worker(self._settings, run.labels.worker) != "gone":
+        if state_of_worker(self._settings, run.labels.worker) != "gone":
             return False
         return run.state_type == "CANCELLING" or helpers_only
 
-    def _silent(self, worker: str) -> str | None:
-        silent = self._workers.of(worker)
-        return f"worker {worker} is silent for {silent:.0f} s" if silent >= self._lease_of(worker) else None
+    def _overdue(self, worker: str) -> str | None:
+        unanswered = self._workers.of(worker)
+        return f"worker {worker} is silent for {unanswered:.0f} s" if unanswered >= self._lease_of(worker) else None
 
     def _lease_of(self, worker: str) -> float:
         """Seconds; stretched for a worker whose heartbeats are so far apart that fewer than three fit into it."""
@@ -131,20 +131,24 @@ class Lost:
         """Taken by a worker that died before it could sign, or about to wait when its process died. A run that was never signed
         and is running was started without a worker, by hand: not ours to judge; but to be cancelled it would be for ever.
         """
-        silent = self._stuck.of(str(run.id))
+        unanswered = self._stuck.of(str(run.id))
         cancelling = run.state_type == "CANCELLING"
         gone = (cancelling or run.labels.is_unsigned) and run.id not in processes.pids
         ours = run.state_type == "PENDING" or gone
-        return f"no worker signed for it in {silent:.0f} s" if ours and silent >= self._settings.retry_after else None
+        return (
+            f"no worker signed for it in {unanswered:.0f} s"
+            if ours and unanswered >= self._settings.retry_after
+            else None
+        )
 
     def _never_submitted(self, run: Run) -> str | None:
         """Where a job outlives its worker (a pod, a container), only what was never submitted is lost with it; of the rest
         Prefect's own observers tell.
         """
-        silent, lease = self._stuck.of(str(run.id)), self._settings.retry_after
-        if run.state_type != "PENDING" or run.pid is not None or silent < lease:
+        unanswered, lease = self._stuck.of(str(run.id)), self._settings.retry_after
+        if run.state_type != "PENDING" or run.pid is not None or unanswered < lease:
             return None
         worker = run.labels.worker
         if worker is not None and self._workers.of(worker) < lease:
             return None
-        return f"worker {worker or 'of its pool'} did not submit it in {silent:.0f} s"
+        return f"worker {worker or 'of its pool'} did not submit it in {unanswered:.0f} s"

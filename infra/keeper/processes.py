@@ -24,7 +24,7 @@ RUN_ID = "PREFECT__FLOW_RUN_ID"
 #: Set by our supervisor on everything it starts, inherited by the jobs.
 STACK = "REDRIVE_STACK"
 
-Fate = Literal["alive", "gone", "elsewhere"]
+WorkerState = Literal["alive", "gone", "elsewhere"]
 
 
 def note_worker(settings: Settings, name: str) -> None:
@@ -34,7 +34,7 @@ def note_worker(settings: Settings, name: str) -> None:
     notes.forget_ended()
 
 
-def fate_of_worker(settings: Settings, name: str) -> Fate:
+def state_of_worker(settings: Settings, name: str) -> WorkerState:
     """Whether a worker of this stack lives; `elsewhere` if this stack did not start it."""
     pid = ProcessNotes.of(settings.home, "workers").pid(name)
     if pid is None:

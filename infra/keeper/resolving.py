@@ -47,11 +47,11 @@ class Resolver:
         return resolved + self._follow_open(unsettled.rows)
 
     def _follow_redriven(self, rows: Sequence[DeadLetter]) -> list[DeadLetter]:
-        runs = by_id([row.fate_run_id for row in rows])
+        runs = by_id([row.outcome_run_id for row in rows])
         resolved: list[DeadLetter] = []
         for row in rows:
             try:
-                resolved += self._follow(row, runs.get(row.fate_run_id))
+                resolved += self._follow(row, runs.get(row.outcome_run_id))
             except (Conflict, NotFound):
                 # Somebody acted on the row since we read it; the next turn sees what it became.
                 continue
@@ -62,7 +62,7 @@ class Resolver:
             self._ledger.reopen(row.id, who="keeper", why="its run was deleted in Prefect before it ended")
             self._forget_replacement(row)
         elif run.state_type == "COMPLETED":
-            return self._ledger.resolve(row.fate_run_id)
+            return self._ledger.resolve(row.outcome_run_id)
         elif run.state_type == "CANCELLED":
             self._discard(row, run)
         elif run.state_id == row.dead_state_id and self._is_cut_off(row):

@@ -36,11 +36,11 @@ log = logging.getLogger("redrive.keeper")
 COLLECT = 1.5
 RESOLVE = 3.0
 WIDE_COLLECT = 60.0
-UNSTRAND = 20.0
+RECLAIM_STRANDED = 20.0
 WITHDRAW = 60.0
 AUDIT = 60.0
 #: A rescue sweep looks this often within one lease, and at most every so many seconds.
-LOOKS_PER_LEASE = 15
+POLLS_PER_LEASE = 15
 RESCUE = 5.0
 
 #: Touched after each round that worked; `redrive status` reads its age.
@@ -65,14 +65,14 @@ class Keeper:
         self._settings = settings
         self._rescuer = Rescuer(settings, ledger)
         collector, resolver = Collector(ledger), Resolver(ledger)
-        rescue_every = min(RESCUE, settings.retry_after / LOOKS_PER_LEASE)
+        rescue_every = min(RESCUE, settings.retry_after / POLLS_PER_LEASE)
         #: In a thread of its own: whatever the others wait for, jobs of lost workers do not.
         self._rescue = Duty("rescue", rescue_every, lambda: self._rescuer.sweep(now=time.monotonic()))
         self._duties = [
             Duty("collect", COLLECT, collector.sweep),
             Duty("collect widely", WIDE_COLLECT, lambda: collector.sweep(wide=True)),
             Duty("resolve", RESOLVE, resolver.sweep),
-            Duty("unstrand", UNSTRAND, Stranded().sweep),
+            Duty("unstrand", RECLAIM_STRANDED, Stranded().sweep),
             Duty("audit", AUDIT, Auditor(ledger).sweep),
             Duty("withdraw", WITHDRAW, lambda: withdraw_unanswered(patience)),
         ]
@@ -140,14 +140,14 @@ def main() -> None:
 
 def _when_there(ledger: Ledger, stop: threading.Event) -> None:
     """Migrate the ledger as soon as its database answers."""
-    said = False
+    detail = False
     while not stop.is_set():
         try:
             ledger.migrate()
         except RedriveError as error:
-            if not said:
+            if not detail:
                 log.warning("waiting for the ledger: %s", error)
-            said = True
+            detail = True
             stop.wait(1)
         else:
             return

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from redrive.blocks.core.errors import NoSpace, StackError
 from redrive.blocks.core.settings import Settings
-from redrive.infra.local.components.component import Say
+from redrive.infra.local.components.component import Report
 
 #: Bytes that must be free to start: a new PostgreSQL takes 60 MB, Prefect's tables and the logs of a day the rest.
 NEEDED = 200 * 1024 * 1024
@@ -62,13 +62,13 @@ def clear_temporary(settings: Settings) -> None:
 
 
 @contextmanager
-def only_one(settings: Settings, say: Say) -> Iterator[None]:
+def only_one(settings: Settings, report: Report) -> Iterator[None]:
     """Hold the stack's lock; wait, and say so, while another process holds it."""
     with (settings.home / "run" / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another `redrive up` or `redrive down` is at work on this stack: waiting for it")
+            report("another `redrive up` or `redrive down` is at work on this stack: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -43,8 +43,8 @@ def check_job_modules(settings: Settings) -> None:
         check=False,
     )
     if tried.returncode:
-        said = (tried.stderr.strip().splitlines() or [f"loading them ended with {tried.returncode}"])[-1]
-        raise CatalogError(f"{said.removeprefix('redrive: ')}; nothing was changed")
+        detail = (tried.stderr.strip().splitlines() or [f"loading them ended with {tried.returncode}"])[-1]
+        raise CatalogError(f"{detail.removeprefix('redrive: ')}; nothing was changed")
 
 
 def main() -> None:

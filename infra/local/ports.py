@@ -10,13 +10,13 @@ import psutil
 
 from redrive.blocks.core.errors import PortTaken, StackError
 from redrive.blocks.core.settings import Settings
-from redrive.infra.local.components.component import Component, Say
+from redrive.infra.local.components.component import Component, Report
 
 #: How far from the usual port another one is looked for: neighbours are easy to remember.
 _NEAR = 100
 
 
-def choose_ports(settings: Settings, parts: list[Component], say: Say) -> Settings:
+def choose_ports(settings: Settings, parts: list[Component], report: Report) -> Settings:
     """The settings with a free port for each component that is to start and whose port is taken.
 
     Raises:
@@ -36,7 +36,7 @@ def choose_ports(settings: Settings, parts: list[Component], say: Say) -> Settin
             raise clash
         reserved.add(port)
         chosen[part.port_setting] = port
-        say(f"{part.name:<10} port {port}, as {part.port} is taken")
+        report(f"{part.name:<10} port {port}, as {part.port} is taken")
     return settings.model_copy(update=chosen) if chosen else settings
 
 

@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 
 from redrive.blocks.core.settings import Settings
-from redrive.infra.local.components.component import Say
+from redrive.infra.local.components.component import Report
 from redrive.infra.local.record import Record
 
 
@@ -21,10 +21,10 @@ def load(settings: Settings) -> None:
             import_module(job.entrypoint.rpartition(".")[0])
 
 
-def register(settings: Settings, say: Say) -> None:
+def register(settings: Settings, report: Report) -> None:
     """Make Prefect know every job type."""
     _find_project(settings)
-    import_module("redrive.deployments.register").register(settings, say)
+    import_module("redrive.deployments.register").register(settings, report)
 
 
 def _find_project(settings: Settings) -> None:

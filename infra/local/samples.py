@@ -17,7 +17,7 @@ from redrive.blocks.core.errors import RedriveError
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.infra.local.project import near
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 #: Outputs of one job that are listed.
 SHOWN = 3
@@ -46,7 +46,7 @@ class Outcome:
         return self.state == "Completed"
 
 
-def run_samples(say: Say) -> list[Outcome]:
+def run_samples(report: Report) -> list[Outcome]:
     """Run documents beside sync, report and mail, one after another; says each job's outcome as it comes.
 
     Raises:
@@ -56,10 +56,10 @@ def run_samples(say: Say) -> list[Outcome]:
     beside = enqueue("documents")
     outcomes: list[Outcome] = []
     for job in ("sync", "reports", "mail"):
-        say(f"  {job:<10} waiting for a free slot and running ...")
-        outcomes.append(_ended(job, enqueue(job).id, say))
-    outcomes.append(_ended("documents", beside.id, say))
-    say(f"four sample jobs {time.monotonic() - began:.1f} s")
+        report(f"  {job:<10} waiting for a free slot and running ...")
+        outcomes.append(_ended(job, enqueue(job).id, report))
+    outcomes.append(_ended("documents", beside.id, report))
+    report(f"four sample jobs {time.monotonic() - began:.1f} s")
     if failed := [one for one in outcomes if not one.completed]:
         raise SampleFailed(
             f"{len(failed)} of {len(outcomes)} sample jobs did not complete: "
@@ -68,15 +68,15 @@ def run_samples(say: Say) -> list[Outcome]:
     return outcomes
 
 
-def _ended(job: str, run_id: UUID, say: Say) -> Outcome:
+def _ended(job: str, run_id: UUID, report: Report) -> Outcome:
     run = wait_for(run_id, timeout=PATIENCE)
     outcome = _outcome(job, run)
-    say(f"  {outcome.job:<10} {outcome.state:<10} {outcome.seconds:5.1f} s  {outcome.summary}")
+    report(f"  {outcome.job:<10} {outcome.state:<10} {outcome.seconds:5.1f} s  {outcome.summary}")
     shown = outcome.outputs if len(outcome.outputs) <= SHOWN else outcome.outputs[: SHOWN - 1]
     for output in shown:
-        say(f"  {'':<10} {'':<10} {'':>7}  {output}")
+        report(f"  {'':<10} {'':<10} {'':>7}  {output}")
     if len(shown) < len(outcome.outputs):
-        say(f"  {'':<10} {'':<10} {'':>7}  and {len(outcome.outputs) - len(shown)} more there")
+        report(f"  {'':<10} {'':<10} {'':>7}  and {len(outcome.outputs) - len(shown)} more there")
     return outcome
 
 

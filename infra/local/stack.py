@@ -11,7 +11,7 @@ from redrive.blocks.core.errors import ComponentFailed, StackError
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.core.settings import settings as current
 from redrive.infra.local.components.all import components
-from redrive.infra.local.components.component import Component, Say
+from redrive.infra.local.components.component import Component, Report
 from redrive.infra.local.folders import clear_temporary, make_folders, only_one
 from redrive.infra.local.job_modules import check_job_modules
 from redrive.infra.local.marks import end_leftovers
@@ -21,12 +21,12 @@ from redrive.infra.local.sample_files import copy_samples
 from redrive.infra.local.supervisor import UP, Supervisor
 
 #: Seconds between two looks at components that start.
-_LOOK = 0.1
+_POLL = 0.1
 #: Starts in a row that must fail before `up` stops waiting: one may have met a server that was still stopping.
 _HOPELESS = 3
 
 
-def up(settings: Settings, say: Say) -> None:
+def up(settings: Settings, report: Report) -> None:
     """Start what does not run; return when all of it is healthy.
 
     Raises:
@@ -36,40 +36,40 @@ def up(settings: Settings, say: Say) -> None:
     check_job_modules(settings)
     make_folders(settings)
     copy_samples(settings)
-    with only_one(settings, say):
+    with only_one(settings, report):
         running = Supervisor.find(settings)
         if not running and (ended := end_leftovers(settings)):
-            say(f"ended {ended} processes that a killed supervisor left behind")
-        settings = choose_ports(settings, _to_listen(settings, running), say)
+            report(f"ended {ended} processes that a killed supervisor left behind")
+        settings = choose_ports(settings, _to_listen(settings, running), report)
         parts = components(settings)
         external = [part for part in parts if part.is_external]
         ours = [part for part in parts if not part.is_external]
         for part in external:
-            _check_external(part, say)
+            _check_external(part, report)
         record = Record.of(settings, [part.name for part in external])
-        with _supervisor(settings, running, ours, record, say) as supervisor:
+        with _supervisor(settings, running, ours, record, report) as supervisor:
             current.cache_clear()  # the ports may be others now: whoever asks reads them from the record
-            _start(ours, supervisor, {part.name for part in external}, say)
-    say(f"{'stack':<10} ready    {time.monotonic() - began:6.1f} s")
+            _start(ours, supervisor, {part.name for part in external}, report)
+    report(f"{'stack':<10} ready    {time.monotonic() - began:6.1f} s")
 
 
-def down(settings: Settings, say: Say) -> None:
+def down(settings: Settings, report: Report) -> None:
     """Stop all of it, in reverse order; keep the data. Does nothing when nothing runs."""
     if not (settings.home / "run").exists():
-        say("nothing runs")
+        report("nothing runs")
         return
-    with only_one(settings, say):
-        _stop(settings, say)
+    with only_one(settings, report):
+        _stop(settings, report)
 
 
-def _check_external(part: Component, say: Say) -> None:
+def _check_external(part: Component, report: Report) -> None:
     if not part.healthy():
         raise StackError(
             f"{part.replaced_by} names a server of yours for {part.name}, and that does not answer: "
             f"start it, or unset {part.replaced_by} to use the embedded one"
         )
     part.settle()
-    say(f"{part.name:<10} external")
+    report(f"{part.name:<10} external")
 
 
 def _to_listen(settings: Settings, running: Supervisor | None) -> list[Component]:
@@ -86,7 +86,7 @@ def _to_listen(settings: Settings, running: Supervisor | None) -> list[Component
 
 
 def _supervisor(
-    settings: Settings, running: Supervisor | None, ours: list[Component], record: Record, say: Say
+    settings: Settings, running: Supervisor | None, ours: list[Component], record: Record, report: Report
 ) -> Supervisor:
     """The running supervisor if it fits the settings, else a new one on ground that is swept."""
     if running:
@@ -94,15 +94,15 @@ def _supervisor(
         if Record.find(settings) == record and states.keys() == {part.name for part in ours}:
             return running
         with running:
-            say("the settings have changed: starting over")
-        _stop(settings, say)
+            report("the settings have changed: starting over")
+        _stop(settings, report)
         make_folders(settings)
     check_ports(settings, ours)
     record.write(settings)
     return Supervisor.begin(settings, ours)
 
 
-def _start(parts: list[Component], supervisor: Supervisor, healthy: set[str], say: Say) -> None:
+def _start(parts: list[Component], supervisor: Supervisor, healthy: set[str], report: Report) -> None:
     """Start each component as soon as what it needs is healthy; several at a time."""
     waiting = list(parts)
     starting: dict[Component, float] = {}
@@ -110,24 +110,24 @@ def _start(parts: list[Component], supervisor: Supervisor, healthy: set[str], sa
         for part in [part for part in waiting if healthy.issuperset(part.needs)]:
             waiting.remove(part)
             starting[part] = time.monotonic()
-            _begin(part, supervisor, say)
+            _begin(part, supervisor, report)
         for part, began in list(starting.items()):
             if part.healthy():
                 part.settle()
                 del starting[part]
                 healthy.add(part.name)
-                say(f"{part.name:<10} ready    {time.monotonic() - began:6.1f} s")
+                report(f"{part.name:<10} ready    {time.monotonic() - began:6.1f} s")
             else:
                 _give_up_if_hopeless(part, supervisor, time.monotonic() - began)
-        time.sleep(_LOOK)
+        time.sleep(_POLL)
 
 
-def _begin(part: Component, supervisor: Supervisor, say: Say) -> None:
+def _begin(part: Component, supervisor: Supervisor, report: Report) -> None:
     part.prepare()
     if supervisor.all()[part.name].state not in UP:
         part.forget()
         supervisor.start(part.name)
-    part.meanwhile(say)
+    part.meanwhile(report)
 
 
 def _give_up_if_hopeless(part: Component, supervisor: Supervisor, seconds: float) -> None:
@@ -145,7 +145,7 @@ def _give_up_if_hopeless(part: Component, supervisor: Supervisor, seconds: float
     )
 
 
-def _stop(settings: Settings, say: Say) -> None:
+def _stop(settings: Settings, report: Report) -> None:
     supervisor = Supervisor.find(settings)
     if supervisor:
         with supervisor:
@@ -154,11 +154,11 @@ def _stop(settings: Settings, say: Say) -> None:
                 if part.name in running:
                     began = time.monotonic()
                     supervisor.stop(part.name)
-                    say(f"{part.name:<10} stopped  {time.monotonic() - began:6.1f} s")
+                    report(f"{part.name:<10} stopped  {time.monotonic() - began:6.1f} s")
             supervisor.end()
     left = end_leftovers(settings)
     clear_temporary(settings)
     if left:
-        say(f"ended {left} processes that were left")
+        report(f"ended {left} processes that were left")
     elif not supervisor:
-        say("nothing runs")
+        report("nothing runs")

@@ -77,8 +77,8 @@ def status(settings: Settings) -> StackStatus:
     parts = components(settings)
 
     def ask(part: Component) -> ComponentStatus:
-        away = part.is_external or part.name in external
-        return _component(part, running.get(part.name), external=away, known=not problem)
+        unavailable = part.is_external or part.name in external
+        return _component(part, running.get(part.name), external=unavailable, known=not problem)
 
     # Side by side: each that hangs takes its seconds.
     with ThreadPoolExecutor(len(parts)) as pool:

@@ -161,8 +161,8 @@ class Supervisor:
 
     def all(self) -> dict[str, Running]:
         """Each component's state by name."""
-        told = self._rpc.getAllProcessInfo()
-        return {one["name"]: Running(one["name"], one["statename"], one["pid"], one["start"]) for one in told}
+        answer = self._rpc.getAllProcessInfo()
+        return {one["name"]: Running(one["name"], one["statename"], one["pid"], one["start"]) for one in answer}
 
     def start(self, name: str) -> None:
         """Start a component that does not run; one that waits for its next try is started now."""

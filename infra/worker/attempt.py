@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from redrive.blocks.prefect.labels import ATTEMPT, HARD_TIMEOUT, TRIES, count
 from redrive.blocks.process.step_deadline import GRACE
-from redrive.infra.worker.child_process import ChildGone, ChildProcess, Ending
+from redrive.infra.worker.child_process import ChildGone, ChildProcess, ProcessEnd
 from redrive.infra.worker.due import Due
 from redrive.infra.worker.job_template import MEGABYTE, WarmConfiguration
 from redrive.infra.worker.log import Log
@@ -99,7 +99,7 @@ class Attempt:
         """Have the child do it. `untouched`: it ended before it took the order, so another one can have it."""
         self.child.hear(self._hear)
         try:
-            await self.child.say(order)
+            await self.child.report(order)
         except ChildGone:
             return "untouched"
         await self._finished_or_ended(None)
@@ -118,7 +118,7 @@ class Attempt:
             return
         self.intent = intent
         try:
-            await self.child.say({"kind": "intent", "attempt": self.number, "intent": intent})
+            await self.child.report({"kind": "intent", "attempt": self.number, "intent": intent})
             await asyncio.wait_for(self._warned.wait(), WARNED)
         except (ChildGone, TimeoutError):
             # Busy in C, or gone: the signal decides.
@@ -130,7 +130,7 @@ class Attempt:
 
     async def suspend(self, state: Json) -> None:
         """Tell the engine that its run was suspended."""
-        await self.child.say({"kind": "suspended", "attempt": self.number, "run_id": self.run_id, "state": state})
+        await self.child.report({"kind": "suspended", "attempt": self.number, "run_id": self.run_id, "state": state})
 
     def over_limits(self) -> None:
         """Kill it if a step outlived its deadline, or the run its own, or it has more memory than it may."""
@@ -189,7 +189,7 @@ class Attempt:
 Hooks = Callable[[Json], Awaitable[None]]
 
 
-async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker: str, hooks: Hooks) -> None:
+async def conclude(api: RunApi, attempt: Attempt, ending: ProcessEnd | None, worker: str, hooks: Hooks) -> None:
     """Bring a run that its process could not bring to an end to where it belongs.
 
     Args:
@@ -199,14 +199,14 @@ async def conclude(api: RunApi, attempt: Attempt, ending: Ending | None, worker:
     Raises:
         httpx.HTTPError: the API is away.
     """
-    said = attempt.done["conclusion"] if attempt.done else "none"
-    if said == "reported":
+    detail = attempt.done["conclusion"] if attempt.done else "none"
+    if detail == "reported":
         return
     run = await api.read(attempt.run_id)
     kind = run["state_type"] if run else None
     if run is None or kind not in IN_PROGRESS:
         return
-    if said == "aborted" and kind != "CANCELLING":
+    if detail == "aborted" and kind != "CANCELLING":
         # It gave way to another attempt, say. Only a cancellation that it gave way to is ours to finish.
         return
     if run["labels"].get(ATTEMPT) != attempt.claim and await api.latest_claim(run["id"]) != attempt.claim:

@@ -25,7 +25,7 @@ from redrive.infra.worker.run_api import RunApi
 #: Seconds between two looks at deadlines and memory.
 LIMITS = 0.2
 #: Seconds between two questions about cancellations, with the event stream and without.
-LOOK, LOOK_ALONE = 10.0, 1.5
+POLL, POLL_ALONE = 10.0, 1.5
 
 
 class Attempts:
@@ -105,7 +105,7 @@ class Attempts:
     async def look(self) -> None:
         """Ask the API which of the jobs are to be cancelled or were suspended, and each child whether it still listens."""
         for one in self:
-            one.child.knock()
+            one.child.ping()
         running = [attempt.run_id for attempt in self if not attempt.intent]
         if not running:
             return

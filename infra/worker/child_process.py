@@ -34,7 +34,7 @@ class ChildGone(RedriveError):  # noqa: N818  (named like what happened, as all 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
+class ProcessEnd:
     """How a process ended: by an exit code, or by a signal; `out_of_memory` if the kernel killed it for that."""
 
     code: int | None = None
@@ -67,7 +67,7 @@ class ChildProcess:
         self._writer = writer
         self._oom_before = kernel_oom_kills()
         self._heard: Callable[[dict[str, Any]], None] = lambda _: None
-        self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[ProcessEnd] = asyncio.get_running_loop().create_future()
         self.runs = 0
         #: Why it was killed, if its job closed the line.
         self.cut_off: str | None = None
@@ -100,7 +100,7 @@ class ChildProcess:
         """Set who gets what the child says from now on."""
         self._heard = listener
 
-    async def say(self, message: Any) -> None:
+    async def report(self, message: Any) -> None:
         """Raises `ChildGone`."""
         try:
             self._writer.write(encode(message))
@@ -108,10 +108,10 @@ class ChildProcess:
         except OSError as error:
             raise ChildGone from error
 
-    def knock(self) -> None:
+    def ping(self) -> None:
         """Have it read one message that says nothing. A line that its job closed ends for us only when that reading does."""
         with contextlib.suppress(OSError):
-            self._writer.write(encode({"kind": "knock"}))
+            self._writer.write(encode({"kind": "ping"}))
 
     def terminate(self) -> None:
         """SIGTERM for the job; what it started is told only if it has to be killed."""
@@ -136,7 +136,7 @@ class ChildProcess:
     async def retire(self) -> None:
         """End an idle child: it sends what it still has to say first."""
         try:
-            await self.say({"kind": "end"})
+            await self.report({"kind": "end"})
         except ChildGone:
             # Which is what was wanted.
             return
@@ -159,7 +159,7 @@ class ChildProcess:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
         if not self.ended.done():
-            self.ended.set_result(Ending.of(status, oom_before=self._oom_before))
+            self.ended.set_result(ProcessEnd.of(status, oom_before=self._oom_before))
         self._writer.close()
 
     async def _listen(self) -> None:

@@ -14,7 +14,7 @@ from redrive.infra.worker.log import Log
 from redrive.infra.worker.template_process import BaseProcess, TemplateGone, TemplateProcess
 
 #: Seconds between two polls of the code on disk, and between two questions which modules the jobs have.
-LOOK, MODULES = 2.0, 30.0
+POLL, MODULES = 2.0, 30.0
 #: Seconds between two tries to start a template or a child that did not get ready.
 PAUSE = 1.0
 
@@ -64,7 +64,7 @@ class Children:
         """Keep children ready, and their code fresh; runs until cancelled."""
         async with asyncio.TaskGroup() as together:
             together.create_task(self._fill())
-            together.create_task(self._look())
+            together.create_task(self._poll())
 
     async def take(self) -> ChildProcess:
         """An idle child, the one that was used last: its connections are open, and the others may stay out of memory."""
@@ -172,11 +172,11 @@ class Children:
         if self._all.pop(child, None):
             self._lacking.set()
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         clock = asyncio.get_running_loop().time
         asked = clock()
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL)
             await self._renew_if_changed()
             if clock() - asked > MODULES or not self._loaded:
                 asked = clock()

@@ -31,7 +31,7 @@ GAP = 0.05
 #: Runs asked for at once, beyond the slots that wait: the next ones of these slots.
 AHEAD = 8
 #: Seconds until the API is asked again after it was away, and at most.
-AWAY, AWAY_LONGEST = 0.5, 10.0
+PAUSE, LONGEST_PAUSE = 0.5, 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,14 +91,14 @@ class DueRuns:
         self._share = Share()
         self._snapshot: deque[Due] = deque()
         self._taken_at = 0.0
-        self._looked_at = 0.0
+        self._polled_at = 0.0
         self._next_known: datetime | None = None
         self._levels: dict[str, tuple[str, int]] = {}
         self._in_hand: set[str] = set()
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._waiting = 0
-        self._away = 0.0
+        self._pause = 0.0
         #: Whether nothing was due at the last look.
         self.is_empty = False
         #: When the API last answered, by this machine's clock.
@@ -124,7 +124,7 @@ class DueRuns:
                     if due := self._from_snapshot():
                         self._in_hand.add(due.id)
                         return due
-                    await self._look_or_wait()
+                    await self._poll_or_wait()
         finally:
             self._waiting -= 1
 
@@ -146,23 +146,23 @@ class DueRuns:
         self._share.started(due.priority)
         return due
 
-    async def _look_or_wait(self) -> None:
-        since = time.monotonic() - self._looked_at
+    async def _poll_or_wait(self) -> None:
+        since = time.monotonic() - self._polled_at
         if since < GAP:
             await asyncio.sleep(GAP - since)
         self._changed.clear()
         try:
-            await self._look()
+            await self._poll()
         except (httpx.HTTPError, OSError):
-            self._away = min(max(AWAY, 2 * self._away), AWAY_LONGEST)
-            await self._wait(self._away)
+            self._pause = min(max(PAUSE, 2 * self._pause), LONGEST_PAUSE)
+            await self._wait(self._pause)
             return
-        self._away = 0.0
+        self._pause = 0.0
         if not self._snapshot:
             await self._wait(self._until_next())
 
-    async def _look(self) -> None:
-        self._looked_at = time.monotonic()
+    async def _poll(self) -> None:
+        self._polled_at = time.monotonic()
         if not self._levels:
             await self.learn_queues()
         limit = self._waiting + AHEAD

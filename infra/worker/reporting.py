@@ -13,7 +13,7 @@ from redrive.blocks.core.settings import Settings
 from redrive.blocks.process.worker_report import LIFETIME, WorkerReport, WorkerReports
 
 #: Seconds between two looks whether there is something new to say, and between two reports that say nothing new.
-LOOK, RENEW = 1.0, LIFETIME / 3
+POLL, RENEW = 1.0, LIFETIME / 3
 
 log = logging.getLogger("prefect.workers")
 
@@ -34,19 +34,19 @@ class Reporting:
 
     async def run(self) -> None:
         """Runs until cancelled."""
-        said: tuple[object, ...] = ()
+        detail: tuple[object, ...] = ()
         at = 0.0
         clock = asyncio.get_running_loop().time
         while self._reports:
             report = self._worker.report()
             news = (report.busy, report.draining)
-            if news != said or clock() - at > RENEW:
+            if news != detail or clock() - at > RENEW:
                 try:
                     await asyncio.to_thread(self._reports.publish, report)
-                    said, at = news, clock()
+                    detail, at = news, clock()
                 except redis.RedisError as error:
                     log.debug("Redis is away, so nobody is told what this worker does: %s", error)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL)
 
     async def withdraw(self) -> None:
         """The worker ends."""

@@ -113,7 +113,7 @@ async def _serve(place: Place, base: BaseProcess) -> None:
             heartbeat_interval_seconds=int(PREFECT_WORKER_HEARTBEAT_SECONDS.value()),
         )
         worker.prepared = Prepared(children, keeping)
-        await worker.start(printer=_say)
+        await worker.start(printer=_report_line)
 
 
 async def _stand_by(place: Place, children: Children, keeping: asyncio.Task[None]) -> None:
@@ -177,5 +177,5 @@ def _sign(place: Place, name: str) -> None:
         EndNotes.of(Path(home)).forget_old()
 
 
-def _say(text: str) -> None:
+def _report_line(text: str) -> None:
     print(text, flush=True)  # noqa: T201  (the component's log)

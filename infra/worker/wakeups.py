@@ -58,7 +58,7 @@ class Wakeups:
                     # What happened while nobody listened.
                     self._listener.connected()
                     async for event in stream:
-                        self._tell(event)
+                        self._notify(event)
             except (TimeoutError, OSError, httpx.HTTPError) as error:
                 self._log.debug("the event stream is away: %r", error)
             except Exception as error:  # noqa: BLE001  (what websockets raises is no part of its interface; looking goes on without)
@@ -74,7 +74,7 @@ class Wakeups:
             any_resource=EventAnyResourceFilter(id=[f"prefect.work-pool.{self._pool_id}"]),
         )
 
-    def _tell(self, event: Event) -> None:
+    def _notify(self, event: Event) -> None:
         run_id = event.resource["prefect.resource.id"].removeprefix(_PREFIX)
         match event.event.removeprefix(_PREFIX):
             case "Cancelling":

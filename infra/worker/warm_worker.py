@@ -183,7 +183,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._told_to_stop)
+            loop.add_signal_handler(number, self._stop_requested)
         for service in (
             _until_cancelled(prepared.keeping) if prepared else self._children.keep(),
             self._attempts.watch_limits(),
@@ -210,7 +210,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         if not service.cancelled() and (error := service.exception()):
             self.log.error("a part of the worker failed, so it stops", exc_info=error)
             self._failure = error
-            self._told_to_stop()
+            self._stop_requested()
 
     def report(self) -> WorkerReport:
         """What this worker is doing."""
@@ -234,7 +234,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         """Seconds running jobs get when the worker is told to stop."""
         return float(os.environ.get(DRAIN_TIMEOUT) or self._pool_settings.drain_timeout)
 
-    def _told_to_stop(self) -> None:
+    def _stop_requested(self) -> None:
         if self._draining is None:
             self._draining = Draining(self._slots, self._attempts, self._working, self._drained, self.log)
             self._begin(self._draining.drain(self.drain_timeout))

@@ -6,7 +6,7 @@ import asyncio
 
 import httpx
 
-from redrive.infra.worker.attempts import LOOK, LOOK_ALONE, Attempts, reap_strangers
+from redrive.infra.worker.attempts import POLL, POLL_ALONE, Attempts, reap_strangers
 from redrive.infra.worker.children import Children
 from redrive.infra.worker.due import DueRuns
 from redrive.infra.worker.log import Log
@@ -17,7 +17,7 @@ from redrive.infra.worker.wakeups import Wakeups
 async def look(wakeups: Wakeups, children: Children, attempts: Attempts, due: DueRuns, log: Log) -> None:
     """What the stream may have missed, and processes that jobs left behind."""
     while True:
-        await asyncio.sleep(LOOK if wakeups.connected else LOOK_ALONE)
+        await asyncio.sleep(POLL if wakeups.connected else POLL_ALONE)
         if not children.expecting:
             reap_strangers(children.pids)
         try:

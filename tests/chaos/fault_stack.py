@@ -18,7 +18,7 @@ from uuid import UUID
 
 import psutil
 
-from redrive.infra.keeper.processes import JobProcesses, fate_of_worker
+from redrive.infra.keeper.processes import JobProcesses, state_of_worker
 from redrive.infra.local.components.all import component
 from redrive.infra.local.supervisor import Supervisor
 from tests.support.job_stack import ROOT, JobStack
@@ -76,7 +76,7 @@ class FaultStack(JobStack):
 
     def worker_lives(self, name: str) -> bool:
         """Whether a worker of this name runs now, here or as a stranger. No two starts share a name."""
-        return fate_of_worker(self.settings, name) == "alive" or any(
+        return state_of_worker(self.settings, name) == "alive" or any(
             one.poll() is None and name in one.args for one in self._strangers
         )
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from prefect.logging import disable_run_logger
 
-from redrive.blocks.core.errors import LedgerAway
+from redrive.blocks.core.errors import LedgerUnavailable
 from redrive.deployments.dead_letters import redrive as redriving
 from redrive.deployments.dead_letters import redrive_many
 from redrive.deployments.dead_letters.ledger import Filter, Ledger
@@ -65,12 +65,12 @@ def test_bulk_redrive_that_fails_says_what_remains(keeperless: Keeperless, monke
 
     def breaking(row: object, *arguments: object, **named: object) -> object:
         if ledger.count(OPEN) == 1:
-            raise LedgerAway("gone in the middle")
+            raise LedgerUnavailable("gone in the middle")
         return again(row, *arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(redriving, "start_same_run", breaking)
 
-    with pytest.raises(LedgerAway):
+    with pytest.raises(LedgerUnavailable):
         redrive_all(ledger, OPEN, who="ada", why="fixed")
 
     (act,) = ledger.batches()

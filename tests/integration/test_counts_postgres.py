@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from redrive.deployments.dead_letters.ledger import Ledger
-from redrive.deployments.dead_letters.ledger.finishes import Finish, Kind, Underway
+from redrive.deployments.dead_letters.ledger.finishes import Finish, InProgress, Kind
 from tests.support.deaths import a_death
 from tests.support.postgres import PostgresServer
 from tests.support.waiting import wait_until
@@ -46,7 +46,7 @@ def test_four_exporters_at_once_count_as_one(ledger: Ledger) -> None:
         for start in range(0, 400, 40):
             part = mine[start : start + 40]
             # Each also saw some of the jobs while they waited, and tells so late.
-            waiting = [Underway(run_id=job.run_id, kind=MAIL, retries=job.retries) for job in part[:10]]
+            waiting = [InProgress(run_id=job.run_id, kind=MAIL, retries=job.retries) for job in part[:10]]
             ledger.counts.count(part, underway=waiting, cursor=NOW)
 
     with ThreadPoolExecutor(4) as pool:
@@ -60,7 +60,7 @@ def test_four_exporters_at_once_count_as_one(ledger: Ledger) -> None:
 
 def test_a_death_and_a_sample_at_the_same_waiting_job_count_its_retries_once(ledger: Ledger) -> None:
     deaths = [a_death(run_id=uuid4(), job="mail", queue="high", retries=2) for _ in range(100)]
-    waiting = [Underway(run_id=death.run_id, kind=MAIL, retries=1) for death in deaths]
+    waiting = [InProgress(run_id=death.run_id, kind=MAIL, retries=1) for death in deaths]
 
     with ThreadPoolExecutor(3) as pool:
         for done in [

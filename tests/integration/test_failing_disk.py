@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from redrive.blocks.core.errors import LedgerAway
+from redrive.blocks.core.errors import LedgerUnavailable
 from redrive.deployments.dead_letters.ledger import Filter, Ledger
 from tests.support.deaths import a_death
 from tests.support.failing_disk import failing
@@ -70,7 +70,7 @@ def test_dead_letter_that_was_acknowledged_outlives_a_failing_disk(server: Durab
                 death = a_death(after=number * MOST + one)
                 try:
                     ledger.record(death)
-                except LedgerAway:
+                except LedgerUnavailable:
                     refused += 1
                 else:
                     acknowledged.add(death.run_id)

@@ -19,7 +19,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event
 
-from redrive.blocks.core.errors import Conflict, LedgerAway
+from redrive.blocks.core.errors import Conflict, LedgerUnavailable
 from redrive.deployments.dead_letters.ledger import DutyRecord, Filter, Ledger, Outcome
 from redrive.deployments.dead_letters.ledger.schema import VERSION_TABLE
 from redrive.deployments.dead_letters.ledger.tables import metadata
@@ -190,9 +190,9 @@ def test_ledger_works_again_after_its_server_was_away(how: str):
         ledger.record(death)
         server.stop(how)
 
-        with pytest.raises(LedgerAway, match="the ledger's database is away: "):
+        with pytest.raises(LedgerUnavailable, match="the ledger's database is unavailable: "):
             ledger.count()
-        with pytest.raises(LedgerAway), ledger.rescue_lock(uuid4()):
+        with pytest.raises(LedgerUnavailable), ledger.rescue_lock(uuid4()):
             pass
 
         server.start()
@@ -208,7 +208,7 @@ def test_server_that_stops_within_a_rescue_decision_is_one_clear_error():
             with ledger.rescue_lock(uuid4()):
                 server.stop("immediate")
 
-        with pytest.raises(LedgerAway):
+        with pytest.raises(LedgerUnavailable):
             decide()
         server.start()
 
@@ -218,7 +218,7 @@ def test_wrong_host_and_missing_database_are_one_clear_error(postgres_server: Po
         "postgresql+psycopg://postgres:hunter2@127.0.0.1:1/x",
         f"postgresql+psycopg://postgres@/missing?host={postgres_server.folder}",
     ):
-        with Ledger(url) as ledger, pytest.raises(LedgerAway) as refused:
+        with Ledger(url) as ledger, pytest.raises(LedgerUnavailable) as refused:
             ledger.count()
         assert "hunter2" not in str(refused.value)
 

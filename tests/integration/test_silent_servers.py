@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, text
 
-from redrive.blocks.core.errors import ApiUnavailable, LedgerAway
+from redrive.blocks.core.errors import ApiUnavailable, LedgerUnavailable
 from redrive.blocks.core.patience import patient
 from redrive.blocks.core.settings import settings
 from redrive.blocks.mail_server import MailServer, MailServerUnreachable
@@ -96,7 +96,7 @@ def test_ledger_whose_server_freezes_in_the_middle_is_given_up(postgres_url: str
             os.kill(backend, signal.SIGCONT)
 
     try:
-        with patient(0.5), pytest.raises(LedgerAway, match="does not answer"):
+        with patient(0.5), pytest.raises(LedgerUnavailable, match="does not answer"):
             database.run(frozen)
         assert database.run(lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1
     finally:

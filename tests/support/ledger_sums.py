@@ -45,7 +45,7 @@ def _act(ledger: Ledger, draw: random.Random, row: DeadLetter, roll: float, fact
     elif roll < 0.75:
         ledger.link_replacement(row.run_id, an_id(draw))
     elif roll < 0.85:
-        ledger.resolve(row.fate_run_id)
+        ledger.resolve(row.outcome_run_id)
     elif roll < 0.9:
         ledger.discard(row.id, who="ann", also_redriven=True)
     elif roll < 0.93:

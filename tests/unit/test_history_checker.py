@@ -10,7 +10,7 @@ from tests.chaos.checker import check
 
 Event = dict[str, Any]
 
-SILENT = "rescued: worker w is silent for 6 s"
+LAPSED = "rescued: worker w is silent for 6 s"
 
 
 def history(**changed: Any) -> list[Event]:
@@ -52,7 +52,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         ({"more": [line("overlap")]}, "overlapping"),
         ({"more": [line("begin", key="other")]}, "other key"),
         ({"more": [line("try")] * 5}, "limit"),
-        ({"more": [line("try")] * 8, "crashes": [SILENT]}, "limit"),
+        ({"more": [line("try")] * 8, "crashes": [LAPSED]}, "limit"),
         ({"crashes": ["worker w: killed"] * 3}, "limit"),
         ({"accepted": {"key": "x"}}, "other key"),
         ({"accepted": {"type": "fault-held"}}, "missing"),
@@ -74,7 +74,7 @@ def test_it_is_found(changed: dict[str, Any], kind: str) -> None:
         {"more": [line("try")] * 4},
         {"more": [line("try")] * 6 + [act("redrive")]},
         # A host that was cut off tries on, and nobody hears of it.
-        {"more": [line("try")] * 7, "crashes": [SILENT]},
+        {"more": [line("try")] * 7, "crashes": [LAPSED]},
         {"crashes": ["worker w: killed"] * 4, "more": [act("retry")]},
     ],
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from redrive.infra.keeper.lease import Silence
+from redrive.infra.keeper.lease import HeartbeatTimer
 
 GAP = 10.0
 
 
 def test_unchanged_sign_is_silence() -> None:
-    silence = Silence()
+    silence = HeartbeatTimer()
     for now in (0.0, 3.0, 6.0):
         silence.look({"w": "10:00"}, now=now, longest_gap=GAP)
 
@@ -16,7 +16,7 @@ def test_unchanged_sign_is_silence() -> None:
 
 
 def test_changed_sign_ends_it() -> None:
-    silence = Silence()
+    silence = HeartbeatTimer()
     silence.look({"w": "10:00"}, now=0, longest_gap=GAP)
     silence.look({"w": "10:00"}, now=5, longest_gap=GAP)
     silence.look({"w": "10:01"}, now=8, longest_gap=GAP)
@@ -25,7 +25,7 @@ def test_changed_sign_ends_it() -> None:
 
 
 def test_first_look_knows_of_no_silence() -> None:
-    silence = Silence()
+    silence = HeartbeatTimer()
     silence.look({"w": "an hour ago"}, now=1000, longest_gap=GAP)
 
     assert silence.of("w") == 0
@@ -33,7 +33,7 @@ def test_first_look_knows_of_no_silence() -> None:
 
 def test_an_outage_does_not_count_nor_as_much_again() -> None:
     """A worker that was cut off for nine seconds may take as long until its next heartbeat."""
-    silence = Silence()
+    silence = HeartbeatTimer()
     silence.look({"w": "10:00"}, now=0, longest_gap=GAP)
     silence.missed()
     for now in (9, 12, 15, 17):
@@ -46,7 +46,7 @@ def test_an_outage_does_not_count_nor_as_much_again() -> None:
 
 
 def test_a_keeper_that_was_stopped_itself_counts_nothing() -> None:
-    silence = Silence()
+    silence = HeartbeatTimer()
     silence.look({"w": "10:00"}, now=0, longest_gap=GAP)
     silence.look({"w": "10:00"}, now=600, longest_gap=GAP)
 
@@ -54,7 +54,7 @@ def test_a_keeper_that_was_stopped_itself_counts_nothing() -> None:
 
 
 def test_worker_that_prefect_forgot_is_silent_too() -> None:
-    silence = Silence()
+    silence = HeartbeatTimer()
     silence.look({"w": None}, now=0, longest_gap=GAP)
     silence.look({"w": None}, now=7, longest_gap=GAP)
 
@@ -62,4 +62,4 @@ def test_worker_that_prefect_forgot_is_silent_too() -> None:
 
 
 def test_worker_never_seen_is_not_silent() -> None:
-    assert Silence().of("nobody") == 0
+    assert HeartbeatTimer().of("nobody") == 0

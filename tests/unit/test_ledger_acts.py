@@ -151,9 +151,9 @@ def test_only_redriven_rows_without_a_known_fate_are_watched(ledger: Ledger):
     ledger.link_replacement(dead_again.run_id, lost_run)
     ledger.record(a_death(run_id=lost_run, after=9))
 
-    assert [one.fate_run_id for one in ledger.redriven().rows] == [waiting.run_id, new_run]
+    assert [one.outcome_run_id for one in ledger.redriven().rows] == [waiting.run_id, new_run]
     first = ledger.redriven(limit=1)
-    assert [one.fate_run_id for one in ledger.redriven(limit=1, cursor=first.next).rows] == [new_run]
+    assert [one.outcome_run_id for one in ledger.redriven(limit=1, cursor=first.next).rows] == [new_run]
 
 
 def test_discarded_replacement_discards_what_it_stands_for(ledger: Ledger, row: DeadLetter):

@@ -24,7 +24,7 @@ OURS = sorted(
 #: READMEs whose first table lists their whole folder.
 WHOLE = ["blocks", "deployments", "flows"]
 #: What no table need name.
-SILENT = {"README.md", "__init__.py", "py.typed", "__pycache__"}
+LAPSED = {"README.md", "__init__.py", "py.typed", "__pycache__"}
 
 
 def named(readme: Path) -> list[str]:
@@ -47,7 +47,7 @@ def test_table_of_a_folder_names_all_that_is_in_it(folder: str) -> None:
     listed = {name.rstrip("/") for name in named(ROOT / folder / "README.md")}
     files = [path.relative_to(ROOT / folder) for path in (ROOT / folder).rglob("*") if path.is_file()]
     # What Python compiled may outlive a folder.
-    there = {path.parts[0] for path in files if path.suffix != ".pyc"} - SILENT
+    there = {path.parts[0] for path in files if path.suffix != ".pyc"} - LAPSED
 
     assert there <= listed, f"{folder}/README.md does not name {sorted(there - listed)}"
 

@@ -37,7 +37,7 @@ DEEDS = {
 _SCRIPT = """
 import io, os, resource, signal, socket, subprocess, sys, threading, time
 from redrive.infra.worker.linux import adopt_orphans
-from redrive.infra.worker.child.traces import Traces
+from redrive.infra.worker.child.leaked_state import Traces
 adopt_orphans()
 kept, out = [], os.dup(1)
 before = Traces.look()

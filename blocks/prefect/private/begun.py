@@ -41,7 +41,7 @@ class Begun:
     #: Waits until the events of this process are sent, for a second at most.
     settle: Callable[[], Any]
     #: What the worker is told, so that it can be sent for a process that was killed.
-    tell: Callable[[Json], None]
+    notify: Callable[[Json], None]
     #: Notes the request that ends the run, for whoever finds this process killed before it was answered; None once it was.
     note_end: Callable[[Json | None], None] = lambda _: None
     #: Of the request that ends it, or makes it wait: the same when it is asked again.
@@ -76,8 +76,8 @@ class Begun:
                 return False
             self._update = {**(self._update or {}), **fields}
         policy = fields.get("empirical_policy")
-        told = {"empirical_policy": policy.model_dump(mode="json", exclude_unset=True)} if policy else {}
-        self.tell({"update": {**fields, **told}})
+        reply = {"empirical_policy": policy.model_dump(mode="json", exclude_unset=True)} if policy else {}
+        self.notify({"update": {**fields, **reply}})
         return True
 
     def keep_event(self, event: Any) -> bool:
@@ -88,7 +88,7 @@ class Begun:
             if f"prefect.flow-run.{self.run_id}" not in {one.id for one in event.related if one.role == "flow-run"}:
                 return False
             self._events.append(event)
-        self.tell({"event": event.model_dump(mode="json")})
+        self.notify({"event": event.model_dump(mode="json")})
         return True
 
     def send_kept(self) -> None:
@@ -111,11 +111,11 @@ class Begun:
             for event in events:
                 self.send_event(event)
         # Only what arrived is told; this process may be killed meanwhile.
-        threading.Thread(target=self._tell_when_sent, name="redrive-told", daemon=True).start()
+        threading.Thread(target=self._notify_when_sent, name="redrive-told", daemon=True).start()
 
-    def _tell_when_sent(self) -> None:
+    def _notify_when_sent(self) -> None:
         self.settle()
-        self.tell({"told": True})
+        self.notify({"told": True})
 
     def body(self, state: State[Any], *, force: bool) -> Json | None:
         """What `finish` is asked; None if this is none of its business."""

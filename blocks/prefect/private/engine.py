@@ -81,7 +81,7 @@ def begin(
     run_id: UUID,
     infrastructure_pid: str,
     running: dict[str, Any] | None = None,
-    tell: Callable[[dict[str, Any]], None] = lambda _: None,
+    notify: Callable[[dict[str, Any]], None] = lambda _: None,
     note_end: Callable[[dict[str, Any] | None], None] = lambda _: None,
 ) -> None:
     """Before a run: forget the one before, and note which process runs it, or with which Running state it was begun.
@@ -90,7 +90,7 @@ def begin(
         run_id: of the run.
         infrastructure_pid: of this process, as the run is to carry it.
         running: the state it was begun with, if it was.
-        tell: hands the worker what this process keeps until the end.
+        notify: hands the worker what this process keeps until the end.
         note_end: of `Begun`.
     """
     _engines.clear()
@@ -102,7 +102,7 @@ def begin(
     else:
         state = State.model_validate(running)
         update = functools.partial(send_update, run_id)
-        present.append(Begun(run_id, state, update, send_event, settle_events, tell, note_end))
+        present.append(Begun(run_id, state, update, send_event, settle_events, notify, note_end))
     control_listener.clear_intent()
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from redrive.blocks.core.errors import LedgerAway, ParameterError
+from redrive.blocks.core.errors import LedgerUnavailable, ParameterError
 from redrive.dashboards.console.access.session import BELIEVED, REMEMBERED, Session
 from redrive.deployments.people.people import People
 from redrive.deployments.people.person import Person, checked_name
@@ -60,7 +60,7 @@ class ProxyPeople:
             return seen[1]
         try:
             person = self._people.named(name) or Person(name=name, role=UNKNOWN)
-        except LedgerAway:
+        except LedgerUnavailable:
             person = seen[1] if seen is not None else Person(name=name, role=UNKNOWN)
         with self._lock:
             self._seen[name] = (time.monotonic(), person)

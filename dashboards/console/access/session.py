@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from redrive.blocks.core.errors import LedgerAway
+from redrive.blocks.core.errors import LedgerUnavailable
 from redrive.deployments.people.people import People
 from redrive.deployments.people.person import Person
 
@@ -61,7 +61,7 @@ class Sessions:
             return Session(token=token, person=seen[1])
         try:
             person = self._people.session(token)
-        except LedgerAway:
+        except LedgerUnavailable:
             if seen is None:
                 raise
             return Session(token=token, person=seen[1])

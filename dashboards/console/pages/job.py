@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from redrive.blocks.core.errors import LedgerAway, NotFound
+from redrive.blocks.core.errors import LedgerUnavailable, NotFound
 from redrive.blocks.core.masking import mask_text
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
@@ -162,7 +162,7 @@ def _read(the: Parts, run: Run) -> Seen:
         acts = [act.masked() for act in the.ledger.history(letter.id)]
     except NotFound:
         pass  # most jobs never fail
-    except LedgerAway as away:
+    except LedgerUnavailable as away:
         no_ledger = str(away)
     error = f"{letter.error_type}: {letter.message}" if letter else run.labels.error
     return Seen(

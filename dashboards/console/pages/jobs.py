@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from redrive.blocks.core.errors import LedgerAway, NotFound
+from redrive.blocks.core.errors import LedgerUnavailable, NotFound
 from redrive.blocks.core.masking import mask_text
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.paging import Place
@@ -136,7 +136,7 @@ def _all(asked: Query) -> Iterator[Job]:
 def _views(the: Parts) -> list[View]:
     try:
         return the.memo.get("views", NAMES_SHARED, lambda: the.people.views.all("jobs"))
-    except LedgerAway:
+    except LedgerUnavailable:
         return []
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from redrive.blocks.core.errors import LedgerAway
+from redrive.blocks.core.errors import LedgerUnavailable
 from redrive.dashboards.console.access.guard import Fields, Operator, one, signed_in
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.live.alerts import firing
@@ -65,7 +65,7 @@ def set_queue(request: Request, the: The, who: Operator, form: Fields, name: str
     try:
         the.people.record(who=who.name, what="pause" if paused else "resume", about=about_queue(name), why=why)
         said = f"Queue {name} is paused: jobs wait, those that run go on." if paused else f"Queue {name} runs again."
-    except LedgerAway:
+    except LedgerUnavailable:
         said = f"Queue {name} is {'paused' if paused else 'running'}; who did it and why could not be written down."
     the.poller.paused(name, paused=paused)
     return done(request, said)

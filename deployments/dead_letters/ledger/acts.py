@@ -31,25 +31,25 @@ def record(connection: Connection, done: Sequence[Mapping[str, Any]]) -> None:
 
 def claim_for_redrive(connection: Connection, row_id: UUID, *, who: str, why: str, batch: UUID | None) -> DeadLetter:
     now = datetime.now(UTC)
-    said = storable(why, limit=WHY_LIMIT)
+    detail = storable(why, limit=WHY_LIMIT)
     row = _change(
         connection,
         and_(dead_letters.c.id == row_id, dead_letters.c.status == "open"),
         status="redriven",
         redriven_at=now,
         redriven_by=who,
-        redriven_why=said,
+        redriven_why=detail,
         redrives=dead_letters.c.redrives + 1,
         batch_id=batch,
     )
     if row is None:
         raise refused(connection, row_id, "redriven")
     with summed(connection) as sums:
-        return _done(connection, sums, row, "open", what="redriven", who=who, why=said, at=now)
+        return _done(connection, sums, row, "open", what="redriven", who=who, why=detail, at=now)
 
 
 def unclaim(connection: Connection, row_id: UUID, *, who: str, why: str) -> DeadLetter:
-    said = storable(why, limit=WHY_LIMIT)
+    detail = storable(why, limit=WHY_LIMIT)
     # A claim that led to a run which is known must stay: that run may be working.
     waiting = and_(dead_letters.c.status == "redriven", dead_letters.c.replaced_by_run_id.is_(None))
     row = _change(
@@ -58,7 +58,7 @@ def unclaim(connection: Connection, row_id: UUID, *, who: str, why: str) -> Dead
     if row is None:
         raise refused(connection, row_id, "given back")
     with summed(connection) as sums:
-        return _done(connection, sums, row, "redriven", what="unclaimed", who=who, why=said, at=datetime.now(UTC))
+        return _done(connection, sums, row, "redriven", what="unclaimed", who=who, why=detail, at=datetime.now(UTC))
 
 
 def link_replacement(connection: Connection, run_id: UUID, replaced_by: UUID) -> DeadLetter:
@@ -114,7 +114,7 @@ def resolve(connection: Connection, run_id: UUID, *, who: str, why: str) -> list
 
 
 def reopen(connection: Connection, row_id: UUID, *, who: str, why: str) -> DeadLetter:
-    said = storable(why, limit=WHY_LIMIT)
+    detail = storable(why, limit=WHY_LIMIT)
     before = connection.execute(select(dead_letters).where(dead_letters.c.id == row_id).with_for_update()).one_or_none()
     row = None
     if before is not None:
@@ -125,7 +125,7 @@ def reopen(connection: Connection, row_id: UUID, *, who: str, why: str) -> DeadL
     if before is None or row is None:
         raise refused(connection, row_id, "reopened")
     with summed(connection) as sums:
-        return _done(connection, sums, row, before.status, what="reopened", who=who, why=said, at=datetime.now(UTC))
+        return _done(connection, sums, row, before.status, what="reopened", who=who, why=detail, at=datetime.now(UTC))
 
 
 def close_replaced(
@@ -133,13 +133,13 @@ def close_replaced(
 ) -> list[DeadLetter]:
     """The fate of a run is the fate of the runs it was made to replace."""
     closed: list[DeadLetter] = []
-    fates = [run_id]
-    while fates:
-        fate = fates.pop()
+    outcomes = [run_id]
+    while outcomes:
+        fate = outcomes.pop()
         which = dead_letters.c.replaced_by_run_id == fate
         found = close(connection, sums, which, ("redriven",), status=status, who=who, why=why)
         closed += found
-        fates += [row.run_id for row in found]
+        outcomes += [row.run_id for row in found]
     return closed
 
 
@@ -156,17 +156,17 @@ def close(
 ) -> list[DeadLetter]:
     """Resolve or discard every row that `which` finds in one of the statuses `before`."""
     now = datetime.now(UTC)
-    said = storable(why, limit=WHY_LIMIT)
+    detail = storable(why, limit=WHY_LIMIT)
     # Locked first, because an UPDATE does not return what was there before.
     query = select(dead_letters.c.id, dead_letters.c.status).where(which, dead_letters.c.status.in_(before))
     closed = []
     for found in connection.execute(query.order_by(dead_letters.c.run_id).with_for_update()).all():
-        values: dict[str, Any] = {"status": status, "closed_at": now, "closed_by": who, "closed_why": said}
+        values: dict[str, Any] = {"status": status, "closed_at": now, "closed_by": who, "closed_why": detail}
         if batch is not None:
             values["batch_id"] = batch
         row = _change(connection, dead_letters.c.id == found.id, **values)
         if row is not None:
-            closed.append(_done(connection, sums, row, found.status, what=status, who=who, why=said, at=now))
+            closed.append(_done(connection, sums, row, found.status, what=status, who=who, why=detail, at=now))
     return closed
 
 
@@ -198,9 +198,9 @@ def refused(connection: Connection, row_id: UUID, wanted: str) -> Conflict | Not
     if row is None:
         return NotFound(f"no dead letter {row_id}: it was pruned or never was; `redrive dead list` shows what there is")
     by, at = (row.redriven_by, row.redriven_at) if row.status == "redriven" else (row.closed_by, row.closed_at)
-    said = f"dead letter {row_id} cannot be {wanted}: it is {row.status}"
+    detail = f"dead letter {row_id} cannot be {wanted}: it is {row.status}"
     if by and row.status != "open":
-        said += f" by {by} at {at:%Y-%m-%d %H:%M:%SZ}"
+        detail += f" by {by} at {at:%Y-%m-%d %H:%M:%SZ}"
     if row.status == "redriven" and row.replaced_by_run_id:
-        said += f", as run {row.replaced_by_run_id}"
-    return Conflict(said, status=row.status, by=by, at=at)
+        detail += f", as run {row.replaced_by_run_id}"
+    return Conflict(detail, status=row.status, by=by, at=at)

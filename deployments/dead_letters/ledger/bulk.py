@@ -58,8 +58,8 @@ def discard_all(
 
 def record_batch(connection: Connection, what: str, *, who: str, why: str, batch: UUID, count: int) -> None:
     """Write the sum of a bulk act, or write it anew: one that was cut off and goes on has one sum."""
-    said = storable(why, limit=WHY_LIMIT)
-    values: dict[str, Any] = {"who": who, "why": said, "at": datetime.now(UTC), "count": count}
+    detail = storable(why, limit=WHY_LIMIT)
+    values: dict[str, Any] = {"who": who, "why": detail, "at": datetime.now(UTC), "count": count}
     ours = (acts.c.batch_id == batch, acts.c.dead_letter_id.is_(None), acts.c.what == what)
     if connection.execute(update(acts).where(*ours).values(**values)).rowcount == 0:
         record(connection, [{"batch_id": batch, "what": what, **values}])
@@ -76,7 +76,7 @@ def batch_count(connection: Connection, batch: UUID) -> int:
 def _discard(
     connection: Connection, asked: Filter, *, who: str, why: str, batch: UUID, size: int, began: datetime
 ) -> int:
-    now, said = datetime.now(UTC), storable(why, limit=WHY_LIMIT)
+    now, detail = datetime.now(UTC), storable(why, limit=WHY_LIMIT)
     which = select(dead_letters.c.id).where(asked.rows(connection), dead_letters.c.buried_at <= began)
     # The order of the lists, which has indexes; the locks are then taken in the order everybody takes them.
     oldest = which.order_by(dead_letters.c.last_failure, dead_letters.c.id).limit(size).subquery()
@@ -84,14 +84,14 @@ def _discard(
     ids = connection.scalars(locked.order_by(dead_letters.c.run_id).with_for_update()).all()
     if not ids:
         return 0
-    values: dict[str, Any] = {"closed_at": now, "closed_by": who, "closed_why": said, "batch_id": batch}
+    values: dict[str, Any] = {"closed_at": now, "closed_by": who, "closed_why": detail, "batch_id": batch}
     rows = connection.execute(
         update(dead_letters)
         .where(dead_letters.c.id.in_(ids))
         .values(status="discarded", **values)
         .returning(dead_letters)
     ).all()
-    act = {"what": "discarded", "who": who, "why": said, "at": now, "batch_id": batch}
+    act = {"what": "discarded", "who": who, "why": detail, "at": now, "batch_id": batch}
     record(connection, [{**act, "dead_letter_id": row.id, "state_id": row.dead_state_id} for row in rows])
     with summed(connection) as sums:
         for row in rows:

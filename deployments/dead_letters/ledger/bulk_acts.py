@@ -25,7 +25,7 @@ What = Literal["redrive", "discard"]
 State = Literal["running", "stopped", "done"]
 
 #: A runner that said nothing for so long is gone, and another one goes on.
-SILENT: Final = timedelta(seconds=20)
+LAPSED: Final = timedelta(seconds=20)
 #: Rows that could not be acted on and are kept with the act.
 FAILURES: Final = 500
 TEXT_LIMIT: Final = 4_000
@@ -157,7 +157,7 @@ class BulkActs:
     def claim(self, runner: str) -> BulkAct | None:
         """An act that nobody runs, which this runner runs from now on."""
         now = datetime.now(UTC)
-        free = or_(acts.c.runner.is_(None), acts.c.alive < now - SILENT)
+        free = or_(acts.c.runner.is_(None), acts.c.alive < now - LAPSED)
 
         def work(connection: Connection) -> AnyRow | None:
             query = select(acts.c.id).where(acts.c.state == "running", free).order_by(acts.c.asked).limit(1)

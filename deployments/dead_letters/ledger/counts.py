@@ -24,13 +24,13 @@ from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.finishes import (
     OTHER,
     Finish,
+    InProgress,
     Key,
     Kind,
     Progress,
     Sums,
-    Underway,
     count_finish,
-    count_underway,
+    count_in_progress,
 )
 from redrive.deployments.dead_letters.ledger.tables import count_names, count_progress, counted_ends, job_counts
 from redrive.deployments.dead_letters.ledger.tallies import insert_into
@@ -74,7 +74,7 @@ class Counts:
         self,
         finishes: Sequence[Finish] = (),
         *,
-        underway: Sequence[Underway] = (),
+        in_progress: Sequence[InProgress] = (),
         seen: Iterable[End] = (),
         cursor: datetime | None = None,
     ) -> int:
@@ -87,7 +87,7 @@ class Counts:
             cursor: where the sweep has come to, if this was the last of it.
         """
         ends = {*seen, *((finish.run_id, finish.at) for finish in finishes)}
-        return self._database.run(partial(_count, finishes=finishes, underway=underway, ends=ends, cursor=cursor))
+        return self._database.run(partial(_count, finishes=finishes, in_progress=in_progress, ends=ends, cursor=cursor))
 
     def known_between(self, since: datetime, until: datetime) -> int:
         """How many ends of this time (its own beginning and end included) were looked at."""
@@ -153,7 +153,7 @@ def _count(
     connection: Connection,
     *,
     finishes: Sequence[Finish],
-    underway: Sequence[Underway],
+    in_progress: Sequence[InProgress],
     ends: set[End],
     cursor: datetime | None,
 ) -> int:
@@ -168,23 +168,23 @@ def _count(
         rows = [{"run_id": run_id, "ended": ended} for run_id, ended in sorted(ends)]
         new = {(row.run_id, row.ended) for row in connection.execute(insert, rows)}
     fresh = [finish for finish in finishes if (finish.run_id, finish.at) in new]
-    _add(connection, fresh, underway)
+    _add(connection, fresh, in_progress)
     if cursor is not None:
         write_cursor(connection, CURSOR, cursor.isoformat())
     return len(fresh)
 
 
-def _add(connection: Connection, finishes: Sequence[Finish], underway: Sequence[Underway]) -> None:
-    if not finishes and not underway:
+def _add(connection: Connection, finishes: Sequence[Finish], in_progress: Sequence[InProgress]) -> None:
+    if not finishes and not in_progress:
         return
     parts, part = history.by_minute()
     now = datetime.now(UTC)
-    named = _named(connection, [*finishes, *underway])
-    progress = _locked_progress(connection, [*finishes, *underway])
+    named = _named(connection, [*finishes, *in_progress])
+    progress = _locked_progress(connection, [*finishes, *in_progress])
     after: dict[UUID, Progress] = {}
-    for job in sorted(underway, key=lambda one: one.run_id):
+    for job in sorted(in_progress, key=lambda one: one.run_id):
         before = after.get(job.run_id) or progress.get(job.run_id, Progress())
-        after[job.run_id] = count_underway(replace(job, kind=named[job.kind]), before, part(now))
+        after[job.run_id] = count_in_progress(replace(job, kind=named[job.kind]), before, part(now))
     for finish in sorted(finishes, key=lambda one: one.at):
         before = after.get(finish.run_id) or progress.get(finish.run_id, Progress())
         after[finish.run_id] = count_finish(replace(finish, kind=named[finish.kind]), before, part(finish.at))
@@ -196,14 +196,14 @@ def _add(connection: Connection, finishes: Sequence[Finish], underway: Sequence[
     history.write(connection, parts, now)
 
 
-def _named(connection: Connection, jobs: Sequence[Underway]) -> dict[Kind, Kind]:
+def _named(connection: Connection, jobs: Sequence[InProgress]) -> dict[Kind, Kind]:
     kinds = {job.kind for job in jobs}
     queues = bounded(connection, "queue", {kind.queue for kind in kinds})
     types = bounded(connection, "job", {kind.job for kind in kinds})
     return {kind: Kind(queue=queues[kind.queue], job=types[kind.job]) for kind in kinds}
 
 
-def _locked_progress(connection: Connection, jobs: Sequence[Underway]) -> dict[UUID, Progress]:
+def _locked_progress(connection: Connection, jobs: Sequence[InProgress]) -> dict[UUID, Progress]:
     # A job that went through a retry, a rescue or a death may be counted by the keeper and by an exporter at once: there must
     # be a row to lock. Most jobs went through none, and cost no row.
     eventful = sorted(

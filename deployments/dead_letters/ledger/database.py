@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from redrive.blocks.core.errors import Conflict, LedgerAway, RedriveError, SettingsError
+from redrive.blocks.core.errors import Conflict, LedgerUnavailable, RedriveError, SettingsError
 from redrive.blocks.core.timely_postgres import TimelyConnection
 from redrive.deployments.dead_letters.ledger.text import jsonable
 
@@ -43,7 +43,7 @@ _LOCK_TIMEOUT: Final = "55P03"
 _NO_TABLE: Final = "42P01"
 #: SQLSTATE classes that say the server, its disk or the way to it is the trouble: connection, invalid authorisation,
 #: no such database, insufficient resources, operator intervention (a stop or start), system error.
-_AWAY: Final = frozenset({"08", "28", "3D", "53", "57", "58"})
+_UNAVAILABLE: Final = frozenset({"08", "28", "3D", "53", "57", "58"})
 
 
 class Database:
@@ -133,22 +133,28 @@ def explained(error: SQLAlchemyError) -> RedriveError | SQLAlchemyError:
     if not isinstance(error, DBAPIError):
         # Waiting for a free connection took too long, which happens when the server hangs.
         return (
-            LedgerAway(f"the ledger's database is away: {_first_line(error)}") if "QueuePool" in str(error) else error
+            LedgerUnavailable(f"the ledger's database is unavailable: {_first_line(error)}")
+            if "QueuePool" in str(error)
+            else error
         )
     state = _sqlstate(error)
-    said = _first_line(error.orig or error)
+    detail = _first_line(error.orig or error)
     if state == _LOCK_TIMEOUT:
-        return Conflict(f"somebody else holds this for too long: {said}")
-    if state == _NO_TABLE or "no such table" in said:
+        return Conflict(f"somebody else holds this for too long: {detail}")
+    if state == _NO_TABLE or "no such table" in detail:
         return RedriveError(
-            f"the ledger has no tables yet ({said}); run its migrations: start the stack, or Ledger.migrate()"
+            f"the ledger has no tables yet ({detail}); run its migrations: start the stack, or Ledger.migrate()"
         )
     if isinstance(error.orig, sqlite3.OperationalError):
-        away = any(sign in said for sign in ("locked", "unable to open", "disk", "readonly"))
+        unavailable = any(sign in detail for sign in ("locked", "unable to open", "disk", "readonly"))
     else:
         # Without a SQLSTATE the server never got to say anything.
-        away = error.connection_invalidated or (state is None and _is_operational(error)) or (state or "")[:2] in _AWAY
-    return LedgerAway(f"the ledger's database is away: {said}") if away else error
+        unavailable = (
+            error.connection_invalidated
+            or (state is None and _is_operational(error))
+            or (state or "")[:2] in _UNAVAILABLE
+        )
+    return LedgerUnavailable(f"the ledger's database is unavailable: {detail}") if unavailable else error
 
 
 def _is_operational(error: DBAPIError) -> bool:

@@ -50,7 +50,7 @@ class Kind:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Underway:
+class InProgress:
     """A job that is not done yet: its retries and rescues so far, all counted since it was last redriven (`since`)."""
 
     run_id: UUID
@@ -61,7 +61,7 @@ class Underway:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finish(Underway):
+class Finish(InProgress):
     """One end of a job. `ran`: seconds its attempts ran together; `waited`: seconds from due to its first start, if it started."""
 
     at: datetime
@@ -121,7 +121,7 @@ class Sums:
         yield from sorted((key, amount) for key, amount in self._amounts.items() if amount)
 
 
-def count_underway(job: Underway, before: Progress, sums: Sums) -> Progress:
+def count_in_progress(job: InProgress, before: Progress, sums: Sums) -> Progress:
     """Count the retries and rescues that came since `before`; returns what was counted now."""
     base = before if before.since == job.since else Progress(ran=before.ran, started=before.started)
     sums.add(RETRIES, job.kind, amount=max(0, job.retries - base.retries))
@@ -139,7 +139,7 @@ def count_underway(job: Underway, before: Progress, sums: Sums) -> Progress:
 
 def count_finish(job: Finish, before: Progress, sums: Sums) -> Progress:
     """Count one end of a job; returns what was counted of it now."""
-    counted = count_underway(job, before, sums)
+    counted = count_in_progress(job, before, sums)
     sums.add(JOBS, job.kind, job.status)
     sums.last(job.kind, job.at)
     if job.status == "dead":

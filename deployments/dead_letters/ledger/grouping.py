@@ -102,7 +102,7 @@ def _from_rows(connection: Connection, asked: Filter, *, limit: int) -> list[Gro
     samples = {
         row.fingerprint: row for row in connection.execute(select(groups).where(groups.c.fingerprint.in_(list(parts))))
     }
-    looked_at = sum(getattr(part, status) for of_group in parts.values() for part in of_group for status in STATUSES)
+    examined = sum(getattr(part, status) for of_group in parts.values() for part in of_group for status in STATUSES)
     found = []
     for fingerprint, of_group in parts.items():
         sample = samples.get(fingerprint)
@@ -122,7 +122,7 @@ def _from_rows(connection: Connection, asked: Filter, *, limit: int) -> list[Gro
                 queues=tuple(sorted({part.queue for part in of_group})),
                 first_seen=min(part.first for part in of_group),
                 last_seen=max(part.last for part in of_group),
-                partial=looked_at >= ROWS_LIMIT,
+                partial=examined >= ROWS_LIMIT,
             )
         )
     found.sort(key=lambda group: (-group.open, -group.last_seen.timestamp(), group.fingerprint))

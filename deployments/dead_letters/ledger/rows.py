@@ -123,7 +123,7 @@ class DeadLetter(_Value):
     effect_key: str | None = Field(None, description="None: a row from before keys were kept.")
 
     @property
-    def fate_run_id(self) -> UUID:
+    def outcome_run_id(self) -> UUID:
         """The run whose end decides over this row: its replacement, or itself."""
         return self.replaced_by_run_id or self.run_id
 

@@ -18,7 +18,7 @@ from redrive.blocks.core.settings import Settings
 from redrive.infra.local.components.failure_reason import reason
 from redrive.infra.local.process import Account
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Component(ABC):
     def prepare(self) -> None:  # noqa: B027  (most need none of these three)
         """Called by `redrive up` before it starts."""
 
-    def meanwhile(self, say: Say) -> None:  # noqa: B027
+    def meanwhile(self, report: Report) -> None:  # noqa: B027
         """Called by `redrive up` while it starts: work that needs only what it needs."""
 
     def settle(self) -> None:  # noqa: B027

@@ -26,6 +26,6 @@ def reason(log: str) -> str:
     for mark in _MARKS:
         for line in reversed(lines):
             if found := mark.search(line):
-                said = found["reason"].strip().removesuffix(".")
-                return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+                detail = found["reason"].strip().removesuffix(".")
+                return detail if len(detail) <= _LONGEST else detail[: _LONGEST - 1] + "…"
     return ""

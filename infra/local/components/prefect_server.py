@@ -10,7 +10,7 @@ import httpx
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.requests import server
 from redrive.infra.local import registration
-from redrive.infra.local.components.component import Component, Program, Say
+from redrive.infra.local.components.component import Component, Program, Report
 from redrive.infra.local.prefect_client import PATIENCE, ask, client_environment
 
 
@@ -35,7 +35,7 @@ class PrefectServer(Component):
         self.settings.auth_file.touch(mode=0o600)
         self.settings.auth_file.write_text(wanted + "\n")
 
-    def meanwhile(self, say: Say) -> None:  # noqa: ARG002  (nothing to tell)
+    def meanwhile(self, report: Report) -> None:  # noqa: ARG002  (nothing to tell)
         registration.load(self.settings)
 
     def program(self) -> Program:

@@ -20,7 +20,7 @@ from redrive.blocks.prefect.requests import pools, queues, workers
 from redrive.blocks.process.notes import ProcessNotes
 from redrive.infra.keeper.processes import note_worker
 from redrive.infra.local import registration
-from redrive.infra.local.components.component import Component, Program, Say
+from redrive.infra.local.components.component import Component, Program, Report
 from redrive.infra.local.folders import temporary_folder
 from redrive.infra.local.prefect_client import PATIENCE, ask, client_environment
 from redrive.infra.local.project import import_path
@@ -87,9 +87,9 @@ class Worker(Component):
     #: Settings of Prefect for it and its jobs.
     tuning: ClassVar[dict[str, str]] = _TUNING
 
-    def meanwhile(self, say: Say) -> None:
+    def meanwhile(self, report: Report) -> None:
         """Register the deployments while the worker's interpreter starts."""
-        registration.register(self.settings, say)
+        registration.register(self.settings, report)
 
     def program(self) -> Program:
         # Made by `up`; systems clean old temporary folders away.
@@ -179,7 +179,7 @@ class OpsWorker(Worker):
     def _make_queues(self) -> None:
         _ensure(self.settings, pools.create({"name": self.pool, "type": "process"}))
 
-    def meanwhile(self, say: Say) -> None:
+    def meanwhile(self, report: Report) -> None:
         """The worker of the jobs registers everything."""
 
     def _not_for_jobs(self) -> frozenset[str]:

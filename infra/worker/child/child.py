@@ -1,6 +1,6 @@
 """A child: a process that runs jobs one after another, each as Prefect's own engine process would, with a warm interpreter.
 
-Danger: a job is somebody else's code in our process. What it leaves behind is looked for after each one (`traces.py`), and
+Danger: a job is somebody else's code in our process. What it leaves behind is looked for after each one (`leaked_state.py`), and
 a child that is not as it was ends. Module globals are not isolated between the jobs of one child; `isolation: run` is for
 jobs that need that.
 """
@@ -23,13 +23,13 @@ from uuid import UUID
 from redrive.blocks.process import attempt_notes, step_deadline
 from redrive.blocks.process.end_notes import EndNotes
 from redrive.infra.worker.child.code import Code
+from redrive.infra.worker.child.leaked_state import LeakedState
 from redrive.infra.worker.child.surroundings import surroundings
-from redrive.infra.worker.child.traces import Traces
 from redrive.infra.worker.linux import adopt_orphans, memory_of, set_name
 from redrive.infra.worker.messages import Done, Line, Order
 
 #: Seconds between two looks of an idle child at its own code on disk.
-LOOK = 2.0
+POLL = 2.0
 
 
 class Child:
@@ -58,16 +58,16 @@ class Child:
         self._code = Code.loaded(time.time_ns())
         threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
         with engine.WarmClientContext():
-            told = self._tell({"kind": "hello", "pid": os.getpid()})
-            while told and (order := self._next()):
+            answer = self._notify({"kind": "hello", "pid": os.getpid()})
+            while answer and (order := self._next()):
                 since = time.time_ns()
                 done = self._run(order)
                 self._code = self._code.with_new(since)
-                told = self._tell(done) and not done["left"]
+                answer = self._notify(done) and not done["left"]
         sending.flush()
         os._exit(0)
 
-    def _tell(self, message: Any) -> bool:
+    def _notify(self, message: Any) -> bool:
         """Whether the worker is there to hear it."""
         try:
             self._line.send(message)
@@ -78,7 +78,7 @@ class Child:
     def _next(self) -> Order | None:
         while True:
             try:
-                return self._orders.get(timeout=LOOK)
+                return self._orders.get(timeout=POLL)
             except queue.Empty:
                 if self._code.changed():
                     return None
@@ -128,7 +128,7 @@ class Child:
         with surroundings(order) as settings_changed:
             # With settings of its own its log may belong elsewhere.
             sending.send_logs_by(None if settings_changed else self._log)
-            before = Traces.look()
+            before = LeakedState.look()
             try:
                 work = self._run_flow if order["state"] is None else self._run_hooks
                 status = contextvars.copy_context().run(work, flow_run, order, before)
@@ -160,12 +160,12 @@ class Child:
 
     def _log(self, line: dict[str, Any]) -> None:
         """Hand a log line to the worker, which sends those of all its jobs: killed, this process would take them along."""
-        if os.getpid() != self._pid or not self._tell({"kind": "log", "line": line}):
+        if os.getpid() != self._pid or not self._notify({"kind": "log", "line": line}):
             from redrive.blocks.prefect.private import sending
 
             sending.send_log(line)
 
-    def _run_flow(self, flow_run: Any, order: Order, before: Traces) -> int:
+    def _run_flow(self, flow_run: Any, order: Order, before: LeakedState) -> int:
         """What `python -m prefect.engine` does; returns what its exit code would be."""
         from prefect.exceptions import Abort, Pause, TerminationSignal
         from prefect.logging.loggers import flow_run_logger
@@ -192,7 +192,7 @@ class Child:
             return 0 if engine.conclude() != "none" else _exit_code(error)
         return 0
 
-    def _run_hooks(self, flow_run: Any, order: Order, before: Traces) -> int:
+    def _run_hooks(self, flow_run: Any, order: Order, before: LeakedState) -> int:
         """What Prefect's own worker does in place of a process that was killed."""
         from prefect.client.schemas.objects import State
 

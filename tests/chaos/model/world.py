@@ -38,7 +38,7 @@ from tests.support.waiting import wait_until
 Json = dict[str, Any]
 
 #: Looks of the keeper that together are longer than the lease; each is shorter than the gap that says nothing.
-LOOKS, LOOK = 6, 30.0
+LOOKS, POLL = 6, 30.0
 
 
 @dataclass
@@ -142,7 +142,7 @@ class World:
             lambda: time.monotonic() - self._crashed > 1.2 * LAST_BREATH.total_seconds(), 10, "the last crash to be old"
         )
         for _ in range(LOOKS):
-            self._now += LOOK
+            self._now += POLL
             self._beat()
             self._duties.do("rescue", now=self._now)
         # A redriven job's death is collected before its row is followed, and the other way round: both orders, twice.

@@ -40,7 +40,7 @@ _LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU, resour
 
 
 @dataclass
-class Traces:
+class LeakedState:
     """How a process was before a job."""
 
     folder: str
