@@ -11,7 +11,7 @@
     │   ├── NoSpace                  the disk under REDRIVE_HOME is full
     │   └── ComponentFailed          a component did not become healthy
     ├── ApiUnavailable               Prefect's API cannot be reached
-    ├── LedgerAway                   the ledger's database cannot be reached
+    ├── LedgerUnavailable                   the ledger's database cannot be reached
     ├── NotFound                     no job or dead letter of that id
     ├── Conflict                     somebody else acted first, or the state forbids it
     ├── JobFailed                    a job whose result is asked for ended otherwise than Completed

@@ -64,10 +64,10 @@ class Platform(Collector):
     def run(self, stop: threading.Event) -> None:
         """Look at every part when its time has come, until `stop` is set."""
         while not stop.is_set():
-            self.look()
+            self.sample()
             stop.wait(EVERY)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Look at every part once."""
         for part, ask in self._parts.items():
             began = time.monotonic()

@@ -33,7 +33,7 @@ class Retrying:
         self._names = names
         self._place: datetime | None = None
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Count one page of them."""
         wanted: dict[str, Any] = {
             "state": {"name": {"any_": [AWAITING_RETRY]}},

@@ -60,7 +60,7 @@ class Schedules:
     _offset: int = 0
     _round: set[str] = field(default_factory=set)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Read one page of deployments, and what Prefect made of schedules that seem to be overdue."""
         body = {
             "work_pools": {"name": {"any_": [POOL]}},

@@ -154,7 +154,7 @@ class Exporter:
         found = tuple(depths(self.api))
         self._counts.name("queue", (one.queue for one in found))
         if any(one.retrying for one in found):
-            self._retrying.look()
+            self._retrying.sample()
             self._changed = True
         self._update(
             depths=found,
@@ -165,7 +165,7 @@ class Exporter:
         )
 
     def _sample_schedules(self) -> None:
-        self._schedules.look()
+        self._schedules.sample()
         kinds = frozenset((kind.queue, kind.job) for kind in self._schedules.kinds.values())
         jobs = self._counts.name("job", {job for _, job in kinds})
         queues = self._counts.name("queue", {queue for queue, _ in kinds})

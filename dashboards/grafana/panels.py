@@ -39,7 +39,6 @@ COLOURS = {
     "deadline": ORANGE,
     "crash": PURPLE,
     "unstartable": YELLOW,
-    "timeout": "dark-orange",
     "other": "semi-dark-red",
     "retries": ORANGE,
     "rescues": PURPLE,

@@ -63,7 +63,7 @@ def redrive(
 
     Raises:
         NotFound: no such row. Conflict: somebody else was quicker, or its job type is gone.
-        ParameterError: the edited parameters do not fit. ApiUnavailable, LedgerAway.
+        ParameterError: the edited parameters do not fit. ApiUnavailable, LedgerUnavailable.
     """
     return redrive_known(ledger, which, who=who, why=why, parameters=parameters, batch=batch, known=KnownDeployments())
 

@@ -60,14 +60,14 @@ def check() -> Iterator[Finding]:
         ("mail server", lambda: _block(MailServer)),
     )
     with prefect_settings(), ThreadPoolExecutor(len(points)) as pool:
-        for answer in [pool.submit(copy_context().run, _found, point, look) for point, look in points]:
+        for answer in [pool.submit(copy_context().run, _found, point, probe) for point, probe in points]:
             yield answer.result()
 
 
-def _found(point: str, look: Callable[[], str]) -> Finding:
+def _found(point: str, probe: Callable[[], str]) -> Finding:
     try:
         with reachable():
-            return Finding(point=point, well=True, said=look())
+            return Finding(point=point, well=True, said=probe())
     except (RedriveError, httpx.HTTPError) as error:
         return Finding(point=point, well=False, said=str(error))
 

@@ -95,7 +95,7 @@ class Watch:
         self._ledger.close()
         self._reports.close()
 
-    def look(self) -> Top:
+    def sample(self) -> Top:
         """Ask everything once.
 
         Raises:

@@ -48,7 +48,7 @@ class Act:
 
 
 class People:
-    """Raises `LedgerAway` where the ledger's database cannot be reached. Safe to share between threads."""
+    """Raises `LedgerUnavailable` where the ledger's database cannot be reached. Safe to share between threads."""
 
     def __init__(self, url: str, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._database = Database(url)

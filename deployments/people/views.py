@@ -38,7 +38,7 @@ class View:
 
 
 class Views:
-    """The saved views in the ledger's database. Raises `LedgerAway` when that cannot be reached."""
+    """The saved views in the ledger's database. Raises `LedgerUnavailable` when that cannot be reached."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from redrive.deployments.dead_letters.ledger import Filter, Ledger
 
 STATUSES = ("open", "redriven", "resolved", "discarded", "all")
-REASONS = ("tries", "permanent", "deadline", "timeout", "crash", "unstartable", "cancelled")
+REASONS = ("tries", "permanent", "deadline", "crash", "unstartable", "cancelled")
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -33,9 +33,7 @@ class Which:
     fingerprint: Annotated[str | None, Parameter(help="Cause, or its first digits (see `redrive dead groups`).")] = None
     job: Annotated[str | None, Parameter(help="Name of the job type.")] = None
     queue: Annotated[str | None, Parameter(help="high, default or low.")] = None
-    reason: Annotated[
-        str | None, Parameter(help="tries, permanent, deadline, timeout, crash, unstartable or cancelled.")
-    ] = None
+    reason: Annotated[str | None, Parameter(help="tries, permanent, deadline, crash, unstartable or cancelled.")] = None
     text: Annotated[str | None, Parameter(help="Part of the message.")] = None
 
     def filter(self, status: str) -> Filter:

@@ -26,7 +26,7 @@ class HeartbeatTimer:
         self._missed = False
         self._counts_from = float("-inf")
 
-    def look(self, signs: Mapping[str, object], *, now: float, longest_gap: float) -> None:
+    def sample(self, signs: Mapping[str, object], *, now: float, longest_gap: float) -> None:
         """A successful look at the API.
 
         Args:

@@ -52,13 +52,13 @@ class Lost:
         gap = self._settings.retry_after * LONGEST_GAP
         # A worker that Prefect no longer knows gives no sign at all, which is silence too.
         signs: dict[str, object] = {run.labels.worker: None for run in in_progress if run.labels.worker}
-        self._workers.look(signs | dict(workers.heartbeats), now=now, longest_gap=gap)
-        self._stuck.look({str(run.id): run.state_id for run in in_progress}, now=now, longest_gap=gap)
+        self._workers.sample(signs | dict(workers.heartbeats), now=now, longest_gap=gap)
+        self._stuck.sample({str(run.id): run.state_id for run in in_progress}, now=now, longest_gap=gap)
         orphans = {str(run.id): run.state_id for run in in_progress if run.id not in processes.pids}
-        self._orphans.look(orphans, now=now, longest_gap=gap)
+        self._orphans.sample(orphans, now=now, longest_gap=gap)
         helpers = {str(run.id): run.state_id for run in in_progress if run.id in processes.without_leader}
         helpers |= {str(run.id): run.state_id for run in crashed if run.id in processes.pids}
-        self._helpers.look(helpers, now=now, longest_gap=gap)
+        self._helpers.sample(helpers, now=now, longest_gap=gap)
 
     def missed(self) -> None:
         """The API did not answer."""

@@ -53,7 +53,7 @@ class JobProcesses:
     without_leader: frozenset[UUID] = frozenset()
 
     @classmethod
-    def look(cls, settings: Settings) -> JobProcesses:
+    def snapshot(cls, settings: Settings) -> JobProcesses:
         notes = ProcessNotes.of(settings.home, "jobs")
         noted = {UUID(run_id): pid for run_id, pid in notes.alive().items()}
         found = {run_id: [pid] for run_id, pid in noted.items()}

@@ -84,7 +84,7 @@ class Rescuer:
         in_progress = _all([RUNNING, PENDING, CANCELLING])
         crashed = [run for run in _all([CRASHED]) if SERVER_CLOCK.has_passed(LAST_BREATH, since=run.since)]
         # One snapshot of this machine for the whole sweep, taken after the runs were read: what it lacks had ended by then.
-        processes = JobProcesses.look(self._settings) if in_progress or crashed else JobProcesses({})
+        processes = JobProcesses.snapshot(self._settings) if in_progress or crashed else JobProcesses({})
         self._lost.sample(in_progress, processes, Workers.read(), now=now, crashed=crashed)
         for run in [*in_progress, *crashed]:
             if self._lost.left_over(run, processes):

@@ -102,7 +102,7 @@ class Attempts:
             for attempt in self:
                 attempt.over_limits()
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Ask the API which of the jobs are to be cancelled or were suspended, and each child whether it still listens."""
         for one in self:
             one.child.ping()

@@ -39,7 +39,7 @@ from redrive.infra.worker.reporting import Reporting
 from redrive.infra.worker.run_api import RunApi
 from redrive.infra.worker.slots import Slots
 from redrive.infra.worker.wakeups import Wakeups
-from redrive.infra.worker.watching import look, reconcile
+from redrive.infra.worker.watching import reconcile, watch
 
 #: Overrides the pool's drain timeout, seconds.
 DRAIN_TIMEOUT = "REDRIVE_DRAIN_TIMEOUT"
@@ -188,7 +188,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             _until_cancelled(prepared.keeping) if prepared else self._children.keep(),
             self._attempts.watch_limits(),
             self._wakeups.run(),
-            look(self._wakeups, self._children, self._attempts, self._due, self.log),
+            watch(self._wakeups, self._children, self._attempts, self._due, self.log),
             reconcile(
                 Reconciling(api, self._attempts, self.log, pool=self.pool_name, name=self.name),
                 every=self.heartbeat_interval_seconds,

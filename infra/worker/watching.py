@@ -14,14 +14,14 @@ from redrive.infra.worker.reconciling import Reconciling
 from redrive.infra.worker.wakeups import Wakeups
 
 
-async def look(wakeups: Wakeups, children: Children, attempts: Attempts, due: DueRuns, log: Log) -> None:
+async def watch(wakeups: Wakeups, children: Children, attempts: Attempts, due: DueRuns, log: Log) -> None:
     """What the stream may have missed, and processes that jobs left behind."""
     while True:
         await asyncio.sleep(POLL if wakeups.connected else POLL_ALONE)
         if not children.expecting:
             reap_strangers(children.pids)
         try:
-            await attempts.look()
+            await attempts.poll()
             await due.learn_queues()
         except httpx.HTTPError:
             log.debug("the API did not answer; asked again")

@@ -63,7 +63,7 @@ class FaultStack(JobStack):
     def job_processes(self) -> dict[UUID, list[psutil.Process]]:
         """The processes of jobs, parents before children, by run."""
         found: dict[UUID, list[psutil.Process]] = {}
-        for run_id, pids in JobProcesses.look(self.settings).pids.items():
+        for run_id, pids in JobProcesses.snapshot(self.settings).pids.items():
             for pid in pids:
                 with suppress(psutil.Error):
                     found.setdefault(run_id, []).append(psutil.Process(pid))

@@ -47,7 +47,7 @@ def test_four_exporters_at_once_count_as_one(ledger: Ledger) -> None:
             part = mine[start : start + 40]
             # Each also saw some of the jobs while they waited, and tells so late.
             waiting = [InProgress(run_id=job.run_id, kind=MAIL, retries=job.retries) for job in part[:10]]
-            ledger.counts.count(part, underway=waiting, cursor=NOW)
+            ledger.counts.count(part, in_progress=waiting, cursor=NOW)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(sweep, range(4)))
@@ -66,7 +66,7 @@ def test_a_death_and_a_sample_at_the_same_waiting_job_count_its_retries_once(led
         for done in [
             pool.submit(ledger.record_all, deaths),
             pool.submit(ledger.record_all, deaths[::-1]),
-            *(pool.submit(ledger.counts.count, underway=waiting[start : start + 10]) for start in range(0, 100, 10)),
+            *(pool.submit(ledger.counts.count, in_progress=waiting[start : start + 10]) for start in range(0, 100, 10)),
         ]:
             done.result()
 

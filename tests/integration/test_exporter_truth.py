@@ -133,7 +133,7 @@ class Batch:
     def kill_process_of(self, job: UUID) -> None:
         effect = self.folder / str(job) / "long"
         self.wait(effect.exists, "the job that is to be killed to work")
-        JobProcesses.look(self.stack.settings).kill(job)
+        JobProcesses.snapshot(self.stack.settings).kill(job)
 
     def state_of(self, job: UUID) -> State[Any]:
         state = api().read_flow_run(job).state

@@ -168,7 +168,7 @@ def test_review_that_is_killed_while_it_acts_goes_on_and_asks_nobody_twice(job_s
         acted = lambda: any(row.status != "open" for row in ledger.find(mine).rows)  # noqa: E731
         wait_until(acted, PATIENCE, "the review to act")
 
-        JobProcesses.look(job_stack.settings).kill(run_id)
+        JobProcesses.snapshot(job_stack.settings).kill(run_id)
 
         wait_for_state(run_id, "Completed")
         batches = [act for act in ledger.batches() if act.batch_id == ledger.get(rows[0].id).batch_id]

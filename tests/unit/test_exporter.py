@@ -59,7 +59,7 @@ class Rig:
         self.exporter = Exporter(self.settings, self.ledger)
         self.tail = self.exporter._tail
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Take every look once, whatever the time."""
         for duty in self.exporter.duties:
             self.exporter.attend(duty)
@@ -96,7 +96,7 @@ def test_every_name_of_the_contract_is_there(rig: Rig) -> None:
     rig.finished(labels={RETRIES: 1})
     rig.ledger.record(a_death(job="mail", queue="high"))
 
-    rig.look()
+    rig.sample()
 
     names = {name for name, *_ in rig.scraped()}
     assert names >= {
@@ -122,7 +122,7 @@ def test_each_queue_says_what_is_in_it(rig: Rig) -> None:
     rig.api.paused.add("low")
     rig.api.workers = ["w-1", "w-2"]
 
-    rig.look()
+    rig.sample()
 
     said = rig.scraped()
     assert [said[f"queue_jobs_{what}", "high"] for what in ("waiting", "scheduled", "running", "retrying")] == [
@@ -138,7 +138,7 @@ def test_each_queue_says_what_is_in_it(rig: Rig) -> None:
 
 
 def test_an_idle_stack_is_asked_little(rig: Rig) -> None:
-    rig.look()
+    rig.sample()
     rig.api.calls.clear()
 
     rig.exporter.attend(rig.exporter.duties[0])
@@ -172,13 +172,13 @@ def test_slots_of_housekeeping_workers_are_none_of_the_jobs(rig: Rig) -> None:
     found = [WorkerReport(name="w", pool="jobs", **common), WorkerReport(name="o", pool="ops", **common)]
     rig.exporter._reports.all = lambda: found  # type: ignore[method-assign]
 
-    rig.look()
+    rig.sample()
 
     assert rig.scraped()["queue_worker_slots", "high", "free"] == 4
 
 
 def test_nothing_is_said_of_slots_without_redis(rig: Rig) -> None:
-    rig.look()
+    rig.sample()
 
     assert not [key for key in rig.scraped() if key[0] == "queue_worker_slots"]
     assert rig.scraped()["queue_exporter_up",] == 1
@@ -186,18 +186,18 @@ def test_nothing_is_said_of_slots_without_redis(rig: Rig) -> None:
 
 def test_a_pause_is_as_old_after_a_restart(rig: Rig) -> None:
     rig.api.paused.add("low")
-    rig.look()
+    rig.sample()
     since = rig.exporter.snapshot.paused_since["low"]
     rig.restart()
 
-    rig.look()
+    rig.sample()
 
     assert rig.exporter.snapshot.paused_since["low"] == since
     rig.api.paused.clear()
-    rig.look()
+    rig.sample()
     rig.restart()
     rig.api.paused.add("low")
-    rig.look()
+    rig.sample()
     assert rig.exporter.snapshot.paused_since["low"] > since
 
 
@@ -205,7 +205,7 @@ def test_housekeeping_and_runs_without_a_deployment_are_no_jobs(rig: Rig) -> Non
     rig.finished(pool="ops", queue="default")
     rig.finished(deployment=None)
 
-    rig.look()
+    rig.sample()
 
     assert not [key for key in rig.ledger.counts.all() if key[0] == "jobs"]
 
@@ -213,11 +213,11 @@ def test_housekeeping_and_runs_without_a_deployment_are_no_jobs(rig: Rig) -> Non
 def test_open_dead_letters_have_an_age_and_closed_ones_none(rig: Rig) -> None:
     row = rig.ledger.record(a_death(job="mail", queue="high", last_failure=datetime.now(UTC) - 60 * SECOND)).id
     assert row
-    rig.look()
+    rig.sample()
     assert rig.scraped()["queue_dead_letter_oldest_seconds", "high"] == pytest.approx(60, abs=5)
 
     rig.ledger.discard(row, who="ann")
-    rig.look()
+    rig.sample()
 
     said = rig.scraped()
     assert said["queue_dead_letter_oldest_seconds", "high"] == 0
@@ -229,7 +229,7 @@ def test_each_job_type_has_the_age_of_its_oldest_open_dead_letter(rig: Rig) -> N
     for job, queue, minutes in (("mail", "high", 10), ("mail", "high", 90), ("sync", "high", 30), ("mail", "low", 5)):
         rig.ledger.record(a_death(job=job, queue=queue, last_failure=now - timedelta(minutes=minutes)))
 
-    rig.look()
+    rig.sample()
 
     said = {key[1:]: value for key, value in rig.scraped().items() if key[0] == "queue_job_dead_letter_oldest_seconds"}
     expected = {("mail", "high"): 5400, ("sync", "high"): 1800, ("mail", "low"): 300}
@@ -245,7 +245,7 @@ def test_running_and_starting_jobs_have_an_age_that_is_their_attempts_own(rig: R
     rig.api.add("mail", "PENDING", queue="low", due=now - 30 * SECOND, since=now - 20 * SECOND, run_count=0)
     rig.api.add("mail", "PENDING", queue="high", due=now - 90 * SECOND, since=now - 80 * SECOND, run_count=0)
 
-    rig.look()
+    rig.sample()
 
     said = rig.scraped()
     assert [said["queue_jobs_running", queue] for queue in ("high", "default", "low")] == [1, 0, 3]
@@ -276,24 +276,24 @@ def test_ages_of_running_jobs_cost_the_same_for_one_as_for_a_thousand(rig: Rig) 
 def test_a_duty_grows_older_while_nobody_records_it(rig: Rig) -> None:
     rig.ledger.duty_done("keeper", DutyRecord(duty="rescue", every=5, succeeded=40, seconds=0.1))
 
-    rig.look()
+    rig.sample()
 
     assert rig.scraped()["queue_keeper_duty_age_seconds", "rescue"] == pytest.approx(40, abs=5)
     assert rig.scraped(later=50)["queue_keeper_duty_age_seconds", "rescue"] == pytest.approx(90, abs=5)
 
 
 def test_without_a_keeper_no_duty_has_an_age(rig: Rig) -> None:
-    rig.look()
+    rig.sample()
 
     assert not [key for key in rig.scraped() if key[0] == "queue_keeper_duty_age_seconds"]
 
 
 def test_what_the_audit_found_is_told(rig: Rig) -> None:
-    rig.look()
+    rig.sample()
     before = rig.scraped()
     rig.ledger.audited(found=3, uncollected=1)
 
-    rig.look()
+    rig.sample()
 
     assert (before["queue_audit_found_total",], before["queue_uncollected_failures",]) == (0, 0)
     assert (rig.scraped()["queue_audit_found_total",], rig.scraped()["queue_uncollected_failures",]) == (3, 1)
@@ -302,7 +302,7 @@ def test_what_the_audit_found_is_told(rig: Rig) -> None:
 def test_a_counter_is_zero_before_it_is_one(rig: Rig) -> None:
     rig.api.deployments = [a_deployment(rig, "mail", "high")]
 
-    rig.look()
+    rig.sample()
 
     said = rig.scraped()
     assert said["queue_jobs_total", "mail", "high", "dead"] == 0
@@ -316,7 +316,7 @@ def test_a_counter_is_zero_before_it_is_one(rig: Rig) -> None:
 def test_a_scrape_makes_no_call(rig: Rig) -> None:
     rig.finished()
     with served(rig) as url:
-        rig.look()
+        rig.sample()
         asked = len(rig.api.calls)
 
         texts = [httpx.get(f"{url}/metrics").text for _ in range(20)]
@@ -330,7 +330,7 @@ def test_a_scrape_after_a_change_tells_it(rig: Rig) -> None:
     with served(rig) as url:
         for number in (1, 2, 3):
             rig.finished()
-            rig.look()
+            rig.sample()
 
             text = httpx.get(f"{url}/metrics").text
 
@@ -339,11 +339,11 @@ def test_a_scrape_after_a_change_tells_it(rig: Rig) -> None:
 
 def test_with_a_thousand_job_types_labels_are_bounded(rig: Rig) -> None:
     rig.api.deployments = [a_deployment(rig, "first", "high")]
-    rig.look()
+    rig.sample()
     for number in range(1000):
         rig.finished(f"job-{number}", queue=f"queue-{number % 50}")
 
-    rig.look()
+    rig.sample()
 
     said = rig.scraped()
     jobs = {key[1] for key in said if key[0] == "queue_jobs_total"}
@@ -359,12 +359,12 @@ def test_with_a_thousand_job_types_labels_are_bounded(rig: Rig) -> None:
 
 def test_a_job_that_ends_while_the_exporter_is_down_is_counted_when_it_returns(rig: Rig) -> None:
     rig.finished()
-    rig.look()
+    rig.sample()
     rig.finished()
     rig.restart()
 
-    rig.look()
-    rig.look()
+    rig.sample()
+    rig.sample()
 
     assert rig.counted() == 2
     assert rig.scraped()["queue_jobs_total", "mail", "high", "completed"] == 2
@@ -377,7 +377,7 @@ def test_ten_thousand_jobs_that_ended_meanwhile_are_counted_once_each(rig: Rig) 
         rig.finished(end=now + (number // 500) * SECOND / 100)
     wait_until(lambda: datetime.now(UTC) > now + SECOND, 5)
 
-    rig.look()
+    rig.sample()
 
     assert rig.counted() == 10_000
     assert len(rig.api.calls) < 120
@@ -395,7 +395,7 @@ def test_what_was_counted_of_a_sweep_that_was_cut_off_is_not_counted_again(rig: 
 
     assert 0 < rig.counted() < 1000
     rig.restart()
-    rig.look()
+    rig.sample()
     assert rig.counted() == 1000
 
 
@@ -437,11 +437,11 @@ def test_a_run_that_leaves_the_list_hides_no_other_though_all_ended_in_one_insta
 
 def test_what_ends_after_the_servers_clock_was_put_back_is_counted(rig: Rig) -> None:
     rig.api.ahead = timedelta(hours=1)
-    rig.look()
+    rig.sample()
     rig.finished(end=datetime.now(UTC) + timedelta(hours=1) - SECOND)
-    rig.look()
+    rig.sample()
     rig.api.ahead = timedelta(0)
-    rig.look()
+    rig.sample()
 
     rig.finished()
     rig.tail.sweep()
@@ -451,7 +451,7 @@ def test_what_ends_after_the_servers_clock_was_put_back_is_counted(rig: Rig) -> 
 
 def test_an_end_that_was_committed_late_is_found_by_its_number(rig: Rig) -> None:
     rig.finished()
-    rig.look()
+    rig.sample()
     cursor = rig.ledger.counts.cursor()
     assert cursor
     late = cursor - 60 * SECOND
@@ -459,7 +459,7 @@ def test_an_end_that_was_committed_late_is_found_by_its_number(rig: Rig) -> None
 
     rig.tail.sweep()
     assert rig.counted() == 1, "the quick look does not reach that far"
-    rig.look()
+    rig.sample()
 
     assert rig.counted() == 2
 
@@ -468,7 +468,7 @@ def test_an_end_that_was_committed_late_is_found_though_the_numbers_agree(rig: R
     cursor = rig.ledger.counts.cursor()
     assert cursor
     gone = rig.finished(end=cursor - 30 * SECOND)
-    rig.look()
+    rig.sample()
     rig.api.runs.remove(gone)
     rig.finished(end=cursor - 60 * SECOND)
     rig.tail.reconcile()
@@ -482,10 +482,10 @@ def test_an_end_that_was_committed_late_is_found_though_the_numbers_agree(rig: R
 
 def test_an_end_in_the_future_does_not_hide_those_that_follow(rig: Rig) -> None:
     rig.finished(end=datetime.now(UTC) + timedelta(hours=2))
-    rig.look()
+    rig.sample()
 
     rig.finished()
-    rig.look()
+    rig.sample()
 
     assert rig.counted() == 2
 
@@ -493,11 +493,11 @@ def test_an_end_in_the_future_does_not_hide_those_that_follow(rig: Rig) -> None:
 def test_a_server_whose_clock_is_ahead_is_asked_by_its_own_clock(rig: Rig) -> None:
     rig.api.ahead = timedelta(minutes=10)
     due = datetime.now(UTC) + timedelta(minutes=9)
-    rig.look()
+    rig.sample()
     rig.api.add("mail", "SCHEDULED", queue="high", due=due, run_count=0)
     rig.finished(end=datetime.now(UTC) + timedelta(minutes=10))
 
-    rig.look()
+    rig.sample()
 
     said = rig.scraped()
     assert said["queue_jobs_waiting", "high"] == 1
@@ -509,21 +509,21 @@ def test_a_server_whose_clock_is_ahead_is_asked_by_its_own_clock(rig: Rig) -> No
 def test_clocks_that_differ_by_a_second_count_as_equal(rig: Rig) -> None:
     rig.api.ahead = timedelta(seconds=1)
 
-    rig.look()
+    rig.sample()
 
     assert rig.exporter.api.offset == timedelta(0)
 
 
 def test_errors_of_the_api_show_and_pass(rig: Rig) -> None:
     rig.finished()
-    rig.look()
+    rig.sample()
     rig.api.status = 500
-    rig.look()
+    rig.sample()
     with served(rig) as url:
         down, health = rig.scraped(), httpx.get(f"{url}/health")
         rig.api.status = 200
         rig.finished()
-        rig.look()
+        rig.sample()
         well = httpx.get(f"{url}/health")
 
     assert down["queue_exporter_up",] == 0
@@ -536,10 +536,10 @@ def test_errors_of_the_api_show_and_pass(rig: Rig) -> None:
 
 
 def test_a_slow_api_shows_as_lag_and_keeps_no_scrape_waiting(rig: Rig) -> None:
-    rig.look()
+    rig.sample()
     with served(rig) as url:
         rig.api.hold.clear()
-        working = threading.Thread(target=rig.look)
+        working = threading.Thread(target=rig.sample)
         working.start()
 
         began = time.monotonic()
@@ -556,7 +556,7 @@ def test_a_slow_api_shows_as_lag_and_keeps_no_scrape_waiting(rig: Rig) -> None:
 
 def test_depths_that_are_old_are_left_out_and_counters_are_not(rig: Rig) -> None:
     rig.finished()
-    rig.look()
+    rig.sample()
 
     fresh, old = rig.scraped(), rig.scraped(later=STALE + 1)
 
@@ -622,12 +622,12 @@ def test_the_next_start_of_a_schedule(schedule: dict[str, Any], after: str, expe
 def test_a_schedule_whose_run_is_missing_is_overdue_until_it_is_made(rig: Rig) -> None:
     rig.started -= timedelta(minutes=10)
     rig.api.deployments = [a_deployment(rig, "sync", "low", cron="* * * * *", timezone="UTC")]
-    rig.look()
+    rig.sample()
     assert rig.scraped()["queue_schedule_overdue_seconds", "sync", "low"] == pytest.approx(570, abs=60)
 
     made = rig.api.add("sync", "SCHEDULED", queue="low", due=datetime.now(UTC) + timedelta(minutes=5), run_count=0)
     made |= {"deployment_id": "deployment-sync", "tags": ["auto-scheduled"]}
-    rig.look()
+    rig.sample()
 
     assert rig.scraped()["queue_schedule_overdue_seconds", "sync", "low"] == 0
 
@@ -636,7 +636,7 @@ def test_a_paused_schedule_is_not_overdue(rig: Rig) -> None:
     rig.started -= timedelta(minutes=10)
     rig.api.deployments = [a_deployment(rig, "sync", "low", cron="* * * * *", timezone="UTC") | {"paused": True}]
 
-    rig.look()
+    rig.sample()
 
     assert ("queue_schedule_overdue_seconds", "sync", "low") not in rig.scraped()
 
@@ -679,7 +679,7 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(rig: Rig) -> None:
 def test_a_refused_password_says_what_to_set(rig: Rig) -> None:
     rig.api.status = 401
 
-    rig.look()
+    rig.sample()
 
     assert all("set PREFECT_API_AUTH_STRING" in said for said in rig.exporter.snapshot.failing.values())
 

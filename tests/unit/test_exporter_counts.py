@@ -198,7 +198,7 @@ def test_labels_that_a_redrive_has_not_reset_yet_are_not_counted_again(ledger: L
 def test_retries_of_a_waiting_job_are_counted_now_and_not_again_at_its_end(ledger: Ledger) -> None:
     run_id = uuid4()
     for retries in (1, 1, 2):
-        ledger.counts.count(underway=[InProgress(run_id=run_id, kind=MAIL, retries=retries)])
+        ledger.counts.count(in_progress=[InProgress(run_id=run_id, kind=MAIL, retries=retries)])
     assert value(ledger, "retries") == 2
 
     ledger.counts.count([a_finish(run_id=run_id, retries=3)])
@@ -206,7 +206,7 @@ def test_retries_of_a_waiting_job_are_counted_now_and_not_again_at_its_end(ledge
     assert value(ledger, "retries") == 3
     assert value(ledger, "tries", "4.0") == 1
     # Another exporter looked before the end and writes after it.
-    ledger.counts.count(underway=[InProgress(run_id=run_id, kind=MAIL, retries=2)])
+    ledger.counts.count(in_progress=[InProgress(run_id=run_id, kind=MAIL, retries=2)])
     assert value(ledger, "retries") == 3
 
 

@@ -27,7 +27,7 @@ def nothing(tmp_path: Path) -> CollectorRegistry:
     platform = Platform(settings)
     registry = CollectorRegistry()
     registry.register(platform)
-    platform.look()
+    platform.sample()
     return registry
 
 

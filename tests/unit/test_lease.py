@@ -8,57 +8,57 @@ GAP = 10.0
 
 
 def test_unchanged_sign_is_silence() -> None:
-    silence = HeartbeatTimer()
+    timer = HeartbeatTimer()
     for now in (0.0, 3.0, 6.0):
-        silence.look({"w": "10:00"}, now=now, longest_gap=GAP)
+        timer.sample({"w": "10:00"}, now=now, longest_gap=GAP)
 
-    assert silence.of("w") == 6
+    assert timer.of("w") == 6
 
 
 def test_changed_sign_ends_it() -> None:
-    silence = HeartbeatTimer()
-    silence.look({"w": "10:00"}, now=0, longest_gap=GAP)
-    silence.look({"w": "10:00"}, now=5, longest_gap=GAP)
-    silence.look({"w": "10:01"}, now=8, longest_gap=GAP)
+    timer = HeartbeatTimer()
+    timer.sample({"w": "10:00"}, now=0, longest_gap=GAP)
+    timer.sample({"w": "10:00"}, now=5, longest_gap=GAP)
+    timer.sample({"w": "10:01"}, now=8, longest_gap=GAP)
 
-    assert silence.of("w") == 0
+    assert timer.of("w") == 0
 
 
 def test_first_look_knows_of_no_silence() -> None:
-    silence = HeartbeatTimer()
-    silence.look({"w": "an hour ago"}, now=1000, longest_gap=GAP)
+    timer = HeartbeatTimer()
+    timer.sample({"w": "an hour ago"}, now=1000, longest_gap=GAP)
 
-    assert silence.of("w") == 0
+    assert timer.of("w") == 0
 
 
 def test_an_outage_does_not_count_nor_as_much_again() -> None:
     """A worker that was cut off for nine seconds may take as long until its next heartbeat."""
-    silence = HeartbeatTimer()
-    silence.look({"w": "10:00"}, now=0, longest_gap=GAP)
-    silence.missed()
+    timer = HeartbeatTimer()
+    timer.sample({"w": "10:00"}, now=0, longest_gap=GAP)
+    timer.missed()
     for now in (9, 12, 15, 17):
-        silence.look({"w": "10:00"}, now=now, longest_gap=GAP)
-    assert silence.of("w") == 0
+        timer.sample({"w": "10:00"}, now=now, longest_gap=GAP)
+    assert timer.of("w") == 0
 
-    silence.look({"w": "10:00"}, now=19, longest_gap=GAP)
+    timer.sample({"w": "10:00"}, now=19, longest_gap=GAP)
 
-    assert silence.of("w") == 2
+    assert timer.of("w") == 2
 
 
 def test_a_keeper_that_was_stopped_itself_counts_nothing() -> None:
-    silence = HeartbeatTimer()
-    silence.look({"w": "10:00"}, now=0, longest_gap=GAP)
-    silence.look({"w": "10:00"}, now=600, longest_gap=GAP)
+    timer = HeartbeatTimer()
+    timer.sample({"w": "10:00"}, now=0, longest_gap=GAP)
+    timer.sample({"w": "10:00"}, now=600, longest_gap=GAP)
 
-    assert silence.of("w") == 0
+    assert timer.of("w") == 0
 
 
 def test_worker_that_prefect_forgot_is_silent_too() -> None:
-    silence = HeartbeatTimer()
-    silence.look({"w": None}, now=0, longest_gap=GAP)
-    silence.look({"w": None}, now=7, longest_gap=GAP)
+    timer = HeartbeatTimer()
+    timer.sample({"w": None}, now=0, longest_gap=GAP)
+    timer.sample({"w": None}, now=7, longest_gap=GAP)
 
-    assert silence.of("w") == 7
+    assert timer.of("w") == 7
 
 
 def test_worker_never_seen_is_not_silent() -> None:

@@ -17,7 +17,8 @@ from redrive.deployments.health.top import Pace, Top, Worker, workers
 from redrive.deployments.jobs.details import Job
 from redrive.deployments.queues import QueueState
 from redrive.infra.cli.output import _plain
-from redrive.infra.cli.top import frame, top_command
+from redrive.infra.cli.top import top_command
+from redrive.infra.cli.top_frame import frame
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

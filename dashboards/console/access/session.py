@@ -51,7 +51,7 @@ class Sessions:
         """The session of a token.
 
         Raises:
-            LedgerAway: it was not seen before, and the database cannot be asked.
+            LedgerUnavailable: it was not seen before, and the database cannot be asked.
         """
         if not token:
             return None

@@ -92,7 +92,7 @@ class BulkAct:
 
 
 class BulkActs:
-    """The bulk acts in the ledger's database. Raises `LedgerAway` when that cannot be reached."""
+    """The bulk acts in the ledger's database. Raises `LedgerUnavailable` when that cannot be reached."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -51,7 +51,7 @@ class Cell:
 
 
 class Causes:
-    """The causes in the ledger's database. Raises `LedgerAway` when that cannot be reached."""
+    """The causes in the ledger's database. Raises `LedgerUnavailable` when that cannot be reached."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

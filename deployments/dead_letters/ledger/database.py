@@ -97,7 +97,7 @@ class Database:
         """What `work` returns, done in one transaction; done again if it lost against another transaction.
 
         Raises:
-            LedgerAway: the database cannot be reached or cannot answer.
+            LedgerUnavailable: the database cannot be reached or cannot answer.
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:

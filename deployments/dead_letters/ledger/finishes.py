@@ -19,7 +19,7 @@ from uuid import UUID
 Status = Literal["completed", "cancelled", "dead"]
 
 #: Why jobs die (`Death.reason`); whatever else may come is counted as `other`.
-REASONS: Final = ("tries", "permanent", "deadline", "crash", "timeout", "unstartable", "cancelled")
+REASONS: Final = ("tries", "permanent", "deadline", "crash", "unstartable", "cancelled")
 OTHER: Final = "other"
 
 #: Upper bounds, seconds: from jobs that only send a mail to those that copy a database.

@@ -42,7 +42,7 @@ EVERYTHING = Filter()
 class Ledger:
     """The ledger in the database of a SQLAlchemy URL. Made once per process; safe to share between threads.
 
-    Every method is one or a few short transactions, and raises `LedgerAway` when the database cannot be reached; calling
+    Every method is one or a few short transactions, and raises `LedgerUnavailable` when the database cannot be reached; calling
     again after it came back works.
     """
 

@@ -62,7 +62,7 @@ def rescue_lock(database: Database, run_id: UUID, *, wait: float = WAIT) -> Iter
 
     Raises:
         Conflict: somebody else held it for all of `wait` seconds.
-        LedgerAway: the database cannot be reached.
+        LedgerUnavailable: the database cannot be reached.
     """
     if database.is_sqlite:
         with _LOCAL.hold((str(database.url), run_id), wait):

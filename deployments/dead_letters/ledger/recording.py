@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection, select, update
 
 from redrive.deployments.dead_letters.ledger.acts import record
-from redrive.deployments.dead_letters.ledger.counts import count_dead
+from redrive.deployments.dead_letters.ledger.count_additions import count_dead
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.finishes import Finish, Kind
 from redrive.deployments.dead_letters.ledger.rows import Death, Outcome, Recorded

@@ -37,7 +37,7 @@ class Death(_Value):
     queue: str
     error_type: str
     message: str
-    reason: str = Field("tries", description="tries, permanent, deadline, crash, timeout, unstartable, cancelled.")
+    reason: str = Field("tries", description="tries, permanent, deadline, crash, unstartable, cancelled.")
     traceback: str | None = None
     step: str | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)

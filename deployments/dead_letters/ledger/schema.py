@@ -31,7 +31,7 @@ def migrate(database: Database) -> None:
     """Make or upgrade the tables, in one transaction; nothing happens if they are up to date.
 
     Raises:
-        LedgerAway: the database cannot be reached.
+        LedgerUnavailable: the database cannot be reached.
     """
     # A new index over a large table takes its time; a person whose command finds it in progress does not wait for it.
     with patient(patience() if for_person() else MIGRATION):

@@ -128,7 +128,7 @@ class Child:
         with surroundings(order) as settings_changed:
             # With settings of its own its log may belong elsewhere.
             sending.send_logs_by(None if settings_changed else self._log)
-            before = LeakedState.look()
+            before = LeakedState.snapshot()
             try:
                 work = self._run_flow if order["state"] is None else self._run_hooks
                 status = contextvars.copy_context().run(work, flow_run, order, before)

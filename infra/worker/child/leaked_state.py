@@ -54,7 +54,7 @@ class LeakedState:
     accepted: bool = field(default=False)
 
     @classmethod
-    def look(cls) -> Self:
+    def snapshot(cls) -> Self:
         """The process as it is now."""
         return cls(
             folder=str(Path.cwd()),

@@ -37,10 +37,10 @@ DEEDS = {
 _SCRIPT = """
 import io, os, resource, signal, socket, subprocess, sys, threading, time
 from redrive.infra.worker.linux import adopt_orphans
-from redrive.infra.worker.child.leaked_state import Traces
+from redrive.infra.worker.child.leaked_state import LeakedState
 adopt_orphans()
 kept, out = [], os.dup(1)
-before = Traces.look()
+before = LeakedState.snapshot()
 {deed}
 os.write(out, repr(before.compare()).encode())
 os._exit(0)
