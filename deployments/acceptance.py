@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError, UnknownJob
 from redrive.blocks.core.nearest import unknown
-from redrive.blocks.core.settings import QUEUES, settings
+from redrive.blocks.core.setting_values import QUEUES
+from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.deployment import Deployment
 from redrive.blocks.prefect.requests import deployments, queues

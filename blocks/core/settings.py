@@ -6,39 +6,26 @@ Danger: `settings()` is read once per process; a changed environment needs a new
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
 from collections.abc import Mapping
 from functools import cache
-from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from redrive.blocks.core.errors import SettingsError
-from redrive.blocks.core.nearest import nearest
-
-PREFIX = "REDRIVE_"
+from redrive.blocks.core.setting_values import QUEUES, absolute_folders, hosts_and_networks, networks, queue_names
+from redrive.blocks.core.settings_source import PREFIX, read_values
 
 #: Unix socket names are limited to 107 bytes by the kernel; this much of it is the longest name we put into a folder
 #: (`/.s.PGSQL.5432.lock` and one to spare).
 SOCKET_FOLDER_LIMIT = 107 - 20
 
-#: Set by the supervisor on what it starts; not settings of a person.
-INTERNAL = frozenset({"REDRIVE_COMPONENT", "REDRIVE_STACK"})
-
 #: The jobs' logins in the embedded PostgreSQL: sync's, which owns the warehouse, and the one of reports, which reads there.
 WRITER = "redrive_sync"
 READER = "redrive_reports"
-
-_HOST = re.compile(r"[\w-]+(\.[\w-]+)*\.?")
-
-#: The queues there always are, first served first.
-QUEUES = ("high", "default", "low")
-_QUEUE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 #: Names of this machine.
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
@@ -54,7 +41,7 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="Address the local stack listens on.")
     prefect_port: int = Field(4200, ge=1, le=65535, description="Port of the Prefect server and its UI.")
     console_port: int = Field(4300, ge=1, le=65535, description="Port of the operator's console.")
-    console_proxies: tuple[str, ...] = Field(
+    console_proxies: Annotated[tuple[str, ...], BeforeValidator(networks)] = Field(
         (),
         description="Addresses or networks (CIDR) of proxies whose word on who a person is the console takes, comma separated.",
     )
@@ -86,7 +73,7 @@ class Settings(BaseModel):
         ge=0,
         description="Seconds running jobs get to finish when the local worker is told to stop; the rest start again later.",
     )
-    queues: tuple[str, ...] = Field(
+    queues: Annotated[tuple[str, ...], BeforeValidator(queue_names)] = Field(
         QUEUES,
         description="The queues of the jobs, first served first, comma separated; with one of your own, `high,default,low,bulk`.",
     )
@@ -95,13 +82,13 @@ class Settings(BaseModel):
         description="Begin, finish and create jobs by calls of Redrive's own in front of Prefect's server; 0: by Prefect's.",
     )
     retry_after: float = Field(90, ge=1, description="Lease: seconds a silent worker keeps its jobs.")
-    file_roots: tuple[Path, ...] = Field(
+    file_roots: Annotated[tuple[Path, ...], BeforeValidator(absolute_folders)] = Field(
         (), description="Further folders that files named by a job's parameters may lie in, separated by `:`."
     )
     actor: str = Field(
         "", description="Who acts here, for cancels, redrives and discards; the user of the system if empty."
     )
-    private_hosts: tuple[str, ...] = Field(
+    private_hosts: Annotated[tuple[str, ...], BeforeValidator(hosts_and_networks)] = Field(
         (),
         description="Hosts, addresses or networks (CIDR) that HTTP sources of jobs may reach although they are not public, "
         "comma separated: `intranet.example.com,10.1.0.0/16`.",
@@ -112,59 +99,6 @@ class Settings(BaseModel):
     api_auth: SecretStr | None = Field(None, description="PREFECT_API_AUTH_STRING, if given.")
     given: frozenset[str] = Field(frozenset(), description="Fields the environment names, not the stack's own record.")
 
-    @field_validator("file_roots", mode="before")
-    @classmethod
-    def _absolute_folders(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        folders = [Path(part).expanduser() for part in value.split(os.pathsep) if part]
-        for folder in folders:
-            if not folder.is_absolute():
-                raise ValueError(f"{str(folder)!r} must begin with /, so that it means the same wherever a job runs")
-        return tuple(folders)
-
-    @field_validator("queues", mode="before")
-    @classmethod
-    def _own_queues(cls, value: object) -> object:
-        names = _listed(value) if isinstance(value, str) else value
-        if isinstance(names, tuple | list):
-            if wrong := [name for name in names if not _QUEUE.fullmatch(name)]:
-                raise ValueError(f"{wrong[0]!r} is no name of a queue; write lower-case letters, digits and dashes")
-            if missing := [name for name in QUEUES if name not in names]:
-                raise ValueError(f"it must name {', '.join(missing)} too: jobs of Redrive and others wait there")
-            if len(set(names)) != len(names):
-                raise ValueError("it names a queue twice")
-        return names
-
-    @field_validator("console_proxies", mode="before")
-    @classmethod
-    def _networks(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        networks = _listed(value)
-        for network in networks:
-            try:
-                ip_network(network, strict=False)
-            except ValueError:
-                raise ValueError(
-                    f"{network!r} is no address or network (CIDR), like 127.0.0.1 or 10.1.0.0/16"
-                ) from None
-        return networks
-
-    @field_validator("private_hosts", mode="before")
-    @classmethod
-    def _hosts_and_networks(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        hosts = _listed(value)
-        for host in hosts:
-            try:
-                ip_network(host, strict=False)
-            except ValueError:
-                if "/" in host or not _HOST.fullmatch(host):
-                    raise ValueError(f"{host!r} is no host name, address or network (CIDR)") from None
-        return hosts
-
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Settings from an environment, then from the stack's own record of its ports, then defaults.
@@ -173,20 +107,8 @@ class Settings(BaseModel):
             SettingsError: unknown `REDRIVE_*` name (with the nearest known one) or a value that does not fit.
         """
         environ = os.environ if environ is None else environ
-        # An empty value is none, except for the job modules: `REDRIVE_JOBS=` forgets those of the last `redrive up`.
-        given = {
-            name.removeprefix(PREFIX).lower(): value
-            for name, value in environ.items()
-            if name.startswith(PREFIX) and (value or name == f"{PREFIX}JOBS")
-        }
-        for name in INTERNAL:
-            given.pop(name.removeprefix(PREFIX).lower(), None)
         ours = [name for name in cls.model_fields if name not in {"external_api_url", "api_auth", "given"}]
-        for name in given:
-            if name not in ours:
-                raise SettingsError(f"unknown setting {PREFIX}{name.upper()}{_nearest(name, ours)}")
-        home = Path(given.pop("home", "") or _default_home()).expanduser().absolute()
-        values: dict[str, Any] = {**_recorded(home), **given, "home": home, "given": frozenset(given)}
+        values = read_values(environ, ours)
         if auth := environ.get("PREFECT_API_AUTH_STRING"):
             values["api_auth"] = auth
         try:
@@ -313,46 +235,8 @@ def settings() -> Settings:
     return Settings.load()
 
 
-def _listed(value: str) -> tuple[str, ...]:
-    """The parts of a text with commas."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
 def _with_driver(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if scheme not in {"postgres", "postgresql", "postgresql+psycopg", "postgresql+asyncpg"} or not separator:
         raise SettingsError(f"a database URL must begin with postgresql://, not {scheme}://")
     return f"postgresql+psycopg://{rest}"
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    close = nearest(name, known)
-    return f"; did you mean {PREFIX}{close.upper()}?" if close else f"; known are {PREFIX}{', '.join(known).upper()}"
-
-
-def _default_home() -> Path:
-    """`.redrive` in the project: the nearest folder above with one, else with a project file, else our own checkout."""
-    here = Path.cwd()
-    for mark in (".redrive", "prefect.yaml", "pyproject.toml"):
-        for folder in (here, *here.parents):
-            if (folder / mark).exists():
-                return folder / ".redrive"
-    checkout = Path(__file__).resolve().parents[2]
-    if (checkout / "prefect.yaml").exists():
-        return checkout / ".redrive"
-    return here / ".redrive"
-
-
-def _recorded(home: Path) -> dict[str, Any]:
-    try:
-        recorded = json.loads((home / "stack.json").read_text())
-    except (
-        OSError,
-        json.JSONDecodeError,
-    ):  # none yet, or none we may read: `redrive up` says what is wrong with the folder
-        return {}
-    return {
-        name: recorded[name]
-        for name in ("host", "prefect_port", "console_port", "metrics_port", "smtp_port", "jobs", "queues")
-        if name in recorded
-    }

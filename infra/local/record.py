@@ -8,7 +8,8 @@ from typing import Self
 
 from pydantic import BaseModel, ValidationError
 
-from redrive.blocks.core.settings import QUEUES, Settings
+from redrive.blocks.core.setting_values import QUEUES
+from redrive.blocks.core.settings import Settings
 
 
 class Record(BaseModel):
