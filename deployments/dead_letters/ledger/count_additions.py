@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select
 
 from redrive.deployments.dead_letters.ledger import history
+from redrive.deployments.dead_letters.ledger.count_tables import count_names, count_progress, job_counts
 from redrive.deployments.dead_letters.ledger.finishes import (
     OTHER,
     Finish,
@@ -24,7 +25,6 @@ from redrive.deployments.dead_letters.ledger.finishes import (
     count_finish,
     count_in_progress,
 )
-from redrive.deployments.dead_letters.ledger.tables import count_names, count_progress, job_counts
 from redrive.deployments.dead_letters.ledger.tallies import insert_into
 
 #: How many names have counts of their own: a Prometheus server bears some ten thousand series of one exporter well.

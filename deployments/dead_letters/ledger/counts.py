@@ -17,6 +17,7 @@ from sqlalchemy import Connection, and_, delete, func, or_, select
 
 from redrive.deployments.dead_letters.ledger import history
 from redrive.deployments.dead_letters.ledger.count_additions import add, bounded
+from redrive.deployments.dead_letters.ledger.count_tables import count_progress, counted_ends, job_counts
 from redrive.deployments.dead_letters.ledger.cursors import read_cursor, write_cursor
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.finishes import (
@@ -24,7 +25,6 @@ from redrive.deployments.dead_letters.ledger.finishes import (
     InProgress,
     Key,
 )
-from redrive.deployments.dead_letters.ledger.tables import count_progress, counted_ends, job_counts
 from redrive.deployments.dead_letters.ledger.tallies import insert_into
 
 CURSOR: Final = "counted"

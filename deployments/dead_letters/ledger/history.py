@@ -15,8 +15,8 @@ from typing import Final
 
 from sqlalchemy import Connection, and_, bindparam, delete, select, tuple_, update
 
+from redrive.deployments.dead_letters.ledger.count_tables import count_history
 from redrive.deployments.dead_letters.ledger.finishes import LAST, Sums
-from redrive.deployments.dead_letters.ledger.tables import count_history
 from redrive.deployments.dead_letters.ledger.tallies import insert_into
 
 MINUTE: Final = 60

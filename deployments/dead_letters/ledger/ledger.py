@@ -18,8 +18,6 @@ from redrive.deployments.dead_letters.ledger import (
     acts,
     bulk,
     cursors,
-    filters,
-    grouping,
     locks,
     pruning,
     queries,
@@ -32,14 +30,13 @@ from redrive.deployments.dead_letters.ledger.bulk_acts import BulkActs
 from redrive.deployments.dead_letters.ledger.causes import Causes
 from redrive.deployments.dead_letters.ledger.counts import Counts
 from redrive.deployments.dead_letters.ledger.database import Database
-from redrive.deployments.dead_letters.ledger.duties import Audit, Duty, DutyRecord
+from redrive.deployments.dead_letters.ledger.duties import DutyRecord
 from redrive.deployments.dead_letters.ledger.filters import Filter
-from redrive.deployments.dead_letters.ledger.rows import Act, DeadLetter, Death, Group, Page, Recorded, Total
+from redrive.deployments.dead_letters.ledger.reader import LedgerReader
+from redrive.deployments.dead_letters.ledger.rows import DeadLetter, Death, Page, Recorded
 
-EVERYTHING = Filter()
 
-
-class Ledger:
+class Ledger(LedgerReader):
     """The ledger in the database of a SQLAlchemy URL. Made once per process; safe to share between threads.
 
     Every method is one or a few short transactions, and raises `LedgerUnavailable` when the database cannot be reached; calling
@@ -47,7 +44,7 @@ class Ledger:
     """
 
     def __init__(self, url: str) -> None:
-        self._database = Database(url)
+        super().__init__(Database(url))
 
     def __enter__(self) -> Self:
         return self
@@ -144,72 +141,6 @@ class Ledger:
         """Repair: make the sums anew from the rows; everybody else waits. Returns the number of groups."""
         return self._database.run(sums.recount)
 
-    # Reading
-
-    def find(
-        self, asked: Filter = EVERYTHING, *, limit: int = 100, cursor: str | None = None, oldest_first: bool = False
-    ) -> Page[DeadLetter]:
-        """A page of rows by last failure, newest first; `page.next` is the cursor of the page after it."""
-        return self._database.run(
-            lambda connection: queries.find(connection, asked, limit=limit, cursor=cursor, oldest_first=oldest_first)
-        )
-
-    def count(self, asked: Filter = EVERYTHING) -> int:
-        return self._database.run(lambda connection: queries.count(connection, asked))
-
-    def get(self, which: UUID | str) -> DeadLetter:
-        """One row by its id or its run's id, or the first 8 or more digits of either.
-
-        Raises:
-            NotFound: none; says which one may be meant.
-            Conflict: several begin so.
-            ParameterError: fewer than 8 digits.
-        """
-        return self._database.run(lambda connection: queries.get(connection, which))
-
-    def unsettled(self, run_ids: Sequence[UUID]) -> set[UUID]:
-        """Those of the runs whose dead letter is open or redriven: what still needs them must not be deleted."""
-        return self._database.run(lambda connection: queries.unsettled(connection, run_ids))
-
-    def history(self, row_id: UUID) -> list[Act]:
-        """What was done to a row, oldest first."""
-        return self._database.run(lambda connection: queries.history(connection, row_id))
-
-    def batches(self, *, limit: int = 50) -> list[Act]:
-        """The bulk acts, newest first."""
-        return self._database.run(lambda connection: queries.batches(connection, limit=limit))
-
-    def groups(self, asked: Filter = EVERYTHING, *, limit: int = 100) -> list[Group]:
-        """The rows by cause, most open ones first. A filter with times, text or a batch groups the newest 500 rows that fit
-        (`group.partial` says if there are more); every other filter counts all.
-        """
-        return self._database.run(lambda connection: grouping.find_groups(connection, asked, limit=limit))
-
-    def fingerprint(self, prefix: str) -> str:
-        """The one known fingerprint that begins so.
-
-        Raises:
-            NotFound: none does; says the newest ones.
-            Conflict: several do.
-        """
-        return self._database.run(lambda connection: filters.one_fingerprint(connection, prefix))
-
-    def totals(self) -> list[Total]:
-        """Counts by status, queue, job type and reason, for metrics; costs the same at any number of rows."""
-        return self._database.run(queries.totals)
-
-    def oldest_open(self) -> dict[tuple[str, str], datetime]:
-        """The last failure of the oldest open row, by queue and job type; those without one are absent."""
-        return self._database.run(queries.oldest_open)
-
-    def duties(self) -> list[Duty]:
-        """The keeper's duties by name, each with the seconds since any keeper last did it, by the database's clock."""
-        return self._database.run(keeper_duties.duties)
-
-    def audit(self) -> Audit:
-        """What the keeper's audits found up to now."""
-        return self._database.run(keeper_duties.audit)
-
     # Acts of people
 
     def claim_for_redrive(self, row_id: UUID, *, who: str, why: str = "", batch: UUID | None = None) -> DeadLetter:
@@ -289,14 +220,6 @@ class Ledger:
         self._database.run(
             lambda connection: bulk.record_batch(connection, what, who=_person(who), why=why, batch=batch, count=count)
         )
-
-    def batch_count(self, batch: UUID) -> int:
-        """How many dead letters a bulk act changed so far."""
-        return self._database.run(lambda connection: bulk.batch_count(connection, batch))
-
-    def newest_open(self) -> datetime | None:
-        """When the ledger last got a row that is open; None if none is."""
-        return self._database.run(queries.newest_open)
 
     def reopen(self, row_id: UUID, *, who: str, why: str = "") -> DeadLetter:
         """Any other status to open again: the discard or the redrive was a mistake.

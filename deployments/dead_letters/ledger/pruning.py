@@ -10,8 +10,9 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, select, update
 
+from redrive.deployments.dead_letters.ledger.count_tables import count_progress
 from redrive.deployments.dead_letters.ledger.database import Database
-from redrive.deployments.dead_letters.ledger.tables import acts, collected_states, count_progress, dead_letters
+from redrive.deployments.dead_letters.ledger.tables import acts, collected_states, dead_letters
 from redrive.deployments.dead_letters.ledger.tallies import subtract, summed, sweep_empty
 
 #: Rows per transaction.
