@@ -18,8 +18,8 @@ from redrive.blocks.core.errors import CatalogError
 from redrive.blocks.core.first_fault import first_fault
 from redrive.blocks.core.nearest import nearest
 
-#: What croniter, by which Prefect follows schedules, takes instead of five fields.
-_CRON_WORDS = {
+#: Words for common lines that croniter, by which Prefect follows schedules, takes instead of five fields.
+CRON_WORDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
     "@monthly": "0 0 1 * *",
@@ -72,7 +72,7 @@ class Schedule(BaseModel):
     @staticmethod
     def expanded(cron: str) -> str:
         """A cron line as five fields."""
-        return _CRON_WORDS.get(cron, cron)
+        return CRON_WORDS.get(cron, cron)
 
     @property
     def slug(self) -> str:
@@ -109,7 +109,7 @@ def _is_zone(name: str) -> bool:
 
 def _no_cron_line(cron: str) -> str:
     """What is wrong with a cron line; empty if nothing is."""
-    if cron in _CRON_WORDS:
+    if cron in CRON_WORDS:
         return ""
     if len(cron.split()) != _CRON_FIELDS:
         return "it needs five fields: minute, hour, day, month, day of the week"

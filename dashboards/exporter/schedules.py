@@ -19,22 +19,12 @@ from redrive.blocks.prefect.requests import deployments, runs
 from redrive.dashboards.exporter.depth import POOL
 from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
+from redrive.deployments.schedule import CRON_WORDS
 
 #: Deployments a look reads; with more of them the looks take turns, so that each costs the same.
 PAGE = 200
 #: Prefect puts this tag on the runs it makes for a schedule.
 BY_SCHEDULE = "auto-scheduled"
-
-#: Cron's words for common lines.
-WORDS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +106,7 @@ def _starts(schedules: tuple[Mapping[str, Any], ...], after: datetime) -> Iterat
         zone = ZoneInfo(line.get("timezone") or "UTC")
         if cron := line.get("cron"):
             try:
-                yield next(CronSim(WORDS.get(cron, cron), after.astimezone(zone))).astimezone(UTC)
+                yield next(CronSim(CRON_WORDS.get(cron, cron), after.astimezone(zone))).astimezone(UTC)
             except (CronSimError, StopIteration):
                 # A form of cron that Prefect reads and this library does not: better no figure than a wrong one.
                 continue

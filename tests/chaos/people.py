@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Self
 from uuid import UUID
 
 import httpx
@@ -17,6 +15,7 @@ from redrive.blocks.prefect.client import reachable
 from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.jobs.details import cancel_job, retry_now
+from tests.chaos.background import Background
 from tests.chaos.fault_stack import FaultStack
 from tests.chaos.history import History
 from tests.support.prefect_client import api
@@ -27,35 +26,25 @@ PACE = 0.7
 ENDED_BADLY = {"FAILED", "CRASHED"}
 
 
-class People:
+class People(Background):
     """Acts in a thread of its own until the block ends; every act and whether it was accepted is in the history."""
 
     def __init__(self, stack: FaultStack, history: History, jobs: Sequence[UUID], draw: random.Random) -> None:
+        super().__init__(PACE)
         self._stack, self._history, self._jobs, self._draw = stack, history, list(jobs), draw
         self._target: UUID | None = None
-        self._leave = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._leave.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._leave.wait(PACE):
-            self._target = None
-            what, act = self._draw.choice(
-                [
-                    ("retry", self._retry),
-                    ("cancel", self._cancel),
-                    ("redrive", self._redrive),
-                    ("retry now", self._retry_now),
-                ]
-            )
-            self._do(what, act)
+    def act(self) -> None:
+        self._target = None
+        what, act = self._draw.choice(
+            [
+                ("retry", self._retry),
+                ("cancel", self._cancel),
+                ("redrive", self._redrive),
+                ("retry now", self._retry_now),
+            ]
+        )
+        self._do(what, act)
 
     def _do(self, what: str, act: Callable[[], bool]) -> None:
         try:

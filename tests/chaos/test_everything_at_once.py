@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 from uuid import UUID
 
 import psutil
@@ -19,6 +17,7 @@ from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import PAGE, by_id
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter
 from redrive.deployments.enqueue import enqueue
+from tests.chaos.background import Background
 from tests.chaos.checker import check
 from tests.chaos.fault_stack import LEASE, PATIENCE, FaultStack, kill, pass_by
 from tests.chaos.history import History, read
@@ -34,28 +33,18 @@ PACE = 2.5
 OVER = {"Completed", "DeadLetter", "Failed", "Cancelled"}
 
 
-class Killer:
+class Killer(Background):
     """`kill -9` of a child, the worker, the keeper or the exporter, one after another, until the block ends."""
 
     def __init__(self, stack: FaultStack, history: History, draw: random.Random) -> None:
+        super().__init__(PACE)
         self._stack, self._history, self._draw = stack, history, draw
-        self._cease = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._cease.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._cease.wait(PACE):
-            what = self._draw.choice(["child", "child", "child", "worker", "worker alone", "keeper", "exporter"])
-            self._history.fault(f"kill {what}")
-            with suppress(psutil.Error, ProcessLookupError, OSError):
-                self._kill(what)
+    def act(self) -> None:
+        what = self._draw.choice(["child", "child", "child", "worker", "worker alone", "keeper", "exporter"])
+        self._history.fault(f"kill {what}")
+        with suppress(psutil.Error, ProcessLookupError, OSError):
+            self._kill(what)
 
     def _kill(self, what: str) -> None:
         if what == "child":

@@ -5,12 +5,10 @@ A producer asks for jobs at a steady pace while the fault strikes. The table sta
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import Self
 from uuid import UUID
 
 import pytest
@@ -18,6 +16,7 @@ import pytest
 from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.prefect.runs import by_id
 from redrive.deployments.enqueue import enqueue
+from tests.chaos.background import Background
 from tests.chaos.checker import check
 from tests.chaos.fault_stack import PATIENCE, FaultStack, pass_by
 from tests.chaos.history import History, read
@@ -32,32 +31,22 @@ PACE, WINDOW = 3.0, 20.0
 FROZEN = 10.0
 
 
-class Producer:
+class Producer(Background):
     """Asks for quick jobs at a steady pace until the block ends; asks again with the same key where nothing answered."""
 
     def __init__(self, history: History, folder: Path) -> None:
+        super().__init__(1 / PACE)
         self.accepted: dict[UUID, str] = {}
         self._history, self._folder = history, folder
-        self._cease = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._number = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._cease.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        number = 0
-        while not self._cease.wait(1 / PACE):
-            key = f"{self._folder.name}-{number}"
-            with suppress(ApiUnavailable):
-                job = enqueue("fault-quick", {"folder": str(self._folder)}, key=key)
-                self.accepted[job.id] = key
-                self._history.accepted(job.id, "fault-quick", key)
-                number += 1
+    def act(self) -> None:
+        key = f"{self._folder.name}-{self._number}"
+        with suppress(ApiUnavailable):
+            job = enqueue("fault-quick", {"folder": str(self._folder)}, key=key)
+            self.accepted[job.id] = key
+            self._history.accepted(job.id, "fault-quick", key)
+            self._number += 1
 
 
 def postgres_restarted(stack: FaultStack) -> None:

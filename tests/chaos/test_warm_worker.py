@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Self
 
 import psutil
 import pytest
 
 from redrive.deployments.enqueue import Item, enqueue_many
+from tests.chaos.background import Background
 from tests.chaos.fault_stack import OUTAGE, PATIENCE, FaultStack, pass_by
 from tests.chaos.journal import Line, read_journal
 from tests.support.prefect_client import api
@@ -30,32 +28,20 @@ MEGABYTE = 1024 * 1024
 SPARE_FILES = 24
 
 
-@dataclass
-class Fire:
+class Fire(Background):
     """Kills one child a second, busy ones first, until told to cease."""
 
-    stack: FaultStack
-    draw: random.Random = field(default_factory=lambda: random.Random(5))
-    kills: int = 0
+    def __init__(self, stack: FaultStack) -> None:
+        super().__init__(1)
+        self.stack = stack
+        self.draw = random.Random(5)
+        self.kills = 0
 
-    def __post_init__(self) -> None:
-        self._cease = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._cease.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._cease.wait(1):
-            busy = [each[0] for each in self.stack.job_processes().values()]
-            with suppress(psutil.Error, IndexError):
-                self.draw.choice(busy or children_of(self.stack)).kill()
-                self.kills += 1
+    def act(self) -> None:
+        busy = [each[0] for each in self.stack.job_processes().values()]
+        with suppress(psutil.Error, IndexError):
+            self.draw.choice(busy or children_of(self.stack)).kill()
+            self.kills += 1
 
 
 def children_of(stack: FaultStack) -> list[psutil.Process]:
