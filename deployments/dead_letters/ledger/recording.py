@@ -55,7 +55,7 @@ def record_deaths(database: Database, deaths: Iterable[Death]) -> list[Recorded]
 
 
 def _record_deaths(connection: Connection, deaths: Sequence[Death]) -> dict[UUID, Recorded]:
-    """GiveUp deaths of different runs in one transaction."""
+    """Record deaths of different runs in one transaction."""
     now = datetime.now(UTC)
     sums = Tallies()
     known = known_states(connection, [death.dead_state_id for death in deaths])
