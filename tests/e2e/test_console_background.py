@@ -52,10 +52,10 @@ def test_four_families_are_asked_for_by_form_and_by_program_and_complete(console
 
 
 def test_higher_queues_start_first_when_slots_are_scarce(consoles: Consoles) -> None:
-    folder = str(consoles.stack.folder("priority"))
+    holding, folder = consoles.stack.folder("holding"), str(consoles.stack.folder("priority"))
     slots = consoles.stack.settings.slots
     for _ in range(slots):
-        enqueue("test-ok", {"folder": folder, "seconds": 30})
+        enqueue("test-ok", {"folder": str(holding), "seconds": 300})
     console = consoles.sign_in()
     busy = Wanted(types=["RUNNING"], pools=["jobs"], deployed=False)
     wait_until(lambda: runs.count(busy) >= slots, PATIENCE, "the slots to be busy")
@@ -67,6 +67,7 @@ def test_higher_queues_start_first_when_slots_are_scarce(consoles: Consoles) -> 
     console.open(f"/jobs/{asked[0]}")
     console.reads("Why isn't this running?")
     console.reads(re.compile("slots of .* are busy"))
+    (holding / "enough").touch()
     ended = {one: wait_until(partial(_ended, one), PATIENCE, f"{one} to complete") for one in asked}
     starts = [ended[one].start_time for one in asked]
     assert max(starts[2:]) <= min(starts[:2])

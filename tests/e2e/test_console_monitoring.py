@@ -28,13 +28,14 @@ def test_link_of_redrive_up_signs_in_once_and_shows_the_queues(consoles: Console
 
 def test_job_is_seen_to_run_and_to_end_without_loading_the_page_again(consoles: Consoles) -> None:
     console = consoles.sign_in()
-    folder = str(consoles.stack.folder("watched"))
+    folder = consoles.stack.folder("watched")
     before = int(console.figure("Running").split()[0])
 
-    job = enqueue("test-ok", {"folder": folder, "seconds": 8})
+    job = enqueue("test-ok", {"folder": str(folder), "seconds": 300})
 
     wait_until(lambda: int(console.figure("Running").split()[0]) > before, PATIENCE, "the job to be counted")
     console.page.locator(f"a[href='/jobs/{job.id}']").first.click()
+    (folder / "enough").touch()
     console.page.locator(".pill.completed").first.wait_for()
     console.reads("Beginning flow run")
 

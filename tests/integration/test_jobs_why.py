@@ -75,9 +75,10 @@ def test_paused_pool_is_said_before_its_queue(job_stack: JobStack) -> None:
 
 
 def test_full_queue_names_the_jobs_that_fill_it(job_stack: JobStack) -> None:
+    folder = job_stack.folder("why")
     ask(queues.update(POOL, "low", {"concurrency_limit": 1}))
     try:
-        held = enqueue("test-ok", {"folder": str(job_stack.folder("why")), "seconds": 25}, queue="low").id
+        held = enqueue("test-ok", {"folder": str(folder), "seconds": 300}, queue="low").id
         wait_until(lambda: runs.by_id([held])[held].state_type == "RUNNING", 60, "the holder to run")
         job = asked(job_stack, queue="low")
 
@@ -86,6 +87,7 @@ def test_full_queue_names_the_jobs_that_fill_it(job_stack: JobStack) -> None:
         assert "queue 'low' may run 1 job at once" in limit.said
         assert limit.held_by == (held,)
     finally:
+        (folder / "enough").touch()
         ask(queues.update(POOL, "low", {"concurrency_limit": None}))
 
 

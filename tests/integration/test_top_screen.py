@@ -34,13 +34,17 @@ def test_json_has_queues_workers_pace_and_causes(job_stack: JobStack) -> None:
 
 
 def test_a_job_under_way_is_shown_with_its_worker(job_stack: JobStack) -> None:
-    job = enqueue("test-ok", {"folder": str(job_stack.folder("top")), "seconds": 20}, delay=None)
+    folder = job_stack.folder("top")
+    job = enqueue("test-ok", {"folder": str(folder), "seconds": 300})
 
     def frame() -> str:
         text: str = job_stack.redrive("top", "--once").stdout
         return text if str(job.id)[:8] in text else ""
 
-    assert "test-ok" in wait_until(frame, PATIENCE, "the job on the screen")
+    shown = wait_until(frame, PATIENCE, "the job on the screen")
+    (folder / "enough").touch()
+
+    assert "test-ok" in shown
 
 
 @pytest.mark.parametrize("how", ["q", "Ctrl-C"])
