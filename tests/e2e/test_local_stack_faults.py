@@ -110,38 +110,18 @@ def test_changed_settings_start_the_stack_over_with_its_data(stack: LocalStack):
     assert "--limit 2" in " ".join(psutil.Process(stack.component("worker")["pid"]).cmdline())
 
 
-def test_stack_whose_supervisor_was_killed_goes_down_and_comes_up_past_a_stale_lock_file(stack: LocalStack):
-    with _keeping_data(stack):
-        stack.kill("supervisor")
+def test_components_end_with_a_killed_supervisor(stack: LocalStack):
+    stack.kill("supervisor")
 
-        stack.command("down")
-
-        assert not stack.processes()
-        # The number of a process that is another one by now, as after a crash of the machine.
-        pid_file = stack.home / "postgres" / "postmaster.pid"
-        pid_file.write_text(f"{os.getpid()}\n{stack.home / 'postgres'}\n0\n5432\n\n\n0 0\nready\n")
-        (stack.settings.socket_folder / ".s.PGSQL.5432.lock").write_text(f"{os.getpid()}\n")
-
-        stack.start()
-
-        assert stack.status()["healthy"]
+    wait_until(lambda: not stack.processes(), 30, "every component to end")
+    assert {one["state"] for one in stack.status()["components"]} == {"stopped"}
 
 
-def test_a_jobs_process_of_a_killed_worker_may_finish_and_ends_with_down(stack: LocalStack):
-    worker = stack.component("worker")["pid"]
-    environment = psutil.Process(worker).environ()
-    job = psutil.Popen([sys.executable, "-c", "import signal; signal.pause()"], env=environment, start_new_session=True)
-    os.kill(worker, signal.SIGKILL)
-    wait_until(lambda: _healthy_other_than(stack, "worker", worker), 60, "the worker to be restarted")
-    assert job.poll() is None
-
-    stack.command("down")
-
-    assert job.wait(timeout=10) is not None
-    assert not stack.processes()
-
-
-def test_an_interrupted_up_can_be_done_again_and_another_one_waits_for_it(stopped: LocalStack):
+def test_an_interrupted_up_can_be_done_again_past_a_stale_lock_file_and_another_one_waits_for_it(stopped: LocalStack):
+    # The number of a process that is another one by now, as after a crash of the machine.
+    pid_file = stopped.home / "postgres" / "postmaster.pid"
+    pid_file.write_text(f"{os.getpid()}\n{stopped.home / 'postgres'}\n0\n5432\n\n\n0 0\nready\n")
+    (stopped.settings.socket_folder / ".s.PGSQL.5432.lock").write_text(f"{os.getpid()}\n")
     interrupted = stopped.begin("up")
     assert interrupted.stdout is not None
     interrupted.stdout.readline()  # one component is ready
@@ -156,11 +136,19 @@ def test_an_interrupted_up_can_be_done_again_and_another_one_waits_for_it(stoppe
     assert stopped.status()["healthy"]
 
 
-def test_components_end_with_a_killed_supervisor(stack: LocalStack):
+def test_a_jobs_process_of_a_killed_worker_may_finish_and_ends_with_down_even_without_a_supervisor(stack: LocalStack):
+    worker = stack.component("worker")["pid"]
+    environment = psutil.Process(worker).environ()
+    job = psutil.Popen([sys.executable, "-c", "import signal; signal.pause()"], env=environment, start_new_session=True)
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: _healthy_other_than(stack, "worker", worker), 60, "the worker to be restarted")
+    assert job.poll() is None
     stack.kill("supervisor")
 
-    wait_until(lambda: not stack.processes(), 30, "every component to end")
-    assert {one["state"] for one in stack.status()["components"]} == {"stopped"}
+    stack.command("down")
+
+    assert job.wait(timeout=10) is not None
+    assert not stack.processes()
 
 
 def test_up_names_a_component_that_cannot_start_and_quotes_its_log(stopped: LocalStack):
