@@ -1,11 +1,11 @@
-"""How long a server may stay silent while a person waits."""
+"""How long a server may stay unanswered while a person waits."""
 
 from __future__ import annotations
 
 import pytest
 
 from redrive.blocks.core import patience
-from redrive.blocks.core.patience import AGAIN, COMMAND, LEAST, PERSON, SERVICE, answered, hurry, left_for, silent
+from redrive.blocks.core.patience import AGAIN, COMMAND, LEAST, PERSON, SERVICE, answered, hurry, left_for, unanswered
 
 
 @pytest.fixture(autouse=True)
@@ -13,7 +13,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has asked nobody yet."""
     monkeypatch.setattr(patience, "_process", SERVICE)
     monkeypatch.setattr(patience, "_due", None)
-    monkeypatch.setattr(patience, "_silent_at", {})
+    monkeypatch.setattr(patience, "_unanswered_at", {})
     monkeypatch.setattr(patience, "_heard", set())
 
 
@@ -51,7 +51,7 @@ def test_server_that_has_answered_has_the_full_time_again() -> None:
 def test_server_that_was_silent_a_moment_ago_is_not_waited_for_anew() -> None:
     hurry(age=0)
 
-    silent("api")
+    unanswered("api")
 
     assert left_for("api") == AGAIN
 
