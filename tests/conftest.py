@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.support.plain_prefect",
     "tests.support.keeperless",
     "tests.support.console",
+    "tests.support.exporter_rig",
 ]
 
 
