@@ -21,7 +21,7 @@ from redrive.infra.worker.child_process import ChildGone, ChildProcess, ProcessE
 from redrive.infra.worker.due import Due
 from redrive.infra.worker.job_template import MEGABYTE, WarmConfiguration
 from redrive.infra.worker.log import Log
-from redrive.infra.worker.messages import Intent, Order
+from redrive.infra.worker.messages import Command, Intent
 from redrive.infra.worker.run_api import Json, RunApi
 
 #: Seconds a job gets to leave after it was told to, before its process is killed.
@@ -95,11 +95,11 @@ class Attempt:
         """Whether its process died, or lives and could not say how the job ended."""
         return self.done is None or self.done["conclusion"] == "none"
 
-    async def run(self, order: Order) -> Literal["done", "died", "untouched"]:
+    async def run(self, command: Command) -> Literal["done", "died", "untouched"]:
         """Have the child do it. `untouched`: it ended before it took the order, so another one can have it."""
         self.child.hear(self._hear)
         try:
-            await self.child.report(order)
+            await self.child.send(command)
         except ChildGone:
             return "untouched"
         await self._finished_or_ended(None)
@@ -118,7 +118,7 @@ class Attempt:
             return
         self.intent = intent
         try:
-            await self.child.report({"kind": "intent", "attempt": self.number, "intent": intent})
+            await self.child.send({"kind": "intent", "attempt": self.number, "intent": intent})
             await asyncio.wait_for(self._warned.wait(), WARNED)
         except (ChildGone, TimeoutError):
             # Busy in C, or gone: the signal decides.
@@ -130,7 +130,7 @@ class Attempt:
 
     async def suspend(self, state: Json) -> None:
         """Tell the engine that its run was suspended."""
-        await self.child.report({"kind": "suspended", "attempt": self.number, "run_id": self.run_id, "state": state})
+        await self.child.send({"kind": "suspended", "attempt": self.number, "run_id": self.run_id, "state": state})
 
     def over_limits(self) -> None:
         """Kill it if a step outlived its deadline, or the run its own, or it has more memory than it may."""

@@ -100,7 +100,7 @@ class ChildProcess:
         """Set who gets what the child says from now on."""
         self._heard = listener
 
-    async def report(self, message: Any) -> None:
+    async def send(self, message: Any) -> None:
         """Raises `ChildGone`."""
         try:
             self._writer.write(encode(message))
@@ -136,7 +136,7 @@ class ChildProcess:
     async def retire(self) -> None:
         """End an idle child: it sends what it still has to say first."""
         try:
-            await self.report({"kind": "end"})
+            await self.send({"kind": "end"})
         except ChildGone:
             # Which is what was wanted.
             return

@@ -19,7 +19,7 @@ PACKET = 65536
 Intent = Literal["cancel", "reschedule"]
 
 
-class Order(TypedDict):
+class Command(TypedDict):
     """Worker → child: one attempt of one flow run, or only its hooks, after another process died with it."""
 
     kind: Literal["run", "hooks"]
@@ -66,7 +66,7 @@ def decode(line: bytes | str) -> dict[str, Any]:
     return found
 
 
-class Line:
+class Channel:
     """The blocking end of a socket pair, as template and children use it."""
 
     def __init__(self, connection: socket.socket) -> None:

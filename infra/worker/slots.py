@@ -26,7 +26,7 @@ from redrive.infra.worker.identity import Identity
 from redrive.infra.worker.job_template import MEGABYTE, PoolSettings, WarmConfiguration
 from redrive.infra.worker.kept import send_kept
 from redrive.infra.worker.log import Log
-from redrive.infra.worker.messages import Order
+from redrive.infra.worker.messages import Command
 from redrive.infra.worker.run_api import Json, RunApi
 
 #: Seconds until a slot whose run could not be taken looks for another.
@@ -210,8 +210,8 @@ class Slots:
             await asyncio.sleep(min(LEFT_ALONE, float(answer["details"].get("delay_seconds") or 0)))
         return False
 
-    def _order(self, attempt: Attempt, deployment: Deployment | None, state: Json | None = None) -> Order:
-        return Order(
+    def _order(self, attempt: Attempt, deployment: Deployment | None, state: Json | None = None) -> Command:
+        return Command(
             kind="hooks" if state else "run",
             attempt=attempt.number,
             flow_run=attempt.due.run,

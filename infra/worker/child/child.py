@@ -26,7 +26,7 @@ from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.child.leaked_state import LeakedState
 from redrive.infra.worker.child.surroundings import surroundings
 from redrive.infra.worker.linux import adopt_orphans, memory_of, set_name
-from redrive.infra.worker.messages import Done, Line, Order
+from redrive.infra.worker.messages import Channel, Command, Done
 
 #: Seconds between two looks of an idle child at its own code on disk.
 POLL = 2.0
@@ -35,9 +35,9 @@ POLL = 2.0
 class Child:
     """One child and its line to the worker."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._pid = os.getpid()
         self._attempt = 0
         self._code = Code({})
@@ -59,9 +59,9 @@ class Child:
         threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
         with engine.WarmClientContext():
             answer = self._notify({"kind": "hello", "pid": os.getpid()})
-            while answer and (order := self._next()):
+            while answer and (command := self._next()):
                 since = time.time_ns()
-                done = self._run(order)
+                done = self._run(command)
                 self._code = self._code.with_new(since)
                 answer = self._notify(done) and not done["left"]
         sending.flush()
@@ -70,15 +70,15 @@ class Child:
     def _notify(self, message: Any) -> bool:
         """Whether the worker is there to hear it."""
         try:
-            self._line.send(message)
+            self._channel.send(message)
         except OSError:
             return False
         return True
 
-    def _next(self) -> Order | None:
+    def _next(self) -> Command | None:
         while True:
             try:
-                return self._orders.get(timeout=POLL)
+                return self._commands.get(timeout=POLL)
             except queue.Empty:
                 if self._code.changed():
                     return None
@@ -87,51 +87,51 @@ class Child:
         """Take messages while the main thread works: orders wait, what concerns the present job acts at once."""
         from redrive.blocks.prefect.private import engine
 
-        while message := self._line.receive():
+        while message := self._channel.receive():
             match message["kind"]:
                 case "run" | "hooks":
-                    self._line.send({"kind": "taken", "attempt": message["attempt"]})
-                    self._orders.put(message)  # type: ignore[arg-type]  # the kind says it
+                    self._channel.send({"kind": "taken", "attempt": message["attempt"]})
+                    self._commands.put(message)  # type: ignore[arg-type]  # the kind says it
                 case "intent" if message["attempt"] == self._attempt:
                     engine.set_intent(message["intent"])
-                    self._line.send({"kind": "warned", "attempt": message["attempt"]})
+                    self._channel.send({"kind": "warned", "attempt": message["attempt"]})
                 case "suspended" if message["attempt"] == self._attempt:
                     from prefect.client.schemas.objects import State
 
                     engine.suspend(UUID(message["run_id"]), State.model_validate(message["state"]))
                 case "end":
                     break
-        self._orders.put(None)
+        self._commands.put(None)
 
-    def _run(self, order: Order) -> Done:
+    def _run(self, command: Command) -> Done:
         from prefect.client.schemas.objects import FlowRun
 
         from redrive.blocks.prefect.private import engine, sending
 
-        flow_run = FlowRun.model_validate(order["flow_run"])
-        self._attempt = order["attempt"]
+        flow_run = FlowRun.model_validate(command["flow_run"])
+        self._attempt = command["attempt"]
         set_name(f"job {flow_run.id}")
         step_deadline.listen(
-            lambda deadline: self._line.send({"kind": "deadline", "attempt": order["attempt"], **deadline})
+            lambda deadline: self._channel.send({"kind": "deadline", "attempt": command["attempt"], **deadline})
         )
         attempt_notes.begin(
             str(flow_run.state.id) if flow_run.state else None,
-            lambda spent: self._line.send({"kind": "spent", "attempt": order["attempt"], **spent}),
+            lambda spent: self._channel.send({"kind": "spent", "attempt": command["attempt"], **spent}),
         )
         engine.begin(
             flow_run.id,
             str(os.getpid()),
-            order["running"],
-            lambda kept: self._line.send({"kind": "kept", "attempt": order["attempt"], **kept}),
+            command["running"],
+            lambda kept: self._channel.send({"kind": "kept", "attempt": command["attempt"], **kept}),
             functools.partial(self._note_end, str(flow_run.id)),
         )
-        with surroundings(order) as settings_changed:
+        with surroundings(command) as settings_changed:
             # With settings of its own its log may belong elsewhere.
             sending.send_logs_by(None if settings_changed else self._log)
             before = LeakedState.snapshot()
             try:
-                work = self._run_flow if order["state"] is None else self._run_hooks
-                status = contextvars.copy_context().run(work, flow_run, order, before)
+                work = self._run_flow if command["state"] is None else self._run_hooks
+                status = contextvars.copy_context().run(work, flow_run, command, before)
                 left = before.compare()
             finally:
                 before.restore()
@@ -139,11 +139,11 @@ class Child:
         concluded = engine.conclude()
         self._attempt = 0
         set_name("warm-idle")
-        if left is None and (order["only_once"] or settings_changed):
+        if left is None and (command["only_once"] or settings_changed):
             left = "it was for one job only"
         return {
             "kind": "done",
-            "attempt": order["attempt"],
+            "attempt": command["attempt"],
             "status": status,
             "conclusion": concluded,
             "left": left,
@@ -165,7 +165,7 @@ class Child:
 
             sending.send_log(line)
 
-    def _run_flow(self, flow_run: Any, order: Order, before: LeakedState) -> int:
+    def _run_flow(self, flow_run: Any, command: Command, before: LeakedState) -> int:
         """What `python -m prefect.engine` does; returns what its exit code would be."""
         from prefect.exceptions import Abort, Pause, TerminationSignal
         from prefect.logging.loggers import flow_run_logger
@@ -177,7 +177,7 @@ class Child:
             "Worker %r runs this in process %s", os.environ.get("PREFECT__WORKER_NAME"), os.getpid()
         )
         try:
-            flow = _load(flow_run, order["entrypoint"])
+            flow = _load(flow_run, command["entrypoint"])
         except Exception:
             logger.exception("Unexpected exception encountered when trying to load flow")
             return 1
@@ -192,19 +192,19 @@ class Child:
             return 0 if engine.conclude() != "none" else _exit_code(error)
         return 0
 
-    def _run_hooks(self, flow_run: Any, order: Order, before: LeakedState) -> int:
+    def _run_hooks(self, flow_run: Any, command: Command, before: LeakedState) -> int:
         """What Prefect's own worker does in place of a process that was killed."""
         from prefect.client.schemas.objects import State
 
         from redrive.blocks.prefect.private import engine
 
         async def load(run: Any) -> Any:
-            flow = await asyncio.to_thread(_load, run, order["entrypoint"])
+            flow = await asyncio.to_thread(_load, run, command["entrypoint"])
             before.accept_folder()
             return flow
 
         try:
-            self._drive(engine.run_hooks(load, flow_run, State.model_validate(order["state"])))
+            self._drive(engine.run_hooks(load, flow_run, State.model_validate(command["state"])))
         except BaseException as error:  # noqa: BLE001  (hooks are a job's code too: what they raise ends them, not the child)
             return _exit_code(error)
         return 0

@@ -10,21 +10,21 @@ from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from redrive.infra.worker.messages import Order
+from redrive.infra.worker.messages import Command
 
 
 @contextmanager
-def surroundings(order: Order) -> Generator[bool]:
+def surroundings(command: Command) -> Generator[bool]:
     """Folder and environment of one job; whether Prefect's own settings are among what differs."""
     environment, folder, path = dict(os.environ), Path.cwd(), list(sys.path)
-    scratch = None if order["working_dir"] else tempfile.mkdtemp(prefix="redrive-job-")
-    for name, value in order["env"].items():
+    scratch = None if command["working_dir"] else tempfile.mkdtemp(prefix="redrive-job-")
+    for name, value in command["env"].items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
     settings_changed = _prefect_settings(os.environ) != _prefect_settings(environment)
-    os.chdir(order["working_dir"] or str(scratch))
+    os.chdir(command["working_dir"] or str(scratch))
     try:
         with ExitStack() as stack:
             if settings_changed:

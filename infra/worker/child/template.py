@@ -24,7 +24,7 @@ from typing import NoReturn
 from redrive.infra.worker.child.child import Child
 from redrive.infra.worker.child.code import Code, installed_modules
 from redrive.infra.worker.linux import set_name, threads_of
-from redrive.infra.worker.messages import PACKET, Line, decode, encode
+from redrive.infra.worker.messages import PACKET, Channel, decode, encode
 
 #: What a child needs of Prefect.
 PREFECT = ("prefect.flow_engine", "prefect.engine", "prefect.results", "prefect.artifacts")
@@ -81,7 +81,7 @@ def serve_template(worker: socket.socket, modules: Iterable[str]) -> NoReturn:
             os._exit(0)
         match decode(packet)["kind"]:
             case "fork":
-                _fork(worker, descriptors[0], lambda line: Child(Line(line)).serve())
+                _fork(worker, descriptors[0], lambda line: Child(Channel(line)).serve())
             case "poll":
                 worker.send(encode({"kind": "code", "changed": code.changed()}))
 
