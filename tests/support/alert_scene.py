@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from redrive.deployments.dead_letters.ledger import Filter
 from redrive.infra.local.supervisor import Supervisor
 from tests.support.job_stack import JobStack
 from tests.support.prometheus import ROOT, Prometheus, running_prometheus, scrapes, tool
@@ -32,6 +33,7 @@ class AlertScene:
     def __init__(self, stack: JobStack, prometheus: Prometheus) -> None:
         self.stack = stack
         self.prometheus = prometheus
+        self._left: list[tuple[str, dict[str, str]]] = []
 
     def fires(self, alert: str, **labels: str) -> dict[str, Any]:
         """Wait until that alert fires; what it says, filled in."""
@@ -46,6 +48,14 @@ class AlertScene:
         """Wait until none of those alerts fires."""
         for alert in alerts:
             wait_until(lambda alert=alert: not self._firing(alert, labels), PATIENCE, f"{alert} {labels} to clear")  # type: ignore[misc]  # mypy sees no type in the default
+
+    def leave_to_clear(self, *alerts: str, **labels: str) -> None:
+        """Those clear by themselves when their window has passed; `clear_what_is_left` waits for it, other tests need not."""
+        self._left += [(alert, labels) for alert in alerts]
+
+    def clear_what_is_left(self) -> None:
+        for alert, labels in self._left:
+            self.clears(alert, **labels)
 
     def _firing(self, alert: str, labels: dict[str, str]) -> list[dict[str, Any]]:
         wanted = {"alertname": alert, **labels}
@@ -83,8 +93,21 @@ class AlertScene:
 
 
 @contextmanager
-def alert_scene() -> Iterator[AlertScene]:
-    """Stack and Prometheus, both ended afterwards."""
+def watched(stack: JobStack) -> Iterator[AlertScene]:
+    """A running stack under a Prometheus of its own, with no dead letter of earlier tests that is open."""
+    tool("prometheus")
+    with stack.ledger() as ledger:
+        ledger.discard_all(Filter(status="open"), who="the alerts' tests", why="of earlier tests")
+    with tempfile.TemporaryDirectory(prefix="redrive-alerts-", ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        with running_prometheus(folder / "prometheus", scrapes(stack), _rules(folder)) as prometheus:
+            wait_until(lambda: prometheus.value("queue_exporter_up") == 1, PATIENCE, "the exporter to be scraped")
+            yield AlertScene(stack, prometheus)
+
+
+@contextmanager
+def own_scene() -> Iterator[AlertScene]:
+    """The same with a stack of its own, ended afterwards, whose workers are soon missed and whose schedules make no jobs."""
     tool("prometheus")
     folder = Path(tempfile.mkdtemp(prefix="redrive-alerts-"))
     stack = JobStack(folder / ".redrive", retry_after=20)
@@ -94,9 +117,8 @@ def alert_scene() -> Iterator[AlertScene]:
     stack.env["PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED"] = "false"
     try:
         stack.start()
-        with running_prometheus(folder / "prometheus", scrapes(stack), _rules(folder)) as prometheus:
-            wait_until(lambda: prometheus.value("queue_exporter_up") == 1, PATIENCE, "the exporter to be scraped")
-            yield AlertScene(stack, prometheus)
+        with watched(stack) as scene:
+            yield scene
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
