@@ -14,6 +14,8 @@ from typing import Any
 #: Where the text begins, where what was found begins, and a mark that says that the answer is whole.
 ENDING = struct.Struct(">QQ8s")
 WHOLE = b"redrive1"
+#: Exit code of a sandbox whose document is at fault: its answer is the reason.
+UNREADABLE = 3
 
 
 class Answer:

@@ -16,6 +16,8 @@ from redrive.flows.documents.one_line import line
 
 #: Annotations whose text is that of something else: a link's, a form field's, a note's window.
 _NO_TEXT_OF_THEIR_OWN = {"/Link", "/Widget", "/Popup"}
+#: What a look into a broken document may raise.
+_BROKEN = (pikepdf.PdfError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 #: Fields and annotations of one document; a form of 1,000 pages has some 50,000.
 LIMIT = 200_000
 #: How deep fields may lie in fields.
@@ -29,7 +31,7 @@ def extras(content: bytes, budget: Budget, attachments: Attachments) -> str:
             fields = [f"{name}: {value}" for name, value in _fields(pdf)]
             notes = [f"Page {page}: {text}" for page, text in _notes(pdf)]
             _keep_files(pdf, attachments)
-    except (pikepdf.PdfError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except _BROKEN as error:
         budget.leave_out(f"look for form fields, annotations and files inside failed ({line(error)})")
         return ""
     for found, what in ((fields, "form fields"), (notes, "annotations")):
@@ -62,7 +64,7 @@ def pictures(content: bytes, pages: Sequence[int]) -> list[int]:
     try:
         with pikepdf.open(io.BytesIO(content)) as pdf:
             return [page for page in pages if page <= len(pdf.pages) and pdf.pages[page - 1].get_images()]
-    except (pikepdf.PdfError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except _BROKEN:
         # As the look for form fields, which says so.
         return []
 
@@ -73,7 +75,7 @@ def why_empty(content: bytes) -> str:
         with pikepdf.open(io.BytesIO(content)) as pdf:
             with_pictures = sum(bool(page.get_images()) for page in pdf.pages)
             pages = len(pdf.pages)
-    except (pikepdf.PdfError, ValueError, TypeError, KeyError, AttributeError):
+    except _BROKEN:
         return "no reader finds text in it"
     if with_pictures:
         return f"{with_pictures} of its {pages} pages hold pictures, and none a text layer: a scan"

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from redrive.flows.documents.answer import UNREADABLE
 from redrive.flows.documents.formats import Unreadable
 from redrive.flows.documents.made import Made
 from redrive.flows.documents.reading_stopped import ReadingStopped, ReadingTimedOut
@@ -22,8 +23,6 @@ from redrive.flows.documents.template_kind import Kind
 
 #: Seconds one document may take; a 1,000-page PDF takes about 2.
 WALL_LIMIT = 90
-#: Exit code of a sandbox whose document is at fault, as in `template`.
-UNREADABLE = 3
 #: Bytes of a reason that are read.
 _SAID = 2000
 

@@ -24,12 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from redrive.flows.documents import confinement, formats, reader
-from redrive.flows.documents.answer import Answer
+from redrive.flows.documents.answer import UNREADABLE, Answer
 from redrive.flows.documents.template_kind import Kind
 from redrive.flows.documents.warm import PDF_PAGE, warm
 
-#: Exit code of a sandbox: the document is at fault, its answer says why.
-UNREADABLE = 3
 #: Bytes of a request.
 REQUEST = 256
 #: Bytes of a list of children's ids; what does not fit is ended after the next sandbox.

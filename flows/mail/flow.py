@@ -4,6 +4,7 @@ Danger: a step that completed is not run again. Recipients that were taken are t
 asked for again, in a step of their own.
 """
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from email.utils import parseaddr
@@ -97,6 +98,7 @@ def write(
         date=datetime.now(UTC),
         send=send,
         cc=cc,
+        checksums=[hashlib.sha256(content_of(reference)[1]).hexdigest() for reference in attachments],
     )
 
 
@@ -116,8 +118,19 @@ def deliver(letter: Letter, recipients: tuple[str, ...], server: str) -> Deliver
 
 
 def files_of(letter: Letter) -> list[tuple[str, bytes]]:
-    """Names and contents of the attachments."""
-    return [content_of(reference) for reference in letter.attachments]
+    """Names and contents of the attachments.
+
+    Raises:
+        PermanentError: one is not there any more, or another one than when the mail was written: its words may be about the first.
+    """
+    files = [content_of(reference) for reference in letter.attachments]
+    for (name, content), checksum in zip(files, letter.checksums, strict=False):
+        if hashlib.sha256(content).hexdigest() != checksum:
+            raise PermanentError(
+                f"the attachment {name} was replaced after this mail was written, and who got it already has the other one: "
+                "ask for a new mail, or name a file that stays, like a report's under its day"
+            )
+    return files
 
 
 def read_values(data: str | None) -> dict[str, Any]:

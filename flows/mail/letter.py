@@ -42,6 +42,8 @@ class Letter(Payload):
     message_id: str
     date: AwareDatetime
     attachments: tuple[str, ...] = ()
+    #: SHA-256 of each attachment; none in a letter of an older version.
+    checksums: tuple[str, ...] = ()
     send: Send = "visible"
     cc: tuple[str, ...] = ()
     key: str = ""
@@ -67,6 +69,7 @@ def written(
     attachments: list[str],
     key: str,
     date: datetime,
+    checksums: Sequence[str] = (),
     send: Send = "visible",
     cc: Sequence[str] = (),
 ) -> Letter:
@@ -77,6 +80,7 @@ def written(
         values: what the template may use.
         subject: over the template's own, which is the first line of the text template.
         key: the job's key; together with the recipients it makes the Message-ID.
+        checksums: SHA-256 of the attachments' contents.
         send: `each` recipient gets a mail of its own, all get one as `bcc`, or all are `visible` in it.
         cc: further recipients of a visible mail.
 
@@ -113,6 +117,7 @@ def written(
         message_id=message_id(key, [*to, *copies], sender),
         date=date,
         attachments=tuple(attachments),
+        checksums=tuple(checksums),
         send=send,
         cc=tuple(copies),
         key=key,

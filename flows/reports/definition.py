@@ -32,7 +32,7 @@ class Column(Part):
     name: str = Field(description="Column of the query.")
     label: str = Field("", description="Heading; the name if left out.")
     format: Literal["auto", "text", "number", "percent", "date", "month", "time"] = "auto"
-    decimals: int = Field(0, ge=0, le=6)
+    decimals: int | None = Field(None, ge=0, le=6, description="As many as its values have, up to 6, if left out.")
     unit: str = ""
     signed: bool = Field(default=False, description="Show a plus before what is greater than 0.")
     total: Literal["sum", "mean"] | None = None
@@ -40,6 +40,11 @@ class Column(Part):
     @property
     def heading(self) -> str:
         return self.label or self.name.replace("_", " ").capitalize()
+
+    @property
+    def digits(self) -> int:
+        """Decimals as they are shown."""
+        return self.decimals or 0
 
 
 class Figure(Part):

@@ -6,6 +6,8 @@ Danger: the view is taken once and kept with the job, so that all formats and al
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from pydantic import AwareDatetime, ConfigDict, ValidationError
+
 from redrive.blocks.core.payloads import Payload, ReportResult
 from redrive.blocks.saved import saved
 from redrive.blocks.warehouse import Warehouse
@@ -24,6 +26,14 @@ Format = Literal["html", "pdf", "xlsx"]
 
 LATEST = "latest"
 """Folder of a report's newest files, whose names stay the same: what a mail or a link names."""
+
+
+class Head(Payload):
+    """What is read of the JSON beside the latest report."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    as_of: AwareDatetime
 
 
 class Rendered(Payload):
@@ -91,7 +101,10 @@ def render(view: ReportView, made: Format, store: str) -> Rendered:
         case "xlsx":
             content, notes = workbook(view)
     target = Store.load(store)
-    target.write(path_of(view, made, LATEST), content)
+    if is_newest(view, target):
+        target.write(path_of(view, made, LATEST), content)
+    else:
+        notes += (f"A newer report of {view.name} is the latest already, so this one is kept under its day only.",)
     day = view.formats.local(view.as_of)
     return Rendered(place=target.write(path_of(view, made, f"{day:%Y-%m-%d}"), content), notes=notes)
 
@@ -100,7 +113,17 @@ def render(view: ReportView, made: Format, store: str) -> Rendered:
 def remember(view: ReportView, store: str) -> str:
     """Store title and figures as JSON, for the mail that sends the report."""
     head = view.model_dump_json(include={"name", "title", "subtitle", "as_of", "figures", "source"}, indent=2)
-    return Store.load(store).write(path_of(view, "json", LATEST), head.encode())
+    target, path = Store.load(store), path_of(view, "json", LATEST)
+    return target.write(path, head.encode()) if is_newest(view, target) else target.location(path)
+
+
+def is_newest(view: ReportView, store: Store) -> bool:
+    """Whether no newer report of that name is the latest: one that waited for its next try must not take its place."""
+    there = store.read(path_of(view, "json", LATEST))
+    try:
+        return there is None or Head.model_validate_json(there).as_of <= view.as_of
+    except ValidationError:
+        return True
 
 
 def path_of(view: ReportView, ending: str, folder: str) -> str:

@@ -7,11 +7,12 @@ The column's format says which text is a date, the answer's kinds say which is a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from functools import cache, lru_cache
-from math import isinf, isnan
+from math import isfinite, isinf, isnan
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -26,6 +27,8 @@ NONE = "–"
 INFINITY = "∞"
 #: Digits before the decimal mark; longer numbers are written as powers of ten. A double keeps 15.
 FLOAT_DIGITS, EXACT_DIGITS = 15, 21
+#: Decimals of a column whose definition names none.
+MOST_DECIMALS = 6
 #: Digits of exact arithmetic, beyond any sum of what is shown.
 PRECISION = 60
 #: What would break a line, a page or the reading direction of what stands around it; a newline stays.
@@ -123,8 +126,8 @@ class Formats:
             return str(value)
         if column.format == "percent":
             share = value * 100 if not isinstance(value, str) else Decimal(value) * 100
-            return self.number(share, column.decimals, "%", signed=column.signed)
-        return self.number(value, column.decimals, signed=column.signed)
+            return self.number(share, column.digits, "%", signed=column.signed)
+        return self.number(value, column.digits, signed=column.signed)
 
     def _moment(self, when: datetime, column: Column, *, short: bool) -> str:
         there = self.local(when)
@@ -161,6 +164,20 @@ def _rounded(amount: float | Decimal, decimals: int) -> Decimal:
     """Halves go away from zero, as they do in a spreadsheet and in what people were taught: 284.5 mm are 285 mm."""
     exact = amount if isinstance(amount, Decimal) else Decimal(repr(float(amount)))
     return exact.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+
+
+def decimals_of(values: Iterable[Value], *, percent: bool) -> int:
+    """How many decimals show all of the numbers as they are, six at most."""
+    most = 0
+    for value in values:
+        number = None if isinstance(value, int) and not percent else exact(value)
+        if number is None or not isfinite(number):
+            continue
+        written = f"{number * 100 if percent else number:.{MOST_DECIMALS}f}"
+        most = max(most, len(written.rstrip("0").partition(".")[2]))
+        if most == MOST_DECIMALS:
+            break
+    return most
 
 
 DATES = frozenset({"date", "month", "time"})

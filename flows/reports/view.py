@@ -19,7 +19,7 @@ from redrive.blocks.warehouse import Warehouse
 from redrive.flows.reports.answer import Answer, Kind, answer, kept
 from redrive.flows.reports.definition import Chart, Column, Figure, ReportDefinition, Value
 from redrive.flows.reports.taken import numbers, taken
-from redrive.flows.reports.values import NONE, Formats
+from redrive.flows.reports.values import DATES, NONE, Formats, decimals_of
 
 
 class ShownFigure(Payload):
@@ -115,7 +115,7 @@ def collect(definition: ReportDefinition, warehouse: Warehouse, parameters: dict
         as_of=at.astimezone(UTC),
         figures=(),
         charts=definition.charts if found.rows else (),
-        columns=definition.columns,
+        columns=tuple(_with_decimals(column, found) for column in definition.columns),
         names=found.names,
         kinds=found.kinds,
         rows=found.rows,
@@ -127,6 +127,14 @@ def collect(definition: ReportDefinition, warehouse: Warehouse, parameters: dict
         nothing=nothing,
     )
     return view.model_copy(update={"figures": tuple(_figure(figure, found, view) for figure in definition.figures)})
+
+
+def _with_decimals(column: Column, found: Answer) -> Column:
+    place = found.names.index(column.name)
+    if column.decimals is not None or column.format in {"text", *DATES} or found.kinds[place] != "number":
+        return column
+    values = (row[place] for row in found.rows)
+    return column.model_copy(update={"decimals": decimals_of(values, percent=column.format == "percent")})
 
 
 def _nothing(parameters: dict[str, Value]) -> str:
@@ -164,6 +172,7 @@ def _figure(figure: Figure, found: Answer, view: ReportView) -> ShownFigure:
         place = next(n for n, number in enumerate(numbers(found, figure.column)) if number == value)
         note = formats.shown(view.values(figure.at)[place], view.column(figure.at), number=view.number(figure.at))
     elif figure.compare and (usual := taken(found, figure.compare, figure.take)):
-        share = formats.number((float(value) / float(usual) - 1) * 100, 0, "%", signed=True)
+        # Against the size of the usual value: two degrees above four below zero are more, not less.
+        share = formats.number((float(value) - float(usual)) / abs(float(usual)) * 100, 0, "%", signed=True)
         note = f"{share} against {formats.number(usual, figure.decimals, figure.unit)}"
     return ShownFigure(label=figure.label, value=formats.number(value, figure.decimals), unit=figure.unit, note=note)

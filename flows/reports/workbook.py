@@ -94,6 +94,8 @@ class _Rows:
         self._looks = [self._look(n) for n in range(len(view.columns))]
         self._longest = [len(label) for label in self._labels]
         self._cut = self._inexact = 0
+        #: Columns with numbers written as texts, which no formula would count.
+        self._texts: set[int] = set()
 
     def heading(self) -> None:
         for place, label in enumerate(self._labels):
@@ -130,7 +132,7 @@ class _Rows:
             letters = xlsxwriter.utility.xl_range(first, place, last, place)
             # SUBTOTAL follows the filter above; the value is for readers that do not calculate.
             shown = _excel_number(total)
-            if shown is None:
+            if shown is None or place in self._texts:
                 self._write(last + 1, place, total, style)
             else:
                 self._sheet.write_formula(last + 1, place, f"={name}{letters})", style, shown)
@@ -191,12 +193,13 @@ class _Rows:
             number = _excel_number(value)
             if number is None:
                 self._inexact += 1
+                self._texts.add(place)
                 text = str(value).replace("Infinity", INFINITY).replace("inf", INFINITY)
                 sheet.write_string(row, place, text, style)
                 self._wide(place, len(text))
             else:
                 sheet.write_number(row, place, number, style)
-                self._wide(place, len(f"{number:,.{column.decimals}f}") if abs(number) < LONG else 12)
+                self._wide(place, len(f"{number:,.{column.digits}f}") if abs(number) < LONG else 12)
             return
         text = clean(str(value))
         if len(text) > CELL_LIMIT:
@@ -232,7 +235,7 @@ def number_format(column: Column) -> str:
             return "d mmmm yyyy hh:mm"
         case "text":
             return "@"
-    digits = f"0.{'0' * column.decimals}" if column.decimals else "0"
+    digits = f"0.{'0' * column.digits}" if column.digits else "0"
     if column.format == "percent":
         return f"{digits}%"
     plain = f"#,##{digits}"

@@ -197,6 +197,30 @@ def test_definition_may_ask_for_an_error_when_nothing_is_found(warehouse: Wareho
         seen(warehouse, report("select 1 as x where false", [{"name": "x"}], empty="error"))
 
 
+def test_numbers_are_shown_with_the_decimals_they_have_unless_others_are_asked_for(warehouse: Warehouse):
+    query = "select * from (values (1.99, 0.125, 7), (2.5, 0.5, 8)) as given (price, share, pieces)"
+    columns = [{"name": "price"}, {"name": "share", "format": "percent"}, {"name": "pieces"}]
+    assert list(seen(warehouse, report(query, columns)).cells()) == [
+        ["1.99", "12.5\u00a0%", "7"],
+        ["2.50", "50.0\u00a0%", "8"],
+    ]
+    rounded = report(query, [{"name": "price", "decimals": 0}])
+    assert list(seen(warehouse, rounded).cells()) == [["2"], ["3"]]
+
+
+def test_figure_is_compared_by_how_far_it_lies_from_a_negative_one(warehouse: Warehouse):
+    figures = [{"label": "Low", "column": "low", "compare": "usual"}]
+    view = seen(warehouse, report("select -2.0 as low, -4.0 as usual", [{"name": "low"}], figures=figures))
+    assert view.figures[0].note == "+50\u00a0% against \u22124"
+
+
+def test_total_of_numbers_written_as_texts_is_no_formula(warehouse: Warehouse):
+    query = "select x from (values (1234567890123456.25), (-1234567890123456.00)) as given (x)"
+    view = seen(warehouse, report(query, [{"name": "x", "total": "sum"}]))
+    sheet = openpyxl.load_workbook(io.BytesIO(workbook(view)[0]))["Report"]
+    assert sheet["A7"].value == 0.25, "as a formula it would be the sum of no numbers"
+
+
 def test_two_columns_of_one_name_are_both_kept(warehouse: Warehouse):
     view = seen(warehouse, report("select 1 as x, 2 as x", [{"name": "x"}, {"name": "x_2"}]))
     assert list(view.cells()) == [["1", "2"]]

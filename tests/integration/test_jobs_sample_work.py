@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +17,10 @@ from pydantic import SecretStr
 from redrive.blocks.core.errors import PermanentError
 from redrive.blocks.mail_server import MailServer
 from redrive.blocks.warehouse import Warehouse
-from redrive.flows.mail.flow import mail
-from redrive.flows.reports.flow import reports
+from redrive.flows.mail.flow import first, mail, write
+from redrive.flows.reports.definition import ReportDefinition
+from redrive.flows.reports.flow import remember, render, reports
+from redrive.flows.reports.view import collect
 from redrive.flows.sync.flow import sync
 from tests.support.mail_sink import Sink, mail_sink
 from tests.support.postgres import running_postgres
@@ -44,6 +48,37 @@ def sink(outputs: Path) -> Iterator[Sink]:
         block = MailServer(host="127.0.0.1", port=server.port, tls="none", sender="Redrive <redrive@example.com>")
         block.save("default", overwrite=True)
         yield server
+
+
+def test_report_that_comes_late_does_not_take_the_place_of_a_newer_one(outputs: Path, tmp_path: Path):
+    (tmp_path / "now.yaml").write_text(
+        "name: now\ntitle: Now\nsource: a test\nquery: select 1 as n\ncolumns: [{name: n}]\n"
+    )
+    definition = ReportDefinition.load(tmp_path / "now.yaml")
+    warehouse = Warehouse.load("default")
+    days = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2)]
+    older, newer = (collect(definition, warehouse, {}, day) for day in days)  # type: ignore[arg-type]  # `load` is either, Prefect says
+    for view in (newer, older):
+        rendered = render.fn(view, "html", "reports")
+        remember.fn(view, "reports")
+    latest = outputs / "reports" / "now" / "latest"
+    assert json.loads((latest / "now.json").read_text())["as_of"].startswith("2026-01-02")
+    assert "2 January 2026" in (latest / "now.html").read_text()
+    assert "1 January 2026" in Path(rendered.place).read_text()
+    assert "A newer report of now is the latest already" in rendered.notes[0]
+
+
+def test_attachment_that_was_replaced_since_the_mail_was_written_is_not_sent(outputs: Path, sink: Sink, tmp_path: Path):
+    """Its words, and what others got under the same Message-ID, were about the first."""
+    (tmp_path / "list.txt").write_text("monday")
+    values = {"title": "T", "subtitle": "S", "figures": [], "source": "us"}
+    given = [str(tmp_path / "list.txt")]
+    letter = write.fn(["a@x.org", "b@x.org"], "report", None, None, values, given, "default", "key", "each", [])
+    first.fn(letter, "a@x.org", "default")
+    (tmp_path / "list.txt").write_text("tuesday")
+    with pytest.raises(PermanentError, match=r"attachment list\.txt was replaced after this mail was written"):
+        first.fn(letter, "b@x.org", "default")
+    assert [one.recipients for one in sink.received] == [["a@x.org"]]
 
 
 def test_weather_is_synchronised_reported_and_mailed(outputs: Path, sink: Sink):
