@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.errors import (
+    CloseBoundaryNotFoundDefect,
+    InvalidBase64CharactersDefect,
+    InvalidBase64LengthDefect,
+    StartBoundaryNotFoundDefect,
+)
 from email.message import EmailMessage, Message
 from email.policy import EmailPolicy, default
 from functools import cache
@@ -23,6 +29,14 @@ HEADERS = ("Subject", "From", "To", "Cc", "Date")
 
 #: A version with so many times as many words and a few more is no version of the same text.
 MUCH_MORE, A_FEW = 2, 10
+
+#: What the email package finds wrong with a part, and what it means for who reads it.
+_DAMAGE = {
+    CloseBoundaryNotFoundDefect: "end of a mail, which breaks off (its last boundary is missing)",
+    StartBoundaryNotFoundDefect: "mail in parts, none of which is found (no boundary is there)",
+    InvalidBase64CharactersDefect: "part whose encoding is damaged (base64): read as far as it can be",
+    InvalidBase64LengthDefect: "part whose encoding is damaged (base64): kept as it came",
+}
 
 Kind = Literal["body", "mail"]
 
@@ -103,6 +117,14 @@ class MailReader:
         payload = part.get_payload(decode=True)
         body = payload if isinstance(payload, bytes) else b""
         self.attachments.keep(part.get_filename(), part.get_content_type(), body)
+
+
+def note_damage(message: Message, budget: Budget) -> None:
+    """Say what a mail lacks by its own form, once all of its parts were read: one that breaks off looks whole without."""
+    for part in message.walk():
+        for found in dict.fromkeys(map(type, part.defects)):
+            if what := _DAMAGE.get(found):
+                budget.leave_out(what)
 
 
 def head(message: Message, name: str) -> str | None:

@@ -22,7 +22,7 @@ from redrive.flows.documents.attachments import Attachments
 from redrive.flows.documents.budget import Budget
 from redrive.flows.documents.formats import Unreadable
 from redrive.flows.documents.language import language
-from redrive.flows.documents.mail_parts import POLICY, MailReader, head, is_mail
+from redrive.flows.documents.mail_parts import POLICY, MailReader, head, is_mail, note_damage
 from redrive.flows.documents.one_line import line
 from redrive.flows.documents.page import page
 
@@ -102,6 +102,7 @@ def read_mail(content: bytes, answer: Answer, budget: Budget) -> tuple[str, dict
         raise Unreadable("cannot be read (it has no From, Subject or Date, so it is no mail): have it sent again")
     attachments = Attachments(answer, budget)
     text = MailReader(budget, attachments).text(message)
+    note_damage(message, budget)
     text = "\n\n".join(filter(None, (text, attachments.listed)))
     sender = head(message, "From")
     return text, {

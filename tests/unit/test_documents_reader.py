@@ -8,7 +8,7 @@ import io
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -285,6 +285,24 @@ def test_text_that_only_a_second_reader_finds_is_not_called_empty(read: Any):
     assert "Beside the page." in text
     assert found["reader"] == "pypdfium2"
     assert found["empty_because"] is None
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (lambda whole: whole[: whole.rindex(b"--==")], "1 end of a mail, which breaks off"),
+        (lambda whole: whole.replace(b"--==", b"__=="), "1 mail in parts, none of which is found"),
+        (lambda whole: whole.replace(b"QUJD", b"Q*!UJD"), "1 part whose encoding is damaged (base64): read as far"),
+        (lambda whole: whole.replace(b"QUJD", b"QUJDR"), "1 part whose encoding is damaged (base64): kept as it came"),
+        (lambda whole: whole, ""),
+    ],
+    ids=["cut off", "no boundary", "other characters", "too short", "whole"],
+)
+def test_mail_that_is_damaged_says_so(read: Any, part: Callable[[bytes], bytes], said: str):
+    whole = mail("Cut", "some words", files={"data.bin": b"ABC"}).as_bytes()
+    left_out = read("m.eml", part(whole))[1]["left_out"]
+    assert said in "".join(left_out)
+    assert bool(left_out) == bool(said)
 
 
 def test_pages_that_only_a_scanner_knows_are_counted_as_left_out(read: Any):
