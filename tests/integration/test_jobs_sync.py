@@ -96,6 +96,14 @@ def test_cursor_of_texts_leaves_out_nothing_and_says_so(warehouse: Warehouse, tm
     assert "column 'revision' leaves no row out" in later.warnings[0]
 
 
+def test_rows_with_too_few_values_are_a_warning(warehouse: Warehouse, tmp_path: Path):
+    """As the last one of a file that was cut off."""
+    cut = synced(warehouse, tmp_path, "id,name,price\n1,apple,2\n2,pear,3\n3,plu")
+    assert cut.inserted == 3
+    assert cut.warnings[0].startswith("1 rows of stock.csv have fewer values than columns, the first in line 4")
+    assert not synced(warehouse, tmp_path, "id,name,price\n1,apple,2\n2,,\n").warnings
+
+
 def test_column_of_marks_is_missing_values_in_a_table_of_numbers(warehouse: Warehouse, tmp_path: Path):
     synced(warehouse, tmp_path, "id,price\n1,2.5\n")
     assert synced(warehouse, tmp_path, "id,price\n1,NA\n2,+5\n").updated == 1

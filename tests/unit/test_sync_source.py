@@ -65,6 +65,11 @@ def test_csv_that_cannot_be_meant_is_refused(tmp_path: Path, content: str, said:
         rows(str(tmp_path / "data.csv"))
 
 
+def test_value_of_a_megabyte_is_read(tmp_path: Path):
+    (tmp_path / "data.csv").write_text(f"id,text\n1,{'x' * 1_000_000}\n")
+    assert len(rows(str(tmp_path / "data.csv"))[0]["text"] or "") == 1_000_000
+
+
 def test_csv_that_is_no_utf8_is_refused(tmp_path: Path):
     (tmp_path / "data.csv").write_bytes("name\nGröße\n".encode("cp1252"))
     with pytest.raises(PermanentError, match="is not UTF-8"):

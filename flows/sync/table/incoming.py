@@ -97,7 +97,9 @@ class Incoming:
         return int(count)
 
 
-def copied(connection: psycopg.Connection, source: Source, columns: Sequence[Column], since: Since | None) -> None:
+def copied(
+    connection: psycopg.Connection, source: Source, columns: Sequence[Column], since: Since | None
+) -> RecordScan:
     """Bring the source's records into the temporary table, as text; each value is seen by its column on the way."""
     names = [column.name for column in columns]
     definitions = [sql.SQL("{} text").format(sql.Identifier(name)) for name in names]
@@ -119,6 +121,7 @@ def copied(connection: psycopg.Connection, source: Source, columns: Sequence[Col
     with connection.cursor() as database, database.copy(into) as copy:
         for records in scan.scanned(source.blocks(since=since)):
             copy.write(records)
+    return scan
 
 
 def _value(column: Column, kind: str) -> sql.Composable:

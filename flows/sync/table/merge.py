@@ -70,7 +70,7 @@ def merge(
         existing = target.columns()
         columns = [Column(name, (formats or {}).get(name)) for name in source.columns]
         since = target.since(cursor, existing) if cursor else None
-        copied(connection, source, columns, since)
+        scan = copied(connection, source, columns, since)
         _check_types(connection, source, columns, existing)
         types = {column.name: existing.get(column.name) or column.type for column in columns}
         rows = Incoming(connection, source, columns, types, since)
@@ -97,7 +97,7 @@ def merge(
         updated=updated,
         columns_added=added,
         cursor=highest,
-        warnings=(*_warnings(columns, existing), *_of_cursor(cursor, existing)),
+        warnings=(*scan.warnings(), *_warnings(columns, existing), *_of_cursor(cursor, existing)),
     )
 
 

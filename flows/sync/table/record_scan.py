@@ -20,6 +20,8 @@ from redrive.flows.sync.table.column_types import Column
 
 #: Bytes of one record; PostgreSQL takes up to 1 GB in a value, and a job has far less memory.
 RECORD_LIMIT = 16 * 1024**2
+# The csv module's own limit is 128 KB a value.
+csv.field_size_limit(RECORD_LIMIT)
 
 
 class RecordScan:
@@ -42,12 +44,22 @@ class RecordScan:
         self.columns = columns
         #: Lines so far; the first of a CSV file is its heading.
         self.line = first_line
+        #: Rows with fewer values than columns, and the line of the first: a file that was cut off has one too.
+        self.short = self.first_short = 0
         self._label = label
         self._delimiter = delimiter
         self._end = end
         self._empty_is_missing = empty_is_missing
         self._any = any_record(delimiter)
         self._known = self._expected()
+
+    def warnings(self) -> Iterator[str]:
+        """What a person should know of the rows."""
+        if self.short:
+            yield (
+                f"{self.short:,} rows of {self._label} have fewer values than columns, the first in line {self.first_short:,}: their last "
+                "columns are empty; see that the file was not cut off"
+            )
 
     def scanned(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """The records for COPY, in the format CSV, with unquoted empty values as NULL.
@@ -112,7 +124,10 @@ class RecordScan:
             if self._empty_is_missing
             else _with_empty(text, values, self._delimiter)
         )
-        plain += [None] * (len(self.columns) - len(plain))
+        if len(plain) < len(self.columns):
+            self.short += 1
+            self.first_short = self.first_short or self.line
+            plain += [None] * (len(self.columns) - len(plain))
         before = [column.pattern for column in self.columns]
         for column, value in zip(self.columns, plain, strict=True):
             column.see(value, self.line)
