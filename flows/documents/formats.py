@@ -84,8 +84,10 @@ def extracted(content: bytes, mime: str, **options: Any) -> Any:
     """What kreuzberg finds in a document."""
     import kreuzberg  # noqa: PLC0415  (its first use starts threads, which the template must not have)
 
-    # What it would polish afterwards takes a fifth of a short document's time, and the text is wanted as it stands.
     options |= {
+        # As many sandboxes run as there are cores: a second thread in each only costs time to make.
+        "concurrency": kreuzberg.ConcurrencyConfig(max_threads=1),
+        # What it would polish afterwards takes a fifth of a short document's time, and the text is wanted as it stands.
         "enable_quality_processing": False,
         "postprocessor": kreuzberg.PostProcessorConfig(enabled=False),
         # All of it: what it holds to be furniture (running heads, lines that repeat on each page, a page's forms) is text too.
