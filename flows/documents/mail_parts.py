@@ -31,7 +31,7 @@ HEADERS = ("Subject", "From", "To", "Cc", "Date")
 MUCH_MORE, A_FEW = 2, 10
 
 #: What the email package finds wrong with a part, and what it means for who reads it.
-_DAMAGE = {
+_DAMAGE: dict[type, str] = {
     CloseBoundaryNotFoundDefect: "end of a mail, which breaks off (its last boundary is missing)",
     StartBoundaryNotFoundDefect: "mail in parts, none of which is found (no boundary is there)",
     InvalidBase64CharactersDefect: "part whose encoding is damaged (base64): read as far as it can be",
