@@ -402,12 +402,13 @@ with opened(sys.argv[1]) as source, psycopg.connect(sys.argv[2]) as connection:
 """
 
 
+@pytest.mark.parametrize("seed", [7, *(pytest.param(n, marks=pytest.mark.soak) for n in range(100, 124))])
 def test_kill_at_a_random_point_leaves_all_rows_or_none(
-    warehouse: Warehouse, tmp_path: Path, transferred: Callable[..., Any]
+    warehouse: Warehouse, tmp_path: Path, transferred: Callable[..., Any], seed: int
 ):
     path = tmp_path / "stock.csv"
     url = warehouse.url.get_secret_value().replace("+psycopg", "")
-    draw = random.Random(7)
+    draw = random.Random(seed)
     for version in range(3):
         path.write_text("id,version\n" + "".join(f"{i},{version}\n" for i in range(60_000)))
         child = subprocess.Popen(
