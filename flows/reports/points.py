@@ -32,23 +32,17 @@ def points_of(chart: Chart, view: ReportView) -> Points:
     column, values = view.column(chart.x), view.values(chart.x)
     drawn = {series.column: [_plotted(value) for value in view.values(series.column)] for series in chart.series}
     whens = [moment(value) for value in values] if column.format in DATES else []
-    if len(values) > LABELLED and whens and all(whens):
-        x = [instant(when, view.formats) for when in whens if when]
-        return _sampled(Points(kind="time", x=x, y=drawn, texts=[]))
+    if (
+        len(values) > LABELLED
+        and any(whens)
+        and all(when or value is None for when, value in zip(whens, values, strict=True))
+    ):
+        return _placed("time", [instant(when, view.formats) if when else None for when in whens], drawn)
     if len(values) > LABELLED and view.number(chart.x):
-        numbers = [_plotted(value) for value in values]
-        kept = [n for n, number in enumerate(numbers) if number is not None]
-        return _sampled(
-            Points(
-                kind="number",
-                x=[number for number in numbers if number is not None],
-                y={name: [line[n] for n in kept] for name, line in drawn.items()},
-                texts=[],
-            )
-        )
+        return _placed("number", [_plotted(value) for value in values], drawn)
     number = view.number(chart.x)
     texts = [view.formats.shown(value, column, number=number, short=True) for value in values[:CATEGORIES_LIMIT]]
-    if column.format == "month" and len({when.year for when in whens if when}) > 1:
+    if column.format in {"month", "date"} and len({when.year for when in whens if when}) > 1:
         texts = [f"{text} {when:%y}" if when else text for text, when in zip(texts, whens, strict=False)]
     note = f"The first {CATEGORIES_LIMIT} of {len(values):,} are drawn." if len(values) > CATEGORIES_LIMIT else ""
     return Points(
@@ -57,6 +51,21 @@ def points_of(chart: Chart, view: ReportView) -> Points:
         y={name: line[:CATEGORIES_LIMIT] for name, line in drawn.items()},
         texts=texts,
         note=note,
+    )
+
+
+def _placed(kind: str, x: list[float | None], drawn: dict[str, list[float | None]]) -> Points:
+    """Points on an axis of times or numbers; those without a place there are counted."""
+    kept = [n for n, place in enumerate(x) if place is not None]
+    lost = len(x) - len(kept)
+    return _sampled(
+        Points(
+            kind=kind,
+            x=[place for place in x if place is not None],
+            y={name: [line[n] for n in kept] for name, line in drawn.items()},
+            texts=[],
+            note=f"{lost:,} of {len(x):,} rows have no value for this axis and are not drawn." if lost else "",
+        )
     )
 
 
@@ -78,7 +87,7 @@ def _sampled(points: Points) -> Points:
         points,
         x=[points.x[n] for n in chosen],
         y={name: [line[n] for n in chosen] for name, line in points.y.items()},
-        note=f"{count:,} points, drawn as {len(chosen):,}: the lowest and highest of each stretch.",
+        note=f"{points.note} {count:,} points, drawn as {len(chosen):,}: the lowest and highest of each stretch.".strip(),
     )
 
 

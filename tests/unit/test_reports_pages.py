@@ -226,6 +226,15 @@ def test_months_of_two_years_are_two_bands():
     assert '["Jan 25","Jan 26"]' in drawn["encoding"]["x"]["axis"]["labelExpr"]
 
 
+@pytest.mark.parametrize("kind", ["date", "number"])
+def test_rows_without_a_place_on_the_axis_are_counted(kind: str):
+    rows = [(f"2026-01-{n + 1:02d}" if kind == "date" else n, n, 1) for n in range(20)]
+    made, chart = charted(kind, [*rows, (None, 1, 2)])
+    (drawn,) = charts_of(made, lambda _: (300, 200))
+    assert drawn.note == "1 of 21 rows have no value for this axis and are not drawn."
+    assert len(specification(chart, made, width=300, height=200)["data"]["values"]) == 20
+
+
 def test_chart_of_too_many_points_is_sampled_and_says_so():
     rows = [
         (f"2026-{n // 28 % 12 + 1:02d}-{n % 28 + 1:02d}T{n // 336 % 24:02d}:00:00", n, 99_999 if n == 4321 else -n)
