@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down test test-unit browser tools check bench soak constraints wheel
+.PHONY: compose-up compose-down images help up down test test-unit browser tools check bench soak constraints wheel
 # Containers often set it. A stack has a dozen processes, and each would compile Prefect anew: twice the time to start.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -16,6 +16,7 @@ help:
 	@echo "make test-unit  the tests that need no server: a minute"
 	@echo "make check  lint, types, layers"
 	@echo "make bench  the benchmark tables (JSON in .redrive/bench/)"
+	@echo "make images, compose-up, compose-down   container images; an installation on one host with them"
 	@echo "make soak   the fault suites, and the metrics against the truth, at full size"
 
 up: $(BIN)/.installed
@@ -48,6 +49,24 @@ check: $(BIN)/.installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/python tests/support/types.py
+
+# The images, by your docker; and one host's installation with them. infra/compose/README.md
+IMAGES   := server worker keeper exporter console
+COMPOSE  ?= $(shell docker compose version > /dev/null 2>&1 && echo docker compose || echo docker-compose)
+COMPOSE_PROFILES ?=
+export COMPOSE_PROFILES
+
+images:
+	@for image in $(IMAGES); do \
+	  DOCKER_BUILDKIT=1 docker build -q $(BUILD_ARGS) -f infra/docker/Dockerfile --target $$image -t redrive/$$image:latest . || exit 1; \
+	done
+
+compose-up: images
+	@$(PYTHON) infra/docker/secrets_folder.py infra/compose/secrets
+	@$(COMPOSE) -p redrive -f infra/compose/compose.yaml up -d --remove-orphans
+
+compose-down:
+	@$(COMPOSE) -p redrive -f infra/compose/compose.yaml down
 
 bench: $(BIN)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks

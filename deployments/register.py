@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -133,9 +134,11 @@ def load(job: JobType) -> Flow[..., Any]:
 
 def _deployment(variables: RegisteredVariables, job: JobType, flow: Flow[..., Any]) -> None:
     flow_id = ask(requested_flows.ensure(flow.name))
+    redrive_version = version("redrive")
     there = ask(deployments.named(job.name, job.name).or_none())
     fields: dict[str, Any] = {
-        "version": flow.version,
+        # Which Redrive registered it: `redrive check` names those of another one.
+        "version": f"{flow.version or ''}+redrive-{redrive_version}",
         "parameters": job.parameters,
         "description": _description(job, flow),
         "work_pool_name": job.pool,

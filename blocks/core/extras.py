@@ -11,6 +11,7 @@ SIGNS = {
     "documents": "kreuzberg",
     "reports": "typst",
     "mail": "css_inline",
+    "containers": "docker",
     "stack": "supervisor",
 }
 #: Other modules whose absence says the same.

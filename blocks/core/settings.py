@@ -94,6 +94,14 @@ class Settings(BaseModel):
         "comma separated: `intranet.example.com,10.1.0.0/16`.",
     )
     keep_days: float = Field(30, gt=0, description="Days that finished runs and closed dead letters are kept.")
+    backups: Path | None = Field(
+        None,
+        description="Folder of backups: where `redrive backup` puts them, and `redrive check` looks how old the newest is.",
+    )
+    results_shared: bool = Field(
+        default=False,
+        description="1: the folder of results is one that all hosts share, as `redrive check` cannot see.",
+    )
     # Read from Prefect's own names, so that one shell configures both.
     external_api_url: str | None = Field(None, description="PREFECT_API_URL, if it is not this stack's own server.")
     api_auth: SecretStr | None = Field(None, description="PREFECT_API_AUTH_STRING, if given.")

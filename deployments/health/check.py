@@ -21,6 +21,7 @@ from redrive.blocks.prefect.client import ask, prefect_settings, reachable
 from redrive.blocks.prefect.requests import deployments, fast, server, workers
 from redrive.deployments.catalog import BUILT_IN, catalog, complete_catalog
 from redrive.deployments.dead_letters.ledger import Ledger
+from redrive.deployments.health.installation import of_this_installation
 from redrive.deployments.health.keeper_health import keeper_health
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def check() -> Iterator[Finding]:
         ("console", _console),
         ("warehouse", lambda: _block(Warehouse)),
         ("mail server", lambda: _block(MailServer)),
+        *of_this_installation(settings()),
     )
     with prefect_settings(), ThreadPoolExecutor(len(points)) as pool:
         for answer in [pool.submit(copy_context().run, _found, point, probe) for point, probe in points]:

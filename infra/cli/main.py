@@ -67,6 +67,10 @@ app.command(
     name="dev",
     help="Run the jobs of a file, again whenever it changes, with their log.",
 )
+app.command(
+    "redrive.infra.cli.backup:backup_command", name="backup", help="Save databases and results, while jobs run."
+)
+app.command("redrive.infra.cli.backup:restore_command", name="restore", help="Bring a backup back.")
 app.command("redrive.infra.cli.completion:completion_command", name="completion", help="Completion for your shell.")
 
 

@@ -89,7 +89,7 @@ def test_what_is_no_extra_is_never_missing() -> None:
 
 
 #: Of no extra: what jobs of one's own use most.
-OF_ALL_ALONE = {"pandas", "docker"}
+OF_ALL_ALONE = {"pandas"}
 
 
 def test_all_brings_every_extra_and_the_tests_bring_all() -> None:

@@ -31,6 +31,14 @@ NO_ROUTES = {
     ("dashboards/exporter/server.py", "/health"): "the exporter answers it itself",
     ("deployments/health/check.py", "/health"): "the exporter is asked",
     ("infra/local/components/exporter.py", "/health"): "the exporter is asked",
+    ("infra/docker/roles.py", "/health"): "a worker says itself how it is",
+    ("infra/docker/roles.py", "http://127.0.0.1:{metrics_port}/health"): "the exporter is asked",
+    (
+        "infra/docker/roles.py",
+        "http://127.0.0.1:{prefect_port}/api/ready",
+    ): "the health check of a container, without a client",
+    ("infra/docker/roles.py", "/var/lib/redrive/results"): "a folder",
+    ("infra/docker/secrets_folder.py", "@postgres:5432/redrive"): "a database",
     ("dashboards/grafana/dead_letters.py", "/deployments"): "a page of Prefect's UI",
     ("dashboards/grafana/one_job_type.py", "/deployments"): "a page of Prefect's UI",
 }

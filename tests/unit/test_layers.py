@@ -17,6 +17,8 @@ ALLOWED: dict[str, set[str]] = {
     "flows": {"deployments", "blocks"},
     "dashboards": {"deployments", "blocks"},
     "infra/server": {"blocks"},
+    "infra/backup": {"blocks"},
+    "infra/docker": {"blocks", "deployments", "infra"},
     "infra/worker": {"blocks"},
     "infra/keeper": {"deployments", "blocks"},
     "infra/local": {"blocks", "deployments", "flows", "dashboards", "infra"},

@@ -25,5 +25,10 @@ def settings() -> Request[Json]:
     return Request(method="GET", path="/admin/settings", read=as_json)
 
 
+def version() -> Request[str]:
+    """Prefect's version there."""
+    return Request(method="GET", path="/admin/version", read=as_json)
+
+
 def _token(answer: Json) -> str:
     return str(answer["token"])

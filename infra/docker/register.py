@@ -1,0 +1,49 @@
+"""The job that registers the catalog: `python -m redrive.infra.docker.register`, in the image that has the job types' code.
+
+Work pools with their forms, queues, blocks, one deployment per job type. Safe to repeat; run it with each release.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from redrive.blocks.core.errors import ApiUnavailable, RedriveError
+from redrive.blocks.core.settings import settings
+
+#: Seconds the API may take to come.
+PATIENCE = 180.0
+PAUSE = 2.0
+
+
+def main() -> None:
+    from redrive.deployments.register import register  # noqa: PLC0415  (Prefect's import; what is wrong before is said at once)
+    from redrive.infra.local.components.worker import OpsWorker, Worker  # noqa: PLC0415  (as above)
+
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            for worker in (Worker(settings()), OpsWorker(settings())):
+                worker.prepare()
+            register(settings(), _say)
+        except ApiUnavailable as error:
+            if time.monotonic() > give_up:
+                _refuse(error)
+            time.sleep(PAUSE)
+        except RedriveError as error:
+            _refuse(error)
+        else:
+            return
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _refuse(error: RedriveError) -> None:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

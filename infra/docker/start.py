@@ -1,0 +1,98 @@
+"""What a container of ours runs: `python -m redrive.infra.docker.start ROLE [ARGUMENT …]`.
+
+Secrets come as files: `NAME_FILE=/run/secrets/x` puts the content of that file into `NAME` for the program that is started, so that neither
+the image nor the container's settings show it. A database's address and password may be two files: `{password}` in the address
+stands for the content of `REDRIVE_DATABASE_PASSWORD_FILE`.
+
+Danger: the program replaces this one (exec), so that signals reach it and its exit code is the container's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from redrive.infra.docker.roles import ROLES
+
+#: Ends the name of a variable that says where its value lies.
+FILE = "_FILE"
+#: Stands for it in `REDRIVE_DATABASE_URL`.
+PASSWORD = "REDRIVE_DATABASE_PASSWORD"  # noqa: S105  (the name of a variable)
+#: Exit code for bad input, as the command line has it.
+USAGE = 2
+
+#: Variables of other programs that have such names of their own, and must keep them.
+_NOT_OURS = ("SSL_CERT_FILE",)
+
+
+class CannotStart(Exception):  # noqa: N818  (named like what happened)
+    """One sentence that says what to change."""
+
+
+def with_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with what its `…_FILE` names hold.
+
+    Raises:
+        CannotStart: a file that cannot be read, or a name given twice.
+    """
+    found = dict(environ)
+    for name, path in environ.items():
+        ours = name.startswith(("REDRIVE_", "PREFECT_")) and name.endswith(FILE) and name not in _NOT_OURS
+        if not ours or name == FILE:
+            continue
+        wanted = name.removesuffix(FILE)
+        if environ.get(wanted):
+            raise CannotStart(f"{wanted} and {name} are both given: leave one of them out")
+        del found[name]
+        if not path:
+            continue
+        try:
+            found[wanted] = Path(path).read_text().strip()
+        except OSError as error:
+            raise CannotStart(f"{name}={path} cannot be read: {error.strerror}; mount the secret there") from None
+        if not found[wanted]:
+            raise CannotStart(f"{name}={path} is empty")
+    password = found.pop(PASSWORD, None)
+    if password is not None:
+        found["REDRIVE_DATABASE_URL"] = found.get("REDRIVE_DATABASE_URL", "").replace(
+            "{password}", quote(password, safe="")
+        )
+    return found
+
+
+def main() -> None:
+    """Become the program of a role, or the command that was given."""
+    if len(sys.argv) < 2:  # noqa: PLR2004  (the program's own name)
+        _refuse(f"name a role: {', '.join(ROLES)}; or a command, like `redrive check`")
+    role, *arguments = sys.argv[1:]
+    try:
+        environment = with_secrets(os.environ)
+    except CannotStart as error:
+        _refuse(str(error))
+    if role in ROLES:
+        argv, own = ROLES[role].program(environment)
+        environment = {**ROLES[role].defaults, **environment, **own}
+        if os.getpid() == 1:
+            Path(environment.get("TMPDIR", "/tmp"), "redrive-role").write_text(role)  # noqa: S108  (the container's own)
+    else:
+        # The image's command `redrive` comes here, so that it has the secrets too.
+        argv = [sys.executable, "-P", "-m", "redrive.infra.cli.main"] if role == "redrive" else [role]
+    # Python ignores it, and what a job starts would inherit that.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        os.execvpe(argv[0], [*argv, *arguments], environment)  # noqa: S606  (no shell is wanted)
+    except OSError as error:
+        _refuse(f"{argv[0]} cannot be run: {error.strerror}; roles are {', '.join(ROLES)}")
+
+
+def _refuse(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.exit(USAGE)
+
+
+if __name__ == "__main__":
+    main()
