@@ -1,4 +1,4 @@
-"""`python -m redrive.infra.server [--no-services]`: Prefect's own server, with `begin`, `finish` and `create` in front of it.
+"""`python -m redrive.infra.server [--no-services]`: Prefect's own server, with our calls in front of it.
 
 Address, port, database and password are Prefect's settings. With `--no-services` only the API and the UI are served, as
 `prefect server start --no-services` does, for installations of several servers.

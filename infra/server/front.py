@@ -16,8 +16,8 @@ import asyncpg
 import orjson
 from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
 
-from redrive.blocks.prefect.requests.fast import BEGIN, CREATE, FINISH, VERSION, VERSION_OF_CALLS
-from redrive.infra.server import begin, contract, create, finish
+from redrive.blocks.prefect.requests.fast import BEGIN, COUNT, CREATE, FIND, FINISH, VERSION, VERSION_OF_CALLS
+from redrive.infra.server import begin, contract, create, find, finish
 from redrive.infra.server.database import Database
 
 log = logging.getLogger("prefect.server.redrive")
@@ -33,6 +33,8 @@ _CALLS: dict[str, Callable[[Database, dict[str, Any]], Awaitable[dict[str, Any]]
     BEGIN: begin.begin,
     FINISH: finish.finish,
     CREATE: create.create,
+    FIND: find.find,
+    COUNT: find.count,
 }
 
 

@@ -1,4 +1,4 @@
-"""The calls that our own server answers beside Prefect's: `begin`, `finish` and `create`, and whether a server has them.
+"""The calls that our own server answers beside Prefect's: `begin`, `finish`, `create`, `find`, `count`, and whether a server has them.
 
 The version is part of each route: a server without it, or with another one, does not know the route, and then nobody asks it
 again for a while. So no call is spent on finding out.
@@ -22,6 +22,8 @@ VERSION = "/redrive/version"
 BEGIN = f"/redrive/{VERSION_OF_CALLS}/begin"
 FINISH = f"/redrive/{VERSION_OF_CALLS}/finish"
 CREATE = f"/redrive/{VERSION_OF_CALLS}/create"
+FIND = f"/redrive/{VERSION_OF_CALLS}/find"
+COUNT = f"/redrive/{VERSION_OF_CALLS}/count"
 
 #: Types of the states into which `finish` brings a run.
 ENDS = frozenset({COMPLETED, FAILED, SCHEDULED})
@@ -69,6 +71,16 @@ def create(deployment: object, runs: list[Json]) -> Request[list[Json] | None]:
     """Make runs of a deployment, each as Prefect's own call takes it: what is known of each; None if they must go Prefect's way."""
     body: dict[str, Any] = {"deployment_id": str(deployment), "runs": runs}
     return Request(method="POST", path=CREATE, body=body, read=lambda answer: answer["runs"])
+
+
+def find(body: Json) -> Request[list[Json] | None]:
+    """Runs that fit a filter, as Prefect's own call takes it, with what `Run.of` reads of them; None: the server left it to Prefect's."""
+    return Request(method="POST", path=FIND, body=body, read=lambda answer: answer["runs"])
+
+
+def count(body: Json) -> Request[int | None]:
+    """How many runs fit a filter, as Prefect's own call takes it; None: the server left it to Prefect's."""
+    return Request(method="POST", path=COUNT, body=body, read=lambda answer: answer["count"])
 
 
 def may_be_there() -> bool:

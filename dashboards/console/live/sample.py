@@ -19,7 +19,6 @@ from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.request import Request
 from redrive.blocks.prefect.requests import queues as queue_requests
-from redrive.blocks.prefect.requests import runs as run_requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
@@ -137,7 +136,8 @@ class Sampler:
             "work_pools": {"name": {"any_": [POOL]}},
             "work_pool_queues": {"name": {"any_": [queue]}},
         }
-        return self._ask(run_requests.count(body))
+        self._calls += 1
+        return runs.count_of(body)
 
     def _waiting_for_later(self, names: Sequence[str], now: datetime) -> tuple[Counter[str], Counter[str]]:
         """What waits for its next try, and what is not due yet: of the two one a sample, as neither is in a hurry."""
@@ -150,7 +150,8 @@ class Sampler:
         }
         for turn, (kind, wanted) in enumerate(kinds.items()):
             if kind not in self._later or self._turn % 2 == turn:
-                total = self._ask(run_requests.count(wanted.body()))
+                self._calls += 1
+                total = runs.count(wanted)
                 parts = Counter({name: self._count(wanted, name) for name in names}) if total else Counter[str]()
                 self._later[kind] = parts
         return self._later["retrying"], self._later["scheduled"]

@@ -91,10 +91,7 @@ class Filter(BaseModel):
         if self.batch is not None:
             found.append(dead_letters.c.batch_id == self.batch)
         if self.text is not None:
-            head: SQLCoreOperations[str] = dead_letters.c.message
-            # Spelled like the index on it.
-            head = func.left(head, SEARCHED_CHARACTERS) if connection.dialect.name == "postgresql" else head
-            found.append(head.icontains(self.text, autoescape=True))
+            found.append(says(connection, dead_letters.c.message, self.text))
         return and_(*found)
 
     def sums(self, connection: Connection, table: Table) -> Condition:
@@ -111,6 +108,13 @@ class Filter(BaseModel):
         if self.fingerprint is not None:
             found.append(_fingerprint(connection, table, self.fingerprint))
         return and_(*found) if found else and_(True)  # noqa: FBT003  (SQLAlchemy's spelling of an empty AND)
+
+
+def says(connection: Connection, message: SQLCoreOperations[str], text: str) -> Condition:
+    """Whether a message holds the text."""
+    # Spelled like the index on it.
+    head = func.left(message, SEARCHED_CHARACTERS) if connection.dialect.name == "postgresql" else message
+    return head.icontains(text, autoescape=True)
 
 
 def _fingerprint(connection: Connection, table: Table, prefix: str) -> Condition:

@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import Column, Connection, Select, Subquery, case, func, select, text
 
-from redrive.deployments.dead_letters.ledger.filters import Filter
+from redrive.deployments.dead_letters.ledger.filters import Filter, says
 from redrive.deployments.dead_letters.ledger.rows import Group
 from redrive.deployments.dead_letters.ledger.tables import DIMENSIONS, STATUSES, AnyRow, dead_letters, groups, tallies
 
 #: Rows that a grouping by time or text looks at, newest first. A text that every fourth message has makes it read four times
 #: as many, and with these that takes clearly less than twice what it takes in a ledger of 1,000 rows.
 ROWS_LIMIT: Final = 500
+
+#: The newest rows in which a text is looked for first: what many messages say stands there already, and else the index on messages
+#: finds it sooner.
+LATELY: Final = 5_000
 
 GROUPS_LIMIT: Final = 1_000
 
@@ -84,13 +88,7 @@ def _from_rows(connection: Connection, asked: Filter, *, limit: int) -> list[Gro
     columns = [
         dead_letters.c[name] for name in ("fingerprint", "job", "queue", "status", "first_failure", "last_failure")
     ]
-    newest = (
-        select(*columns)
-        .where(asked.rows(connection))
-        .order_by(dead_letters.c.last_failure.desc(), dead_letters.c.id.desc())
-        .limit(ROWS_LIMIT)
-        .subquery()
-    )
+    newest = _newest(connection, asked, columns)
     key = [newest.c.fingerprint, newest.c.job, newest.c.queue]
     counts = [func.sum(case((newest.c.status == status, 1), else_=0)).label(status) for status in STATUSES]
     query = select(
@@ -127,3 +125,21 @@ def _from_rows(connection: Connection, asked: Filter, *, limit: int) -> list[Gro
         )
     found.sort(key=lambda group: (-group.open, -group.last_seen.timestamp(), group.fingerprint))
     return found[:limit]
+
+
+def _newest(connection: Connection, asked: Filter, columns: Sequence[Column[Any]]) -> Subquery:
+    """The newest rows that fit."""
+    order = (dead_letters.c.last_failure.desc(), dead_letters.c.id.desc())
+    if asked.text is not None and connection.dialect.name == "postgresql":
+        without = asked.model_copy(update={"text": None}).rows(connection)
+        lately = select(*columns, dead_letters.c.message).where(without).order_by(*order).limit(LATELY).subquery()
+        said = says(connection, lately.c.message, asked.text)
+        found = select(*(lately.c[column.name] for column in columns)).where(said).limit(ROWS_LIMIT).subquery()
+        # Without statistics the planner would sort all rows that fit.
+        connection.execute(text("SET LOCAL enable_sort = off"))
+        connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+        if connection.scalar(select(func.count()).select_from(found)) == ROWS_LIMIT:
+            return found
+        connection.execute(text("SET LOCAL enable_sort = on"))
+        connection.execute(text("SET LOCAL enable_bitmapscan = on"))
+    return select(*columns).where(asked.rows(connection)).order_by(*order).limit(ROWS_LIMIT).subquery()
