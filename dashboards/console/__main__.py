@@ -18,7 +18,8 @@ class _Server(uvicorn.Server):
     """Ends its streams before it waits for them."""
 
     async def shutdown(self, sockets: object = None) -> None:
-        self.config.app.state.streams.close()  # type: ignore[union-attr]  # our own application
+        for streams in self.config.app.state.streams:  # type: ignore[union-attr]  # our own application
+            streams.close()
         await super().shutdown(sockets)  # type: ignore[arg-type]  # passed on
 
 

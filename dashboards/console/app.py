@@ -22,6 +22,7 @@ from redrive.dashboards.console.access.pace import SignInPace
 from redrive.dashboards.console.access.proxy import ProxyPeople
 from redrive.dashboards.console.access.session import Sessions
 from redrive.dashboards.console.answers import failed, on_error
+from redrive.dashboards.console.live.logs import Logs
 from redrive.dashboards.console.live.memo import Memo
 from redrive.dashboards.console.live.poller import Poller
 from redrive.dashboards.console.live.stream import Streams
@@ -53,7 +54,7 @@ def make_app(settings: Settings) -> Starlette:
     """The console of one installation."""
     ledger, people = Ledger(settings.ledger_url()), People(settings.ledger_url())
     poller = Poller(settings, ledger, people)
-    streams, bulk = Streams(poller), BulkRunner(ledger)
+    streams, logs, bulk = Streams(poller), Logs(), BulkRunner(ledger)
     stop = threading.Event()
 
     @asynccontextmanager
@@ -74,6 +75,7 @@ def make_app(settings: Settings) -> Starlette:
         people=people,
         poller=poller,
         streams=streams,
+        logs=logs,
         bulk=bulk,
         pace=SignInPace(),
         memo=Memo(),
@@ -90,7 +92,7 @@ def make_app(settings: Settings) -> Starlette:
     app.add_api_route("/alive", _health, methods=["GET"])
     static = StaticFiles(directory=HERE / "static")
     outer = Starlette(routes=[Mount("/static", static), Mount("/", app)], lifespan=alive)
-    outer.state.streams = streams
+    outer.state.streams = (streams, logs)
     outer.add_middleware(Secured)
     return outer
 

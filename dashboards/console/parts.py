@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from redrive.blocks.core.settings import Settings
 from redrive.dashboards.console.access.pace import SignInPace
+from redrive.dashboards.console.live.logs import Logs
 from redrive.dashboards.console.live.memo import Memo
 from redrive.dashboards.console.live.poller import Poller
 from redrive.dashboards.console.live.stream import Streams
@@ -27,6 +28,7 @@ class Parts:
     people: People
     poller: Poller
     streams: Streams
+    logs: Logs
     bulk: BulkRunner
     pace: SignInPace
     memo: Memo

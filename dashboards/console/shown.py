@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse
 from redrive.blocks.core.masking import mask_text
 from redrive.dashboards.console.access.session import Session
 from redrive.dashboards.console.sparkline import sparkline
+from redrive.dashboards.console.traceback import parts
 
 HERE: Final = Path(__file__).parent
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -58,6 +59,7 @@ def environment() -> Environment:
         "query": urlencode,
         "commands": commands,
         "masked": mask_text,
+        "traceback_parts": parts,
     }
     made.globals |= {
         "icon": icon,

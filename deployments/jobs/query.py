@@ -9,7 +9,7 @@ Danger: conditions about parameters see them masked, so that nobody guesses a se
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -22,6 +22,7 @@ from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import END, Order, Place, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.query_language import Query
 from redrive.deployments.jobs.search import POOL
 from redrive.deployments.jobs.states import WORDS, narrowed, word_of
@@ -29,6 +30,8 @@ from redrive.deployments.jobs.states import WORDS, narrowed, word_of
 #: Rows of one page, and rows that are read for it at most.
 PAGE: Final = 50
 READ: Final = 1_000
+#: Rows of one page where all are taken.
+EXPORTED: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,21 @@ def page(asked: Query, *, after: Place | None = None, limit: int = PAGE, read: i
                 return Found(runs=tuple(found), next=None, read=seen)
             if seen >= read:
                 return Found(runs=tuple(found), next=place, read=seen)
+
+
+def all_jobs(asked: Query) -> Iterator[Job]:
+    """All jobs that fit, read page by page as they are taken.
+
+    Raises:
+        ApiUnavailable.
+    """
+    place: Place | None = None
+    while True:
+        found = page(asked, after=place, limit=EXPORTED)
+        yield from map(Job.of, found.runs)
+        if found.next is None:
+            return
+        place = found.next
 
 
 def count(asked: Query) -> int | None:

@@ -1,4 +1,4 @@
-"""`redrive console link|user add|user remove|user list`: who may use the operator's console."""
+"""`redrive console link|record|user add|user remove|user list`: who may use the operator's console, and what they did in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.settings import settings
 from redrive.infra.cli.actor import Who, actor
 from redrive.infra.cli.output import out, print_json, print_table
@@ -89,6 +90,29 @@ def list_command(*, as_json: Json = False) -> None:
         {"NAME": "left", "ROLE": "left"},
         ((one.name, one.role) for one in found),
         none="nobody yet; `redrive console user add NAME`, or `redrive console link` for a link that signs in once",
+    )
+
+
+@app.command(name="record")
+def record_command(*, by: str | None = None, limit: int = 50, as_json: Json = False) -> None:
+    """List what people did in the console, the newest first, also what was refused.
+
+    Args:
+        by: Only what this person did.
+        limit: At most this many.
+        as_json: Print JSON.
+    """
+    if limit < 1:
+        raise ParameterError(f"a limit of {limit} shows nothing; give 1 or more")
+    with _people() as people:
+        found = people.acts(who=by, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        {"AT": "left", "WHO": "left", "WHAT": "left", "ABOUT": "left", "REASON": "left", "OUTCOME": "left"},
+        ((f"{one.at:%Y-%m-%d %H:%M:%SZ}", one.who, one.what, one.about, one.why, one.outcome) for one in found),
+        none="nobody did anything yet",
     )
 
 

@@ -27,6 +27,7 @@ app.command(
     "redrive.infra.cli.dead_bulk:acts_command", name="acts", help="List the bulk acts that go on by themselves."
 )
 app.command("redrive.infra.cli.dead_bulk:stop_command", name="stop", help="Stop a bulk act.")
+app.command("redrive.infra.cli.dead_note:note_command", name="note", help="Show or write the note about a cause.")
 app.command("redrive.infra.cli.dead_acts:redrive_command", name="redrive", help="Run dead letters again.")
 app.command("redrive.infra.cli.dead_acts:discard_command", name="discard", help="Give dead letters up.")
 

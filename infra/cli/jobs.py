@@ -37,6 +37,8 @@ Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 
 app = App(name="jobs", help="List, show, follow, retry, run again and cancel jobs.")
+app.command("redrive.infra.cli.jobs_find:find_command", name="find", help="List the jobs that a filter finds.")
+app.command("redrive.infra.cli.jobs_find:views", name="views")
 app.command("redrive.infra.cli.jobs_logs:logs_command", name="logs", help="Show a job's log, or follow it.")
 app.command("redrive.infra.cli.jobs_why:why_command", name="why", help="Say why a job is not running.")
 app.command("redrive.infra.cli.jobs_acts:cancel_command", name="cancel", help="Cancel jobs: by id, or by a filter.")

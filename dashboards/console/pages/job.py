@@ -10,25 +10,27 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from redrive.blocks.core.errors import LedgerUnavailable, NotFound
 from redrive.blocks.core.masking import mask_text
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import FINAL, RUNNING, PastState
 from redrive.dashboards.console.access.guard import Fields, Operator, one
 from redrive.dashboards.console.answers import done
+from redrive.dashboards.console.live.logs import PACE
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.record import written_down
-from redrive.dashboards.console.shown import page
+from redrive.dashboards.console.shown import page, render
 from redrive.deployments.dead_letters.ledger import Act, DeadLetter
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
 from redrive.deployments.jobs.artifacts import Artifact, artifacts_of
 from redrive.deployments.jobs.job import Job
-from redrive.deployments.jobs.logs import SETTLE, JobLog, LogLine
+from redrive.deployments.jobs.logs import SETTLE
 from redrive.deployments.jobs.search import find_job
 from redrive.deployments.jobs.why import NAMED, why
 from redrive.deployments.people.people import about_job
@@ -38,15 +40,14 @@ router = APIRouter()
 
 T = TypeVar("T")
 
-#: Seconds that what is shown of a job is shared by all who look at it. The page reads itself anew every 4 s; together that is less than
-#: one call of Prefect's API a second: the run, its states and artifacts while it stays in one state, its log, its policy, why it waits.
+#: Seconds that what is shown of a job is shared by all who look at it. The page reads itself anew every 4 s, and its log comes as a
+#: stream; together that is less than one call of Prefect's API a second: the run, its states and artifacts while it stays in one state,
+#: its log, its policy, why it waits.
 SHARED: Final = 3.0
-STATE_SHARED: Final = 7.0
+STATE_SHARED: Final = 10.0
 QUIET_LOG_SHARED: Final = 15.0
 POLICY_SHARED: Final = 30.0
 WHY_SHARED: Final = 25.0
-#: Lines of the log that the page shows, the newest.
-LINES: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,21 +88,39 @@ class Seen:
 def job(request: Request, the: The, reference: str) -> Response:
     seen = _seen(the, reference)
     return page(
-        request, "job.html", seen=seen, job=seen.job, lines=_log(the, seen), link=the.settings.run_url(seen.job.id)
+        request,
+        "job.html",
+        seen=seen,
+        job=seen.job,
+        lines=the.logs.lines(seen.run.id, SHARED),
+        link=the.settings.run_url(seen.job.id),
     )
 
 
 @router.get("/jobs/{job_id}/now")
-def now(request: Request, the: The, job_id: UUID) -> Response:
-    """What changes of the page while the job goes on."""
+def now(request: Request, the: The, job_id: UUID, over: bool = False) -> Response:  # noqa: FBT001, FBT002  (the name in the address)
+    """What changes of the page while the job goes on; `over`: it was read when the job had ended, and follows no log."""
     seen = _seen(the, str(job_id))
-    return page(
-        request,
-        "parts/job_now.html",
-        seen=seen,
-        job=seen.job,
-        lines=_log(the, seen),
-        link=the.settings.run_url(seen.job.id),
+    answer = page(request, "parts/job_now.html", seen=seen, job=seen.job, link=the.settings.run_url(seen.job.id))
+    if over and not seen.is_over:
+        answer.headers["HX-Refresh"] = "true"
+    return answer
+
+
+@router.get("/jobs/{job_id}/log")
+async def log(the: The, job_id: UUID) -> Response:
+    """The stream of its log."""
+
+    def seconds() -> float:
+        run = the.memo.get(("run", str(job_id)), SHARED, lambda: find_job(job_id))
+        # What does not run writes little, once its last lines have had their time to arrive.
+        lately = (SERVER_CLOCK.now() - run.since).total_seconds() < 2 * SETTLE
+        return PACE if lately or run.state_type == RUNNING else QUIET_LOG_SHARED
+
+    return StreamingResponse(
+        the.logs.events(job_id, lambda lines: render("parts/log_lines.html", lines=lines), seconds),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
     )
 
 
@@ -175,13 +194,3 @@ def _read(the: Parts, run: Run) -> Seen:
         policy=policy,
         artifacts=artifacts_of(run.id),
     )
-
-
-def _log(the: Parts, seen: Seen) -> list[LogLine]:
-    def read() -> list[LogLine]:
-        with reachable():
-            return list(JobLog(seen.run.id).read())[-LINES:]
-
-    # What does not run writes little; a state that is new is read with its last lines.
-    seconds = SHARED if seen.run.state_type == RUNNING else QUIET_LOG_SHARED
-    return the.memo.get(("log", seen.run.id, seen.run.state_id, seen.is_settled), seconds, read)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,7 +23,7 @@ from redrive.dashboards.console.record import written_down
 from redrive.dashboards.console.shown import page, with_query
 from redrive.deployments.jobs import query
 from redrive.deployments.jobs.job import Job
-from redrive.deployments.jobs.query_language import NAMES, Query, QueryError, parsed
+from redrive.deployments.jobs.query_language import NAMES, QueryError, parsed
 from redrive.deployments.jobs.search import known_job_types
 from redrive.deployments.jobs.states import WORDS
 from redrive.deployments.people.views import View
@@ -37,8 +36,6 @@ SHARED: Final = 3.0
 NAMES_SHARED: Final = 30.0
 #: Seconds that a count is shared.
 COUNT_SHARED: Final = 15.0
-#: Rows that an export reads at once.
-EXPORT_PAGE: Final = 200
 #: The chips above the list, each a state; and those of the rest of the filter stay.
 STATES: Final = ("running", "waiting", "retrying", "scheduled", "dead", "completed", "cancelled")
 
@@ -99,7 +96,7 @@ def export(the: The, kind: str, q: str = "") -> Response:
         raise NotFound("jobs are given as .csv or .json")
     names = the.memo.get("job types", NAMES_SHARED, _job_types)
     asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
-    lines = as_csv(_all(asked)) if kind == "csv" else as_json_lines(_all(asked))
+    lines = as_csv(query.all_jobs(asked)) if kind == "csv" else as_json_lines(query.all_jobs(asked))
     return StreamingResponse(
         lines,
         media_type="text/csv; charset=utf-8" if kind == "csv" else "application/x-ndjson",
@@ -121,16 +118,6 @@ def forget_view(request: Request, the: The, who: Operator, form: Fields) -> Resp
     with written_down(the, who=who.name, what="forget view", about=f"view {name}"):
         the.people.views.forget(name)
     return done(request, f"The view {name} is gone.", go="/jobs")
-
-
-def _all(asked: Query) -> Iterator[Job]:
-    place: Place | None = None
-    while True:
-        found = query.page(asked, after=place, limit=EXPORT_PAGE)
-        yield from map(Job.of, found.runs)
-        if found.next is None:
-            return
-        place = found.next
 
 
 def _views(the: Parts) -> list[View]:

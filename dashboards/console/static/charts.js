@@ -1,9 +1,11 @@
 // The charts of a page: uPlot over the figures of /figures, in the colours of the page.
 "use strict";
 (() => {
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const nodes = [...document.querySelectorAll("[data-chart]")];
   if (!nodes.length) return;
+  // A colour has two values until an element uses it.
+  const probe = document.body.appendChild(Object.assign(document.createElement("i"), { hidden: true }));
+  const colour = (name) => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
   let drawn = [], figures = null;
 
   const seconds = (value) => value == null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : value < 90 ? `${+value.toFixed(value < 10 ? 1 : 0)} s` : value < 5400 ? `${Math.round(value / 60)} m` : `${+(value / 3600).toFixed(1)} h`;

@@ -156,6 +156,24 @@
     });
   }
 
+  // A log comes line by line; whoever reads its end stays there. After a break the stream begins anew, with lines that are here.
+  const log = $("[data-log]");
+  if (log) {
+    log.scrollTop = log.scrollHeight;
+    new EventSource(log.dataset.log).addEventListener("lines", (event) => {
+      const atEnd = log.scrollTop + log.clientHeight > log.scrollHeight - 24;
+      const came = document.createRange().createContextualFragment(event.data);
+      log.append(...$$("p", came).filter((line) => !document.getElementById(line.id)));
+      while (log.children.length > 500) log.firstElementChild.remove();
+      if (atEnd) log.scrollTop = log.scrollHeight;
+      const lines = log.children.length;
+      set($("[data-lines]"), `${lines} line${lines === 1 ? "" : "s"}`);
+    });
+  }
+
+  // What a person opened stays open when the page reads itself anew.
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.matches("details"));
+
   // A list that refreshes keeps still while somebody paused it or has marked rows.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const live = event.target.closest("[data-live]");
