@@ -48,3 +48,13 @@ acts = Table(
     Column("outcome", Text, nullable=False),
     Index("ix_operator_acts_about", "about", "id"),
 )
+
+saved_views = Table(
+    "saved_views",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("page", String(16), nullable=False),
+    Column("query", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)

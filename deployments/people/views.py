@@ -6,26 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Column, Connection, String, Table, Text, delete, select
+from sqlalchemy import Connection, delete, select
 
 from redrive.blocks.core.errors import ParameterError
 from redrive.deployments.dead_letters.ledger.database import Database
-from redrive.deployments.dead_letters.ledger.tables import UtcDateTime, metadata
 from redrive.deployments.dead_letters.ledger.tallies import insert_into
+from redrive.deployments.people.tables import saved_views
 
 #: Characters of a name and of a filter.
 NAME_LIMIT: Final = 60
 QUERY_LIMIT: Final = 2_000
-
-saved_views = Table(
-    "saved_views",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("page", String(16), nullable=False),
-    Column("query", Text, nullable=False),
-    Column("who", Text, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, Column, Connection, Double, Integer, String, Table, Text, Uuid, insert, or_, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
 from redrive.blocks.core.errors import Conflict, NotFound
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.filters import Filter, describe
-from redrive.deployments.dead_letters.ledger.tables import AnyRow, UtcDateTime, metadata
+from redrive.deployments.dead_letters.ledger.operator_tables import bulk_acts as acts
+from redrive.deployments.dead_letters.ledger.tables import AnyRow
 from redrive.deployments.dead_letters.ledger.text import storable
 
 What = Literal["redrive", "discard"]
@@ -29,27 +30,6 @@ LAPSED: Final = timedelta(seconds=20)
 #: Rows that could not be acted on and are kept with the act.
 FAILURES: Final = 500
 TEXT_LIMIT: Final = 4_000
-
-acts = Table(
-    "bulk_acts",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("what", String(16), nullable=False),
-    Column("filter", JSON, nullable=False),
-    Column("who", Text, nullable=False),
-    Column("why", Text, nullable=False),
-    Column("rate", Double),
-    Column("wanted", Integer, nullable=False),
-    Column("done", Integer, nullable=False),
-    Column("failed", JSON, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("said", Text, nullable=False),
-    Column("asked", UtcDateTime, nullable=False, index=True),
-    Column("ended", UtcDateTime),
-    Column("stop_asked_by", Text),
-    Column("runner", Text),
-    Column("alive", UtcDateTime),
-)
 
 
 @dataclass(frozen=True, kw_only=True)

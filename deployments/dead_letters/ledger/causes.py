@@ -10,24 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Connection, String, Table, Text, and_, cast, func, select, text
+from sqlalchemy import BigInteger, Connection, and_, cast, func, select, text
 
 from redrive.deployments.dead_letters.ledger.database import Database
-from redrive.deployments.dead_letters.ledger.tables import UtcDateTime, dead_letters, groups, metadata, tallies
+from redrive.deployments.dead_letters.ledger.operator_tables import notes
+from redrive.deployments.dead_letters.ledger.tables import dead_letters, groups, tallies
 from redrive.deployments.dead_letters.ledger.tallies import insert_into
 from redrive.deployments.dead_letters.ledger.text import storable
 
 #: Characters of a note.
 NOTE_LIMIT: Final = 2_000
-
-notes = Table(
-    "cause_notes",
-    metadata,
-    Column("fingerprint", String(12), primary_key=True),
-    Column("text", Text, nullable=False),
-    Column("who", Text, nullable=False),
-    Column("at", UtcDateTime, nullable=False),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
