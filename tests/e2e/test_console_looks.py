@@ -37,10 +37,9 @@ def scene(consoles: Consoles) -> Iterator[Scene]:
     stack = consoles.stack
     folder = str(stack.folder("looks"))
     for message, many in CAUSES.items():
-        enqueue_many("test-many", [{"folder": folder, "message": message, "number": one} for one in range(many)])
+        enqueue_many("test-many", [{"folder": folder, "message": message}] * many)
     enqueue_many("test-crowd", [{"number": one} for one in range(20)])
     running = enqueue("test-chatty", {"lines": 40, "seconds": 600}).id
-    retrying = enqueue("test-fail", {"folder": folder}).id
     early = enqueue("test-ok", {"folder": folder}, delay=7200, queue="high", key="invoices-2026-11").id
 
     def open_of(text: str) -> int:
@@ -75,7 +74,6 @@ def scene(consoles: Consoles) -> Iterator[Scene]:
             "jobs-fault": "/jobs?q=state:ded",
             "jobs-none": "/jobs?q=name:nothing-like-this",
             "job-running": f"/jobs/{running}",
-            "job-retrying": f"/jobs/{retrying}",
             "job-early": f"/jobs/{early}",
             "job-dead": f"/jobs/{dead.run_id}",
             "job-completed": f"/jobs/{done.id}",
@@ -95,7 +93,7 @@ def scene(consoles: Consoles) -> Iterator[Scene]:
     )
     with client(stack, "grace") as grace:
         grace.post("/queues/low/resume", data={"csrf": token_of(grace)})
-    for job in (running, retrying, early):
+    for job in (running, early):
         try:
             cancel_job(job)
         except RedriveError as over:
