@@ -20,6 +20,10 @@ from typing import Any
 import httpx
 import psutil
 
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import reachable
+from redrive.blocks.prefect.runs import Order, Wanted
+from redrive.blocks.prefect.states import COMPLETED, SCHEDULED
 from redrive.deployments.dead_letters.ledger import Filter
 from tests.support.console import sign_in_link
 from tests.support.counting_proxy import CountingProxy, counting
@@ -63,11 +67,21 @@ def _pages(stack: JobStack) -> dict[str, tuple[float, float]]:
     with stack.ledger() as ledger:
         group = ledger.groups(Filter(status="open"), limit=1)[0]
         row = ledger.find(Filter(status="open"), limit=1).rows[0]
+    with reachable():
+        ended, waiting = (
+            runs.page(Wanted(types=[kind], pools=["jobs"]), Order.LATEST, limit=1).runs[0].id
+            for kind in (COMPLETED, SCHEDULED)
+        )
     paths = {
         "overview": "/",
         "jobs": "/jobs",
         "jobs, waiting": "/jobs?q=state:waiting",
         "jobs, completed": "/jobs?q=state:completed",
+        "jobs, of a type": "/jobs?q=job:test-ok",
+        "jobs, by text": "/jobs?q=text:nowhere",
+        "one job, ended": f"/jobs/{ended}",
+        "one job, waiting": f"/jobs/{waiting}",
+        "why it waits": f"/jobs/{waiting}/why",
         "failures": "/failures",
         "failures, by text": f"/failures?text={row.message.split()[0]}",
         "one cause": f"/failures/{group.fingerprint}",
