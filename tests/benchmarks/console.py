@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ import psutil
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.runs import Order, Wanted
-from redrive.blocks.prefect.states import COMPLETED, SCHEDULED
+from redrive.blocks.prefect.states import COMPLETED, RUNNING, SCHEDULED
 from redrive.deployments.dead_letters.ledger import Filter
+from redrive.deployments.enqueue import enqueue
+from redrive.deployments.jobs.actions import cancel_job
 from tests.support.console import sign_in_link
 from tests.support.counting_proxy import CountingProxy, counting
 from tests.support.full_ledger import fill
@@ -32,6 +34,9 @@ from tests.support.full_prefect import FullPrefect
 from tests.support.job_stack import JobStack, pointed_at
 from tests.support.stack import free_ports
 from tests.support.waiting import wait_until
+
+#: What a browser does for as long as a page is open: where the console is, its cookies, until when.
+Look = Callable[[str, dict[str, str], threading.Event], None]
 
 #: The issue's own sizes.
 DEAD = int(os.environ.get("BENCH_CONSOLE_DEAD", "100000"))
@@ -113,39 +118,73 @@ def _pages(stack: JobStack) -> dict[str, tuple[float, float]]:
 
 def _live(stack: JobStack) -> dict[str, float]:
     server = stack.settings.api_url.removesuffix("/api")
+    job = enqueue("test-chatty", {"lines": 5, "seconds": 1_000}, queue="high").id
+    wait_until(lambda: runs.by_id([job])[job].state_type == RUNNING, 60, "a job to run")
+    looks: dict[str, tuple[Look, ...]] = {
+        "overview": (_stream("/live"),),
+        "running job": (_stream(f"/jobs/{job}/log"), _poll(f"/jobs/{job}/now", 4.0)),
+    }
     found = {}
     with counting(server) as proxy, _own(stack, proxy) as (base, process):
-        for browsers in (1, BROWSERS):
-            stop = threading.Event()
-            with _client(stack, base) as client:
-                cookies = dict(client.cookies)
-            threads = [threading.Thread(target=_look, args=(base, cookies, stop)) for _ in range(browsers)]
-            for one in threads:
-                one.start()
-            time.sleep(5)
-            calls, cpu, began = proxy.calls, sum(process.cpu_times()[:2]), time.monotonic()
-            time.sleep(SECONDS)
-            seconds = time.monotonic() - began
-            each_second, share = (proxy.calls - calls) / seconds, (sum(process.cpu_times()[:2]) - cpu) / seconds
-            stop.set()
-            for one in threads:
-                one.join()
-            found |= {f"calls_a_second_{browsers}": round(each_second, 2), f"core_{browsers}": round(share, 3)}
-            print(
-                f"   {browsers:>2} open browsers: {each_second:.2f} calls of Prefect's API a second, {share:.1%} of a core"
-            )
+        for name, each in looks.items():
+            for browsers in (1, BROWSERS):
+                calls, core = _cost(stack, base, proxy, process, each * browsers)
+                found |= {
+                    f"calls_a_second_{name}_{browsers}": round(calls, 2),
+                    f"core_{name}_{browsers}": round(core, 3),
+                }
+                print(
+                    f"   {name}: {browsers:>2} open browsers: {calls:.2f} calls of Prefect's API a second, {core:.1%} of a core"
+                )
+    cancel_job(job)
     return found
 
 
-def _look(base: str, cookies: dict[str, str], stop: threading.Event) -> None:
-    """A browser on the overview: the stream, until it is to stop."""
-    with (
-        httpx.Client(base_url=base, cookies=cookies, trust_env=False, timeout=30) as client,
-        client.stream("GET", "/live") as stream,
-    ):
-        for _ in stream.iter_raw():
-            if stop.is_set():
-                return
+def _cost(
+    stack: JobStack, base: str, proxy: CountingProxy, process: psutil.Process, looks: tuple[Look, ...]
+) -> tuple[float, float]:
+    """Calls of Prefect's API a second, and the share of a core."""
+    stop = threading.Event()
+    with _client(stack, base) as client:
+        cookies = dict(client.cookies)
+    threads = [threading.Thread(target=look, args=(base, cookies, stop)) for look in looks]
+    for one in threads:
+        one.start()
+    time.sleep(5)
+    calls, cpu, began = proxy.calls, sum(process.cpu_times()[:2]), time.monotonic()
+    time.sleep(SECONDS)
+    seconds = time.monotonic() - began
+    cost = (proxy.calls - calls) / seconds, (sum(process.cpu_times()[:2]) - cpu) / seconds
+    stop.set()
+    for one in threads:
+        one.join()
+    return cost
+
+
+def _stream(path: str) -> Look:
+    """Reads a stream until it is to stop."""
+
+    def look(base: str, cookies: dict[str, str], stop: threading.Event) -> None:
+        with (
+            httpx.Client(base_url=base, cookies=cookies, trust_env=False, timeout=30) as client,
+            client.stream("GET", path) as stream,
+        ):
+            for _ in stream.iter_raw():
+                if stop.is_set():
+                    return
+
+    return look
+
+
+def _poll(path: str, every: float) -> Look:
+    """Reads a part of a page anew, as htmx does."""
+
+    def look(base: str, cookies: dict[str, str], stop: threading.Event) -> None:
+        with httpx.Client(base_url=base, cookies=cookies, trust_env=False, timeout=30) as client:
+            while not stop.wait(every):
+                client.get(path, headers={"HX-Request": "true"}).raise_for_status()
+
+    return look
 
 
 @contextmanager
