@@ -110,7 +110,7 @@ def _open_failures(request: Request) -> Markup:
     books = request.app.state.parts.poller.picture.books
     if books is None or not books.open:
         return Markup("")
-    return Markup('<span class="count" aria-label="{0} open">{0}</span>').format(number(books.open))
+    return Markup('<span class="count" aria-label="{} open">{}</span>').format(number(books.open), compact(books.open))
 
 
 def span(value: timedelta | float | None) -> str:
@@ -127,7 +127,7 @@ def span(value: timedelta | float | None) -> str:
         return f"{whole // MINUTE} m {whole % MINUTE} s" if whole < 10 * MINUTE else f"{whole // MINUTE} m"
     if whole < DAY:
         return f"{whole // HOUR} h {whole % HOUR // MINUTE} m"
-    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+    return f"{whole // DAY} d {whole % DAY // HOUR} h" if whole < 10 * DAY else f"{whole // DAY:,} d"
 
 
 def ago(at: datetime | None) -> Markup:
@@ -173,6 +173,15 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.1f}"  # noqa: PLR2004
+
+
+def compact(value: int) -> str:
+    """A number in four characters: `812`, `9.9k`, `28k`, `1.2M`."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if value >= size:
+            whole = value / size
+            return f"{whole:.1f}{unit}" if whole < 10 else f"{whole:.0f}{unit}"  # noqa: PLR2004  (below it a tenth has room)
+    return str(value)
 
 
 def short(value: object) -> str:

@@ -55,6 +55,14 @@ def firing(picture: Picture, now: datetime) -> list[Firing]:
     return sorted(found, key=lambda one: (one.severity != "critical", one.name))
 
 
+def by_name(alerts: list[Firing]) -> list[tuple[Firing, list[Firing]]]:
+    """The first of each name, with the others of that name: many job types may have the same trouble."""
+    found: dict[str, list[Firing]] = {}
+    for alert in alerts:
+        found.setdefault(alert.name, []).append(alert)
+    return [(first, others) for first, *others in found.values()]
+
+
 def _of_queues(sample: Sample, books: Books | None, limits: Thresholds, now: datetime) -> Iterator[Firing]:
     for queue in sample.queues:
         mine = limits.queues.get(queue.name, limits.every_queue)

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from redrive.blocks.core.errors import LedgerUnavailable
 from redrive.dashboards.console.access.guard import Fields, Operator, one, signed_in
 from redrive.dashboards.console.answers import done
-from redrive.dashboards.console.live.alerts import firing
+from redrive.dashboards.console.live.alerts import by_name, firing
 from redrive.dashboards.console.live.picture import Picture
 from redrive.dashboards.console.parts import The
 from redrive.dashboards.console.shown import page, render
@@ -87,7 +87,7 @@ def _values(picture: Picture, role: Role) -> dict[str, Any]:
         "sample": picture.sample,
         "books": books,
         "keeper": keeper_health(books.duties) if books else None,
-        "alerts": firing(picture, datetime.now(UTC)),
+        "alerts": by_name(firing(picture, datetime.now(UTC))),
         "may_act": role != "viewer",
         "now": datetime.now(UTC),
     }

@@ -10,7 +10,8 @@
     if (whole < 600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
     if (whole < 3600) return `${Math.floor(whole / 60)} m`;
     if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} m`;
-    return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+    const days = Math.floor(whole / 86400);
+    return days < 10 ? `${days} d ${Math.floor((whole % 86400) / 3600)} h` : `${days.toLocaleString("en")} d`;
   }
 
   // The server's clock counts, not this machine's.
