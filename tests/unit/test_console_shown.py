@@ -1,0 +1,44 @@
+"""How numbers and times read on a page."""
+
+from __future__ import annotations
+
+import pytest
+
+from redrive.dashboards.console.live.alerts import Firing, by_name
+from redrive.dashboards.console.shown import compact, span
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (7, "7"),
+        (999, "999"),
+        (1_000, "1.0k"),
+        (9_940, "9.9k"),
+        (28_697, "29k"),
+        (1_234_567, "1.2M"),
+        (45_000_000, "45M"),
+    ],
+)
+def test_count_in_the_navigation_has_room(value: int, said: str):
+    assert compact(value) == said
+    assert len(said) <= 4
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.4, "0.4 s"), (12, "12 s"), (200, "3 m 20 s"), (7_500, "2 h 5 m"), (273_600, "3 d 4 h"), (28_771_200, "333 d")],
+)
+def test_time_is_as_exact_as_it_is_worth(seconds: float, said: str):
+    assert span(seconds) == said
+
+
+def test_alerts_of_one_name_stand_together_in_the_order_of_their_weight():
+    alerts = [
+        Firing(name=name, severity="warning", said=said) for name, said in (("Old", "a"), ("Deep", "b"), ("Old", "c"))
+    ]
+
+    assert [(first.said, [one.said for one in others]) for first, others in by_name(alerts)] == [
+        ("a", ["c"]),
+        ("b", []),
+    ]
