@@ -176,7 +176,9 @@ def _which(ids: list[str] | None, which: Which | None) -> Filter:
     if ids and filtered:
         raise ParameterError("give ids or a filter, not both")
     if not ids and not filtered:
-        raise ParameterError("say which: ids, or a filter such as --fingerprint, --job, --queue, --reason or --text")
+        raise ParameterError(
+            "say which: ids, or a filter such as --fingerprint, --job, --queue, --reason, --error, --text or --since"
+        )
     return (which or Which()).filter("open")
 
 

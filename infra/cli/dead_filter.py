@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -13,6 +14,7 @@ from redrive.blocks.core.errors import ApiUnavailable, ParameterError
 from redrive.blocks.core.nearest import unknown
 from redrive.blocks.core.settings import settings
 from redrive.deployments.queue_names import queues
+from redrive.infra.cli.times import since as moment
 
 if TYPE_CHECKING:
     from redrive.deployments.dead_letters.ledger import Filter, Ledger
@@ -34,7 +36,9 @@ class Which:
     job: Annotated[str | None, Parameter(help="Name of the job type.")] = None
     queue: Annotated[str | None, Parameter(help="high, default or low.")] = None
     reason: Annotated[str | None, Parameter(help="tries, permanent, deadline, crash, unstartable or cancelled.")] = None
+    error: Annotated[str | None, Parameter(help="Type of the error, as the list shows it.")] = None
     text: Annotated[str | None, Parameter(help="Part of the message.")] = None
+    since: Annotated[str | None, Parameter(help="Failed since: 30m, 2h or 1d (ago), or a time.")] = None
 
     def filter(self, status: str) -> Filter:
         """As the ledger asks; `all` is any status."""
@@ -44,7 +48,9 @@ class Which:
             raise ParameterError(unknown("status", status, STATUSES))
         if self.queue and self.queue not in queues():
             raise ParameterError(unknown("queue", self.queue, queues()))
-        return Filter(**asdict(self), status=None if status == "all" else status)
+        conditions = asdict(self)
+        error, since = conditions.pop("error"), moment(conditions.pop("since"), datetime.now(UTC))
+        return Filter(**conditions, error_type=error, since=since, status=None if status == "all" else status)
 
     def check(self, ledger: Ledger) -> None:
         """Refuse a reason or job type that there is not, with the nearest."""

@@ -52,6 +52,19 @@ def test_view_that_was_saved_here_is_there_and_the_other_way_round(job_stack: Jo
     assert "twins too" in refused.stderr
 
 
+def test_dead_letters_are_found_by_error_and_time(job_stack: JobStack) -> None:
+    job = enqueue("test-permanent", {"folder": str(job_stack.folder("by-error"))}).id
+    row = job_stack.dead_letter(job)
+
+    def listed(*conditions: str) -> set[str]:
+        printed = job_stack.redrive("dead", "list", "--job", "test-permanent", *conditions, "--json").stdout
+        return {one["run_id"] for one in json.loads(printed)}
+
+    assert str(job) in listed("--error", row.error_type, "--since", "1h")
+    assert str(job) not in listed("--error", "NobodysError")
+    assert str(job) not in listed("--since", "2099-01-01")
+
+
 def test_note_about_a_cause_is_the_same_in_both(job_stack: JobStack) -> None:
     job = enqueue("test-permanent", {"folder": str(job_stack.folder("note"))}).id
     cause = job_stack.dead_letter(job).fingerprint
