@@ -13,20 +13,18 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
 from uuid import UUID
 
-import httpx
-
-from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import paging
 from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.fast_calls import ask_fast
 from redrive.blocks.prefect.paging import BEGINNING, END, PAGE, Order, Place
-from redrive.blocks.prefect.request import Json, Request
+from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import fast, flows
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
-from redrive.blocks.prefect.states import CANCELLED, CANCELLING, PastState, identified
+from redrive.blocks.prefect.states import CANCELLED, CANCELLING, identified
+from redrive.blocks.prefect.trail import states_of
 from redrive.blocks.prefect.wanted import Wanted
 
 __all__ = [
@@ -49,8 +47,6 @@ __all__ = [
 ]
 
 log = logging.getLogger("redrive.prefect")
-
-T = TypeVar("T")
 
 #: Runs that one bulk call deletes at most, by Prefect's own limit.
 BULK = 50
@@ -80,7 +76,7 @@ def pages(wanted: Wanted, order: Order, *, after: Place | None = None) -> Iterat
 def page(wanted: Wanted, order: Order, *, after: Place | None = None, limit: int = PAGE) -> Page:
     """One page."""
     request = paging.page(wanted, order, after=after, limit=limit)
-    raw = _ask_fast(fast.find(request.body))
+    raw = ask_fast(fast.find(request.body))
     found = ask(request) if raw is None else request.read(raw)
     return Page(_typed(found.runs), found.next)
 
@@ -92,7 +88,7 @@ def count(wanted: Wanted) -> int:
 
 def count_of(body: Json) -> int:
     """How many runs fit a filter of Prefect's."""
-    found = _ask_fast(fast.count(body))
+    found = ask_fast(fast.count(body))
     return ask(requests.count(body)) if found is None else found
 
 
@@ -103,7 +99,7 @@ def by_id(ids: Collection[UUID]) -> dict[UUID, Run]:
     for start in range(0, len(asked), PAGE):
         part = asked[start : start + PAGE]
         body = {"flow_runs": {"id": {"any_": part}}, "limit": PAGE}
-        raw = _ask_fast(fast.find(body))
+        raw = ask_fast(fast.find(body))
         raw = ask(requests.find(body)) if raw is None else raw
         found |= {run.id: run for run in _typed(raw)}
     return found
@@ -169,23 +165,6 @@ def delete_if(ids: Collection[UUID], *, types: Sequence[str], ended_before: date
         found = ask(requests.delete_all(wanted.flow_runs(), limit=BULK))
         deleted += map(UUID, found)
     return deleted
-
-
-def states_of(run_id: UUID) -> list[PastState]:
-    """Every state a run was in, the oldest first."""
-    return [PastState.of(one) for one in ask(requests.history(run_id))]
-
-
-def _ask_fast(request: Request[T | None]) -> T | None:
-    """What the server's own call answers; None if it has none, or leaves this to Prefect's."""
-    if not settings().fast_server or not fast.may_be_there():
-        return None
-    try:
-        return ask(request)
-    except httpx.HTTPStatusError as error:
-        if fast.is_absent(error):
-            return None
-        raise
 
 
 def _typed(raw: list[Json]) -> list[Run]:

@@ -9,8 +9,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from redrive.blocks.core.masking import mask, mask_text
-from redrive.blocks.prefect.client import ask, reachable
-from redrive.blocks.prefect.requests import artifacts
+from redrive.blocks.prefect.client import reachable
+from redrive.blocks.prefect.states import PastState
+from redrive.blocks.prefect.trail import trail_of
 from redrive.deployments.dead_letters.failure_report import FailureReport
 
 #: Artifacts of one job that are read, the newest.
@@ -31,20 +32,16 @@ class Artifact:
     at: datetime
 
 
-def artifacts_of(job_id: UUID) -> list[Artifact]:
-    """The artifacts of a job, the newest first.
+def history_and_artifacts(job_id: UUID) -> tuple[list[PastState], list[Artifact]]:
+    """The states of a job, the oldest first; and its artifacts, the newest first.
 
     Raises:
         ApiUnavailable.
     """
-    body = {
-        "artifacts": {"flow_run_id": {"any_": [str(job_id)]}, "type": {"not_any_": ["result"]}},
-        "sort": "CREATED_DESC",
-        "limit": MOST,
-    }
     with reachable():
-        found = ask(artifacts.find(body))
-    return [_artifact(one) for one in found if FailureReport.from_markdown(str(one.get("data") or "")) is None]
+        trail = trail_of(job_id, most=MOST)
+    published = [one for one in trail.artifacts if FailureReport.from_markdown(str(one.get("data") or "")) is None]
+    return trail.states, [_artifact(one) for one in published]
 
 
 def _artifact(raw: dict[str, Any]) -> Artifact:

@@ -16,8 +16,18 @@ import asyncpg
 import orjson
 from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
 
-from redrive.blocks.prefect.requests.fast import BEGIN, COUNT, CREATE, FIND, FINISH, VERSION, VERSION_OF_CALLS
-from redrive.infra.server import begin, contract, create, find, finish
+from redrive.blocks.prefect.requests.fast import (
+    BEGIN,
+    COUNT,
+    CREATE,
+    FIND,
+    FINISH,
+    LOG,
+    TRAIL,
+    VERSION,
+    VERSION_OF_CALLS,
+)
+from redrive.infra.server import begin, contract, create, find, finish, one_run
 from redrive.infra.server.database import Database
 
 log = logging.getLogger("prefect.server.redrive")
@@ -35,6 +45,8 @@ _CALLS: dict[str, Callable[[Database, dict[str, Any]], Awaitable[dict[str, Any]]
     CREATE: create.create,
     FIND: find.find,
     COUNT: find.count,
+    TRAIL: one_run.trail,
+    LOG: one_run.log,
 }
 
 

@@ -16,9 +16,13 @@ from redrive.blocks.prefect.requests import fast
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.trail import trail_of
 from redrive.blocks.prefect.wanted import Wanted
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs.actions import cancel_job
+from redrive.deployments.jobs.artifacts import history_and_artifacts
+from redrive.deployments.jobs.logs import log_of
+from redrive.deployments.jobs.result import result_of
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
 
@@ -133,3 +137,22 @@ def test_server_without_the_calls_is_asked_prefects_own(some_jobs: list[Run], mo
 
     assert (runs.page(wanted, Order.LATEST).runs, runs.count(wanted), runs.by_id(wanted.ids)) == with_them
     assert not fast.may_be_there()
+
+
+def test_states_artifacts_and_log_are_what_prefects_own_calls_tell(
+    some_jobs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in some_jobs:
+        # The last lines of a log come with the end of its process.
+        log = wait_until(
+            lambda one=run: list(log_of(one.id)) or one.state_type in {"SCHEDULED", "CANCELLED"}, 30, "a log"
+        )
+        ours, result = history_and_artifacts(run.id), result_of(trail_of(run.id, most=20).states[-1])
+        with monkeypatch.context() as plain:
+            plain.setattr(fast, "_absent_until", [float("inf")])
+            theirs, their_result = history_and_artifacts(run.id), result_of(trail_of(run.id, most=20).states[-1])
+            their_log = list(log_of(run.id))
+        assert [replace(one, raw={}) for one in ours[0]] == [replace(one, raw={}) for one in theirs[0]]
+        assert ours[1] == theirs[1]
+        assert result == their_result
+        assert log is True or {line.id for line in log} <= {line.id for line in their_log}

@@ -1,4 +1,4 @@
-"""The calls that our own server answers beside Prefect's: `begin`, `finish`, `create`, `find`, `count`, and whether a server has them.
+"""The calls that our own server answers beside Prefect's: `begin`, `finish`, `create`, and what it tells of runs; and whether it has them.
 
 The version is part of each route: a server without it, or with another one, does not know the route, and then nobody asks it
 again for a while. So no call is spent on finding out.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -24,6 +25,8 @@ FINISH = f"/redrive/{VERSION_OF_CALLS}/finish"
 CREATE = f"/redrive/{VERSION_OF_CALLS}/create"
 FIND = f"/redrive/{VERSION_OF_CALLS}/find"
 COUNT = f"/redrive/{VERSION_OF_CALLS}/count"
+TRAIL = f"/redrive/{VERSION_OF_CALLS}/trail"
+LOG = f"/redrive/{VERSION_OF_CALLS}/log"
 
 #: Types of the states into which `finish` brings a run.
 ENDS = frozenset({COMPLETED, FAILED, SCHEDULED})
@@ -81,6 +84,17 @@ def find(body: Json) -> Request[list[Json] | None]:
 def count(body: Json) -> Request[int | None]:
     """How many runs fit a filter, as Prefect's own call takes it; None: the server left it to Prefect's."""
     return Request(method="POST", path=COUNT, body=body, read=lambda answer: answer["count"])
+
+
+def trail(run_id: object, most: int) -> Request[Json | None]:
+    """The `states` of a run, by time, and its newest `artifacts` without results, as Prefect's own calls tell them."""
+    return Request(method="POST", path=TRAIL, body={"id": str(run_id), "most": most}, read=as_json)
+
+
+def log(run_id: object, *, level: int, after: datetime, skipped: int) -> Request[list[Json] | None]:
+    """A page of a run's log by time, as Prefect's own call tells the lines."""
+    body = {"id": str(run_id), "level": level, "after": after.isoformat(), "skipped": skipped}
+    return Request(method="POST", path=LOG, body=body, read=lambda answer: answer["lines"])
 
 
 def may_be_there() -> bool:

@@ -14,7 +14,6 @@ from starlette.responses import Response, StreamingResponse
 
 from redrive.blocks.core.errors import LedgerUnavailable, NotFound
 from redrive.blocks.core.masking import mask_text
-from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
@@ -28,7 +27,7 @@ from redrive.dashboards.console.shown import page, render
 from redrive.deployments.dead_letters.ledger import Act, DeadLetter
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
-from redrive.deployments.jobs.artifacts import Artifact, artifacts_of
+from redrive.deployments.jobs.artifacts import Artifact, history_and_artifacts
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.logs import SETTLE
 from redrive.deployments.jobs.search import find_job
@@ -47,6 +46,7 @@ SHARED: Final = 3.0
 STATE_SHARED: Final = 10.0
 QUIET_LOG_SHARED: Final = 15.0
 POLICY_SHARED: Final = 30.0
+POLICY_STALE: Final = 90.0
 WHY_SHARED: Final = 25.0
 
 
@@ -173,8 +173,8 @@ def _seen(the: Parts, reference: str) -> Seen:
 
 def _read(the: Parts, run: Run) -> Seen:
     with reachable():
-        history = runs.states_of(run.id)
-        policy = the.memo.get(("policy", run.job), POLICY_SHARED, lambda: policy_of(run.job))
+        history, artifacts = history_and_artifacts(run.id)
+        policy = the.memo.get(("policy", run.job), POLICY_SHARED, lambda: policy_of(run.job), stale=POLICY_STALE)
     letter, acts, no_ledger = None, [], ""
     try:
         letter = the.ledger.get(run.id).masked()
@@ -192,5 +192,5 @@ def _read(the: Parts, run: Run) -> Seen:
         acts=acts,
         no_ledger=no_ledger,
         policy=policy,
-        artifacts=artifacts_of(run.id),
+        artifacts=artifacts,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -28,6 +28,10 @@ from redrive.deployments.queue_names import queues as queue_names
 
 router = APIRouter()
 
+#: Seconds that a policy is shared, and shown at most while it is read anew: a block may be changed elsewhere too.
+POLICY_SHARED: Final = 15.0
+POLICY_STALE: Final = 60.0
+
 
 @router.get("/types")
 def types(request: Request) -> Response:
@@ -37,8 +41,7 @@ def types(request: Request) -> Response:
 @router.get("/types/{name}")
 def one_type(request: Request, the: The, name: str, span: str = "24h") -> Response:
     known = job_type(name)
-    with reachable():
-        policy = policy_of(name)
+    policy = the.memo.get(("policy", name), POLICY_SHARED, lambda: _policy(name), stale=POLICY_STALE)
     return page(
         request,
         "type.html",
@@ -74,10 +77,16 @@ def change(request: Request, the: The, who: Editor, form: Fields, name: str) -> 
         found = override(
             name, {field: _value(field, one(form, field)) for field in RetryPolicy.model_fields if field in form}
         )
+    the.memo.forget(("policy", name))
     said = (
         "Overridden: jobs follow it from their next start." if found.overridden else "The catalog's policy holds again."
     )
     return done(request, said, go=f"/types/{name}")
+
+
+def _policy(name: str) -> Policy | None:
+    with reachable():
+        return policy_of(name)
 
 
 def _fields(name: str) -> list[Field]:

@@ -34,6 +34,7 @@ router = APIRouter()
 #: Seconds that a page of the list is shared by all who look at it, and that the names of job types are.
 SHARED: Final = 3.0
 NAMES_SHARED: Final = 30.0
+NAMES_STALE: Final = 600.0
 #: Seconds that a count is shared.
 COUNT_SHARED: Final = 15.0
 #: The chips above the list, each a state; and those of the rest of the filter stay.
@@ -51,7 +52,7 @@ class Row:
 @router.get("/jobs")
 def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
     place = Place.read(after)
-    names = the.memo.get("job types", NAMES_SHARED, _job_types)
+    names = the.memo.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
     values: dict[str, Any] = {
         "q": q,
         "problem": None,
@@ -83,7 +84,7 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
 @router.get("/jobs/count")
 def number_of(the: The, q: str = "") -> Response:
     """How many jobs fit, after the page is there: Prefect counts slower than it lists."""
-    names = the.memo.get("job types", NAMES_SHARED, _job_types)
+    names = the.memo.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
     asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
     total = the.memo.get(("count", q), COUNT_SHARED, lambda: query.count(asked))
     return HTMLResponse("" if total is None else f"{total:,} {'fits' if total == 1 else 'fit'} the filter")
@@ -94,7 +95,7 @@ def export(the: The, kind: str, q: str = "") -> Response:
     """All jobs that fit, as a file: CSV for a spreadsheet, JSON lines for a program; made while it is sent."""
     if kind not in {"csv", "json"}:
         raise NotFound("jobs are given as .csv or .json")
-    names = the.memo.get("job types", NAMES_SHARED, _job_types)
+    names = the.memo.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
     asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
     lines = as_csv(query.all_jobs(asked)) if kind == "csv" else as_json_lines(query.all_jobs(asked))
     return StreamingResponse(

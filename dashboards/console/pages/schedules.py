@@ -20,12 +20,14 @@ from redrive.deployments.schedules import list_schedules, run_now, set_schedule
 router = APIRouter()
 
 #: Seconds that what is read is shared: two calls of Prefect's API for each job type that has a schedule.
-SHARED: Final = 30.0
+SHARED: Final = 20.0
+#: Seconds that it is shown at most while it is read anew.
+STALE: Final = 60.0
 
 
 @router.get("/schedules")
 def schedules(request: Request, the: The) -> Response:
-    found = the.memo.get(("schedules",), SHARED, list_schedules)
+    found = the.memo.get(("schedules",), SHARED, list_schedules, stale=STALE)
     return page(
         request,
         "schedules.html",
@@ -48,4 +50,5 @@ def act(request: Request, the: The, who: Operator, form: Fields, schedule_id: st
                 said, to = f"{accepted.job} was asked for now.", f"/jobs/{accepted.id}"
             case _:
                 raise ParameterError(f"there is no act {act!r} on a schedule")
+    the.memo.forget(("schedules",))
     return done(request, said, to=to)

@@ -1,0 +1,79 @@
+"""Answers that are shared for a moment: read once, shown a little longer while they are read anew, forgotten by who changed them."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from redrive.blocks.core.errors import ApiUnavailable
+from redrive.dashboards.console.live.memo import Memo
+from tests.support.waiting import wait_until
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_answer_is_read_once_as_long_as_it_is_fresh():
+    clock = Clock()
+    memo, reads = Memo(clock), iter(range(9))
+
+    assert [memo.get("a", 5, lambda: next(reads)) for _ in range(3)] == [0, 0, 0]
+    clock.now += 5
+    assert memo.get("a", 5, lambda: next(reads)) == 1
+    memo.forget("a")
+    assert memo.get("a", 5, lambda: next(reads)) == 2
+
+
+def test_old_answer_is_given_while_a_new_one_is_read_and_not_when_it_is_too_old():
+    clock, may_read = Clock(), threading.Event()
+    memo, reads = Memo(clock), iter(range(9))
+
+    def slowly() -> int:
+        may_read.wait(30)
+        return next(reads)
+
+    assert memo.get("a", 5, lambda: next(reads), stale=60) == 0
+    clock.now += 6
+    assert [memo.get("a", 5, slowly, stale=60) for _ in range(3)] == [0, 0, 0]
+    may_read.set()
+    wait_until(lambda: memo.get("a", 5, slowly, stale=60) == 1, 30, "the new answer")
+    clock.now += 60
+    assert memo.get("a", 5, slowly, stale=60) == 2
+
+
+def test_what_cannot_be_read_anew_is_said_to_who_asks_when_the_old_answer_is_too_old():
+    clock = Clock()
+    memo = Memo(clock)
+
+    def away() -> int:
+        raise ApiUnavailable("Prefect's API is away")
+
+    assert memo.get("a", 5, lambda: 7, stale=60) == 7
+    clock.now += 6
+    assert memo.get("a", 5, away, stale=60) == 7
+    clock.now += 60
+    with pytest.raises(ApiUnavailable):
+        memo.get("a", 5, away, stale=60)
+
+
+def test_answer_that_was_being_read_when_somebody_changed_it_is_not_kept():
+    clock, may_read = Clock(), threading.Event()
+    memo = Memo(clock)
+
+    def before_the_change() -> str:
+        may_read.wait(30)
+        return "old"
+
+    memo.get("a", 5, lambda: "old", stale=60)
+    clock.now += 6
+    memo.get("a", 5, before_the_change, stale=60)
+    memo.forget("a")
+    may_read.set()
+
+    assert memo.get("a", 5, lambda: "new", stale=60) == "new"
