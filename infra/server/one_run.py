@@ -15,12 +15,12 @@ from redrive.infra.server.database import Database
 LIMIT: Final = 200
 
 _STATES: Final = """
-SELECT s.id, s.type::text, s.name, s.timestamp, s.message, s.state_details, coalesce(s.data, a.data) AS data
+SELECT s.id, s.type::text, s.name, s.timestamp, s.message, s.state_details, coalesce(nullif(s.data::text, 'null'), a.data::text) AS data
 FROM flow_run_state s LEFT JOIN artifact a ON a.id = s.result_artifact_id
 WHERE s.flow_run_id = $1 ORDER BY s.timestamp
 """
 _ARTIFACTS: Final = """
-SELECT id, created, type, key, description, data FROM artifact
+SELECT id, created, type, key, description, data::text AS data FROM artifact
 WHERE flow_run_id = $1 AND type <> 'result' ORDER BY created DESC LIMIT $2
 """
 _LOG: Final = """
