@@ -16,22 +16,20 @@ def sparkline(values: Sequence[int]) -> Markup:
     """The bars of these values; what they say stands in its title too."""
     if not values:
         return Markup("")
-    most = max(*values, 1)
-    step = WIDTH / len(values)
-    bars = Markup("").join(
-        Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="0.8"{}/>').format(
-            number * step,
-            HEIGHT - _height(value, most),
-            step - 1.2,
-            _height(value, most),
-            Markup("") if value else Markup(' class="none"'),
-        )
-        for number, value in enumerate(values)
-    )
+    most, step = max(*values, 1), WIDTH / len(values)
+    # One line for the bars and one for the gaps: a page shows fifty drawings, and each part of one costs it time.
+    drawn: dict[bool, str] = {True: "", False: ""}
+    for at, value in enumerate(values):
+        drawn[bool(value)] += _bar(at * step, value, most, step)
     said = f"{sum(values):,} in 24 hours, {values[-1]:,} in the last"
-    return Markup('<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, said, bars
-    )
+    return Markup(
+        '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><path class="none" d="{}"/><path d="{}"/></svg>'
+    ).format(WIDTH, HEIGHT, said, drawn[False], drawn[True])
+
+
+def _bar(x: float, value: int, most: int, step: float) -> str:
+    height = _height(value, most)
+    return f"M{x:.1f} {HEIGHT - height:.1f}h{step - 1.2:.1f}V{HEIGHT}h-{step - 1.2:.1f}z"
 
 
 def _height(value: int, most: int) -> float:

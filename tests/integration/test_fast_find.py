@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -37,7 +38,7 @@ def some_jobs(job_stack: JobStack) -> list[Run]:
         enqueue("test-ok", {"folder": folder, "name": "Zoë \x1b"}).id,
         enqueue("test-permanent", {"folder": folder}).id,
         enqueue("test-ok", {"folder": folder}, delay=3600, queue="low", tags=["one", "two"]).id,
-        enqueue("test-ok", {"folder": folder}, delay=3600, key="find-once").id,
+        enqueue("test-ok", {"folder": folder}, delay=3600, key=f"find-{uuid4()}").id,
     ]
     cancel_job(asked[3])
 

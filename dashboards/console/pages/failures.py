@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -15,22 +14,19 @@ from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import ParameterError
 from redrive.dashboards.console.access.guard import Fields, Form, Operator, one
 from redrive.dashboards.console.answers import done
+from redrive.dashboards.console.cause import causes_of
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.shown import page, with_query
 from redrive.deployments.dead_letters.bulk_runner import ask
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Group
 from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct, What
-from redrive.deployments.dead_letters.ledger.causes import Cell, Note
+from redrive.deployments.dead_letters.ledger.causes import Cell
 from redrive.deployments.queue_names import queues as queue_names
 
 router = APIRouter()
 
-#: Groups and rows of one page.
-GROUPS: Final = 50
+#: Rows of one page.
 ROWS: Final = 50
-#: The stretch of a sparkline, and its points.
-LENGTH: Final = timedelta(hours=24)
-POINTS: Final = 24
 #: Seconds that what is read is shared by all who look.
 SHARED: Final = 3.0
 #: The times of the matrix.
@@ -38,33 +34,6 @@ SINCE: Final = {"1h": timedelta(hours=1), "24h": timedelta(hours=24)}
 #: Errors that the matrix has rows for.
 ERRORS: Final = 12
 STATUSES: Final = ("open", "redriven", "resolved", "discarded")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cause:
-    """One cause as the page shows it."""
-
-    group: Group
-    trend: list[int]
-    came_back: datetime | None
-    note: Note | None
-
-    @property
-    def state(self) -> str:
-        """In one word: what somebody has to do about it."""
-        counts = self.group.by_status
-        if counts.get("open"):
-            return "came back" if self.came_back else "open"
-        if counts.get("redriven"):
-            return "being redriven"
-        return "resolved" if counts.get("resolved") else "discarded"
-
-    @property
-    def look(self) -> str:
-        """The colour of that."""
-        return {"open": "open", "came back": "back", "being redriven": "redriven", "resolved": "resolved"}.get(
-            self.state, ""
-        )
 
 
 @router.get("/failures")
@@ -88,27 +57,34 @@ def failures(
         text=text or None,
         since=_begin(since),
     )
-    causes = the.memo.get(("causes", asked), SHARED, lambda: _causes(the, asked))
+    with the.ledger.together():
+        causes = the.memo.get(("causes", asked), SHARED, lambda: causes_of(the, asked))
+        totals = the.memo.get(("totals",), SHARED, lambda: _totals(the))
+        matrix = the.memo.get(("matrix",), SHARED, lambda: _matrix(the))
+        running = the.memo.get(("bulk", "running"), 1.0, lambda: the.ledger.bulk_acts.latest(limit=5, running=True))
     return page(
         request,
         "failures.html",
         causes=causes,
-        totals=the.memo.get(("totals",), SHARED, lambda: _totals(the)),
+        totals=totals,
         chosen={"status": status, **given},
         statuses=[
             (name, with_query("/failures", {"status": name, **given}), name == status) for name in (*STATUSES, "all")
         ],
-        matrix=the.memo.get(("matrix",), SHARED, lambda: _matrix(the)),
-        running=the.memo.get(("bulk", "running"), 1.0, lambda: the.ledger.bulk_acts.latest(limit=5, running=True)),
+        matrix=matrix,
+        running=running,
     )
 
 
 @router.get("/failures/{fingerprint}")
 def cause(request: Request, the: The, fingerprint: str, status: str = "open", after: str = "") -> Response:
-    whole = the.ledger.fingerprint(fingerprint)
     chosen = status if status in STATUSES else None
-    rows = the.ledger.find(Filter(fingerprint=whole, status=chosen), limit=ROWS, cursor=after or None)
-    (found,) = _causes(the, Filter(fingerprint=whole))
+    with the.ledger.together():
+        whole = the.ledger.fingerprint(fingerprint)
+        rows = the.ledger.find(Filter(fingerprint=whole, status=chosen), limit=ROWS, cursor=after or None)
+        (found,) = causes_of(the, Filter(fingerprint=whole))
+        sample = _sample(the, found.group)
+        acts = [act for act in the.ledger.bulk_acts.latest(limit=20) if whole in _about(act)]
     here = f"/failures/{whole}"
     return page(
         request,
@@ -116,12 +92,12 @@ def cause(request: Request, the: The, fingerprint: str, status: str = "open", af
         cause=found,
         group=found.group,
         rows=[row.masked() for row in rows.rows],
-        sample=_sample(the, found.group),
+        sample=sample,
         status=status,
         statuses=[(name, f"{here}?status={name}", name == status) for name in (*STATUSES, "all")],
         more=with_query(here, {"status": status, "after": rows.next}) if rows.next else None,
         after=after,
-        acts=[act for act in the.ledger.bulk_acts.latest(limit=20) if whole in _about(act)],
+        acts=acts,
     )
 
 
@@ -195,23 +171,6 @@ def _what(text: str) -> What:
     return "redrive" if text == "redrive" else "discard"
 
 
-def _causes(the: Parts, asked: Filter) -> list[Cause]:
-    groups = [group.masked() for group in the.ledger.groups(asked, limit=GROUPS)]
-    known = [group.fingerprint for group in groups]
-    both = [g.fingerprint for g in groups if g.by_status.get("open")]
-    trends = the.ledger.causes.trends(known, now=datetime.now(UTC), length=LENGTH, points=POINTS)
-    resolved, notes = the.ledger.causes.resolved(both), the.ledger.causes.notes(known)
-    return [
-        Cause(
-            group=group,
-            trend=trends.get(group.fingerprint, []),
-            came_back=_came_back(group, resolved.get(group.fingerprint)),
-            note=notes.get(group.fingerprint),
-        )
-        for group in groups
-    ]
-
-
 def _matrix(the: Parts) -> tuple[list[str], list[tuple[str, list[Cell | None]]]]:
     """The queues, and for each error with the most open rows its cell in each."""
     cells = the.ledger.causes.matrix(recent=datetime.now(UTC) - SINCE["1h"])
@@ -222,11 +181,6 @@ def _matrix(the: Parts) -> tuple[list[str], list[tuple[str, list[Cell | None]]]]
     errors = list(dict.fromkeys(cell.error_type for cell in cells))[:ERRORS]
     at = {(cell.error_type, cell.queue): cell for cell in cells}
     return queues, [(error, [at.get((error, queue)) for queue in queues]) for error in errors]
-
-
-def _came_back(group: Group, resolved: datetime | None) -> datetime | None:
-    """When it was resolved before it came back; None if it did not."""
-    return resolved if resolved is not None and group.last_seen > resolved else None
 
 
 def _totals(the: Parts) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def _from_rows(connection: Connection, asked: Filter, *, limit: int) -> list[Gro
     parts: dict[str, list[AnyRow]] = {}
     for part in connection.execute(query):
         parts.setdefault(part.fingerprint, []).append(part)
+    _plan(connection, in_order=False)
     samples = {
         row.fingerprint: row for row in connection.execute(select(groups).where(groups.c.fingerprint.in_(list(parts))))
     }
@@ -135,11 +136,15 @@ def _newest(connection: Connection, asked: Filter, columns: Sequence[Column[Any]
         lately = select(*columns, dead_letters.c.message).where(without).order_by(*order).limit(LATELY).subquery()
         said = says(connection, lately.c.message, asked.text)
         found = select(*(lately.c[column.name] for column in columns)).where(said).limit(ROWS_LIMIT).subquery()
-        # Without statistics the planner would sort all rows that fit.
-        connection.execute(text("SET LOCAL enable_sort = off"))
-        connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+        _plan(connection, in_order=True)
         if connection.scalar(select(func.count()).select_from(found)) == ROWS_LIMIT:
             return found
-        connection.execute(text("SET LOCAL enable_sort = on"))
-        connection.execute(text("SET LOCAL enable_bitmapscan = on"))
+        _plan(connection, in_order=False)
     return select(*columns).where(asked.rows(connection)).order_by(*order).limit(ROWS_LIMIT).subquery()
+
+
+def _plan(connection: Connection, *, in_order: bool) -> None:
+    """Whether rows are read in the order of an index at any cost: without statistics the planner would sort all that fit."""
+    if connection.dialect.name == "postgresql":
+        wanted = "off" if in_order else "on"
+        connection.execute(text(f"SET LOCAL enable_sort = {wanted}; SET LOCAL enable_bitmapscan = {wanted}"))

@@ -58,6 +58,10 @@ class Ledger(LedgerReader):
         """Give back the connections."""
         self._database.dispose()
 
+    def together(self) -> AbstractContextManager[None]:
+        """What this thread reads meanwhile is read in one transaction."""
+        return self._database.together()
+
     @property
     def counts(self) -> Counts:
         """The counts of finished jobs, for metrics."""
