@@ -118,16 +118,25 @@ def span(value: timedelta | float | None) -> str:
     if value is None:
         return "–"
     seconds = max(0.0, value.total_seconds() if isinstance(value, timedelta) else float(value))
-    if seconds < 10:  # noqa: PLR2004  (below it a tenth is worth telling)
-        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
-    whole = int(seconds)
+    if seconds < 10:  # noqa: PLR2004  (below it a tenth is worth telling, and below a tenth nobody thinks in seconds)
+        if 0 < seconds < 0.1:  # noqa: PLR2004  (as above)
+            return f"{seconds * 1000:.0f} ms"
+        return f"{seconds:.2g} s" if seconds < 1 or seconds.is_integer() else f"{seconds:.1f} s"
+    return _long(int(seconds))
+
+
+def _long(whole: int) -> str:
     if whole < MINUTE:
         return f"{whole} s"
     if whole < HOUR:
-        return f"{whole // MINUTE} m {whole % MINUTE} s" if whole < 10 * MINUTE else f"{whole // MINUTE} m"
+        return _both(whole // MINUTE, "m", whole % MINUTE if whole < 10 * MINUTE else 0, "s")
     if whole < DAY:
-        return f"{whole // HOUR} h {whole % HOUR // MINUTE} m"
-    return f"{whole // DAY} d {whole % DAY // HOUR} h" if whole < 10 * DAY else f"{whole // DAY:,} d"
+        return _both(whole // HOUR, "h", whole % HOUR // MINUTE, "m")
+    return _both(whole // DAY, "d", whole % DAY // HOUR if whole < 10 * DAY else 0, "h")
+
+
+def _both(many: int, unit: str, rest: int, less: str) -> str:
+    return f"{many:,} {unit} {rest} {less}" if rest else f"{many:,} {unit}"
 
 
 def ago(at: datetime | None) -> Markup:

@@ -20,10 +20,10 @@ def test_log_comes_while_the_page_is_open_and_each_line_once(consoles: Consoles)
     console.reads(re.compile("Why isn't this running"))
 
     # Nothing of the page is asked for again but by itself.
-    console.page.locator(".log p", has_text="line 4").first.wait_for()
+    console.page.locator(".log .line", has_text="line 4").first.wait_for()
 
     def lines() -> list[str]:
-        ids: list[str] = console.page.locator(".log p").evaluate_all("lines => lines.map(line => line.id)")
+        ids: list[str] = console.page.locator(".log .line").evaluate_all("lines => lines.map(line => line.id)")
         return ids
 
     first = lines()
@@ -45,9 +45,10 @@ def test_traceback_shows_the_jobs_own_frames_and_folds_the_others(consoles: Cons
     console = consoles.sign_in(role="viewer")
     console.open(f"/jobs/{job}")
 
-    traceback = console.page.locator(".traceback")
-    traceback.get_by_text("in permanent_step").first.wait_for()
-    folded = traceback.locator("details").first
+    console.page.locator(".told .traceback").get_by_text("in permanent_step").first.wait_for()
+    # The engine's own, in the log.
+    folded = console.page.locator(".log .traceback details").first
+    folded.locator("summary").wait_for()
     assert not folded.locator("pre").is_visible()
     folded.locator("summary").click()
 

@@ -27,7 +27,18 @@ def test_count_in_the_navigation_has_room(value: int, said: str):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.4, "0.4 s"), (12, "12 s"), (200, "3 m 20 s"), (7_500, "2 h 5 m"), (273_600, "3 d 4 h"), (28_771_200, "333 d")],
+    [
+        (0.028, "28 ms"),
+        (0.4, "0.4 s"),
+        (1, "1 s"),
+        (1.25, "1.2 s"),
+        (60, "1 m"),
+        (12, "12 s"),
+        (200, "3 m 20 s"),
+        (7_500, "2 h 5 m"),
+        (273_600, "3 d 4 h"),
+        (28_771_200, "333 d"),
+    ],
 )
 def test_time_is_as_exact_as_it_is_worth(seconds: float, said: str):
     assert span(seconds) == said

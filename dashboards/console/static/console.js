@@ -7,11 +7,12 @@
   function span(seconds) {
     const whole = Math.max(0, Math.floor(seconds));
     if (whole < 60) return `${whole} s`;
-    if (whole < 600) return `${Math.floor(whole / 60)} m ${whole % 60} s`;
+    const both = (many, unit, rest, less) => rest ? `${many} ${unit} ${rest} ${less}` : `${many} ${unit}`;
+    if (whole < 600) return both(Math.floor(whole / 60), "m", whole % 60, "s");
     if (whole < 3600) return `${Math.floor(whole / 60)} m`;
-    if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} m`;
+    if (whole < 86400) return both(Math.floor(whole / 3600), "h", Math.floor((whole % 3600) / 60), "m");
     const days = Math.floor(whole / 86400);
-    return days < 10 ? `${days} d ${Math.floor((whole % 86400) / 3600)} h` : `${days.toLocaleString("en")} d`;
+    return days < 10 ? both(days, "d", Math.floor((whole % 86400) / 3600), "h") : `${days.toLocaleString("en")} d`;
   }
 
   // The server's clock counts, not this machine's.
@@ -164,7 +165,7 @@
     new EventSource(log.dataset.log).addEventListener("lines", (event) => {
       const atEnd = log.scrollTop + log.clientHeight > log.scrollHeight - 24;
       const came = document.createRange().createContextualFragment(event.data);
-      log.append(...$$("p", came).filter((line) => !document.getElementById(line.id)));
+      log.append(...$$(".line", came).filter((line) => !document.getElementById(line.id)));
       while (log.children.length > 500) log.firstElementChild.remove();
       if (atEnd) log.scrollTop = log.scrollHeight;
       const lines = log.children.length;

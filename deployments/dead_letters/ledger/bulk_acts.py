@@ -61,7 +61,11 @@ class BulkAct:
     @property
     def about(self) -> dict[str, Any]:
         """Its conditions, without those that every act has."""
-        return {name: value for name, value in describe(self.filter).items() if name not in {"status", "ids"}}
+        return {
+            name: value
+            for name, value in describe(self.filter).items()
+            if name not in {"status", "ids", "recorded_until"}
+        }
 
     @classmethod
     def of(cls, row: AnyRow) -> BulkAct:
