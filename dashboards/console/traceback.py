@@ -12,7 +12,7 @@ from typing import Final
 _FRAME: Final = re.compile(r'^\s*File "(?P<path>[^"]+)", line \d+')
 #: Code that is not the job's: installed packages, the standard library, Redrive's engine.
 _THEIRS: Final = re.compile(
-    r"/(?:site|dist)-packages/|/lib/python3[^/]*/|/flows/engine/|^<frozen |/blocks/process/|/infra/worker/"
+    r"^<frozen |/(?:site|dist)-packages/|/lib/python3[^/]*/|/flows/engine/|/blocks/process/|/infra/worker/"
 )
 
 
