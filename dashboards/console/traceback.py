@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
+from pathlib import PurePath
 from typing import Final
 
 #: A frame begins so; its source and marks are indented deeper.
 _FRAME: Final = re.compile(r'^\s*File "(?P<path>[^"]+)", line \d+')
-#: Code that is not the job's: installed packages, the standard library, Redrive's engine.
-_THEIRS: Final = re.compile(
-    r"^<frozen |/(?:site|dist)-packages/|/lib/python3[^/]*/|/flows/engine/|/blocks/process/|/infra/worker/"
-)
+#: Folders of code that is not the job's: installed packages, the standard library, Redrive's own.
+_THEIRS: Final = ({"site-packages"}, {"dist-packages"}, {"flows", "engine"}, {"blocks", "process"}, {"infra", "worker"})
+_LIBRARY: Final = re.compile(r"^python3(\.\d+)?$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +33,23 @@ def parts(traceback: str) -> list[Part]:
     def hidden(numbered: tuple[int, tuple[bool, str]]) -> bool:
         at, (is_frame, text) = numbered
         found = _FRAME.match(text)
-        return is_frame and at != last and found is not None and bool(_THEIRS.search(found["path"]))
+        return is_frame and at != last and found is not None and _is_theirs(found["path"])
 
     made = []
     for is_folded, some in groupby(enumerate(pieces), key=hidden):
         texts = [text for _, (_, text) in some]
         made.append(Part(text="\n".join(texts), folded=len(texts) if is_folded else 0))
     return made
+
+
+def _is_theirs(path: str) -> bool:
+    folders = PurePath(path).parts[:-1]
+    # Frozen modules are of Python itself.
+    return (
+        path.startswith("<frozen ")
+        or any(some <= set(folders) for some in _THEIRS)
+        or any(place == "lib" and _LIBRARY.match(name) for place, name in pairwise(folders))
+    )
 
 
 def _pieces(traceback: str) -> Iterator[tuple[bool, str]]:
