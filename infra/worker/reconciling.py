@@ -10,8 +10,8 @@ same state, is reported, and only if it is in that state still.
 from __future__ import annotations
 
 from redrive.blocks.prefect.labels import ATTEMPT, WORKER
-from redrive.infra.worker.attempt import IN_PROGRESS
 from redrive.infra.worker.attempts import Attempts
+from redrive.infra.worker.conclusion import IN_PROGRESS
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.run_api import Json, RunApi
 

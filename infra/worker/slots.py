@@ -14,11 +14,12 @@ from typing import Any, Literal
 import httpx
 
 from redrive.blocks.prefect.labels import ATTEMPT
-from redrive.infra.worker.attempt import Attempt, conclude, release
+from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.beginning import Beginning
 from redrive.infra.worker.child_process import ChildProcess
 from redrive.infra.worker.children import Children
+from redrive.infra.worker.conclusion import conclude, release
 from redrive.infra.worker.delivery import deliver
 from redrive.infra.worker.deployments import Deployment, Deployments, environment
 from redrive.infra.worker.due import Due, DueRuns

@@ -16,13 +16,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Coroutine
 from typing import Any, NoReturn
 from uuid import UUID
 
 from redrive.blocks.process import attempt_notes, step_deadline
 from redrive.blocks.process.end_notes import EndNotes
 from redrive.infra.worker.child.code import Code
+from redrive.infra.worker.child.event_loop import EventLoop
 from redrive.infra.worker.child.leaked_state import LeakedState
 from redrive.infra.worker.child.surroundings import surroundings
 from redrive.infra.worker.linux import adopt_orphans, memory_of, set_name
@@ -41,7 +41,7 @@ class Child:
         self._pid = os.getpid()
         self._attempt = 0
         self._code = Code({})
-        self._loop: asyncio.Runner | None = None
+        self._loop = EventLoop()
         self._ends = EndNotes.here()
 
     def serve(self) -> NoReturn:
@@ -184,7 +184,7 @@ class Child:
         # Where the deployment's own pull steps put the job is no trace of the job.
         before.accept_folder()
         try:
-            engine.run_to_its_end(flow, flow_run, logger, self._drive)
+            engine.run_to_its_end(flow, flow_run, logger, self._loop.run)
         except (Abort, Pause, TerminationSignal):
             # The engine said what became of the run, or the worker will.
             return 0
@@ -204,17 +204,10 @@ class Child:
             return flow
 
         try:
-            self._drive(engine.run_hooks(load, flow_run, State.model_validate(command["state"])))
+            self._loop.run(engine.run_hooks(load, flow_run, State.model_validate(command["state"])))
         except BaseException as error:  # noqa: BLE001  (hooks are a job's code too: what they raise ends them, not the child)
             return _exit_code(error)
         return 0
-
-    def _drive(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run an async flow on this child's event loop, which keeps its client."""
-        if self._loop is None:
-            self._loop = asyncio.Runner()
-            self._loop.run(_keep_client())
-        self._loop.run(_alone(work))
 
 
 def _load(flow_run: Any, entrypoint: str | None) -> Any:
@@ -224,21 +217,6 @@ def _load(flow_run: Any, entrypoint: str | None) -> Any:
     if entrypoint:
         return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
     return run_coro_as_sync(load_flow_from_flow_run(flow_run, use_placeholder_flow=False))
-
-
-async def _keep_client() -> None:
-    from redrive.blocks.prefect.private import engine
-
-    await engine.AsyncWarmClientContext().__aenter__()
-
-
-async def _alone(work: Coroutine[Any, Any, Any]) -> None:
-    """In a task of its own, so that context variables a job sets end with it; what it leaves running ends too."""
-    try:
-        await asyncio.create_task(work)
-    finally:
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
 
 
 def _exit_code(error: BaseException) -> int:
