@@ -45,6 +45,8 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench(plain_prefect: PlainPrefect) -> Iterator[Bench]:
     pool = plain_prefect.pool()
+    # Before the worker starts, so that it loads the jobs' modules once, not again under the first test.
+    plain_prefect.deploy("quick", pool)
     worker = plain_prefect.worker(pool, limit=2)
     try:
         yield Bench(plain_prefect, worker, pool)

@@ -30,6 +30,8 @@ DEEDS = {
     "kept.append(open('/dev/urandom', 'rb'))": None,
     "kept.append(socket.socketpair())": None,
     "open(sys.executable, 'rb').close()": None,
+    # As a thread of Prefect's that reads certificates for a connection.
+    "reading = threading.Timer(0.05, open(sys.executable, 'rb').close); reading.name = 'EventsWorker'; reading.start()": None,
     "kept.append(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']))": "1 processes behind",
     "subprocess.run([sys.executable, '-c', 'pass'])": None,
     "os.fork() or os._exit(0)": None,

@@ -120,6 +120,13 @@ class LeakedState:
         return None
 
     def _open_files(self) -> str | None:
+        give_up = time.monotonic() + LAST_MOMENT
+        while (left := self._left_open()) and time.monotonic() < give_up:
+            # A thread of Prefect's may be reading certificates for a connection.
+            time.sleep(0.01)
+        return left
+
+    def _left_open(self) -> str | None:
         now = _files()
         for number in (0, 1, 2):
             if now.get(number) != self.files.get(number):
