@@ -52,6 +52,7 @@ def environment() -> Environment:
         "span": span,
         "ago": ago,
         "until": until,
+        "since": since,
         "number": number,
         "short": short,
         "when": when,
@@ -160,6 +161,12 @@ def until(at: datetime | None) -> Markup:
     return Markup('<time datetime="{}" title="{}" data-until>{}</time>').format(
         exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S} UTC", said
     )
+
+
+def since(text: str) -> Markup:
+    """How long something has gone on, from its time as a worker reports it; the page counts on."""
+    said = span(datetime.now(UTC) - datetime.fromisoformat(text))
+    return Markup('<time datetime="{}" data-since>{}</time>').format(text, said)
 
 
 def when(at: datetime | None) -> Markup:
