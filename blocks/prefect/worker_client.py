@@ -31,10 +31,3 @@ class WorkerClient:
             return request.absent(error)
         SERVER_CLOCK.observe(answer.headers.get("date"))
         return request.value(answer)
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether an error is one that passes: no connection, no answer in time, or a server in trouble."""
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR
-    return isinstance(error, httpx.HTTPError)

@@ -36,7 +36,6 @@ class Attempts:
         self._log = log
         self._by_run: dict[str, Attempt] = {}
         self._held: set[str] = set()
-        self._changed = asyncio.Condition()
         home = os.environ.get("REDRIVE_HOME")
         self._notes = ProcessNotes.of(Path(home), "jobs") if home else None
         self._stops: set[asyncio.Task[None]] = set()
@@ -66,18 +65,11 @@ class Attempts:
         if self._notes:
             self._notes.note(attempt.run_id, attempt.child.pid)
 
-    async def end(self, attempt: Attempt) -> None:
+    def end(self, attempt: Attempt) -> None:
         if self._by_run.get(attempt.run_id) is attempt:
             del self._by_run[attempt.run_id]
             if self._notes:
                 self._notes.forget(attempt.run_id)
-        async with self._changed:
-            self._changed.notify_all()
-
-    async def none_left(self) -> None:
-        """Wait until nothing is under way."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: not self._by_run)
 
     def stop(self, attempt: Attempt, intent: Intent) -> None:
         """Begin to stop one."""

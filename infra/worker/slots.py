@@ -111,7 +111,7 @@ class Slots:
             await deliver(functools.partial(conclude, self.api, attempt, ending, self.me.name, hooks), self.log)
         finally:
             self.attempts.let_go(due.id)
-            await self.attempts.end(attempt)
+            self.attempts.end(attempt)
             await self.children.give_back(attempt.child, retire=self._is_spent(attempt))
         return int(attempt.done["status"]) if attempt.done else 1
 
@@ -143,7 +143,7 @@ class Slots:
             self.log.warning("the hooks of job %s took more than %g s and were stopped", attempt.run_id, HOOKS)
             attempt.child.kill()
         finally:
-            await self.attempts.end(helper)
+            self.attempts.end(helper)
 
     async def _one(self, due: Due, child: ChildProcess) -> None:
         try:
