@@ -35,7 +35,7 @@ BUILT_IN = (
         # Two sandboxes at their own limit of 2 GB, and what reads beside them.
         memory=8192,
         description="Every file of a folder becomes text, metadata and a checksum in the document store.",
-        # A file is either readable or not; what passes is a busy disk or a store that was away.
+        # A file is either readable or not; what passes is a busy disk or a store that was unavailable.
         policy=RetryPolicy(max_tries=3, backoff=(1, 10, 60), timeout=120, retry_until=1800),
     ),
     JobType(

@@ -56,7 +56,7 @@ def after_failure(
         why = f": {error.why}" if error.why else ""
         return RetryAt(at=at, tries=tries, message=f"snoozed; next at {clock(at)}{why}")
     if policy.is_permanent(error):
-        # What is permanent is for a person to mend, so the sentence itself belongs where that person looks first.
+        # What is permanent is for a person to fix, so the sentence itself belongs where that person looks first.
         detail = " ".join(mask_text(str(error)).split())[:SENTENCE]
         message = f"dead letter: permanent error, not tried again ({name})" + (f": {detail}" if detail else "")
         return GiveUp(reason="permanent", tries=tries, message=message)

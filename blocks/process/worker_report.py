@@ -79,7 +79,7 @@ class WorkerReports:
         """Renew a worker's report.
 
         Raises:
-            redis.RedisError: Redis is away.
+            redis.RedisError: Redis is unavailable.
         """
         self._redis.set(PREFIX + report.name, report.write(), ex=LIFETIME)
 
@@ -91,7 +91,7 @@ class WorkerReports:
         """Every worker that reported in the last `LIFETIME` seconds, by name.
 
         Raises:
-            redis.RedisError: Redis is away.
+            redis.RedisError: Redis is unavailable.
         """
         return sorted(self._read(), key=lambda report: report.name)
 

@@ -55,7 +55,7 @@ def schedule_missed(thresholds: Thresholds) -> Rule:
 
 
 def exporter_rules(thresholds: Thresholds) -> Iterator[Rule]:
-    """Silence must not look like health: the exporter is away, sees nothing, or sees the past."""
+    """Silence must not look like health: the exporter is unavailable, sees nothing, or sees the past."""
     limits = thresholds.exporter
     yield rule(
         "RedriveExporterDown",

@@ -2,7 +2,7 @@
 
 A queue is asked about only when its pool has something: an idle stack costs three counts.
 
-Danger: numbers of one look are taken one after another; a job that starts meanwhile may be in two of them or in none.
+Danger: numbers of one poll are taken one after another; a job that starts meanwhile may be in two of them or in none.
 """
 
 from __future__ import annotations

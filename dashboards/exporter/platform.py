@@ -1,6 +1,6 @@
 """What jobs run on: whether Prefect, PostgreSQL and Redis answer, how fast, and what they hold; looked at in the background.
 
-Danger: a part that is away must cost its own figures only, never those of the queues; so this has a thread of its own.
+Danger: a part that is unavailable must cost its own figures only, never those of the queues; so this has a thread of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from redrive.blocks.core.settings import Settings
 from redrive.blocks.core.timely_postgres import TimelyConnection
 from redrive.blocks.prefect.requests.server import ready
 
-#: Seconds between looks: sizes change slowly, and asking for them reads a directory for each database.
+#: Seconds between polls: sizes change slowly, and asking for them reads a directory for each database.
 EVERY = 15.0
 #: Seconds a part may take to answer before it counts as down.
 PATIENCE = 5
@@ -49,7 +49,7 @@ class Sample:
 
 
 class Platform(Collector):
-    """Keeps a look at each part fresh; a scrape reads them and asks nobody."""
+    """Keeps a sample of each part fresh; a scrape reads them and asks nobody."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -1,6 +1,6 @@
 """Jobs that wait for a next try: their retries and rescues are counted now, not when they end hours later.
 
-Danger: one page a look, in turns, so that a look costs the same however many wait. Nothing is lost by that: labels count on,
+Danger: one page a poll, in turns, so that a poll costs the same however many wait. Nothing is lost by that: labels count on,
 and what no look saw is counted when the job ends.
 """
 
@@ -59,7 +59,7 @@ class Retrying:
 
 
 def _next_place(page: list[dict[str, Any]], before: datetime | None) -> datetime | None:
-    """Where the next look goes on; None for the beginning."""
+    """Where the next poll goes on; None for the beginning."""
     last = page[-1].get("next_scheduled_start_time") if len(page) == PAGE else None
     place = datetime.fromisoformat(last) if last else None
     # A whole page with one time would hold the turn there for ever.

@@ -1,6 +1,6 @@
 """Schedules that do not fire: how long ago the next run of one should have been made, and was not.
 
-Prefect makes the runs of a schedule ahead of their time, so a look is due only when the last one it made has come.
+Prefect makes the runs of a schedule ahead of their time, so a poll is due only when the last one it made has come.
 
 Danger: a run that was made and waits is no matter of its schedule; it shows as a waiting job.
 """
@@ -21,7 +21,7 @@ from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.deployments.schedule import CRON_WORDS
 
-#: Deployments a look reads; with more of them the looks take turns, so that each costs the same.
+#: Deployments a poll reads; with more of them the polls take turns, so that each costs the same.
 PAGE = 200
 #: Prefect puts this tag on the runs it makes for a schedule.
 BY_SCHEDULE = "auto-scheduled"

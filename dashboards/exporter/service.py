@@ -1,6 +1,6 @@
 """The exporter's work in the background: looks at Prefect, the ledger and the workers' reports, each at its own pace.
 
-Danger: whatever goes wrong in one look is told by `queue_exporter_up`, and the next look comes; the exporter never ends for it.
+Danger: whatever goes wrong in one poll is told by `queue_exporter_up`, and the next poll comes; the exporter never ends for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from redrive.deployments.dead_letters.ledger import Ledger, Total
 
 log = logging.getLogger("redrive.exporter")
 
-#: Seconds after which a look that failed is taken again, and after which counts are read again though nothing seems changed.
+#: Seconds after which a poll that failed is taken again, and after which counts are read again though nothing seems changed.
 AGAIN = 5.0
 REREAD = 60.0
 
@@ -77,7 +77,7 @@ class Exporter:
         ]
 
     def run(self, stop: threading.Event) -> None:
-        """Take every look when its time has come, until `stop` is set."""
+        """Poll when its time has come, until `stop` is set."""
         while not stop.is_set():
             for duty in self.duties:
                 if time.monotonic() - duty.last >= duty.every and not stop.is_set():
@@ -88,7 +88,7 @@ class Exporter:
         self._reports.close()
 
     def attend(self, duty: Duty) -> None:
-        """Take one look, and note whether it worked."""
+        """Poll once, and note whether it worked."""
         failing = dict(self.snapshot.failing)
         try:
             self._migrate()
@@ -179,7 +179,7 @@ class Exporter:
         try:
             return tuple(report for report in self._reports.all() if report.pool == POOL)
         except (redis.RedisError, ValueError, TypeError, KeyError):
-            # A display that is away, or of a worker of another version; Prefect's own word on workers stands.
+            # A display that is unavailable, or of a worker of another version; Prefect's own word on workers stands.
             return ()
 
     def _paused_since(self, found: tuple[Depth, ...]) -> dict[str, datetime]:

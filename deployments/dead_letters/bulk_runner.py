@@ -22,7 +22,7 @@ from redrive.deployments.dead_letters.redrive_many import redrive_all
 
 log = logging.getLogger("redrive.bulk")
 
-#: Seconds between two looks for an act that nobody runs, and between two signs of life.
+#: Seconds between two polls for an act that nobody runs, and between two signs of life.
 POLL: Final = 1.0
 SIGN: Final = 3.0
 #: Acts that one process runs side by side.

@@ -1,6 +1,6 @@
-"""What `redrive top` shows: one look at the queues, the workers with what each slot does, the pace, and what died.
+"""What `redrive top` shows: one sample of the queues, the workers with what each slot does, the pace, and what died.
 
-Danger: a display. Parts of it come from different places one after another; where Redis or the ledger is away, that part is
+Danger: a display. Parts of it come from different places one after another; where Redis or the ledger is unavailable, that part is
 missing and says so, and the rest stands.
 """
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from redrive.blocks.prefect.run import Run
     from redrive.deployments.jobs.logs import JobLog, LogLine
 
-#: Seconds between two looks at files and log.
+#: Seconds between two polls of files and log.
 EVERY = 0.5
 #: Folders whose Python is not the project's.
 NOT_OURS = frozenset({".venv", "venv", "node_modules", "__pycache__", "site-packages"})

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Flag = Annotated[bool, Parameter(negative="")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 
-#: Shortest pause between two looks, seconds: each costs Prefect some twenty calls.
+#: Shortest pause between two polls, seconds: each costs Prefect some twenty calls.
 SHORTEST = 0.5
 #: Lines that are no jobs: headings, queues, causes. What is left of the terminal's height is for workers and their jobs.
 OTHER_LINES = 20
@@ -41,8 +41,8 @@ def top_command(*, once: Flag = False, as_json: Json = False, every: float = 2.0
 
     Args:
         once: Print one frame and end. So it is also where standard output is no terminal.
-        as_json: Print one look as JSON.
-        every: Seconds between two looks.
+        as_json: Print one sample as JSON.
+        every: Seconds between two samples.
     """
     from redrive.deployments.health.top import Watch
 

@@ -93,7 +93,7 @@ def bare(run: Run, *, traceback: str | None = None) -> Cause:
 
 
 def _unstartable(run: Run, cause: str) -> Cause | None:
-    """The exception that ended the job's process before our code could start, if it was one: that is the cause people can mend."""
+    """The exception that ended the job's process before our code could start, if it was one: that is the cause people can fix."""
     traceback = _logged_traceback(run.id) if was_raised(cause) else None
     last = _LAST_LINE.match(traceback.rstrip().splitlines()[-1]) if traceback else None
     if last is None:

@@ -1,9 +1,9 @@
-"""The lease: how long a worker may be silent before its jobs are taken back, counted only while the API itself answered.
+"""The lease: how long a worker may be silent before its jobs are reclaimed, counted only while the API itself answered.
 
 After an outage nobody is silent yet: a worker that found the API away waits longer and longer before it asks again, in the
 end about as long as the outage was. So that much time passes before silence counts again.
 
-Danger: silence is measured by this keeper's own clock between two looks that both succeeded; a keeper that was just started
+Danger: silence is measured by this keeper's own clock between two polls that both succeeded; a keeper that was just started
 knows of no silence yet, so a rescue may come late, never early.
 """
 
@@ -32,7 +32,7 @@ class HeartbeatTimer:
         Args:
             signs: per worker (or run), what changes while it lives: its last heartbeat.
             now: this machine's monotonic clock, seconds.
-            longest_gap: two looks further apart than this say nothing: the keeper itself was stopped or cut off.
+            longest_gap: two polls further apart than this say nothing: the keeper itself was stopped or cut off.
         """
         elapsed = 0.0 if self._polled is None else now - self._polled
         if self._missed or elapsed > longest_gap:
@@ -47,7 +47,7 @@ class HeartbeatTimer:
         self._overdue = {name: self._overdue[name] for name in signs}
 
     def missed(self) -> None:
-        """The API did not answer: the time until the next look does not count, nor as much again."""
+        """The API did not answer: the time until the next poll does not count, nor as much again."""
         self._missed = True
 
     def of(self, name: str) -> float:

@@ -101,7 +101,7 @@ class Keeper:
                 for done in duty.do():
                     log.info("%s: %s", duty.name, done)
         except RedriveError as error:
-            # Prefect or the ledger is away: nothing is lost, the sweep finds it all when they are back.
+            # Prefect or the ledger is unavailable: nothing is lost, the sweep finds it all when they are back.
             if not duty.failing:
                 log.warning("%s has to wait: %s", duty.name, error)
             duty.failing = True

@@ -20,7 +20,7 @@ from redrive.infra.local.record import Record
 from redrive.infra.local.sample_files import copy_samples
 from redrive.infra.local.supervisor import UP, Supervisor
 
-#: Seconds between two looks at components that start.
+#: Seconds between two polls of components that start.
 _POLL = 0.1
 #: Starts in a row that must fail before `up` stops waiting: one may have met a server that was still stopping.
 _HOPELESS = 3

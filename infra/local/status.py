@@ -101,7 +101,7 @@ def _workers(settings: Settings) -> list[WorkerReport]:
     try:
         return reports.all()
     except redis.RedisError:
-        # Valkey is away, which its own line says.
+        # Valkey is unavailable, which its own line says.
         return []
     finally:
         reports.close()

@@ -22,7 +22,7 @@ from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Intent
 from redrive.infra.worker.run_api import RunApi
 
-#: Seconds between two looks at deadlines and memory.
+#: Seconds between two polls of deadlines and memory.
 LIMITS = 0.2
 #: Seconds between two questions about cancellations, with the event stream and without.
 POLL, POLL_ALONE = 10.0, 1.5

@@ -38,7 +38,7 @@ class Beginning:
         """Begin a run for a process: its `pending` and `running` states; None if it was not begun.
 
         Raises:
-            httpx.HTTPError: the API is away.
+            httpx.HTTPError: the API is unavailable.
         """
         body: Json = {"id": run_id, "pid": str(pid), "move": str(uuid4())}
         give_up = time.monotonic() + GIVE_UP

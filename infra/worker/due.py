@@ -26,11 +26,11 @@ from redrive.infra.worker.run_api import RunApi
 SHARE = 10
 #: Seconds a snapshot of due runs is used.
 FRESH = 1.0
-#: Least seconds between two looks: wake-ups come in bursts.
+#: Least seconds between two polls: wake-ups come in bursts.
 GAP = 0.05
 #: Runs asked for at once, beyond the slots that wait: the next ones of these slots.
 AHEAD = 8
-#: Seconds until the API is asked again after it was away, and at most.
+#: Seconds until the API is asked again after it was unavailable, and at most.
 PAUSE, LONGEST_PAUSE = 0.5, 10.0
 
 
@@ -99,7 +99,7 @@ class DueRuns:
         self._changed = asyncio.Event()
         self._waiting = 0
         self._pause = 0.0
-        #: Whether nothing was due at the last look.
+        #: Whether nothing was due at the last poll.
         self.is_empty = False
         #: When the API last answered, by this machine's clock.
         self.last_answer = datetime.now(UTC)

@@ -15,7 +15,7 @@ import orjson
 #: Bytes of the largest message between worker and template, which keeps the borders of messages (SOCK_SEQPACKET).
 PACKET = 65536
 
-#: Worker → child: run this; stop this one with that intent; it was suspended; a knock, to be read only; end when idle.
+#: Worker → child: run this; stop this one with that intent; it was suspended; a ping, to be read only; end when idle.
 Intent = Literal["cancel", "reschedule"]
 
 

@@ -12,7 +12,7 @@ import redis
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.process.worker_report import LIFETIME, WorkerReport, WorkerReports
 
-#: Seconds between two looks whether there is something new to say, and between two reports that say nothing new.
+#: Seconds between two polls whether there is something new to say, and between two reports that say nothing new.
 POLL, RENEW = 1.0, LIFETIME / 3
 
 log = logging.getLogger("prefect.workers")
@@ -45,7 +45,7 @@ class Reporting:
                     await asyncio.to_thread(self._reports.publish, report)
                     detail, at = news, clock()
                 except redis.RedisError as error:
-                    log.debug("Redis is away, so nobody is told what this worker does: %s", error)
+                    log.debug("Redis is unavailable, so nobody is told what this worker does: %s", error)
             await asyncio.sleep(POLL)
 
     async def withdraw(self) -> None:

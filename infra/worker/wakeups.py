@@ -60,7 +60,7 @@ class Wakeups:
                     async for event in stream:
                         self._notify(event)
             except (TimeoutError, OSError, httpx.HTTPError) as error:
-                self._log.debug("the event stream is away: %r", error)
+                self._log.debug("the event stream is unavailable: %r", error)
             except Exception as error:  # noqa: BLE001  (what websockets raises is no part of its interface; looking goes on without)
                 self._log.debug("the event stream broke: %r", error)
             self.connected = False

@@ -51,7 +51,7 @@ class Begun:
     _stage: Literal["pending", "running", "left"] = "pending"
     _keeps: bool = True
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    #: Held while what was kept is sent; a server that is away must not keep the end waiting.
+    #: Held while what was kept is sent; a server that is unavailable must not keep the end waiting.
     _sending: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The connection to the ledger's database: its pool, its transactions, and one clear error when it is away.
+"""The connection to the ledger's database: its pool, its transactions, and one clear error when it is unavailable.
 
 Danger: a transaction may be run twice (deadlock, serialisation), so nothing but database work belongs into one.
 """
@@ -150,7 +150,7 @@ def _timely(_dialect: object, _record: object, arguments: Any, options: Any) -> 
 
 
 def explained(error: SQLAlchemyError) -> RedriveError | SQLAlchemyError:
-    """The error as an operator needs it; an error that only a programmer can mend stays what it is."""
+    """The error as an operator needs it; an error that only a programmer can fix stays what it is."""
     if not isinstance(error, DBAPIError):
         # Waiting for a free connection took too long, which happens when the server hangs.
         return (

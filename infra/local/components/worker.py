@@ -206,7 +206,7 @@ def database_credentials(environ: Mapping[str, str]) -> frozenset[str]:
     )
 
 
-#: Heartbeats of a worker in one lease, at least: two may be late before its jobs are taken back.
+#: Heartbeats of a worker in one lease, at least: two may be late before its jobs are reclaimed.
 HEARTBEATS_PER_LEASE = 4
 #: Seconds between heartbeats at most: Prefect's own default.
 HEARTBEAT = 30

@@ -28,7 +28,7 @@ from redrive.infra.worker.child.surroundings import surroundings
 from redrive.infra.worker.linux import adopt_orphans, memory_of, set_name
 from redrive.infra.worker.messages import Channel, Command, Done
 
-#: Seconds between two looks of an idle child at its own code on disk.
+#: Seconds between two polls of an idle child at its own code on disk.
 POLL = 2.0
 
 
