@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,22 +53,24 @@ class FirstEdition:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[LocalStack]:
-    stack = LocalStack(tmp_path / "company" / ".redrive")
+def stack() -> Iterator[LocalStack]:
+    folder = Path(tempfile.mkdtemp(prefix="redrive-upgrade-"))
+    # That edition's PostgreSQL, which does not run as root, could not pass a closed folder.
+    folder.chmod(0o755)
+    stack = LocalStack(folder / "company" / ".redrive")
     stack.project.mkdir()
     try:
         yield stack
     finally:
         stack.stop()
         end_leftovers(stack.settings)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_stack_of_the_first_edition_goes_on_with_its_jobs_and_its_dead_letters(
-    stack: LocalStack, tmp_path: Path
-) -> None:
+def test_stack_of_the_first_edition_goes_on_with_its_jobs_and_its_dead_letters(stack: LocalStack) -> None:
     if subprocess.run(["git", "cat-file", "-e", COMMIT], cwd=ROOT, capture_output=True, check=False).returncode:  # noqa: S607  (as above)
         pytest.skip(f"this clone has no commit {COMMIT}")
-    first = FirstEdition(tmp_path / "first", stack)
+    first = FirstEdition(stack.project.parent / "first", stack)
     first.redrive("up")
     first.redrive("enqueue", "sync", "-p", "source=samples/data/nowhere.csv", "--wait", check=False)
     (dead,) = wait_until(lambda: json.loads(first.redrive("dead", "list", "--json")), PATIENCE, "its row")
