@@ -119,7 +119,7 @@ class Database:
         """What this thread reads meanwhile is read on one connection in one transaction, which spares asking for each apart.
 
         Raises:
-            LedgerAway: as `run`.
+            LedgerUnavailable: as `run`.
         """
         try:
             with self.engine.begin() as connection:
