@@ -10,8 +10,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import QueuePool
 
-from redrive.deployments.dead_letters.ledger import Ledger, Outcome
+from redrive.blocks.core.errors import NotFound
+from redrive.deployments.dead_letters.ledger import Filter, Ledger, Outcome
 from tests.support.deaths import START, a_death, an_id, varied
 
 
@@ -151,3 +153,18 @@ def test_row_is_stored_raw_and_masked_for_people(ledger: Ledger):
     assert row.parameters["password"] == "hunter2"
     assert "hunter2" not in row.masked().model_dump_json()
     assert "hunter2" not in ledger.groups()[0].masked().model_dump_json()
+
+
+def test_what_is_read_together_uses_one_connection_and_gives_it_back(ledger: Ledger):
+    pool = ledger._database.engine.pool
+    assert isinstance(pool, QueuePool)
+
+    with ledger.together():
+        assert ledger.count(Filter(status="open")) == 0
+        assert ledger.totals() == []
+        assert pool.checkedout() == 1
+    with pytest.raises(NotFound), ledger.together():
+        ledger.get(uuid4())
+
+    assert pool.checkedout() == 0
+    assert ledger.count(Filter(status="open")) == 0
