@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +59,21 @@ def test_job_starts_at_once_without_polling(plain_prefect: PlainPrefect) -> None
     for run in runs:
         assert _waited(run) < AT_ONCE
     assert 0 <= _waited(later) < AT_ONCE
+
+
+def test_first_job_of_a_process_loads_nothing(plain_prefect: PlainPrefect) -> None:
+    pool, folder = plain_prefect.pool(), plain_prefect.folder("loaded")
+    deployment = plain_prefect.deploy("loaded", pool)
+    with plain_prefect.working(pool, limit=1, **WOKEN):
+        for _ in range(2):
+            assert (
+                plain_prefect.end_of(plain_prefect.begin(deployment, folder=str(folder)))["state_name"] == "Completed"
+            )
+
+    first, second = (json.loads(line) for line in (folder / "loaded").read_text().splitlines())
+    assert first["pid"] == second["pid"]
+    # What beginning and ending the first one took was there already.
+    assert set(second["value"]) == set(first["value"])
 
 
 def test_worker_that_runs_once_runs_what_is_due_and_ends(plain_prefect: PlainPrefect) -> None:

@@ -392,6 +392,12 @@ def patient(folder: str) -> None:
 
 
 @flow
+def loaded(folder: str) -> None:
+    """Notes what its process has loaded."""
+    note(folder, "loaded", sorted(sys.modules))
+
+
+@flow
 def quick(folder: str, name: str = "quick", seconds: float = 0) -> None:
     """Takes its seconds, or until there is a file that says it is enough."""
     note(folder, name, VERSION)
