@@ -7,17 +7,19 @@ import re
 import pytest
 
 from redrive.deployments.enqueue import enqueue
-from redrive.deployments.jobs.actions import cancel_job
+from redrive.deployments.jobs.actions import cancel_job, retry_now
 from tests.support.console import Consoles, in_browser
 
 pytestmark = [pytest.mark.stack, in_browser]
 
 
 def test_log_comes_while_the_page_is_open_and_each_line_once(consoles: Consoles) -> None:
-    job = enqueue("test-chatty", {"lines": 5, "seconds": 300}, delay=4).id
+    job = enqueue("test-chatty", {"lines": 5, "seconds": 300}, delay=3600).id
     console = consoles.sign_in(role="viewer")
     console.open(f"/jobs/{job}")
     console.reads(re.compile("Why isn't this running"))
+
+    retry_now(job, who="ada")
 
     # Nothing of the page is asked for again but by itself.
     console.page.locator(".log .line", has_text="line 4").first.wait_for()
