@@ -66,8 +66,9 @@ def prefect_settings() -> AbstractContextManager[Any]:
 
 
 def _in_a_job() -> bool:
-    context = sys.modules.get("prefect.context")
-    return context is not None and context.FlowRunContext.get() is not None
+    # While another thread imports it, the module is there and empty; a job's process has imported it long before.
+    flow_run = getattr(sys.modules.get("prefect.context"), "FlowRunContext", None)
+    return flow_run is not None and flow_run.get() is not None
 
 
 @contextmanager

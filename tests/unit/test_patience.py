@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 
 from redrive.blocks.core import patience
 from redrive.blocks.core.patience import AGAIN, COMMAND, LEAST, PERSON, SERVICE, answered, hurry, left_for, unanswered
+from redrive.blocks.prefect.client import reachable
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +64,11 @@ def test_age_of_a_process_is_counted_by_the_kernel() -> None:
     hurry()
 
     assert patience._age() > 0
+
+
+def test_another_thread_that_is_importing_prefect_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its modules are there then, and empty: a bulk act stopped by that."""
+    monkeypatch.setitem(sys.modules, "prefect.context", ModuleType("prefect.context"))
+
+    with reachable():
+        pass
