@@ -6,7 +6,7 @@ Danger: a key is remembered as long as Prefect keeps the run; after retention ha
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +21,7 @@ from redrive.blocks.prefect.requests import deployments, queues
 from redrive.blocks.prefect.run_labels import ASKED, DRAWN, KEY
 from redrive.blocks.prefect.run_requests import batches, made
 from redrive.blocks.prefect.states import SCHEDULED, state
+from redrive.blocks.tracing.creations import Creations
 from redrive.deployments.accepted import Accepted
 from redrive.deployments.enqueue import Asked, Item, due_at
 from redrive.deployments.parameters import checked
@@ -44,22 +45,31 @@ def accept(asked: Asked) -> list[Accepted[Any]]:
         _require_queue(asked.queue)
         deployment = deployment_of(asked.job)
         schema, defaults = deployment.parameter_openapi_schema, deployment.parameters
-        bodies = [
-            _body(
-                item, checked(asked.job, item.parameters, schema, defaults), queue=asked.queue, due=due, tags=asked.tags
-            )
-            for item in asked.items
-        ]
-        accepted: list[Accepted[Any]] = []
-        for batch in batches(bodies):
-            try:
-                runs = made(deployment.id, batch)
-            except NotFound:
-                # Deleted since it was read.
-                _deployments.pop(asked.job, None)
-                raise _not_registered(asked.job) from None
-            accepted += [_accepted(asked.job, run, body) for run, body in zip(runs, batch, strict=True)]
-        return accepted
+        with Creations(asked.job, asked.queue or deployment.queue, due_at_once=due is None) as creations:
+            bodies = [
+                _body(
+                    item,
+                    checked(asked.job, item.parameters, schema, defaults),
+                    creations.labels(item.follows),
+                    queue=asked.queue,
+                    due=due,
+                    tags=asked.tags,
+                )
+                for item in asked.items
+            ]
+            accepted: list[Accepted[Any]] = []
+            for batch in batches(bodies):
+                try:
+                    runs = made(deployment.id, batch)
+                except NotFound:
+                    # Deleted since it was read.
+                    _deployments.pop(asked.job, None)
+                    raise _not_registered(asked.job) from None
+                for run, body in zip(runs, batch, strict=True):
+                    one = _accepted(asked.job, run, body)
+                    creations.made(len(accepted), one.id, new=one.new)
+                    accepted.append(one)
+            return accepted
 
 
 def _require_queue(queue: str | None) -> None:
@@ -104,7 +114,13 @@ def _not_registered(job: str) -> Conflict:
 
 
 def _body(
-    item: Item, parameters: dict[str, Any], *, queue: str | None, due: datetime | None, tags: Sequence[str]
+    item: Item,
+    parameters: dict[str, Any],
+    trace: Mapping[str, str],
+    *,
+    queue: str | None,
+    due: datetime | None,
+    tags: Sequence[str],
 ) -> dict[str, Any]:
     if "\x00" in (item.key or ""):
         raise ParameterError(f"the key {item.key!r} holds a NUL character, which no database keeps")
@@ -114,7 +130,7 @@ def _body(
         "parameters": parameters,
         "state": state(SCHEDULED, at=due),
         "tags": list(tags),
-        "labels": {ASKED: uuid4().hex, KEY: key, **item.labels},
+        "labels": {ASKED: uuid4().hex, KEY: key, **trace, **item.labels},
         "idempotency_key": key,
     }
     if queue:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from redrive.blocks.core.durations import duration
 from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.tracing.spans import Follows
 from redrive.deployments.accepted import Accepted, wait_for
 
 __all__ = ["Accepted", "Item", "due_at", "enqueue", "enqueue_many", "wait_for"]
@@ -25,11 +26,15 @@ PAST = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One job of `enqueue_many`. `labels` go onto its run, for whoever asks for it to find it by."""
+    """One job of `enqueue_many`.
+
+    `labels` go onto its run, for whoever asks for it to find it by; in traces it `follows` other spans.
+    """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     key: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    follows: Sequence[Follows] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.support.keeperless",
     "tests.support.console",
     "tests.support.exporter_rig",
+    "tests.support.traced_stack",
 ]
 
 

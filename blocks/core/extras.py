@@ -13,6 +13,9 @@ SIGNS = {
     "mail": "css_inline",
     "containers": "docker",
     "stack": "supervisor",
+    "otel": "grpc",
+    "sentry": "sentry_sdk",
+    "profile": "memray",
 }
 #: Other modules whose absence says the same.
 _ALSO = {

@@ -38,6 +38,18 @@ def queue_names(value: object) -> object:
     return names
 
 
+def listed(value: object) -> object:
+    """Names of a text with commas."""
+    return _listed(value) if isinstance(value, str) else value
+
+
+def with_trace_id(value: object) -> object:
+    """An address that says where the trace goes."""
+    if value and "{trace_id}" not in str(value):
+        raise ValueError("it must say where the trace goes, by {trace_id}")
+    return value
+
+
 def networks(value: object) -> object:
     """Addresses or networks of a text with commas."""
     if not isinstance(value, str):

@@ -10,13 +10,21 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from redrive.blocks.core.errors import SettingsError
-from redrive.blocks.core.setting_values import QUEUES, absolute_folders, hosts_and_networks, networks, queue_names
+from redrive.blocks.core.setting_values import (
+    QUEUES,
+    absolute_folders,
+    hosts_and_networks,
+    listed,
+    networks,
+    queue_names,
+    with_trace_id,
+)
 from redrive.blocks.core.settings_source import PREFIX, read_values
 
 #: Unix socket names are limited to 107 bytes by the kernel; this much of it is the longest name we put into a folder
@@ -41,6 +49,9 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="Address the local stack listens on.")
     prefect_port: int = Field(4200, ge=1, le=65535, description="Port of the Prefect server and its UI.")
     console_port: int = Field(4300, ge=1, le=65535, description="Port of the operator's console.")
+    console_url: str = Field(
+        "", description="Where people reach the console, for links from elsewhere: `https://jobs.example.com`."
+    )
     console_proxies: Annotated[tuple[str, ...], BeforeValidator(networks)] = Field(
         (),
         description="Addresses or networks (CIDR) of proxies whose word on who a person is the console takes, comma separated.",
@@ -92,6 +103,18 @@ class Settings(BaseModel):
         (),
         description="Hosts, addresses or networks (CIDR) that HTTP sources of jobs may reach although they are not public, "
         "comma separated: `intranet.example.com,10.1.0.0/16`.",
+    )
+    trace_url: Annotated[str, BeforeValidator(with_trace_id)] = Field(
+        "", description="Where a trace is shown, for links: `https://traces.example.com/trace/{trace_id}`."
+    )
+    trace_first_try: Literal["link", "child"] = Field(
+        "link",
+        description="Whether the first try of a job that is due at once is a trace of its own that links to the request, or a "
+        "child of the request; every later one links.",
+    )
+    trace_parameters: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
+        (),
+        description="Parameters of jobs whose values may leave with traces, comma separated; all others are hidden there.",
     )
     keep_days: float = Field(30, gt=0, description="Days that finished runs and closed dead letters are kept.")
     backups: Path | None = Field(
@@ -185,6 +208,14 @@ class Settings(BaseModel):
             return inside
         # Not the TMPDIR of whoever asks: all must find the same folder.
         return Path("/tmp") / f"redrive-{os.getuid()}-{self.stack_id}"  # noqa: S108  (0700, and `up` checks whose it is)
+
+    def console_job_url(self, run_id: object) -> str:
+        """A job's page in the operator's console."""
+        return f"{self.console_url or f'http://{self.host}:{self.console_port}'}/jobs/{run_id}"
+
+    def link_to_trace(self, trace_id: str | None) -> str | None:
+        """Where a trace is shown; None if there is no trace, or nobody said where."""
+        return self.trace_url.replace("{trace_id}", trace_id) if trace_id and self.trace_url else None
 
     @property
     def samples(self) -> Path:

@@ -18,6 +18,8 @@ class Deployment:
     tags: tuple[str, ...]
     parameters: dict[str, Any]
     parameter_openapi_schema: dict[str, Any]
+    #: Where its jobs wait, unless asked for otherwise.
+    queue: str = "default"
 
     @classmethod
     def of(cls, raw: Json) -> Deployment:
@@ -28,4 +30,5 @@ class Deployment:
             tags=tuple(raw.get("tags") or ()),
             parameters=raw.get("parameters") or {},
             parameter_openapi_schema=raw.get("parameter_openapi_schema") or {},
+            queue=str(raw.get("work_queue_name") or "default"),
         )

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from redrive.blocks.tracing.trace_context import TraceContext
+
 TRIES: Final = "redrive.tries"
 #: Of steps with a policy of their own, by name, and of all others together, as JSON; absent where there is no such step.
 OWN_TRIES: Final = "redrive.own_tries"
@@ -62,6 +64,13 @@ POOL_ID: Final = "prefect.work-pool.id"
 #: Tries spent when a worker killed a job's process because a step outlived its timeout (`blocks/process/step_deadline.py`).
 HARD_TIMEOUT: Final = "redrive.hard_timeout"
 
+#: Of traces: the span in which the job was asked for; that of its last try; set by workers that trace (`blocks/tracing/`).
+TRACE_CREATED: Final = "redrive.trace_created"
+TRACE: Final = "redrive.trace"
+#: `child` if its first try belongs to the trace in which it was asked for.
+TRACE_FIRST: Final = "redrive.trace_first"
+TRACED: Final = "redrive.traced"
+
 #: The greatest count that the ledger's columns hold; whoever wrote a greater one did not count.
 GREATEST_COUNT: Final = 2**31 - 1
 #: Characters of a label that is used as a text.
@@ -93,6 +102,9 @@ class Labels:
     rerun_as: UUID | None = None
     cancelled_by: str | None = None
     cancel_reason: str | None = None
+    #: The span in which it was asked for, and that of its last try, if they were traced.
+    created: TraceContext | None = None
+    traced: TraceContext | None = None
     #: Whether its last worker's name was taken off it because it was to wait, and no other has signed since.
     is_unsigned: bool = False
 
@@ -121,8 +133,22 @@ class Labels:
             rerun_as=_id(labels.get(RERUN_AS)),
             cancelled_by=_text(labels.get(CANCELLED_BY)),
             cancel_reason=_text(labels.get(CANCEL_REASON)),
+            created=TraceContext.read(labels.get(TRACE_CREATED)),
+            traced=_last_try(labels),
             is_unsigned=labels.get(WORKER) == "",
         )
+
+
+def _last_try(labels: Mapping[str, Any]) -> TraceContext | None:
+    """Of the attempt that has the run, if its worker traces; else what the last try wrote when it ended."""
+    of_attempt = TraceContext.of_attempt(_text(labels.get(ATTEMPT))) if labels.get(TRACED) else None
+    return of_attempt.within(first_parent(labels)) if of_attempt else TraceContext.read(labels.get(TRACE))
+
+
+def first_parent(labels: Mapping[str, Any]) -> TraceContext | None:
+    """The span that a first try is a child of; None for every other try, and where it is none's."""
+    is_first = labels.get(TRACE_FIRST) == "child" and not labels.get(TRACE)
+    return TraceContext.read(labels.get(TRACE_CREATED)) if is_first else None
 
 
 def count(value: Any) -> int:

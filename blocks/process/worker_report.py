@@ -51,6 +51,8 @@ class WorkerReport:
     #: Names of the queues it serves; empty means all of the pool's.
     queues: tuple[str, ...] = ()
     busy: tuple[SlotReport, ...] = ()
+    #: Spans of its jobs that were `sent`, `dropped` for want of room, `refused` by the receiver, and that wait; empty if it does not trace.
+    spans: dict[str, int] = field(default_factory=dict)
     at: str = field(default_factory=lambda: _utc(datetime.now(UTC).isoformat()))
 
     @classmethod

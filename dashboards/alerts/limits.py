@@ -107,6 +107,22 @@ class FailureRate(Strict):
         return self
 
 
+class Budget(Alert):
+    """Fires when, in `window`, one in twenty finished jobs took longer than `p95`; `at_least` so many have to have finished."""
+
+    p95: Duration
+    window: Duration
+    at_least: int = Field(ge=1)
+
+
+class FailureBudget(Alert):
+    """Fires when more than `share` of the jobs that finished in `window` are dead letters, and `at_least` so many are."""
+
+    share: float = Field(gt=0, lt=1)
+    window: Duration
+    at_least: int = Field(ge=1)
+
+
 class Late(Alert):
     """Fires on a duty that nobody did for longer than `age` and for longer than so many of its `rounds`."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from redrive.dashboards.alerts.budget_rules import budget_rules
 from redrive.dashboards.alerts.keeper_rules import keeper_rules
 from redrive.dashboards.alerts.limits import seconds
 from redrive.dashboards.alerts.queue_rules import queue_rules
@@ -24,13 +25,16 @@ def document(thresholds: Thresholds) -> str:
     """The text of the rules file."""
     groups = {
         "redrive-queues": queue_rules(thresholds),
+        "redrive-budgets": list(budget_rules(thresholds)),
         "redrive-schedules": [schedule_missed(thresholds)],
         "redrive-keeper": list(keeper_rules(thresholds)),
         "redrive-exporter": list(exporter_rules(thresholds)),
     }
     made = {
         "groups": [
-            {"name": name, "rules": [rule.plain(thresholds) for rule in rules]} for name, rules in groups.items()
+            {"name": name, "rules": [rule.plain(thresholds) for rule in rules]}
+            for name, rules in groups.items()
+            if rules
         ]
     }
     return _HEAD + yaml.dump(made, Dumper=_Dumper, sort_keys=False, width=130, allow_unicode=True)

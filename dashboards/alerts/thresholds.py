@@ -17,7 +17,9 @@ from redrive.blocks.core.nearest import nearest
 from redrive.dashboards.alerts.limits import (
     Age,
     Alert,
+    Budget,
     Depth,
+    FailureBudget,
     FailureRate,
     Found,
     Late,
@@ -50,9 +52,12 @@ class QueueThresholds(Strict):
 
 
 class JobTypeThresholds(Strict):
-    """What holds for one job type, in whichever queue."""
+    """What holds for one job type, in whichever queue. The budgets of its performance are those that somebody gave it."""
 
     dead_letter_age: Age
+    duration: Budget | None = None
+    wait: Budget | None = None
+    failures: FailureBudget | None = None
 
 
 class Keeper(Strict):
@@ -174,6 +179,6 @@ def _hint(name: str, known: Iterable[str]) -> str:
 def _words() -> set[str]:
     models = (
         Thresholds, QueueThresholds, JobTypeThresholds, Keeper, Late, Found, Exporter, Links, FailureRate, Window, Storm, Open,
-        Depth, Age,
+        Budget, FailureBudget, Depth, Age,
     )  # fmt: skip
     return {field.alias or name for model in models for name, field in model.model_fields.items()}

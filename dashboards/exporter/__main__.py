@@ -6,15 +6,22 @@ Several exporters at once do no harm: what one of them counted is counted.
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import socket
 import sys
 import threading
+import time
+from datetime import UTC, datetime
 
-from prometheus_client import ProcessCollector
+from prometheus_client import Metric, ProcessCollector
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.settings import settings
+from redrive.blocks.tracing.switch import obstacle
+from redrive.dashboards.exporter.exposition import gauges, totals
 from redrive.dashboards.exporter.platform import Platform
+from redrive.dashboards.exporter.pushed import Pushed, is_asked_for, temporality
 from redrive.dashboards.exporter.server import MetricsServer
 from redrive.dashboards.exporter.service import Exporter
 from redrive.deployments.dead_letters.ledger import Ledger
@@ -43,9 +50,29 @@ def main() -> None:
         ProcessCollector(registry=server.registry)
         threading.Thread(target=platform.run, args=(stop,), name="platform", daemon=True).start()
         threading.Thread(target=server.serve_forever, name="scrapes", daemon=True).start()
+        _push(exporter, ledger, platform, stop)
         log.info("figures of %s at http://%s:%d/metrics", here.api_url, here.host, here.metrics_port)
         exporter.run(stop)
         server.shutdown()
+
+
+def _push(exporter: Exporter, ledger: Ledger, platform: Platform, stop: threading.Event) -> None:
+    """Send the figures over OTLP too, where somebody asks for it."""
+    if not is_asked_for():
+        return
+    if why := obstacle({**os.environ, "OTEL_TRACES_EXPORTER": "otlp"}):
+        log.error("no metrics are sent: %s", why)
+        return
+    from redrive.blocks.tracing.sdk.metric_sender import sender  # noqa: PLC0415  (only where somebody asks)
+
+    def families() -> list[Metric]:
+        now = exporter.snapshot
+        if now.ledger_read is None:
+            return []
+        return [*totals(now), *gauges(now, time.monotonic(), datetime.now(UTC)), *platform.collect()]
+
+    pushed = Pushed(ledger, families, sender("exporter", socket.gethostname()), how=temporality())
+    threading.Thread(target=pushed.run, args=(stop,), name="pushed", daemon=True).start()
 
 
 if __name__ == "__main__":

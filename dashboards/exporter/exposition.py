@@ -206,6 +206,15 @@ def _workers(now: Snapshot) -> Iterator[Metric]:
         ["queue", "status"],
         slots,
     )
+    spans = Counter[str]()
+    for report in now.reports:
+        spans.update(report.spans)
+    yield gauge(
+        "queue_worker_spans",
+        "Spans of the workers that there are now, since each began: sent, dropped for want of room, refused by the receiver, waiting.",
+        ["status"],
+        [([status], float(count)) for status, count in sorted(spans.items())],
+    )
 
 
 def _overdue(now: Snapshot, clock: datetime) -> Metric:

@@ -25,6 +25,7 @@ from redrive.blocks.prefect.run_labels import KEY, REPLACED_BY, REPLACES, fresh_
 from redrive.blocks.prefect.run_state import require_state, start_again
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import CANCELLED, DEAD, SCHEDULED, state
+from redrive.blocks.tracing.creations import followed
 from redrive.deployments.acceptance import deployment_of
 from redrive.deployments.dead_letters.ledger import DeadLetter, Ledger
 from redrive.deployments.enqueue import Item, enqueue_many
@@ -150,7 +151,10 @@ def _replace(ledger: Ledger, row: DeadLetter, run: Run | None, parameters: Mappi
     key = row.effect_key or (run.effect_key if run else str(row.run_id))
     labels = {REPLACES: str(row.run_id), KEY: key, REDRIVEN_BY: who}
     # The row and how often it was redriven name this very request: asked twice, it makes one run.
-    item = Item(parameters=parameters, key=f"redrive:{row.id}:{row.redrives}", labels=labels)
+    asked = f"redrive:{row.id}:{row.redrives}"
+    item = Item(
+        parameters=parameters, key=asked, labels=labels, follows=followed(run.labels, "replaces") if run else ()
+    )
     queue = row.queue if row.queue in queues() else None
     if run is not None:
         require_state(run.id, run.state_id)

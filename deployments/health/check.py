@@ -19,6 +19,7 @@ from redrive.blocks.core.extras import is_missing
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.client import ask, prefect_settings, reachable
 from redrive.blocks.prefect.requests import deployments, fast, server, workers
+from redrive.blocks.tracing.switch import is_asked_for, obstacle, protocol
 from redrive.deployments.catalog import BUILT_IN, catalog, complete_catalog
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.health.installation import of_this_installation
@@ -60,6 +61,7 @@ def check() -> Iterator[Finding]:
         ("warehouse", lambda: _block(Warehouse)),
         ("mail server", lambda: _block(MailServer)),
         *of_this_installation(settings()),
+        *((("traces", _traces),) if is_asked_for() else ()),
     )
     with prefect_settings(), ThreadPoolExecutor(len(points)) as pool:
         for answer in [pool.submit(copy_context().run, _found, point, probe) for point, probe in points]:
@@ -187,6 +189,13 @@ def _answer_here(what: str, port: int, path: str, *, gone: str, slow: str = "") 
         if settings().external_api_url is not None:
             return f"none on this machine ({url})"
         raise RedriveError(f"nothing answers at {url}{gone}") from None
+
+
+def _traces() -> str:
+    """Only whether they can be sent: who receives them is somebody else's."""
+    if why := obstacle():
+        raise RedriveError(why)
+    return f"sent by {protocol()}; `redrive status` shows what was lost"
 
 
 def _block(kind: type[Block]) -> str:

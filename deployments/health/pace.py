@@ -64,6 +64,32 @@ def series(counts: Counts, span: Span, now: datetime, *, job: str | None = None)
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lately:
+    """What finished in a stretch of time: how many, how many of them as dead letters, and the 95th percentiles in seconds."""
+
+    finished: int
+    failed: int
+    duration_p95: float | None
+    wait_p95: float | None
+
+
+def lately(counts: Counts, job: str, length: timedelta, now: datetime) -> Lately:
+    """Of one job type, in all its queues."""
+    step = MINUTE if length <= SPANS["1h"].length else QUARTER
+    parts = counts.since(begin_of(now - length, step), step=step, job=job)
+    p95 = {
+        name: percentile(_buckets(parts, name), 0.95, name, total=_sum(parts, name + SUM))
+        for name in ("duration", "wait")
+    }
+    return Lately(
+        finished=int(_sum(parts, "jobs")),
+        failed=int(_sum(parts, "jobs", "dead")),
+        duration_p95=p95["duration"],
+        wait_p95=p95["wait"],
+    )
+
+
 def percentile(
     buckets: Mapping[str, float], quantile: float, histogram: str, *, total: float | None = None
 ) -> float | None:

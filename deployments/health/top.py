@@ -6,7 +6,7 @@ missing and says so, and the rest stands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -79,6 +79,8 @@ class Top:
     keeper: KeeperHealth | None
     #: Who cares for the job types of `dead`, as far as named.
     owners: Mapping[str, str] = field(default_factory=dict)
+    #: Job types beyond their budgets of performance, one sentence each.
+    over_budget: tuple[str, ...] = ()
     #: What could not be asked, one sentence each.
     missing: tuple[str, ...] = ()
 
@@ -86,8 +88,10 @@ class Top:
 class Watch:
     """Takes looks; keeps its connections between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, over_budget: Callable[[Ledger, datetime], Iterable[str]] = lambda _ledger, _now: ()) -> None:
+        """Budgets are whoever's who has the thresholds: `over_budget` says in sentences what exceeds them."""
         here = settings()
+        self._over_budget = over_budget
         self._ledger = Ledger(here.ledger_url())
         self._reports = WorkerReports(here.valkey_url())
 
@@ -117,6 +121,7 @@ class Watch:
             open_dead=open_dead,
             keeper=keeper,
             owners=_owners(dead or ()),
+            over_budget=() if dead is None else tuple(self._over_budget(self._ledger, datetime.now(UTC))),
             missing=tuple(missing),
         )
 

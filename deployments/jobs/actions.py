@@ -19,6 +19,7 @@ from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, CANCELLED, CANCELLING, DEAD_LETTER, FINAL, SCHEDULED, state
+from redrive.blocks.tracing.creations import followed
 from redrive.deployments.enqueue import Item, enqueue_many
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.search import find_job
@@ -105,7 +106,8 @@ def rerun_job(reference: str | UUID, *, who: str, why: str = "") -> Rerun:
         raise Conflict(f"job {run.name} ({run.id}) has not ended, it is {run.state_name}")
     labels = {RERUN_OF: str(run.id), RERUN_BY: who, **({RERUN_REASON: why} if why else {})}
     queue = run.queue if run.queue in queues() else None
-    (accepted,) = enqueue_many(run.job, [Item(parameters=run.parameters, labels=labels)], queue=queue)
+    item = Item(parameters=run.parameters, labels=labels, follows=followed(run.labels, "repeats"))
+    (accepted,) = enqueue_many(run.job, [item], queue=queue)
     # Pruned in between, the new job names it all the same.
     with reachable(), suppress(Missing):
         ask(requests.label(run.id, {RERUN_AS: str(accepted.id)}))

@@ -51,6 +51,8 @@ class Job:
     rerun_of: UUID | None = None
     cancelled_by: str | None = None
     cancel_reason: str | None = None
+    #: The trace of its last try, if it was traced.
+    trace_id: str | None = None
 
     @classmethod
     def of(cls, run: Run, error: str | None = None) -> Job:
@@ -81,6 +83,7 @@ class Job:
             rerun_of=labels.rerun_of,
             cancelled_by=labels.cancelled_by if stopped else None,
             cancel_reason=labels.cancel_reason if stopped else None,
+            trace_id=labels.traced.trace_id if labels.traced else None,
         )
 
 

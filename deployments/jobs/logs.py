@@ -19,6 +19,7 @@ from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.fast_calls import ask_fast
 from redrive.blocks.prefect.requests import fast, logs
+from redrive.blocks.tracing.log_lines import unmarked
 from redrive.deployments.accepted import has_ended
 
 PAGE = logs.PAGE
@@ -41,6 +42,7 @@ class LogLine:
     message: str
     job_id: UUID | None
     task_run_id: UUID | None
+    trace_id: str | None = None
 
 
 class JobLog:
@@ -124,12 +126,14 @@ def _has_ended(job_id: UUID) -> bool:
 
 
 def _line(raw: dict[str, Any]) -> LogLine:
+    message, trace_id = unmarked(str(raw["message"]))
     return LogLine(
         id=UUID(raw["id"]),
         at=datetime.fromisoformat(raw["timestamp"]).astimezone(UTC),
         level=int(raw["level"]),
         logger=str(raw["name"]),
-        message=mask_text(str(raw["message"])),
+        message=mask_text(message),
         job_id=UUID(raw["flow_run_id"]) if raw.get("flow_run_id") else None,
         task_run_id=UUID(raw["task_run_id"]) if raw.get("task_run_id") else None,
+        trace_id=trace_id,
     )

@@ -28,6 +28,7 @@ from redrive.blocks.process.attempt_notes import announce_spent
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.spent import Spent
 from redrive.flows.engine.superseded import require_current
+from redrive.flows.engine.traced import Origin
 
 #: Seconds of the shortest lease: a worker's heartbeats are a second apart at least, and three fit into it.
 SHORTEST_LEASE = 3.0
@@ -86,6 +87,10 @@ class Attempt:
     running: str | None = None
     #: False where there is no server to tell.
     reports: bool = True
+    #: Where it comes from, when it began, and the label that names the span of its last try.
+    origin: Origin = field(default_factory=Origin)
+    began: datetime = field(default_factory=SERVER_CLOCK.now)
+    trace: dict[str, str] = field(default_factory=dict)
     #: The clock that waits and deadlines are told by.
     now: Callable[[], datetime] = SERVER_CLOCK.now
     _failed_steps: list[tuple[BaseException, FailedStep]] = field(default_factory=list)
@@ -130,7 +135,7 @@ class Attempt:
         """The labels that carry what was decided at `now` to the next attempt, or to whoever reads a dead letter."""
         step = failed.counted_apart
         spent = decision.tries > self.spent.of_step(step)
-        labels: dict[str, Any] = self.spent.labels(step, decision.tries)
+        labels: dict[str, Any] = {**self.spent.labels(step, decision.tries), **self.trace}
         labels[FIRST_START] = self.first_start.isoformat()
         another = isinstance(decision, RetryAt) and spent
         labels[RETRIES] = self.retries + len(self._retried) + (1 if another else 0)

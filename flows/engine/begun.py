@@ -31,6 +31,7 @@ from redrive.deployments.job_type import JobType
 from redrive.flows.engine.attempt import Attempt, running
 from redrive.flows.engine.spent import Spent
 from redrive.flows.engine.superseded import history_of, latest_attempt
+from redrive.flows.engine.traced import Origin
 
 
 @contextmanager
@@ -51,7 +52,10 @@ def begun(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
     key = str(labels.get(KEY) or run.idempotency_key or run.id)
     # A flow called inside another one has a run but no deployment: nobody would start it again.
     can_leave = run.deployment_id is not None
-    attempt = Attempt(id=run.id, key=key, job=job, policy=job.policy, parameters=parameters, can_leave=can_leave)
+    origin = Origin(queue=run.work_queue_name or "default", due=run.expected_start_time, labels=labels)
+    attempt = Attempt(
+        id=run.id, key=key, job=job, policy=job.policy, parameters=parameters, can_leave=can_leave, origin=origin
+    )
     if not can_leave:
         return attempt
     attempt.policy = effective_policy(job.name, job.policy)

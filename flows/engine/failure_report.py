@@ -12,6 +12,7 @@ from typing import Any
 import prefect
 
 from redrive.blocks.core.decision import GiveUp
+from redrive.blocks.core.fingerprint import fingerprint
 from redrive.blocks.core.masking import mask_text
 from redrive.blocks.core.plain_text import markdown
 from redrive.blocks.prefect.client import ask
@@ -48,6 +49,17 @@ def report_failure(attempt: Attempt, error: BaseException, *, verdict: GiveUp, s
                 "flow_run_id": str(attempt.id),
             }
         )
+    )
+
+
+def fingerprint_of(attempt: Attempt, error: BaseException, *, step: str | None) -> str:
+    """The fingerprint that the ledger will give a dead letter with this error."""
+    return fingerprint(
+        job=attempt.job.name,
+        error_type=type(error).__qualname__,
+        message=mask_text(str(error))[:MESSAGE_LIMIT],
+        traceback=mask_text(_own_traceback(error))[-TRACEBACK_LIMIT:],
+        step=step,
     )
 
 

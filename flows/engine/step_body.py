@@ -18,8 +18,10 @@ from prefect.context import TaskRunContext
 
 from redrive.blocks.core.errors import PermanentError
 from redrive.blocks.process.step_deadline import announced
+from redrive.blocks.tracing.switch import is_on
 from redrive.flows.engine.attempt import Attempt, FailedStep, current_attempt
 from redrive.flows.engine.stored_result import require_step_result
+from redrive.flows.engine.traced import step_span
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,7 +76,7 @@ def _execution(failed: Failed) -> Iterator[None]:
     _refuse_without_key()
     attempt, context = current_attempt(), TaskRunContext.get()
     try:
-        with _watched(attempt, context, failed):
+        with _watched(attempt, context, failed), _span(attempt, context, failed):
             yield
     except BaseException as error:  # a timeout arrives as a cancellation, and Prefect raises its own error from it
         if attempt is not None and context is not None:
@@ -93,6 +95,13 @@ def _watched(attempt: Attempt | None, context: TaskRunContext | None, failed: Fa
     step = failed(context.task, attempt, context.task_run.run_count)
     tries = attempt.spent.of_step(step.counted_apart) + step.executions
     return announced(context.task.name, context.task.timeout_seconds, tries=tries)
+
+
+def _span(attempt: Attempt | None, context: TaskRunContext | None, failed: Failed) -> AbstractContextManager[object]:
+    if attempt is None or context is None or not is_on():
+        return nullcontext()
+    step = failed(context.task, attempt, context.task_run.run_count)
+    return step_span(context.task.name, attempt.spent.of_step(step.counted_apart) + step.executions)
 
 
 def _refuse_without_key() -> None:

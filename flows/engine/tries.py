@@ -29,12 +29,15 @@ from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_state import forget_process
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD_LETTER, RUNNING, SCHEDULED, state
+from redrive.blocks.tracing.names import REASON
+from redrive.blocks.tracing.switch import is_on
 from redrive.deployments.catalog import catalog
 from redrive.flows.engine.attempt import Attempt, FailedStep
-from redrive.flows.engine.failure_report import report_failure, verdict_labels
+from redrive.flows.engine.failure_report import fingerprint_of, report_failure, verdict_labels
 from redrive.flows.engine.listeners import notify
 from redrive.flows.engine.stored_result import require_job_result
 from redrive.flows.engine.superseded import Superseded
+from redrive.flows.engine.traced import Traced
 
 #: Seconds between two attempts to report to an unavailable API how a try ended, and how long a job goes on trying: longer than a
 #: server takes to be repaired, shorter than a process should hang.
@@ -60,6 +63,7 @@ class Tries:
         self.outcome: Any = None
         # Listeners of a project may be registered by any of its job modules, not only by the one this job comes from.
         catalog()
+        self._traced = Traced(attempt)
         notify("started", attempt)
 
     def done(self, result: Any) -> None:
@@ -72,19 +76,30 @@ class Tries:
         self.outcome = result
 
     def __enter__(self) -> Self:
+        self._traced.begin()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
+        try:
+            return self._settled(error)
+        finally:
+            self._traced.end()
+
+    def _settled(self, error: BaseException | None) -> bool:
         if error is None:
             self.again = False
-            _complete(self._attempt, self.outcome)
+            with self._traced.settling("completed"):
+                _complete(self._attempt, self.outcome)
+            self._traced.outcome("completed")
             return False
         if not isinstance(error, Exception):
+            # Told to stop, or suspended: whoever did it knows.
+            self._traced.outcome("interrupted")
             return False
         # Whatever a job raises is decided by its policy.
-        after = _decide(self._attempt, error)
+        after = _decide(self._attempt, error, self._traced)
         if isinstance(after, State):
             self.again, self.outcome = False, after
         else:
@@ -111,7 +126,7 @@ def _require_current(attempt: Attempt) -> None:
         raise
 
 
-def _decide(attempt: Attempt, error: Exception) -> float | State[Any]:
+def _decide(attempt: Attempt, error: Exception, traced: Traced) -> float | State[Any]:
     """Seconds to wait here before the next try, or the state that ends the job.
 
     Raises:
@@ -121,17 +136,26 @@ def _decide(attempt: Attempt, error: Exception) -> float | State[Any]:
     now = SERVER_CLOCK.now()
     decision, failed = attempt.decide(error, draw=random.random())  # noqa: S311  (jitter, not a secret)
     logger = get_run_logger()
+    outcome = "snoozed" if isinstance(error, Snooze) else "dead letter" if isinstance(decision, GiveUp) else "retried"
+    if is_on():
+        traced.outcome(outcome)
+        if outcome != "snoozed":
+            traced.failed(error, fingerprint=fingerprint_of(attempt, error, step=failed.name))
     if isinstance(decision, GiveUp):
         # The engine logs the traceback itself when it ends.
         logger.error("%s", decision.message)
-        return _dead_letter(attempt, error, decision, failed, logger)
+        with traced.settling(outcome) as settling:
+            settling.set({REASON: decision.reason})
+            return _dead_letter(attempt, error, decision, failed, logger)
     logger.warning("%s", decision.message, exc_info=None if isinstance(error, Snooze) else error)
     seconds = (decision.at - now).total_seconds()
     if attempt.waits_here(error, failed, seconds):
         attempt.spent = replace(attempt.spent, shared=decision.tries)
         attempt.note_retry("the job itself", step="the job itself", spent=decision.tries)
         return seconds
-    raise _leave(attempt, decision, failed)
+    with traced.settling(outcome):
+        signal = _leave(attempt, decision, failed)
+    raise signal
 
 
 def _dead_letter(

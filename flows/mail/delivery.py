@@ -16,6 +16,8 @@ from pydantic import Field
 from redrive.blocks.core.errors import PermanentError, RedriveError
 from redrive.blocks.core.payloads import Payload
 from redrive.blocks.mail_server import PERMANENT_FROM, MailServer, MailServerUnreachable
+from redrive.blocks.tracing import names
+from redrive.blocks.tracing.spans import span
 
 #: RFC 6531, 3.2: the address needs SMTPUTF8.
 NO_SMTPUTF8 = 553
@@ -106,6 +108,18 @@ def _delivery(outcome: _Outcome) -> Delivery:
 
 def _sent(mail: EmailMessage, envelope: list[str], server: MailServer) -> dict[str, tuple[int, bytes | str]]:
     """Whom the server refused."""
+    attributes: dict[str, str | int] = {
+        names.SERVER_ADDRESS: server.host,
+        names.SERVER_PORT: server.port,
+        names.RECIPIENTS: len(envelope),
+    }
+    with span("SMTP", names.CLIENT, attributes) as sending:
+        refused = _handed_over(mail, envelope, server)
+        sending.set({names.REFUSED: len(refused)})
+        return refused
+
+
+def _handed_over(mail: EmailMessage, envelope: list[str], server: MailServer) -> dict[str, tuple[int, bytes | str]]:
     sender = getaddresses([str(mail["From"])])[0][1]
     try:
         with server.connect() as session:

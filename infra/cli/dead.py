@@ -145,6 +145,7 @@ def show_command(which: str, *, as_json: Json = False) -> None:
             ("id", row.id),
             ("run", f"{row.run_id}  {settings().run_url(row.run_id)}"),
             ("cause", row.fingerprint),
+            ("trace", row.trace_id and (settings().link_to_trace(row.trace_id) or row.trace_id)),
             ("error", f"{row.error_type}: {row.message}"),
             ("in step", row.step),
             ("reason", row.reason),

@@ -40,6 +40,11 @@ app = App(name="jobs", help="List, show, follow, retry, run again and cancel job
 app.command("redrive.infra.cli.jobs_find:find_command", name="find", help="List the jobs that a filter finds.")
 app.command("redrive.infra.cli.jobs_find:views", name="views")
 app.command("redrive.infra.cli.jobs_logs:logs_command", name="logs", help="Show a job's log, or follow it.")
+app.command(
+    "redrive.infra.cli.jobs_profile:profile_command",
+    name="profile",
+    help="Show where a running job's time or memory goes.",
+)
 app.command("redrive.infra.cli.jobs_why:why_command", name="why", help="Say why a job is not running.")
 app.command("redrive.infra.cli.jobs_acts:cancel_command", name="cancel", help="Cancel jobs: by id, or by a filter.")
 app.command(
@@ -171,6 +176,7 @@ def _fields(shown: Shown, link: str) -> list[tuple[str, object]]:
         ("run again as", job.rerun_as),
         ("repeats", job.rerun_of),
         ("link", link),
+        ("trace", job.trace_id and (settings().link_to_trace(job.trace_id) or job.trace_id)),
         ("queue", job.queue),
         ("key", job.key),
         ("due", ago(job.due)),

@@ -208,6 +208,8 @@ def _workers(found: list[WorkerReport]) -> list[str]:
             seconds = (datetime.now(UTC) - datetime.fromisoformat(slot.since)).total_seconds()
             again = f", attempt {slot.attempt}" if slot.attempt > 1 else ""
             lines.append(f"  {slot.job:<20} {slot.run_id}  {slot.queue:<8} for {seconds:.1f} s{again}")
+        if one.spans:
+            lines.append("  spans: " + ", ".join(f"{count} {what}" for what, count in one.spans.items()))
     return lines
 
 

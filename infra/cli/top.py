@@ -23,6 +23,9 @@ from redrive.infra.cli.output import out, print_json
 from redrive.infra.cli.top_frame import frame
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from redrive.deployments.dead_letters.ledger import Ledger
     from redrive.deployments.health.top import Top
 
 Flag = Annotated[bool, Parameter(negative="")]
@@ -48,7 +51,7 @@ def top_command(*, once: Flag = False, as_json: Json = False, every: float = 2.0
 
     if every < SHORTEST:
         raise ParameterError(f"--every {every:g} is too often; give {SHORTEST:g} seconds or more")
-    watch = Watch()
+    watch = Watch(_over_budget)
     try:
         if as_json:
             print_json(watch.sample())
@@ -58,6 +61,13 @@ def top_command(*, once: Flag = False, as_json: Json = False, every: float = 2.0
             _live(watch.sample, every)
     finally:
         watch.close()
+
+
+def _over_budget(ledger: Ledger, now: datetime) -> list[str]:
+    from redrive.dashboards.alerts.breaches import breaches
+    from redrive.dashboards.alerts.thresholds import Thresholds
+
+    return [one.said for one in breaches(ledger.counts, Thresholds.read(), now)]
 
 
 def _live(sample: Callable[[], Top], every: float) -> None:

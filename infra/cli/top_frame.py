@@ -36,6 +36,7 @@ def frame(top: Top, *, jobs: int) -> RenderableType:
         Text(""),
         *_dead(top),
     ]
+    parts += [Text(line, style="bold red") for line in top.over_budget]
     parts += [Text(f"{line}", style="yellow") for line in top.missing]
     return Group(*parts)
 

@@ -12,6 +12,7 @@ from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.requests import logs
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.states import DEAD_LETTER
+from redrive.blocks.tracing.log_lines import unmarked
 from redrive.deployments.dead_letters.failure_report import FailureReport
 
 #: How Prefect words an exception in the state of a run that failed before our code could: `…: ValueError: bad`.
@@ -109,5 +110,5 @@ def _logged_traceback(run_id: UUID) -> str | None:
     }
     for line in ask(logs.find(body)):
         if "Traceback (most recent call last)" in line["message"]:
-            return str(line["message"])
+            return unmarked(str(line["message"]))[0]
     return None

@@ -17,6 +17,7 @@ from redrive.blocks.prefect.run import Run
 from redrive.deployments.dead_letters.failure_report import FailureReport
 from redrive.deployments.dead_letters.ledger import Death, Ledger, Outcome, Recorded
 from redrive.deployments.dead_letters.outcomes import Spent
+from redrive.infra.keeper import sentry
 from redrive.infra.keeper.causes import Cause, bare, reported, without_report
 from redrive.infra.keeper.reports import reports_of_deaths
 
@@ -54,6 +55,7 @@ def dead_letter(ledger: Ledger, dead: Sequence[Run]) -> DeadLettered:
         raise
     except Exception:  # noqa: BLE001  (whatever one record may cause in the database)
         rows = _one_by_one(ledger, deaths, refused)
+    sentry.report([made for _, made in deaths], rows)
     return DeadLettered([row for row in rows if row.outcome is not Outcome.KNOWN], refused)
 
 
@@ -81,6 +83,7 @@ def death(run: Run, cause: Cause) -> Death:
         run_name=run.name,
         worker=run.labels.worker,
         effect_key=run.effect_key,
+        trace_id=run.labels.traced.trace_id if run.labels.traced else None,
         **asdict(Spent.of_run(run)),
     )
 

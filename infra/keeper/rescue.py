@@ -25,7 +25,7 @@ from redrive.blocks.core.retry import RetryPolicy
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import Missing, ask
-from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, HARD_TIMEOUT, REASON
+from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, HARD_TIMEOUT, REASON, TRACE
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
@@ -43,6 +43,7 @@ from redrive.infra.keeper.dead_lettering import UNAVAILABLE, dead_letter
 from redrive.infra.keeper.lost import Lost
 from redrive.infra.keeper.noted_ends import NotedEnds
 from redrive.infra.keeper.processes import JobProcesses
+from redrive.infra.keeper.traced import rescuing
 
 log = logging.getLogger("redrive.keeper")
 
@@ -188,6 +189,12 @@ class Rescuer:
         return self._carry_out(run, decision, cause, message=f"{decision.message}: {cause}", labels=labels)
 
     def _carry_out(self, run: Run, decision: Decision, cause: str, *, message: str, labels: dict[str, Any]) -> Rescued:
+        again = not isinstance(decision, GiveUp)
+        labels |= {TRACE: str(run.labels.traced)} if run.labels.traced else {}
+        with rescuing(run, outcome="rescued" if again else "dead letter"):
+            return self._done(run, decision, cause, message=message, labels=labels)
+
+    def _done(self, run: Run, decision: Decision, cause: str, *, message: str, labels: dict[str, Any]) -> Rescued:
         again = not isinstance(decision, GiveUp)
         if isinstance(decision, GiveUp):
             crashed = decision.reason == "crash"

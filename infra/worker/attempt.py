@@ -17,6 +17,7 @@ from redrive.infra.worker.job_template import MEGABYTE, WarmConfiguration
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Command, Intent
 from redrive.infra.worker.run_api import Json
+from redrive.infra.worker.spans import JobSpans
 
 #: Seconds a job gets to leave after it was told to, before its process is killed.
 LEAVE = 2.0
@@ -58,6 +59,8 @@ class Attempt:
     #: Tries of steps that failed in this process and were followed by another one.
     spent: dict[str, int] = field(default_factory=dict)
     taken: bool = False
+    #: Its spans, if it is traced.
+    spans: JobSpans | None = None
     #: What its process keeps, an update of the run and events of its task runs: should it be killed, they are sent for it.
     kept: list[Json] = field(default_factory=list)
     #: The Running state it was begun with; None if its process proposes that itself.
@@ -154,6 +157,13 @@ class Attempt:
     def _hear(self, message: dict[str, Any]) -> None:
         if message["attempt"] != self.number:
             return
+        if message["kind"] == "span":
+            if self.spans:
+                self.spans.hear(message)
+            return
+        self._hear_of_job(message)
+
+    def _hear_of_job(self, message: dict[str, Any]) -> None:
         match message["kind"]:
             case "taken":
                 self.taken = True

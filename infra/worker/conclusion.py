@@ -83,3 +83,14 @@ async def hand_back(api: RunApi, run_id: str, message: str) -> None:
     """Make a run wait for any worker, now: nothing failed and nothing crashed."""
     await api.forget_process(run_id)
     await api.wait_again(run_id, message, only_from=("PENDING", "RUNNING"))
+
+
+def cut_off(attempt: Attempt, ending: ProcessEnd | None) -> None:
+    """End the spans of an attempt whose process is gone."""
+    if attempt.spans is None:
+        return
+    if attempt.intent:
+        outcome = "cancelled" if attempt.intent == "cancel" else "handed back"
+    else:
+        outcome = "timed out" if attempt.killed_for else "crashed"
+    attempt.spans.cut_off(kind="timeout" if attempt.killed_for else "crash", said=str(ending or ""), outcome=outcome)

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from redrive.blocks.prefect.labels import POOL_ID, POOL_NAME, WORKER, WORKER_TYPE
+from redrive.blocks.prefect.labels import POOL_ID, POOL_NAME, TRACED, WORKER, WORKER_TYPE
 from redrive.blocks.prefect.private.worker import OwnWorker
+from redrive.blocks.tracing.switch import is_on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,13 @@ class Identity:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What Prefect's own workers write on the runs they take."""
+        """What Prefect's own workers write on the runs they take; and whether their attempts are traced."""
         return {
             WORKER: self.name,
             WORKER_TYPE: self.type,
             POOL_NAME: self.pool_name,
             POOL_ID: self.pool_id,
+            **({TRACED: "1"} if is_on() else {}),
         }
 
     @property

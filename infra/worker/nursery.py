@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> NoReturn:
     parser.add_argument("--folder", type=Path, required=True)
     place = Place(**vars(parser.parse_args(arguments)))
     since = time.time_ns()
-    template.preload(template.PREFECT)
+    template.preload(template.needed())
     code = Code.loaded(since)
     if threads_of(os.getpid()) > 1:
         raise SystemExit("something that the worker loads starts threads, so no worker can be forked")

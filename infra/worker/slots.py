@@ -19,7 +19,7 @@ from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.beginning import Beginning
 from redrive.infra.worker.child_process import ChildProcess
 from redrive.infra.worker.children import Children
-from redrive.infra.worker.conclusion import conclude, release
+from redrive.infra.worker.conclusion import conclude, cut_off, release
 from redrive.infra.worker.delivery import deliver
 from redrive.infra.worker.deployments import Deployment, Deployments, environment
 from redrive.infra.worker.due import Due, DueRuns
@@ -29,6 +29,7 @@ from redrive.infra.worker.kept import send_kept
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Command
 from redrive.infra.worker.run_api import Json, RunApi
+from redrive.infra.worker.spans import JobSpans, Spans
 
 #: Seconds until a slot whose run could not be taken looks for another.
 PAUSE = 1.0
@@ -51,6 +52,7 @@ class Slots:
     pool: PoolSettings
     log: Log
     beginning: Beginning
+    spans: Spans
     #: The slots that wait for work: those may be cancelled.
     waiting: set[asyncio.Task[Any]] = field(default_factory=set)
     #: Set: a slot ends with its present job.
@@ -93,6 +95,7 @@ class Slots:
         """Run a claimed run, or a begun one with its `running` state; returns what its exit code would be in a process of its own."""
         attempt = Attempt(due, config, child, self.log, flow_name=await self.deployments.flow_name(due.run["flow_id"]))
         attempt.running = running
+        attempt.spans = JobSpans(self.spans)
         # The job need not wait until its run carries our name: until then the keeper sees a run that nobody signed for.
         labels = {**self.me.labels, ATTEMPT: attempt.claim}
         signed = asyncio.create_task(self._sign(due.id, labels)) if running is None else None
@@ -103,6 +106,8 @@ class Slots:
                 await self.children.give_back(attempt.child, retire=True)
                 attempt.child = await self.children.take()
             ending = await asyncio.shield(attempt.child.ended) if how == "died" else None
+            if how == "died":
+                cut_off(attempt, ending)
             if attempt.is_unreported:
                 await deliver(functools.partial(send_kept, self.api, attempt), self.log)
             if signed:

@@ -38,6 +38,7 @@ from redrive.infra.worker.reconciling import Reconciling
 from redrive.infra.worker.reporting import Reporting
 from redrive.infra.worker.run_api import RunApi
 from redrive.infra.worker.slots import Slots
+from redrive.infra.worker.spans import Spans
 from redrive.infra.worker.wakeups import Wakeups
 from redrive.infra.worker.watching import reconcile, watch
 
@@ -138,6 +139,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         await asyncio.gather(*self._services, return_exceptions=True)
         if self._ready:
             await self._children.end()
+            await self._spans.end()
             await self._reporting.withdraw()
         await super().teardown(*exc_info)
 
@@ -170,6 +172,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         self._wakeups = Wakeups(str(work_pool.id), Heard(self._due, self._attempts, self._begin), self.log)
         self._reporting = Reporting(self)
         me = Identity.of(self)
+        self._spans = Spans(self.name)
         self._slots = Slots(
             me=me,
             api=api,
@@ -180,6 +183,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             pool=pool,
             log=self.log,
             beginning=Beginning(api, me.labels),
+            spans=self._spans,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -225,6 +229,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             draining=self._draining is not None,
             queues=tuple(self.queues),
             busy=self._attempts.report(),
+            spans=self._spans.counts,
         )
 
     # Stopping

@@ -12,7 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import console, edits, enqueue, exporter, families, idle, keeper, ledger, promptness, worker
+from tests.benchmarks import (
+    console,
+    edits,
+    enqueue,
+    exporter,
+    families,
+    idle,
+    keeper,
+    ledger,
+    promptness,
+    tracing,
+    worker,
+)
 
 FOLDER = Path(__file__).resolve().parents[2] / ".redrive" / "bench"
 
@@ -26,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
     "keeper": keeper.measure,
     "ledger": ledger.measure,
     "promptness": promptness.measure,
+    "tracing": tracing.measure,
     "worker": worker.measure,
 }
 

@@ -57,6 +57,8 @@ class Contestant:
     settings: dict[str, str] = field(default_factory=dict)
     #: Whether the module of the job imports pandas, as that of a report does.
     pandas: bool = False
+    #: What runs; by default a plain flow with one task.
+    flow: Any = None
 
 
 CONTESTANTS = (
@@ -238,7 +240,7 @@ class Bench:
 def _deployment(pool: str, one: Contestant) -> Any:
     client = api()
     template = {"base_job_template": base_job_template()} if one.kind == "warm" else {}
-    flow = one_task_pandas if one.pandas else one_task
+    flow = one.flow or (one_task_pandas if one.pandas else one_task)
     if pool not in {one.name for one in client.read_work_pools()}:
         client.create_work_pool(WorkPoolCreate(name=pool, type=one.kind, **template))
     return client.create_deployment(

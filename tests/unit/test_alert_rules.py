@@ -14,6 +14,7 @@ import yaml
 from redrive.dashboards.alerts.rules import document
 from redrive.dashboards.alerts.thresholds import FILE, Thresholds
 from redrive.infra.cli.main import app
+from tests.support.alert_scenarios_budgets import OF_BUDGETS
 from tests.support.alert_scenarios_jobs import OF_JOBS, OF_THE_STACK
 from tests.support.alert_scenarios_queues import OF_QUEUES
 from tests.support.alert_series import QUIET, Scenario
@@ -26,7 +27,7 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
-SCENARIOS = [*OF_QUEUES, *OF_JOBS, *OF_THE_STACK]
+SCENARIOS = [*OF_QUEUES, *OF_JOBS, *OF_BUDGETS, *OF_THE_STACK]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -130,6 +131,7 @@ def promtool_test(scenario: Scenario, rules: Path) -> dict[str, Any]:
 #: Labels that the words after an alert's name stand for.
 TOLD_APART_BY = {
     "RedriveScheduleMissed": ("job",),
+    **dict.fromkeys(("RedriveJobSlow", "RedriveJobWaits", "RedriveJobFails"), ("job",)),
     "RedriveKeeperLate": ("duty",),
     "RedriveDeadLetterOld": ("queue", "job"),
 }

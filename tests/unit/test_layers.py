@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "infra/docker": {"blocks", "deployments", "infra"},
     "infra/worker": {"blocks"},
     "infra/keeper": {"deployments", "blocks"},
+    "infra/profiles": {"blocks", "deployments", "infra"},
     "infra/local": {"blocks", "deployments", "flows", "dashboards", "infra"},
     "infra/public": {"blocks", "deployments", "flows", "dashboards", "infra", "moved"},
     "infra/cli": {"blocks", "deployments", "flows", "dashboards", "infra"},

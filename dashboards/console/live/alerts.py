@@ -38,7 +38,7 @@ class Firing:
 
 def firing(picture: Picture, now: datetime) -> list[Firing]:
     """The alerts, the urgent ones first."""
-    limits = _thresholds()
+    limits = thresholds()
     found: list[Firing] = []
     if picture.sample is not None:
         found += _of_queues(picture.sample, picture.books, limits, now)
@@ -106,6 +106,8 @@ def _of_books(books: Books, limits: Thresholds, now: datetime) -> Iterator[Firin
                 said=f"Queue {queue} has {number:,} open failures, more than {mine.open:,}.",
                 where=(("queue", queue),),
             )
+    for breach in books.breaches:
+        yield Firing(name=breach.alert, severity=breach.severity, said=breach.said, where=(("job", breach.job),))
     for (queue, job), since in sorted(books.oldest.items()):
         own = limits.job_types.get(job)
         mine_age = (own or limits.queues.get(queue, limits.every_queue)).dead_letter_age
@@ -137,7 +139,7 @@ def _at(queue: QueueNow, name: str, severity: Severity, said: str) -> Firing:
 
 
 @cache
-def _thresholds() -> Thresholds:
+def thresholds() -> Thresholds:
     return Thresholds.read()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from redrive.dashboards.alerts.breaches import Breach
 from redrive.dashboards.console.live.sample import Sample
 from redrive.deployments.dead_letters.ledger import Audit, Duty, Group, Total
 from redrive.deployments.people.people import Act
@@ -22,6 +23,8 @@ class Books:
     pauses: dict[str, Act]
     #: Since when the oldest open one failed, by queue and job type.
     oldest: dict[tuple[str, str], datetime]
+    #: Job types beyond their budgets.
+    breaches: tuple[Breach, ...] = ()
 
     @property
     def open(self) -> int:

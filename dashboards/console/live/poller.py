@@ -20,6 +20,8 @@ from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.patience import patient
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.client import reachable
+from redrive.dashboards.alerts.breaches import Breach, breaches
+from redrive.dashboards.console.live.alerts import thresholds
 from redrive.dashboards.console.live.picture import Books, Picture
 from redrive.dashboards.console.live.sample import Sampler
 from redrive.deployments.dead_letters.ledger import Filter, Ledger
@@ -34,6 +36,8 @@ LEAST_REST: Final = 2.0
 LINGER: Final = 15.0
 #: Seconds that a server may take to answer the poller.
 PATIENCE: Final = 4.0
+#: Seconds between two looks at the budgets of job types.
+BUDGETS: Final = 30.0
 #: Causes that the overview shows.
 CAUSES: Final = 5
 
@@ -53,6 +57,7 @@ class Poller:
         self.on_change: Callable[[], None] = lambda: None
         #: Calls of Prefect's API so far.
         self.calls = 0
+        self._budgets_read = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Sample until told to stop."""
@@ -130,11 +135,19 @@ class Poller:
                     audit=self._ledger.audit(),
                     pauses=self._people.latest(queues),
                     oldest=self._ledger.oldest_open(),
+                    breaches=self._breaches(books),
                 )
             missing.pop("ledger", None)
         except RedriveError as error:
             _note(missing, "ledger", error)
         return replace(now, books=books, missing=missing, number=now.number)
+
+    def _breaches(self, before: Books | None) -> tuple[Breach, ...]:
+        """Budgets are of an hour or a day: they need not be looked at in every sample."""
+        if before is not None and time.monotonic() - self._budgets_read < BUDGETS:
+            return before.breaches
+        self._budgets_read = time.monotonic()
+        return tuple(breaches(self._ledger.counts, thresholds(), datetime.now(UTC)))
 
     def _with_exporter(self, now: Picture) -> Picture:
         host = self._settings.host if self._settings.host != "0.0.0.0" else "127.0.0.1"  # noqa: S104  (compared with)

@@ -94,6 +94,7 @@ def job(request: Request, the: The, reference: str) -> Response:
         job=seen.job,
         lines=the.logs.lines(seen.run.id, SHARED),
         link=the.settings.run_url(seen.job.id),
+        trace=the.settings.link_to_trace(seen.job.trace_id),
     )
 
 
@@ -101,7 +102,14 @@ def job(request: Request, the: The, reference: str) -> Response:
 def now(request: Request, the: The, job_id: UUID, over: bool = False) -> Response:  # noqa: FBT001, FBT002  (the name in the address)
     """What changes of the page while the job goes on; `over`: it was read when the job had ended, and follows no log."""
     seen = _seen(the, str(job_id))
-    answer = page(request, "parts/job_now.html", seen=seen, job=seen.job, link=the.settings.run_url(seen.job.id))
+    answer = page(
+        request,
+        "parts/job_now.html",
+        seen=seen,
+        job=seen.job,
+        link=the.settings.run_url(seen.job.id),
+        trace=the.settings.link_to_trace(seen.job.trace_id),
+    )
     if over and not seen.is_over:
         answer.headers["HX-Refresh"] = "true"
     return answer

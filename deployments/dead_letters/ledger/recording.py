@@ -202,6 +202,7 @@ def _facts(death: Death) -> dict[str, Any]:
         "tries": death.tries,
         "crashes": death.crashes,
         "last_failure": death.last_failure,
+        "trace_id": death.trace_id,
     }
 
 

@@ -57,6 +57,7 @@ class Death(_Value):
     worker: str | None = None
     replaces_run_id: UUID | None = Field(None, description="None: looked up among the redriven rows.")
     effect_key: str | None = Field(None, description="What the job's effects carry so that they happen once.")
+    trace_id: str | None = Field(None, description="The trace of its last try, 32 hex digits, if it was traced.")
 
     def fingerprint(self) -> str:
         return fingerprint(
@@ -121,6 +122,7 @@ class DeadLetter(_Value):
     replaces_run_id: UUID | None
     replaced_by_run_id: UUID | None
     effect_key: str | None = Field(None, description="None: a row from before keys were kept.")
+    trace_id: str | None = Field(None, description="The trace of its last try, if it was traced.")
 
     @property
     def outcome_run_id(self) -> UUID:

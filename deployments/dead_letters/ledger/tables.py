@@ -102,6 +102,7 @@ dead_letters = Table(
     Column("replaces_run_id", Uuid),
     Column("replaced_by_run_id", Uuid),
     Column("effect_key", Text),
+    Column("trace_id", String(32)),
 )
 
 Index("ix_dead_letters_time", dead_letters.c.last_failure, dead_letters.c.id)

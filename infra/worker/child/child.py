@@ -21,6 +21,9 @@ from uuid import UUID
 
 from redrive.blocks.process import attempt_notes, step_deadline
 from redrive.blocks.process.end_notes import EndNotes
+from redrive.blocks.process.memory_profile import MemoryProfile
+from redrive.blocks.tracing import job_process
+from redrive.blocks.tracing.log_lines import marked
 from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.child.event_loop import EventLoop
 from redrive.infra.worker.child.leaked_state import LeakedState
@@ -28,6 +31,8 @@ from redrive.infra.worker.child.surroundings import surroundings
 from redrive.infra.worker.linux import adopt_orphans, memory_of, set_name
 from redrive.infra.worker.messages import Channel, Command, Done
 
+#: Spans of one attempt that are handed over; what goes on for ever must not keep the worker busy.
+SPANS = 2_000
 #: Seconds between two polls of an idle child at its own code on disk.
 POLL = 2.0
 
@@ -40,9 +45,11 @@ class Child:
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._pid = os.getpid()
         self._attempt = 0
+        self._spans = 0
         self._code = Code({})
         self._loop = EventLoop()
         self._ends = EndNotes.here()
+        self._memory = MemoryProfile(os.environ.get("REDRIVE_HOME"))
 
     def serve(self) -> NoReturn:
         """Run jobs until told to end, or until the worker is gone and the present job is done."""
@@ -56,6 +63,8 @@ class Child:
         engine.install()
         # What the template loaded is the worker's to watch; what this process loads itself is its own.
         self._code = Code.loaded(time.time_ns())
+        job_process.hand_to(self._hand)
+        self._memory.take_requests()
         threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
         with engine.WarmClientContext():
             answer = self._notify({"kind": "hello", "pid": os.getpid()})
@@ -109,7 +118,7 @@ class Child:
         from redrive.blocks.prefect.private import engine, sending
 
         flow_run = FlowRun.model_validate(command["flow_run"])
-        self._attempt = command["attempt"]
+        self._attempt, self._spans = command["attempt"], 0
         set_name(f"job {flow_run.id}")
         step_deadline.listen(
             lambda deadline: self._channel.send({"kind": "deadline", "attempt": command["attempt"], **deadline})
@@ -135,9 +144,11 @@ class Child:
                 left = before.compare()
             finally:
                 before.restore()
+        self._memory.end()
         engine.end()
         concluded = engine.conclude()
         self._attempt = 0
+        job_process.mark_log(None)
         set_name("warm-idle")
         if left is None and (command["only_once"] or settings_changed):
             left = "it was for one job only"
@@ -158,8 +169,22 @@ class Child:
         else:
             self._ends.note(run_id, request)
 
+    def _hand(self, span: dict[str, Any], *, ended: bool) -> None:
+        """Hand a span to the worker, which sends those of all its jobs."""
+        if os.getpid() != self._pid or not self._attempt:
+            # A fork of the job's own, or something between two jobs.
+            return
+        self._spans += ended
+        if self._spans <= SPANS or not ended:
+            self._notify({"kind": "span", "attempt": self._attempt, "span": span, "ended": ended})
+        elif self._spans % SPANS == 0:
+            self._notify({"kind": "span", "attempt": self._attempt, "dropped": SPANS})
+
     def _log(self, line: dict[str, Any]) -> None:
         """Hand a log line to the worker, which sends those of all its jobs: killed, this process would take them along."""
+        if self._attempt and os.getpid() == self._pid and (shown := job_process.shown_line(line)):
+            self._notify({"kind": "span", "attempt": self._attempt, "line": shown})
+        line["message"] = marked(line["message"], job_process.trace_of_log())
         if os.getpid() != self._pid or not self._notify({"kind": "log", "line": line}):
             from redrive.blocks.prefect.private import sending
 

@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
+from redrive.blocks.tracing.switch import is_on
 from redrive.infra.worker.child.child import Child
 from redrive.infra.worker.child.code import Code, installed_modules
 from redrive.infra.worker.linux import set_name, threads_of
@@ -36,12 +37,24 @@ PREFECT = (
     "encodings.idna",
     "redrive.stored_json",
 )
+#: And of what traces it.
+TRACING = (
+    "redrive.blocks.tracing.sdk.instruments",
+    "opentelemetry.instrumentation.httpx",
+    "opentelemetry.instrumentation.psycopg",
+    "opentelemetry.instrumentation.redis",
+)
+
+
+def needed() -> tuple[str, ...]:
+    """What a child needs from the start."""
+    return (*PREFECT, *TRACING) if is_on() else PREFECT
 
 
 def main(arguments: list[str]) -> NoReturn:
     """Serve the worker at the other end of the file descriptor until it is gone."""
     since = time.time_ns()
-    preload(PREFECT)
+    preload(needed())
     serve_base(socket.socket(fileno=int(arguments[0])), Code.loaded(since))
 
 

@@ -1,0 +1,1 @@
+"""The one place that imports `opentelemetry`; loaded when tracing is on."""

@@ -1,0 +1,66 @@
+"""Where a running job's processor time goes: a flame graph by py-spy, which looks at the process from outside."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from redrive.blocks.core.errors import Conflict, SettingsError
+from redrive.infra.profiles.flame_graph import Share, shares
+
+#: Samples a second: py-spy's default, 1 % of a core or less.
+RATE = 100
+#: Seconds that attaching and writing may take beyond the profile itself.
+BEYOND = 30.0
+
+#: How py-spy names a process: with its command line, in which a job may have given its helper a secret.
+_COMMAND = re.compile(r"process (?P<pid>\d+):&quot;.*?&quot;", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class ProcessorProfile:
+    """A flame graph as SVG, and the functions that had the time to themselves."""
+
+    file: Path
+    shares: list[Share]
+
+
+def profile(pid: int, seconds: float, file: Path) -> ProcessorProfile:
+    """Watch a process, and all that it starts, for so many seconds.
+
+    Raises:
+        SettingsError: py-spy is missing, or may not look. Conflict: the process ended, or used no processor time.
+    """
+    command = [
+        str(_py_spy()), "record", "--pid", str(pid), "--duration", str(max(1, round(seconds))), "--rate", str(RATE),
+        "--format", "flamegraph", "--subprocesses", "--output", str(file),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + BEYOND)
+    said = " ".join((done.stderr or done.stdout).split())
+    if "ermission" in said:
+        raise SettingsError(
+            f"process {pid} may not be looked at: run this as the same user, and as root or with "
+            "kernel.yama.ptrace_scope=0 (in a container with the capability SYS_PTRACE)"
+        )
+    svg = _COMMAND.sub(r"process \g<pid>", file.read_text()) if file.exists() else ""
+    found = shares(svg)
+    if not found:
+        file.unlink(missing_ok=True)
+        raise Conflict(
+            f"process {pid} showed nothing in {seconds:g} s: it ended, or it waits and uses no processor time ({said[-200:]})"
+        )
+    file.write_text(svg)
+    return ProcessorProfile(file, found)
+
+
+def _py_spy() -> Path:
+    beside = Path(sys.executable).with_name("py-spy")
+    if beside.exists():
+        return beside
+    if find_spec("py_spy") is None:
+        raise SettingsError("profiles need py-spy, which is not installed: pip install 'redrive[profile]'")
+    return Path("py-spy")

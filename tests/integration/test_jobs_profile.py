@@ -1,0 +1,73 @@
+"""`redrive jobs profile`: a running job is looked into, and the guilty place is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from redrive.deployments.enqueue import wait_for
+from redrive.deployments.jobs.artifacts import artifacts_of
+from redrive.deployments.jobs.details import show_job
+from tests.support import traced_jobs
+from tests.support.traced_stack import MARKED, TracedStack
+from tests.support.waiting import wait_until
+
+PATIENCE = 120
+GUILTY = next(
+    number
+    for number, line in enumerate(Path(traced_jobs.__file__).read_text().splitlines(), 1)
+    if "the guilty line" in line
+)
+
+
+@contextmanager
+def running(stack: TracedStack, job: str, **parameters: str) -> Iterator[UUID]:
+    """A job that runs until the end of this."""
+    until = stack.folder("profile") / "until"
+    run = stack.asked(job, until=str(until), **parameters)
+    try:
+        wait_until(lambda: show_job(run)[0].status == "running", PATIENCE, "the job to run")
+        yield run
+    finally:
+        until.touch()
+    assert wait_for(run, timeout=PATIENCE).state_name == "Completed"
+
+
+def profiled(stack: TracedStack, run: UUID, *options: str) -> dict[str, Any]:
+    said = stack.redrive("jobs", "profile", str(run), "--seconds", "2", "--json", *options).stdout
+    found: dict[str, Any] = json.loads(said)
+    return found
+
+
+def test_profile_of_a_busy_job_names_the_guilty_function_and_holds_no_secret(traced_stack: TracedStack) -> None:
+    with running(traced_stack, "traced-burns", password=MARKED["password"]) as run:
+        found = profiled(traced_stack, run)
+        (artifact,) = artifacts_of(run)
+
+    assert found["rows"][0]["FUNCTION"].startswith("guilty (")
+    assert "guilty (" in artifact.text
+    svg = Path(found["file"]).read_text()
+    assert "guilty (" in svg
+    assert [name for name, value in MARKED.items() if value in svg + artifact.text] == []
+
+
+def test_profile_of_a_leaking_job_names_the_guilty_line(traced_stack: TracedStack) -> None:
+    with running(traced_stack, "traced-keeps") as run:
+        found = profiled(traced_stack, run, "--memory")
+
+    assert found["rows"][0]["LINE"] == f"keeps ({traced_jobs.__file__}:{GUILTY})"
+    assert Path(found["file"]).read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_job_that_does_not_run_cannot_be_profiled(traced_stack: TracedStack) -> None:
+    run = traced_stack.asked("traced-idle")
+    wait_for(run, timeout=PATIENCE)
+
+    done = traced_stack.redrive("jobs", "profile", str(run), check=False)
+
+    assert done.returncode != 0
+    assert "does not run, it is Completed: only a running job can be profiled" in done.stderr

@@ -1,0 +1,256 @@
+"""A receiver of OTLP traces for tests, by gRPC and by HTTP, as a collector is one: the published protocol, on real sockets."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+import grpc
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import (
+    LogsServiceServicer,
+    add_LogsServiceServicer_to_server,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
+
+from tests.support.waiting import wait_until
+
+Protocol = Literal["grpc", "http/protobuf"]
+KINDS = {1: "INTERNAL", 2: "SERVER", 3: "CLIENT", 4: "PRODUCER", 5: "CONSUMER"}
+
+
+@dataclass(frozen=True)
+class ReceivedSpan:
+    """A span as it arrived. `links` are (trace, span, attributes); `raw` is all that came, as text."""
+
+    name: str
+    kind: str
+    trace: str
+    id: str
+    parent: str
+    attributes: dict[str, Any]
+    links: tuple[tuple[str, str, dict[str, Any]], ...]
+    events: tuple[tuple[str, dict[str, Any]], ...]
+    failed: bool
+    said: str
+    start: int
+    end: int
+    scope: str
+    service: str
+    schema: str
+
+    def linked(self, how: str) -> tuple[str, str] | None:
+        """Trace and span that its link of that kind leads to."""
+        return next(((trace, span) for trace, span, of in self.links if of.get("redrive.link") == how), None)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.trace, self.id
+
+
+@dataclass(frozen=True)
+class ReceivedLine:
+    """A line of a log as it arrived."""
+
+    text: str
+    severity: str
+    trace: str
+    message: str
+
+
+@dataclass
+class Receiver:
+    """What came, and how the receiver behaves: it answers `status`, after it was let go if `held` is set."""
+
+    endpoint: str = ""
+    protocol: Protocol = "http/protobuf"
+    status: int = 200
+    #: Whether spans are read and kept; otherwise their bytes are only counted, in spans at least.
+    keeps: bool = True
+    taken: int = 0
+    requests: list[bytes] = field(default_factory=list)
+    lines: list[ReceivedLine] = field(default_factory=list)
+    metrics: list[Any] = field(default_factory=list)
+    spans: list[ReceivedSpan] = field(default_factory=list)
+    held: threading.Event | None = None
+    arrived: threading.Event = field(default_factory=threading.Event)
+
+    def take(self, body: bytes) -> int:
+        self.arrived.set()
+        if self.held is not None:
+            self.held.wait(60)
+        if not self.keeps:
+            self.taken += body.count(b"messaging.operation.type")
+        elif self.status == 200:
+            self.requests.append(body)
+            self.spans += list(_spans(ExportTraceServiceRequest.FromString(body)))
+        return self.status
+
+    def take_metrics(self, body: bytes) -> int:
+        if self.status == 200:
+            self.metrics.append(ExportMetricsServiceRequest.FromString(body))
+        return self.status
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process is told to send here, at once."""
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
+        }
+
+    def named(self, name: str, *, message: object = None) -> list[ReceivedSpan]:
+        """Spans of that name, of one job if `message` is its run; in the order in which they began."""
+        wanted = str(message) if message is not None else None
+        found = [
+            one for one in list(self.spans)
+            if one.name == name and wanted in {None, one.attributes.get("messaging.message.id")}
+        ]  # fmt: skip
+        return sorted(found, key=lambda one: one.start)
+
+    def of_trace(self, trace: str) -> list[ReceivedSpan]:
+        return sorted((one for one in list(self.spans) if one.trace == trace), key=lambda one: one.start)
+
+    def wait_for(self, name: str, count: int = 1, *, message: object = None, timeout: float = 30) -> list[ReceivedSpan]:
+        return wait_until(
+            lambda: found if len(found := self.named(name, message=message)) >= count else None,
+            timeout,
+            f"{count} spans {name!r} of {message}",
+        )
+
+
+@contextmanager
+def receiving(protocol: Protocol = "http/protobuf", port: int = 0, *, keeps: bool = True) -> Iterator[Receiver]:
+    """A receiver on a port of this machine."""
+    receiver = Receiver(protocol=protocol, keeps=keeps)
+    with _over_grpc(receiver, port) if protocol == "grpc" else _over_http(receiver, port):
+        yield receiver
+        if receiver.held:
+            receiver.held.set()
+
+
+@contextmanager
+def _over_grpc(receiver: Receiver, port: int) -> Iterator[None]:
+    class Servicer(TraceServiceServicer):
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802  (the protocol's name)
+            if receiver.take(request.SerializeToString()) != 200:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
+            return ExportTraceServiceResponse()
+
+    class Lines(LogsServiceServicer):
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002  (the protocol's)
+            receiver.lines += _lines(request)
+            receiver.requests.append(request.SerializeToString())
+            return ExportLogsServiceResponse()
+
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    add_TraceServiceServicer_to_server(Servicer(), server)
+    add_LogsServiceServicer_to_server(Lines(), server)
+    receiver.endpoint = f"http://127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop(None)
+
+
+@contextmanager
+def _over_http(receiver: Receiver, port: int) -> Iterator[None]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            match self.path:
+                case "/v1/traces":
+                    status = receiver.take(body)
+                case "/v1/metrics":
+                    status = receiver.take_metrics(body)
+                case _:
+                    status = 404
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nobody reads it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    receiver.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _spans(request: Any) -> Iterator[ReceivedSpan]:
+    for of_resource in request.resource_spans:
+        resource = _attributes(of_resource.resource.attributes)
+        for of_scope in of_resource.scope_spans:
+            for span in of_scope.spans:
+                yield ReceivedSpan(
+                    name=span.name,
+                    kind=KINDS.get(span.kind, ""),
+                    trace=span.trace_id.hex(),
+                    id=span.span_id.hex(),
+                    parent=span.parent_span_id.hex(),
+                    attributes=_attributes(span.attributes),
+                    links=tuple(
+                        (one.trace_id.hex(), one.span_id.hex(), _attributes(one.attributes)) for one in span.links
+                    ),
+                    events=tuple((one.name, _attributes(one.attributes)) for one in span.events),
+                    failed=span.status.code == 2,
+                    said=span.status.message,
+                    start=span.start_time_unix_nano,
+                    end=span.end_time_unix_nano,
+                    scope=of_scope.scope.name,
+                    service=str(resource.get("service.name")),
+                    schema=of_scope.schema_url,
+                )
+
+
+def _lines(request: Any) -> list[ReceivedLine]:
+    records = [
+        one
+        for of_resource in request.resource_logs
+        for of_scope in of_resource.scope_logs
+        for one in of_scope.log_records
+    ]
+    return [
+        ReceivedLine(
+            text=one.body.string_value,
+            severity=one.severity_text,
+            trace=one.trace_id.hex(),
+            message=str(_attributes(one.attributes).get("messaging.message.id")),
+        )
+        for one in records
+    ]
+
+
+def _attributes(given: Any) -> dict[str, Any]:
+    return {one.key: _value(one.value) for one in given}
+
+
+def _value(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_value(one) for one in value.array_value.values]
+    return getattr(value, kind) if kind else None
