@@ -7,14 +7,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 
 from tests.support.job_stack import JobStack, pointed_at
-from tests.support.otlp import Receiver, receiving
 from tests.support.sentry_receiver import SentryReceiver, receiving_events
+
+if TYPE_CHECKING:
+    from tests.support.otlp import Receiver
 
 #: What must not arrive anywhere.
 MARKED = {"password": "marked-password-1", "customer": "Marked Customer 2", "token": "marked-token-3"}
@@ -49,6 +51,9 @@ class TracedStack(JobStack):
 
 @pytest.fixture(scope="session")
 def running_traced_stack() -> Iterator[TracedStack]:
+    # Every run of the tests loads this file; the packages of traces only those that need them.
+    from tests.support.otlp import receiving
+
     folder = Path(tempfile.mkdtemp(prefix="redrive-traces-"))
     with receiving("grpc") as receiver, receiving_events() as sentry:
         stack = TracedStack(folder / ".redrive", receiver, sentry)
