@@ -29,11 +29,11 @@ EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 #: The job type; which try, counted from 1; crashes so far; seconds from due to started; what became of a try.
 JOB: Final = "redrive.job"
 TRY: Final = "redrive.try"
-CRASHES: Final = "redrive.crashes"
+CRASHES: Final = "redrive.crash_count"
 WAIT: Final = "redrive.queue.wait"
 OUTCOME: Final = "redrive.outcome"
 FINGERPRINT: Final = "redrive.fingerprint"
-REASON: Final = "redrive.reason"
+REASON: Final = "redrive.outcome_reason"
 WORKER: Final = "redrive.worker"
 STEP: Final = "redrive.step"
 #: False if its key made it a job that was there.
