@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from redrive.deployments.enqueue import wait_for
 from redrive.deployments.jobs.artifacts import artifacts_of
 from redrive.deployments.jobs.details import show_job
 from tests.support import traced_jobs
 from tests.support.traced_stack import MARKED, TracedStack
 from tests.support.waiting import wait_until
+
+#: With a stack of its own, and the receivers beside it.
+pytestmark = pytest.mark.soak
 
 PATIENCE = 120
 GUILTY = next(

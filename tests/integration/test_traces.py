@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 
+import pytest
+
 from redrive.blocks.prefect.labels import TRACE_CREATED
 from redrive.blocks.tracing import names
 from redrive.blocks.tracing.trace_context import TraceContext
@@ -15,6 +17,9 @@ from tests.support.http_source import answering
 from tests.support.otlp import ReceivedSpan, Receiver
 from tests.support.traced_stack import MARKED, TracedStack
 from tests.support.waiting import wait_until
+
+#: With a stack of its own, and the receivers beside it.
+pytestmark = pytest.mark.soak
 
 PATIENCE = 120
 

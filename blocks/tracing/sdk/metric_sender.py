@@ -91,7 +91,7 @@ def _by_convention(labels: Mapping[str, str]) -> dict[str, str]:
 
 def _point(one: Figure, labels: dict[str, str]) -> NumberDataPoint | HistogramDataPoint:
     if one.kind != "histogram":
-        return NumberDataPoint(labels, one.since, one.at, one.values[0])
+        return NumberDataPoint(labels, one.since, one.at, float(one.values[0]))
     *buckets, total = one.values
     counts = [int(count) for count in buckets]
     # The least and the greatest are not known: what was counted are the buckets. The protocol has both as optional.
