@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from redrive.deployments.enqueue import wait_for
-from redrive.deployments.jobs.artifacts import artifacts_of
+from redrive.deployments.jobs.artifacts import history_and_artifacts
 from redrive.deployments.jobs.details import show_job
 from tests.support import traced_jobs
 from tests.support.traced_stack import MARKED, TracedStack
@@ -51,7 +51,7 @@ def profiled(stack: TracedStack, run: UUID, *options: str) -> dict[str, Any]:
 def test_profile_of_a_busy_job_names_the_guilty_function_and_holds_no_secret(traced_stack: TracedStack) -> None:
     with running(traced_stack, "traced-burns", password=MARKED["password"]) as run:
         found = profiled(traced_stack, run)
-        (artifact,) = artifacts_of(run)
+        (artifact,) = history_and_artifacts(run)[1]
 
     assert found["rows"][0]["FUNCTION"].startswith("guilty (")
     assert "guilty (" in artifact.text
