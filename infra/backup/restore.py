@@ -109,10 +109,13 @@ def _restore_beside(url: str, dump: Path) -> None:
 
 
 def _swap(url: str) -> str | None:
-    """Give what was restored its name; how the one before is called now."""
+    """Give what was restored its name; how the one before is called now, if there was something in it."""
     name, kept = database(url), f"{database(url)}_before_{datetime.now(UTC):%Y%m%d%H%M%S}"
+    empty = _is_empty(url)
     with _maintenance(url) as connection:
-        there = _exists(connection, name)
+        there = not empty and _exists(connection, name)
+        if empty:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         if there:
             connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])

@@ -40,6 +40,7 @@ def known(here: Settings) -> dict[str, str]:
         return {str(run): str(state) for run, state in connection.execute("SELECT id, state_name FROM flow_run")}
 
 
+@pytest.mark.soak
 def test_what_was_acknowledged_before_a_backup_under_load_is_restored_elsewhere(
     job_stack: JobStack, tmp_path: Path, elsewhere: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
