@@ -21,7 +21,13 @@ LONG = (
     "the customer's own gateway refused order 4711: HTTP 502 from https://billing.example.com/api/v3/accounts/42/invoices/2026-11-30, "
     "and the body was not JSON but a page of its proxy; it was told three times, and each time said the same thing"
 )
-CAUSES = {"the mail server refuses": 12, "the file is not there": 7, "no space left on the device": 3, LONG: 4}
+#: Causes that no other test has: the stack is shared.
+CAUSES = {
+    "the mail gateway is closed": 12,
+    "the table has no such column": 7,
+    "the disk of the archive is full": 3,
+    LONG: 4,
+}
 WIDTHS = {"desk": 1440, "phone": 390}
 
 
@@ -49,8 +55,8 @@ def scene(consoles: Consoles) -> Iterator[Scene]:
     for message, many in CAUSES.items():
         wait_until(lambda m=message, n=many: open_of(m) >= n, 300, f"the failures: {message}")
     with stack.ledger() as ledger:
-        largest = ledger.groups(Filter(status="open", text="the mail server refuses"), limit=1)[0]
-        dead = ledger.find(Filter(status="open", text="the file is not there"), limit=1).rows[0]
+        largest = ledger.groups(Filter(status="open", text="the mail gateway is closed"), limit=1)[0]
+        dead = ledger.find(Filter(status="open", text="the table has no such column"), limit=1).rows[0]
     done = next(iter(runs.page(runs.Wanted(jobs=["test-crowd"], types=["COMPLETED"]), runs.Order.ENDED, limit=1).runs))
     with client(stack, "grace") as grace:
         token = {"csrf": token_of(grace)}
@@ -58,7 +64,7 @@ def scene(consoles: Consoles) -> Iterator[Scene]:
         grace.post("/views", data={**token, "name": "dead today", "query": "state:dead since:24h"})
         note = {"note": "Their server was moved; ticket OPS-231. Redrive when the new name resolves."}
         grace.post(f"/failures/{largest.fingerprint}/note", data={**token, **note})
-        bulk = {"text": "no space left", "why": "the disk is larger now", "rate": "30/m"}
+        bulk = {"text": "the disk of the archive is full", "why": "the disk is larger now", "rate": "30/m"}
         to = grace.post("/failures/bulk/redrive", data={**token, **bulk})
         acted = grace.get("/acts")
         assert to.status_code == 303
