@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, Unpa
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from redrive.blocks.core.container import Container
 from redrive.blocks.core.durations import megabytes
 from redrive.blocks.core.errors import CatalogError
 from redrive.blocks.core.first_fault import first_fault
@@ -32,6 +33,8 @@ class JobFields(TypedDict, total=False):
     schedules: Sequence[Schedule]
     tags: Sequence[str]
     memory: int | str | None
+    isolation: Literal["reuse", "run", "container"] | None
+    container: Container | None
     owner: str
     runbook: str
 
@@ -48,6 +51,9 @@ class JobType(BaseModel):
         parameters: defaults over those of the flow's signature.
         memory: what a job and what it starts may have before the warm worker kills it: megabytes, or text like `500MB` and `2GB`;
             None for no limit. The job variable `memory_limit` of its deployment in Prefect overrides it.
+        isolation: `reuse`: warm processes that run many jobs; `run`: a process for each job; `container`: a container for each job;
+            None: as the pool says.
+        container: image, processors, network, folders and environment of that container; without it there is none.
         owner: who cares for it: a team, a person, an address.
         runbook: address of what to do when it fails.
 
@@ -68,6 +74,8 @@ class JobType(BaseModel):
     memory: Annotated[
         int | None, BeforeValidator(lambda value: megabytes(value) if isinstance(value, str) else value)
     ] = Field(None, ge=32)
+    isolation: Literal["reuse", "run", "container"] | None = None
+    container: Container | None = None
     owner: str = ""
     runbook: str = ""
 
@@ -90,12 +98,20 @@ class JobType(BaseModel):
             raise ValueError("a name is made of lower-case letters, digits and single dashes, like `monthly-report`")
         if not _ENTRYPOINT.fullmatch(self.entrypoint):
             raise ValueError(f"entrypoint {self.entrypoint!r} must be `module.function`, like `my_jobs.greet`")
+        if self.isolation == "container" and self.container is None:
+            raise ValueError('isolation="container" needs its image: container=Container(image="…")')
+        if self.container is not None and self.isolation != "container":
+            raise ValueError('a container is only for isolation="container"')
         return self
 
     @property
     def job_variables(self) -> dict[str, Any]:
         """What its deployment tells the worker."""
-        return {} if self.memory is None else {"memory_limit": self.memory}
+        said = {"memory_limit": self.memory, "isolation": self.isolation}
+        contained = (
+            {"container": self.container.model_dump(mode="json", exclude_defaults=True)} if self.container else {}
+        )
+        return {name: value for name, value in said.items() if value is not None} | contained
 
     @property
     def deployment(self) -> str:

@@ -16,6 +16,7 @@ from redrive.blocks.core.settings import Settings, settings
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.requests import automations, deployments, queues, server, workers
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.process.container_engine import Engine
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.deployments.catalog import catalog
 from redrive.deployments.health import production
@@ -30,6 +31,8 @@ Point = tuple[str, Callable[[], str]]
 def of_this_installation(here: Settings) -> list[Point]:
     """What is asked of this installation beside what every one is asked."""
     found: list[Point] = []
+    if any(job.isolation == "container" for job in catalog().values()):
+        found.append(("containers", _containers))
     if here.external_api_url or here.database_url:
         found += [
             ("API servers", _shared_state),
@@ -56,6 +59,12 @@ def _shared_state() -> str:
 def _automations() -> str:
     found = ask(automations.all_of_them())
     return production.zombie_automations(found)
+
+
+def _containers() -> str:
+    engine = Engine()
+    images = sorted({job.container.image for job in catalog().values() if job.container})
+    return f"engine {engine.version()} answers; {', '.join(images)}"
 
 
 def _passwords() -> str:

@@ -12,6 +12,7 @@ from redrive import moved
 
 if TYPE_CHECKING:
     from redrive import testing as testing
+    from redrive.blocks.core.container import Container as Container
     from redrive.blocks.core.errors import JobFailed as JobFailed
     from redrive.blocks.core.errors import PermanentError as PermanentError
     from redrive.blocks.core.errors import RedriveError as RedriveError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 #: Name: module that has it.
 _HOMES = {
     "Accepted": "deployments.accepted",
+    "Container": "blocks.core.container",
     "Item": "deployments.enqueue",
     "Job": "flows.engine.job",
     "JobFailed": "blocks.core.errors",

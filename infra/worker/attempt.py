@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from redrive.blocks.process.step_deadline import GRACE
-from redrive.infra.worker.child_process import ChildGone, ChildProcess
 from redrive.infra.worker.due import Due
+from redrive.infra.worker.job_process import ChildGone, JobProcess
 from redrive.infra.worker.job_template import MEGABYTE, WarmConfiguration
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Command, Intent
@@ -45,7 +45,7 @@ class Attempt:
 
     due: Due
     config: WarmConfiguration
-    child: ChildProcess
+    child: JobProcess
     log: Log
     #: The job type, for Redrive's jobs.
     flow_name: str

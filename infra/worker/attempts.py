@@ -16,7 +16,7 @@ import httpx
 from redrive.blocks.process.notes import ProcessNotes
 from redrive.blocks.process.worker_report import SlotReport
 from redrive.infra.worker.attempt import Attempt
-from redrive.infra.worker.child_process import ChildGone
+from redrive.infra.worker.job_process import ChildGone
 from redrive.infra.worker.linux import children_of
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Intent
@@ -62,7 +62,7 @@ class Attempts:
     def begin(self, attempt: Attempt) -> None:
         """Note it before its child hears of it: should we be killed now, the keeper knows which process to wait for."""
         self._by_run[attempt.run_id] = attempt
-        if self._notes:
+        if self._notes and attempt.child.pid:
             self._notes.note(attempt.run_id, attempt.child.pid)
 
     def end(self, attempt: Attempt) -> None:

@@ -12,12 +12,11 @@ import select
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Self
 
 from prefect.logging.handlers import emit_api_log
 
-from redrive.blocks.core.errors import RedriveError
+from redrive.infra.worker.job_process import ChildGone, JobProcess, ProcessEnd
 from redrive.infra.worker.linux import descendants_of, kernel_oom_kills, memory_of
 from redrive.infra.worker.messages import decode, encode
 
@@ -29,35 +28,7 @@ GOODBYE = 2.0
 LINE = 64 * 1024 * 1024
 
 
-class ChildGone(RedriveError):  # noqa: N818  (named like what happened, as all errors here)
-    """The child ended."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProcessEnd:
-    """How a process ended: by an exit code, or by a signal; `out_of_memory` if the kernel killed it for that."""
-
-    code: int | None = None
-    signal: int | None = None
-    out_of_memory: bool = False
-
-    @classmethod
-    def of(cls, status: int, *, oom_before: int) -> Self:
-        """From a wait status and the kernel's count of such kills before."""
-        if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            return cls(signal=number, out_of_memory=number == signal.SIGKILL and kernel_oom_kills() > oom_before)
-        return cls(code=os.WEXITSTATUS(status))
-
-    def __str__(self) -> str:
-        if self.out_of_memory:
-            return "its process was killed by the kernel, which had run out of memory"
-        if self.signal is not None:
-            return f"its process was killed by {_name(self.signal)}"
-        return f"its process exited with status code: {self.code}"
-
-
-class ChildProcess:
+class ChildProcess(JobProcess):
     """One child, from its fork to its end."""
 
     def __init__(self, pid: int, pidfd: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,7 +40,6 @@ class ChildProcess:
         self._heard: Callable[[dict[str, Any]], None] = lambda _: None
         self.ended: asyncio.Future[ProcessEnd] = asyncio.get_running_loop().create_future()
         self.runs = 0
-        #: Why it was killed, if its job closed the line.
         self.cut_off: str | None = None
         asyncio.get_running_loop().add_reader(pidfd, self._reap)
         self._listening = asyncio.create_task(self._listen())
@@ -97,11 +67,9 @@ class ChildProcess:
         return self.ended.done() or bool(select.select([self._pidfd], [], [], 0)[0])
 
     def hear(self, listener: Callable[[dict[str, Any]], None]) -> None:
-        """Set who gets what the child says from now on."""
         self._heard = listener
 
     async def send(self, message: Any) -> None:
-        """Raises `ChildGone`."""
         try:
             self._writer.write(encode(message))
             await self._writer.drain()
@@ -159,7 +127,7 @@ class ChildProcess:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
         if not self.ended.done():
-            self.ended.set_result(ProcessEnd.of(status, oom_before=self._oom_before))
+            self.ended.set_result(_end(status, oom_before=self._oom_before))
         self._writer.close()
 
     async def _listen(self) -> None:
@@ -179,8 +147,9 @@ class ChildProcess:
             self.kill()
 
 
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+def _end(status: int, *, oom_before: int) -> ProcessEnd:
+    """From a wait status and the kernel's count of out-of-memory kills before."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return ProcessEnd(signal=number, out_of_memory=number == signal.SIGKILL and kernel_oom_kills() > oom_before)
+    return ProcessEnd(code=os.WEXITSTATUS(status))

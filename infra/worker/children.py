@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from redrive.infra.worker.child_process import ChildGone, ChildProcess
+from redrive.infra.worker.child_process import ChildProcess
+from redrive.infra.worker.job_process import ChildGone, JobProcess
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.template_process import BaseProcess, TemplateGone, TemplateProcess
 
@@ -83,8 +84,9 @@ class Children:
         await self.give_back(child, retire=True)
         return await self.take()
 
-    async def give_back(self, child: ChildProcess, *, retire: bool) -> None:
+    async def give_back(self, child: JobProcess, *, retire: bool) -> None:
         """A child that a job left as it was is used again, unless it is to retire."""
+        assert isinstance(child, ChildProcess)  # noqa: S101  (what was taken here)
         if child in self._idle:
             return
         current = child in self._all and self._all[child] is self._template

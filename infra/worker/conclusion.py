@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from redrive.blocks.prefect.labels import ATTEMPT, HARD_TIMEOUT, TRIES, count
 from redrive.infra.worker.attempt import Attempt
-from redrive.infra.worker.child_process import ProcessEnd
+from redrive.infra.worker.job_process import ProcessEnd
 from redrive.infra.worker.run_api import Json, RunApi
 
 #: States of a run that somebody has.

@@ -95,6 +95,8 @@ class DueRuns:
         self._next_known: datetime | None = None
         self._levels: dict[str, tuple[str, int]] = {}
         self._in_hand: set[str] = set()
+        #: Until when nobody here takes a run, by the monotonic clock.
+        self._left: dict[str, float] = {}
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._waiting = 0
@@ -131,6 +133,10 @@ class DueRuns:
     def settled(self, due: Due) -> None:
         """A run was claimed, or could not be: should it wait again, it may be taken again."""
         self._in_hand.discard(due.id)
+
+    def leave_alone(self, due: Due, seconds: float) -> None:
+        """A run that nobody here can start at the moment: another worker may."""
+        self._left[due.id] = time.monotonic() + seconds
 
     def _from_snapshot(self) -> Due | None:
         if not self._snapshot or time.monotonic() - self._taken_at > FRESH:
@@ -195,10 +201,12 @@ class DueRuns:
         return found
 
     async def _ask(self, before: datetime, queues: Sequence[str], limit: int) -> list[Due]:
-        found = await self._api.due(self._pool, before=before, queues=queues, limit=limit)
+        now = time.monotonic()
+        self._left = {run_id: until for run_id, until in self._left.items() if until > now}
+        found = await self._api.due(self._pool, before=before, queues=queues, limit=limit + len(self._left))
         dues = []
         for one in found:
-            if one["flow_run"]["id"] in self._in_hand:
+            if one["flow_run"]["id"] in self._in_hand or one["flow_run"]["id"] in self._left:
                 continue
             name, priority = self._levels.get(one["work_queue_id"], ("", 0))
             if not name:

@@ -9,6 +9,7 @@ from typing import Any
 from redrive.blocks.prefect.labels import POOL_ID, POOL_NAME, TRACED, WORKER, WORKER_TYPE
 from redrive.blocks.prefect.private.worker import OwnWorker
 from redrive.blocks.tracing.switch import is_on
+from redrive.infra.worker.job_template import completed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Identity:
             pool_name=pool.name,
             pool_id=str(pool.id),
             worker_id=str(worker.backend_id) if worker.backend_id else None,
-            template=lambda: worker.work_pool.base_job_template,
+            template=lambda: completed(worker.work_pool.base_job_template),
         )
 
     @property

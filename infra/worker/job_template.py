@@ -6,13 +6,16 @@ a run costs: each field here is paid for by every job.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from prefect.workers.base import BaseJobConfiguration
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-Isolation = Literal["reuse", "run"]
+from redrive.blocks.core.container import Container
+
+Isolation = Literal["reuse", "run", "container"]
 
 MEGABYTE = 1024 * 1024
 
@@ -39,7 +42,7 @@ class WarmVariables(BaseModel):
         default="reuse",
         title="Isolation",
         description="`reuse`: a process runs many jobs one after another, and is replaced when one left something behind "
-        "(modules and their globals stay). `run`: a process for each job.",
+        "(modules and their globals stay). `run`: a process for each job. `container`: a container for each job.",
     )
     timeout: float | None = Field(
         default=None,
@@ -52,6 +55,11 @@ class WarmVariables(BaseModel):
         ge=32,
         title="Memory limit",
         description="Megabytes a job and what it starts may have to themselves; above, its process is killed.",
+    )
+    container: dict[str, Any] | None = Field(
+        default=None,
+        title="Container",
+        description="With isolation `container`: its `image`, and as wanted `cpus`, `network`, `mounts`, `env`, `user`, `writable`.",
     )
     slots: int = Field(
         default=4,
@@ -91,10 +99,24 @@ class WarmConfiguration(BaseJobConfiguration):
     isolation: Isolation = "reuse"
     timeout: float | None = None
     memory_limit: int | None = None
+    container: Container | None = None
+
+    @model_validator(mode="after")
+    def _has_its_container(self) -> Self:
+        if self.is_contained and self.container is None:
+            raise ValueError(
+                "isolation `container` needs to know the image: set `container` in the deployment's job variables"
+            )
+        return self
+
+    @property
+    def is_contained(self) -> bool:
+        """Whether each job has a container of its own."""
+        return self.isolation == "container"
 
     def require_folder(self) -> None:
-        """Raises ValueError if the job's folder is none."""
-        if self.working_dir is not None and not Path(self.working_dir).is_dir():
+        """Raises ValueError if the job's folder is none; in a container it is another machine's."""
+        if not self.is_contained and self.working_dir is not None and not Path(self.working_dir).is_dir():
             raise ValueError(
                 f"the working directory {self.working_dir} is no folder on this machine: make it, or change `working_dir` "
                 "in the deployment's job variables"
@@ -102,7 +124,7 @@ class WarmConfiguration(BaseJobConfiguration):
 
 
 #: Of the form, what is a job's own.
-_OF_A_JOB = ("env", "working_dir", "isolation", "timeout", "memory_limit")
+_OF_A_JOB = ("env", "working_dir", "isolation", "timeout", "memory_limit", "container")
 
 
 def base_job_template() -> dict[str, Any]:
@@ -110,6 +132,22 @@ def base_job_template() -> dict[str, Any]:
     form = WarmVariables.model_json_schema()
     del form["title"]
     return {"job_configuration": {name: f"{{{{ {name} }}}}" for name in _OF_A_JOB}, "variables": form}
+
+
+@cache
+def _ours() -> dict[str, Any]:
+    return base_job_template()
+
+
+def completed(template: dict[str, Any]) -> dict[str, Any]:
+    """A pool's form with the fields that came since it was made. Those that are there stay as somebody may have edited them."""
+    ours = _ours()
+    given, form = template.get("job_configuration", {}), template.get("variables", {})
+    return {
+        **template,
+        "job_configuration": {**ours["job_configuration"], **given},
+        "variables": {**form, "properties": {**ours["variables"]["properties"], **form.get("properties", {})}},
+    }
 
 
 class PoolSettings(BaseModel):

@@ -14,16 +14,20 @@ from typing import Any, Literal
 import httpx
 
 from redrive.blocks.prefect.labels import ATTEMPT
+from redrive.blocks.process.container_engine import CannotContain, EngineAway
 from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.beginning import Beginning
 from redrive.infra.worker.child_process import ChildProcess
 from redrive.infra.worker.children import Children
 from redrive.infra.worker.conclusion import conclude, cut_off, release
+from redrive.infra.worker.containers.containers import Containers, RunContainers
+from redrive.infra.worker.containers.runs import run_contained
 from redrive.infra.worker.delivery import deliver
 from redrive.infra.worker.deployments import Deployment, Deployments, environment
 from redrive.infra.worker.due import Due, DueRuns
 from redrive.infra.worker.identity import Identity
+from redrive.infra.worker.job_process import ChildGone, JobProcess
 from redrive.infra.worker.job_template import MEGABYTE, PoolSettings, WarmConfiguration
 from redrive.infra.worker.kept import send_kept
 from redrive.infra.worker.log import Log
@@ -53,6 +57,7 @@ class Slots:
     log: Log
     beginning: Beginning
     spans: Spans
+    containers: Containers
     #: The slots that wait for work: those may be cancelled.
     waiting: set[asyncio.Task[Any]] = field(default_factory=set)
     #: Set: a slot ends with its present job.
@@ -89,22 +94,28 @@ class Slots:
         due: Due,
         config: WarmConfiguration,
         deployment: Deployment | None,
-        child: ChildProcess,
+        child: JobProcess,
         running: Json | None = None,
+        source: Children | RunContainers | None = None,
     ) -> int:
-        """Run a claimed run, or a begun one with its `running` state; returns what its exit code would be in a process of its own."""
+        """Run a claimed run, or a begun one with its `running` state; returns what its exit code would be in a process of its own.
+
+        Args:
+            source: where the child comes from and goes back to; None for the warm ones.
+        """
+        source = source or self.children
         attempt = Attempt(due, config, child, self.log, flow_name=await self.deployments.flow_name(due.run["flow_id"]))
         attempt.running = running
         attempt.spans = JobSpans(self.spans)
         # The job need not wait until its run carries our name: until then the keeper sees a run that nobody signed for.
-        labels = {**self.me.labels, ATTEMPT: attempt.claim}
-        signed = asyncio.create_task(self._sign(due.id, labels)) if running is None else None
+        labels = self.labels(attempt.claim)
+        signed = asyncio.create_task(self.sign(due.id, labels)) if running is None else None
         due.run["labels"] = {**due.run.get("labels", {}), **labels}
         self.attempts.hold(due.id)
         try:
             while (how := await self._run(attempt, deployment)) == "untouched":
-                await self.children.give_back(attempt.child, retire=True)
-                attempt.child = await self.children.take()
+                await source.give_back(attempt.child, retire=True)
+                attempt.child = await source.take()
             ending = await asyncio.shield(attempt.child.ended) if how == "died" else None
             if how == "died":
                 cut_off(attempt, ending)
@@ -112,12 +123,12 @@ class Slots:
                 await deliver(functools.partial(send_kept, self.api, attempt), self.log)
             if signed:
                 await signed
-            hooks = functools.partial(self._hooks, attempt, deployment)
+            hooks = functools.partial(self._hooks, attempt, deployment, source)
             await deliver(functools.partial(conclude, self.api, attempt, ending, self.me.name, hooks), self.log)
         finally:
             self.attempts.let_go(due.id)
             self.attempts.end(attempt)
-            await self.children.give_back(attempt.child, retire=self._is_spent(attempt))
+            await source.give_back(attempt.child, retire=self._is_spent(attempt))
         return int(attempt.done["status"]) if attempt.done else 1
 
     async def _run(self, attempt: Attempt, deployment: Deployment | None) -> Literal["done", "died", "untouched"]:
@@ -128,13 +139,19 @@ class Slots:
             return "untouched"
         return await attempt.run(self._order(attempt, deployment))
 
-    async def _hooks(self, attempt: Attempt, deployment: Deployment | None, state: Json) -> None:
+    async def _hooks(
+        self, attempt: Attempt, deployment: Deployment | None, source: Children | RunContainers, state: Json
+    ) -> None:
         """Have another child run the hooks of a job that its own process cannot run any more. Nothing is tried twice."""
         if attempt.hooked:
             return
         attempt.hooked = True
-        await self.children.give_back(attempt.child, retire=True)
-        attempt.child = await self.children.take()
+        await source.give_back(attempt.child, retire=True)
+        try:
+            attempt.child = await source.take()
+        except (CannotContain, ChildGone, EngineAway) as error:
+            self.log.warning("the hooks of job %s could not be run: %s", attempt.run_id, error)
+            return
         helper = Attempt(attempt.due, attempt.config, attempt.child, self.log, flow_name=attempt.flow_name)
         # Nobody stops it for what its job was stopped for.
         helper.intent = attempt.intent or "cancel"
@@ -151,22 +168,28 @@ class Slots:
             self.attempts.end(helper)
 
     async def _one(self, due: Due, child: ChildProcess) -> None:
+        contained = False
         try:
             # All that may fail for want of the API comes before the claim: nobody looks after a run that was only claimed.
             deployment = await self._deployment(due)
             await self.deployments.flow_name(due.run["flow_id"])
             config = await self._settings(due, deployment)
-            running = None if isinstance(config, ValueError) else await self._begin(due, child)
-            claimed = running is not None or await self._claim(due)
+            contained = isinstance(config, WarmConfiguration) and config.is_contained
+            if not contained:
+                running = None if isinstance(config, ValueError) else await self._begin(due, child)
+                claimed = running is not None or await self.claim(due)
         finally:
-            self.due.settled(due)
+            if not contained:
+                self.due.settled(due)
+        if isinstance(config, WarmConfiguration) and contained:
+            await self.children.give_back(child, retire=False)
+            await run_contained(self, due, config, deployment)
+            return
         if not claimed:
             await self.children.give_back(child, retire=False)
             return
         if isinstance(config, ValueError):
-            message = f"Failed to submit flow run to infrastructure: {type(config).__name__}: {config}"
-            crashed: Json = {"type": "CRASHED", "name": "Crashed", "message": message}
-            await self.api.transition(due.id, crashed, only_from=["PENDING"])
+            await self.cannot_submit(due, config)
             await self.children.give_back(child, retire=False)
             return
         try:
@@ -175,6 +198,16 @@ class Slots:
             why = f"worker {self.me.name} could not begin it"
             await deliver(functools.partial(release, self.api, due.run, why), self.log)
             raise
+
+    async def cannot_submit(self, due: Due, error: Exception) -> None:
+        """A claimed run that cannot run at all ends here, with the reason."""
+        message = f"Failed to submit flow run to infrastructure: {type(error).__name__}: {error}"
+        crashed: Json = {"type": "CRASHED", "name": "Crashed", "message": message}
+        await self.api.transition(due.id, crashed, only_from=["PENDING"])
+
+    def labels(self, claim: str) -> Json:
+        """What says who has a run, and in which attempt."""
+        return {**self.me.labels, ATTEMPT: claim}
 
     async def _deployment(self, due: Due) -> Deployment | None:
         deployment_id = due.run.get("deployment_id")
@@ -204,7 +237,7 @@ class Slots:
         running: Json = states["running"]
         return running
 
-    async def _claim(self, due: Due) -> bool:
+    async def claim(self, due: Due) -> bool:
         """Pending: of all workers that saw the run, one is told yes."""
         answer = await self.api.claim(due.id)
         if answer is None:
@@ -224,7 +257,7 @@ class Slots:
             entrypoint=deployment.entrypoint if deployment else None,
             env=environment(attempt.config, attempt.due.run, attempt.flow_name, deployment, self.me.environment),
             working_dir=attempt.config.working_dir,
-            only_once=attempt.config.isolation == "run",
+            only_once=attempt.config.isolation != "reuse",
             running=attempt.running if state is None else None,
             state=state,
         )
@@ -240,7 +273,7 @@ class Slots:
         too_large = done["memory"] > self.pool.recycle_memory * MEGABYTE
         return too_large or attempt.child.runs >= self.pool.recycle_runs
 
-    async def _sign(self, run_id: str, labels: Json) -> None:
+    async def sign(self, run_id: str, labels: Json) -> None:
         """Write who has a run and in which attempt; later than at once only while that still is so."""
         late = False
 

@@ -27,6 +27,7 @@ from redrive.blocks.process.worker_report import WorkerReport
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.beginning import Beginning
 from redrive.infra.worker.children import Children, Prepared
+from redrive.infra.worker.containers.containers import Containers
 from redrive.infra.worker.deployments import Deployments
 from redrive.infra.worker.draining import Draining
 from redrive.infra.worker.due import Due, DueRuns
@@ -173,6 +174,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         self._reporting = Reporting(self)
         me = Identity.of(self)
         self._spans = Spans(self.name)
+        containers = Containers(me.name, me.pool_id, self.log)
         self._slots = Slots(
             me=me,
             api=api,
@@ -184,6 +186,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             log=self.log,
             beginning=Beginning(api, me.labels),
             spans=self._spans,
+            containers=containers,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
