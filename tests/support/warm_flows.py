@@ -21,6 +21,7 @@ from typing import Any
 
 from prefect import flow, get_run_logger, runtime, suspend_flow_run, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.events.worker import EventsWorker
 
 VERSION = "old"
 #: A process that stays.
@@ -113,8 +114,9 @@ def retried() -> None:
 
 @task
 def die() -> None:
-    # Its states are on their way by then.
-    time.sleep(0.3)
+    # Its states have left this process, or its worker has them.
+    while any(worker._queue.unfinished_tasks for worker in tuple(EventsWorker._instances.values())):
+        time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
