@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -81,13 +82,13 @@ def test_run_deployment_from_python(job_stack: JobStack) -> None:
 def test_schedule(job_stack: JobStack) -> None:
     folder = job_stack.folder("schedule")
     path = {"id": deployment_of("test-ok").id}
-    every_minute = {
-        "schedule": {"cron": "* * * * *", "timezone": "UTC"},
+    often = {
+        "schedule": {"interval": 5, "anchor_date": datetime.now(UTC).isoformat()},
         "active": True,
         "parameters": {"folder": str(folder)},
     }
 
-    made = api().request("POST", "/deployments/{id}/schedules", path_params=path, json=[every_minute]).json()
+    made = api().request("POST", "/deployments/{id}/schedules", path_params=path, json=[often]).json()
 
     wait_until(lambda: effects(folder, "listener-finished-test-ok"), PATIENCE, "a scheduled job to complete")
     api().delete_deployment_schedule(path["id"], UUID(made[0]["id"]))
