@@ -26,7 +26,7 @@ from tests.support.stack import free_ports
 ROOT = Path(__file__).parents[2]
 #: An ordinary user's own files are not to be found by an interpreter in root's folder.
 SYSTEM_PYTHON = "/usr/bin/python3"
-DEFAULT_PORTS = (4200, 4025, 9464)
+DEFAULT_PORTS = (4200, 4300, 4025, 9464)
 SAMPLES = ("sync", "reports", "mail", "documents")
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
