@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from redrive.blocks.core.settings import Settings
 from redrive.dashboards.exporter.exposition import families
+from redrive.dashboards.exporter.server import MetricsServer
 from redrive.dashboards.exporter.service import Exporter
 from redrive.deployments.dead_letters.ledger import Ledger
 from tests.support.prefect_api import MadeUpApi, serving
@@ -68,3 +71,17 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         rig = Rig(api, url, tmp_path)
         yield rig
         rig.ledger.close()
+
+
+@contextmanager
+def served(rig: Rig) -> Iterator[str]:
+    """The rig's exporter behind a port; its address."""
+    server = MetricsServer("127.0.0.1", 0, lambda: rig.exporter.snapshot)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -17,10 +14,9 @@ from redrive.blocks.prefect.run_labels import RETRIES
 from redrive.blocks.process.worker_report import SlotReport, WorkerReport
 from redrive.dashboards.exporter import depth as depth_module
 from redrive.dashboards.exporter.exposition import families
-from redrive.dashboards.exporter.server import MetricsServer
 from redrive.dashboards.exporter.snapshot import Snapshot
 from tests.support.deaths import a_death
-from tests.support.exporter_rig import Rig
+from tests.support.exporter_rig import Rig, served
 
 SECOND = timedelta(seconds=1)
 
@@ -206,19 +202,3 @@ def a_deployment(rig: Rig, job: str, queue: str, **schedule: Any) -> dict[str, A
     return {
         "id": f"deployment-{job}", "name": job, "flow_id": rig.api.flow(job), "work_queue_name": queue, "schedules": schedules,
     }  # fmt: skip
-
-
-# Helpers
-
-
-@contextmanager
-def served(rig: Rig) -> Iterator[str]:
-    server = MetricsServer("127.0.0.1", 0, lambda: rig.exporter.snapshot)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

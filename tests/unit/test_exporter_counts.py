@@ -21,16 +21,7 @@ from redrive.deployments.dead_letters.ledger.finishes import (
 )
 from redrive.deployments.dead_letters.outcomes import Spent
 from tests.support.deaths import a_death
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-MAIL = Kind(queue="high", job="mail")
-
-
-def a_finish(**facts: Any) -> Finish:
-    given: dict[str, Any] = {
-        "run_id": uuid4(), "at": NOW, "status": "completed", "kind": MAIL, "ran": 2.0, "waited": 1.0,
-    } | facts  # fmt: skip
-    return Finish(**given)
+from tests.support.finishes import MAIL, NOW, a_finish
 
 
 @pytest.fixture

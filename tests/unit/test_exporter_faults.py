@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,7 +20,7 @@ from redrive.dashboards.exporter.schedules import next_start
 from redrive.dashboards.exporter.server import MetricsServer
 from redrive.dashboards.exporter.service import Exporter
 from redrive.dashboards.exporter.snapshot import Snapshot
-from tests.support.exporter_rig import Rig
+from tests.support.exporter_rig import Rig, served
 
 SECOND = timedelta(seconds=1)
 
@@ -149,19 +147,6 @@ def test_a_paused_schedule_is_not_overdue(rig: Rig) -> None:
     rig.sample()
 
     assert ("queue_schedule_overdue_seconds", "sync", "low") not in rig.scraped()
-
-
-@contextmanager
-def served(rig: Rig) -> Iterator[str]:
-    server = MetricsServer("127.0.0.1", 0, lambda: rig.exporter.snapshot)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence(rig: Rig) -> None:

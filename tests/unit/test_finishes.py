@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-from uuid import uuid4
-
 import pytest
 
 from redrive.blocks.prefect.run_labels import REDRIVEN_AT, RESCUES, RETRIES
@@ -13,26 +9,13 @@ from redrive.deployments.dead_letters.ledger.finishes import (
     DURATION,
     INFINITE,
     WAIT,
-    Finish,
-    Kind,
     Progress,
     Sums,
     bucket_of,
     count_finish,
 )
 from redrive.deployments.dead_letters.outcomes import Spent, fate
-
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-
-
-MAIL = Kind(queue="high", job="mail")
-
-
-def a_finish(**facts: Any) -> Finish:
-    given: dict[str, Any] = {
-        "run_id": uuid4(), "at": NOW, "status": "completed", "kind": MAIL, "ran": 2.0, "waited": 1.0,
-    } | facts  # fmt: skip
-    return Finish(**given)
+from tests.support.finishes import a_finish
 
 
 @pytest.mark.parametrize(
