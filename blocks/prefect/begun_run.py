@@ -15,6 +15,20 @@ from redrive.blocks.prefect.requests import fast
 from redrive.blocks.prefect.run_state import NOBODY
 
 
+def finish(request: Json) -> Json:
+    """The server's answer to `fast.finish`; one that declines where the server has no such call.
+
+    Raises:
+        ApiUnavailable: the server does not answer; asking again does no harm.
+    """
+    try:
+        return ask(fast.finish(request))
+    except HTTPStatusError as error:
+        if not fast.is_absent(error):
+            raise
+        return {"state": None}
+
+
 def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:
     """Make this process's run wait, with labels to add and no process any more; the id of its new state.
 
@@ -39,12 +53,7 @@ def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:
     del body["state"]["state_details"]["deferred"]
     body |= {"labels": {**labels, **NOBODY}, "forget_process": True}
     with begun.noted(body):
-        try:
-            answer = ask(fast.finish(body))
-        except HTTPStatusError as error:
-            if not fast.is_absent(error):
-                raise
-            answer = {"state": None}
+        answer = finish(body)
         accepted = begun.answered(answer)
     if accepted is None:
         begun.leave()

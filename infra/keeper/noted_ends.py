@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import httpx
-
 from redrive.blocks.core.settings import Settings
-from redrive.blocks.prefect.client import ask
-from redrive.blocks.prefect.requests import fast
+from redrive.blocks.prefect.begun_run import finish
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.states import RUNNING
 from redrive.blocks.process.end_notes import EndNotes
@@ -27,11 +24,6 @@ class NotedEnds:
         noted = self._notes.find(str(run.id), str(run.state_id)) if run.state_type == RUNNING else None
         if noted is None:
             return False
-        try:
-            ended = bool(ask(fast.finish(noted))["state"])
-        except httpx.HTTPStatusError as error:
-            if not fast.is_absent(error):
-                raise
-            ended = False
+        ended = bool(finish(noted)["state"])
         self._notes.forget(str(run.id))
         return ended
