@@ -12,6 +12,7 @@
     │   └── ComponentFailed          a component did not become healthy
     ├── ApiUnavailable               Prefect's API cannot be reached
     ├── LedgerUnavailable                   the ledger's database cannot be reached
+    ├── RedisUnavailable             Redis (Valkey), where the workers' figures are, cannot be reached
     ├── NotFound                     no job or dead letter of that id
     ├── Conflict                     somebody else acted first, or the state forbids it
     ├── JobFailed                    a job whose result is asked for ended otherwise than Completed
@@ -84,6 +85,10 @@ class ApiUnavailable(RedriveError):  # noqa: N818
 
 class LedgerUnavailable(RedriveError):  # noqa: N818
     """The ledger's database cannot be reached."""
+
+
+class RedisUnavailable(RedriveError):  # noqa: N818
+    """Redis is unavailable, so what the workers counted is not known."""
 
 
 class NotFound(RedriveError):  # noqa: N818

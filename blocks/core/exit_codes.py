@@ -16,6 +16,7 @@ from redrive.blocks.core.errors import (
     NotFound,
     ParameterError,
     PolicyError,
+    RedisUnavailable,
     SettingsError,
     UnknownJob,
 )
@@ -51,7 +52,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
         ((UnknownJob, ParameterError, PolicyError, SettingsError, CatalogError), ExitCode.USAGE),
         (NotFound, ExitCode.NOT_FOUND),
         (Conflict, ExitCode.CONFLICT),
-        ((ApiUnavailable, LedgerUnavailable), ExitCode.UNAVAILABLE),
+        ((ApiUnavailable, LedgerUnavailable, RedisUnavailable), ExitCode.UNAVAILABLE),
         (JobFailed, ExitCode.JOB_FAILED),
         (TimeoutError, ExitCode.TIMED_OUT),
         (KeyboardInterrupt, ExitCode.INTERRUPTED),

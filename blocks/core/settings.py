@@ -116,6 +116,12 @@ class Settings(BaseModel):
         (),
         description="Parameters of jobs whose values may leave with traces, comma separated; all others are hidden there.",
     )
+    profile_slow: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Profiles an hour that a worker keeps by itself of jobs slower than their type's p99; 0: none.",
+    )
     keep_days: float = Field(30, gt=0, description="Days that finished runs and closed dead letters are kept.")
     backups: Path | None = Field(
         None,

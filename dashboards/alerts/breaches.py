@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from redrive.dashboards.alerts.limits import Budget, FailureBudget, Severity, seconds
+import redis
+
+from redrive.blocks.process.job_figures import MEGABYTE, MEMORY, JobFigures, Series
+from redrive.dashboards.alerts.limits import Budget, FailureBudget, MemoryBudget, Severity, seconds, size_bytes
 from redrive.dashboards.alerts.thresholds import Thresholds
 from redrive.deployments.dead_letters.ledger.counts import Counts
 from redrive.deployments.health.pace import lately
@@ -25,8 +28,8 @@ class Breach:
     said: str
 
 
-def breaches(counts: Counts, thresholds: Thresholds, now: datetime) -> list[Breach]:
-    """Of all job types that were given budgets."""
+def breaches(counts: Counts, thresholds: Thresholds, now: datetime, figures: JobFigures | None = None) -> list[Breach]:
+    """Of all job types that were given budgets; of those of memory none, where `figures` is None or unavailable."""
     return [
         breach
         for job, own in thresholds.job_types.items()
@@ -34,6 +37,7 @@ def breaches(counts: Counts, thresholds: Thresholds, now: datetime) -> list[Brea
             *_slower(counts, job, "duration", own.duration, now),
             *_slower(counts, job, "wait", own.wait, now),
             *_fails(counts, job, own.failures, now),
+            *_larger(figures, job, own.memory, now),
         )
     ]
 
@@ -59,3 +63,18 @@ def _fails(counts: Counts, job: str, budget: FailureBudget | None, now: datetime
             f"the budget is {budget.share:.3g} of them."
         )
         yield Breach(alert="RedriveJobFails", severity=budget.severity, job=job, said=said)
+
+
+def _larger(figures: JobFigures | None, job: str, budget: MemoryBudget | None, now: datetime) -> Iterator[Breach]:
+    if budget is None or figures is None:
+        return
+    try:
+        # In whole hours, as workers count it.
+        found = figures.since(timedelta(seconds=seconds(budget.window)), now).get(Series(MEMORY, job))
+    except redis.RedisError:
+        return
+    p95 = found.at(0.95) if found is not None and found.count >= budget.at_least else None
+    if p95 is not None and p95 > size_bytes(budget.p95):
+        had = f"{p95 / MEGABYTE:,.0f} MB"
+        said = f"One attempt in twenty of {job} has {had} of memory or more in the last {budget.window}; the budget is {budget.p95}."
+        yield Breach(alert="RedriveJobMemory", severity=budget.severity, job=job, said=said)

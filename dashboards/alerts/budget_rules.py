@@ -1,10 +1,10 @@
-"""The alerts of performance budgets: job types that take longer, wait longer or fail more often than somebody agreed."""
+"""The alerts of performance budgets: job types that take longer, wait longer, fail more often or need more memory than agreed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from redrive.dashboards.alerts.limits import Budget, FailureBudget, seconds
+from redrive.dashboards.alerts.limits import Budget, FailureBudget, MemoryBudget, seconds, size_bytes
 from redrive.dashboards.alerts.rule import Rule, rule
 from redrive.dashboards.alerts.thresholds import Thresholds
 
@@ -18,12 +18,14 @@ def budget_rules(thresholds: Thresholds) -> Iterator[Rule]:
             yield _waits(job, own.wait)
         if own.failures is not None:
             yield _fails(job, own.failures)
+        if own.memory is not None:
+            yield _large(job, own.memory)
 
 
 def _slow(job: str, budget: Budget) -> Rule:
     return rule(
         "RedriveJobSlow",
-        _percentile("queue_jobs_processing_duration_seconds", job, budget),
+        _percentile("queue_jobs_processing_duration_seconds", job, budget, seconds(budget.p95)),
         budget,
         summary=f"Job type {{{{ $labels.job }}}}: one job in twenty of the last {budget.window} ran "
         "{{ $value | humanizeDuration }} or longer. "
@@ -38,7 +40,7 @@ def _slow(job: str, budget: Budget) -> Rule:
 def _waits(job: str, budget: Budget) -> Rule:
     return rule(
         "RedriveJobWaits",
-        _percentile("queue_jobs_wait_seconds", job, budget),
+        _percentile("queue_jobs_wait_seconds", job, budget, seconds(budget.p95)),
         budget,
         summary=f"Job type {{{{ $labels.job }}}}: one job in twenty of the last {budget.window} waited "
         "{{ $value | humanizeDuration }} or longer for a slot. "
@@ -68,10 +70,25 @@ def _fails(job: str, budget: FailureBudget) -> Rule:
     )
 
 
-def _percentile(metric: str, job: str, budget: Budget) -> str:
+def _large(job: str, budget: MemoryBudget) -> Rule:
+    return rule(
+        "RedriveJobMemory",
+        _percentile("queue_job_memory_bytes", job, budget, size_bytes(budget.p95)),
+        budget,
+        summary=f"Job type {{{{ $labels.job }}}}: one attempt in twenty of the last {budget.window} had "
+        "{{ $value | humanize1024 }}B of memory or more. "
+        "See which lines keep it with `redrive jobs profile ID --memory` while one runs.",
+        description=f"95 of 100 attempts of this type shall have {budget.p95} of memory at most.",
+        dashboard="redrive-job-type",
+        variable="job",
+        labels={"job": job},
+    )
+
+
+def _percentile(metric: str, job: str, budget: Budget | MemoryBudget, limit: float) -> str:
     buckets = f'sum by (job, le) (increase({metric}_bucket{{job="{job}"}}[{budget.window}]))'
     return (
-        f"histogram_quantile(0.95, {buckets}) > {seconds(budget.p95):g}\n"
+        f"histogram_quantile(0.95, {buckets}) > {limit:.12g}\n"
         f"and on (job)\n"
         f"  round({_finished(f'{metric}_count', job, budget.window)}) >= {budget.at_least}"
     )

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from redrive.blocks.core.durations import megabytes
+
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _PART = re.compile(r"(\d+)(ms|[smhdw])")
 _DURATION = re.compile(rf"(?:{_PART.pattern})+")
@@ -26,6 +28,17 @@ def _duration(text: str) -> str:
     return text
 
 
+def _size(text: str) -> str:
+    size_bytes(text)
+    return text
+
+
+def size_bytes(size: str) -> int:
+    """A size as people write it (`512MB`, `2GB`), in bytes."""
+    return megabytes(size) * 1024 * 1024
+
+
+Size = Annotated[str, AfterValidator(_size)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Severity = Literal["critical", "warning"]
 
@@ -111,6 +124,14 @@ class Budget(Alert):
     """Fires when, in `window`, one in twenty finished jobs took longer than `p95`; `at_least` so many have to have finished."""
 
     p95: Duration
+    window: Duration
+    at_least: int = Field(ge=1)
+
+
+class MemoryBudget(Alert):
+    """Fires when, in `window`, one in twenty attempts had more memory than `p95`; `at_least` so many have to have ended."""
+
+    p95: Size
     window: Duration
     at_least: int = Field(ge=1)
 

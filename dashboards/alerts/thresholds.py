@@ -23,6 +23,7 @@ from redrive.dashboards.alerts.limits import (
     FailureRate,
     Found,
     Late,
+    MemoryBudget,
     Open,
     Storm,
     Strict,
@@ -58,6 +59,7 @@ class JobTypeThresholds(Strict):
     duration: Budget | None = None
     wait: Budget | None = None
     failures: FailureBudget | None = None
+    memory: MemoryBudget | None = None
 
 
 class Keeper(Strict):
@@ -179,6 +181,6 @@ def _hint(name: str, known: Iterable[str]) -> str:
 def _words() -> set[str]:
     models = (
         Thresholds, QueueThresholds, JobTypeThresholds, Keeper, Late, Found, Exporter, Links, FailureRate, Window, Storm, Open,
-        Budget, FailureBudget, Depth, Age,
+        Budget, FailureBudget, MemoryBudget, Depth, Age,
     )  # fmt: skip
     return {field.alias or name for model in models for name, field in model.model_fields.items()}

@@ -15,6 +15,7 @@ from redrive.blocks.core.errors import (
     LedgerUnavailable,
     NotFound,
     ParameterError,
+    RedisUnavailable,
     RedriveError,
 )
 from redrive.blocks.core.masking import mask_text
@@ -29,6 +30,7 @@ _STATUS: Final[tuple[tuple[type[RedriveError], int], ...]] = (
     (ParameterError, 422),
     (ApiUnavailable, 503),
     (LedgerUnavailable, 503),
+    (RedisUnavailable, 503),
 )
 
 

@@ -38,6 +38,7 @@ from redrive.dashboards.console.pages import (
     runbooks,
     schedules,
     sign_in,
+    slow,
 )
 from redrive.dashboards.console.parts import Parts
 from redrive.dashboards.console.shown import HERE
@@ -47,7 +48,7 @@ from redrive.deployments.people.people import People
 
 log = logging.getLogger("redrive.console")
 
-PAGES = (sign_in, overview, jobs, edit, job, failures, acts, audit, schedules, job_types, runbooks)
+PAGES = (sign_in, overview, slow, jobs, edit, job, failures, acts, audit, schedules, job_types, runbooks)
 
 
 def make_app(settings: Settings) -> Starlette:

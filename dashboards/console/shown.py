@@ -31,6 +31,7 @@ PAGES: Final = (
     ("/", "Overview", "overview"),
     ("/jobs", "Jobs", "jobs"),
     ("/failures", "Failures", "failures"),
+    ("/slow", "Slow jobs", "slow"),
     ("/acts", "Bulk acts", "acts"),
     ("/schedules", "Schedules", "schedules"),
     ("/types", "Job types", "types"),
@@ -55,6 +56,7 @@ def environment() -> Environment:
         "since": since,
         "number": number,
         "short": short,
+        "size": size,
         "when": when,
         "as_json": as_json,
         "query": urlencode,
@@ -191,6 +193,17 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.1f}"  # noqa: PLR2004
 
 
+def size(value: float | None) -> str:
+    """Bytes as people say them: `812 KB`, `96 MB`, `1.4 GB`."""
+    if value is None:
+        return "–"
+    for unit, least in (("GB", 1024**3), ("MB", 1024**2), ("KB", 1024)):
+        if value >= least:
+            whole = value / least
+            return f"{whole:.1f} {unit}" if whole < 10 and unit == "GB" else f"{whole:,.0f} {unit}"  # noqa: PLR2004  (below it a tenth is much)
+    return f"{value:.0f} B"
+
+
 def compact(value: int) -> str:
     """A number in four characters: `812`, `9.9k`, `28k`, `1.2M`."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
@@ -220,6 +233,7 @@ _ICONS: Final = {
     "overview": '<path d="M3 12l4-4 3 3 7-7"/><path d="M13 4h4v4"/><path d="M3 16h14"/>',
     "jobs": '<path d="M4 5h12M4 10h12M4 15h8"/>',
     "failures": '<path d="M10 3l7.5 13h-15z"/><path d="M10 8v4M10 14.2v.1"/>',
+    "slow": '<path d="M3.5 14.5a7 7 0 1 1 13 0"/><path d="M10 13.5l3.2-4.4"/><circle cx="10" cy="13.8" r="1"/>',
     "acts": '<path d="M4 4h5v5H4zM11 4h5v5h-5zM4 11h5v5H4z"/><path d="M11 13.5l2 2 3.5-4"/>',
     "schedules": '<circle cx="10" cy="10" r="7"/><path d="M10 6v4l3 2"/>',
     "types": '<path d="M10 2.5l6.5 3.7v7.6L10 17.5l-6.5-3.7V6.2z"/><path d="M10 10l6.5-3.8M10 10v7.5M10 10L3.5 6.2"/>',

@@ -15,11 +15,13 @@ import time
 from datetime import UTC, datetime
 
 from prometheus_client import Metric, ProcessCollector
+from prometheus_client.registry import Collector
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.settings import settings
 from redrive.blocks.tracing.switch import obstacle
 from redrive.dashboards.exporter.exposition import gauges, totals
+from redrive.dashboards.exporter.job_figures import FiguresOfJobs
 from redrive.dashboards.exporter.platform import Platform
 from redrive.dashboards.exporter.pushed import Pushed, is_asked_for, temporality
 from redrive.dashboards.exporter.server import MetricsServer
@@ -47,16 +49,19 @@ def main() -> None:
             sys.exit(1)
         platform = Platform(here)
         server.registry.register(platform)
+        figures = FiguresOfJobs(here)
+        server.registry.register(figures)
         ProcessCollector(registry=server.registry)
         threading.Thread(target=platform.run, args=(stop,), name="platform", daemon=True).start()
+        threading.Thread(target=figures.run, args=(stop,), name="figures", daemon=True).start()
         threading.Thread(target=server.serve_forever, name="scrapes", daemon=True).start()
-        _push(exporter, ledger, platform, stop)
+        _push(exporter, ledger, (platform, figures), stop)
         log.info("figures of %s at http://%s:%d/metrics", here.api_url, here.host, here.metrics_port)
         exporter.run(stop)
         server.shutdown()
 
 
-def _push(exporter: Exporter, ledger: Ledger, platform: Platform, stop: threading.Event) -> None:
+def _push(exporter: Exporter, ledger: Ledger, more: tuple[Collector, ...], stop: threading.Event) -> None:
     """Send the figures over OTLP too, where somebody asks for it."""
     if not is_asked_for():
         return
@@ -69,7 +74,11 @@ def _push(exporter: Exporter, ledger: Ledger, platform: Platform, stop: threadin
         now = exporter.snapshot
         if now.ledger_read is None:
             return []
-        return [*totals(now), *gauges(now, time.monotonic(), datetime.now(UTC)), *platform.collect()]
+        return [
+            *totals(now),
+            *gauges(now, time.monotonic(), datetime.now(UTC)),
+            *(one for each in more for one in each.collect()),
+        ]
 
     pushed = Pushed(ledger, families, sender("exporter", socket.gethostname()), how=temporality())
     threading.Thread(target=pushed.run, args=(stop,), name="pushed", daemon=True).start()

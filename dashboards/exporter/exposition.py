@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
+from redrive.blocks.core.histogram import INFINITE
 from redrive.dashboards.exporter.gauge import age, gauge
 from redrive.dashboards.exporter.ledger_figures import audit_found, dead_letters, keeper
 from redrive.dashboards.exporter.snapshot import Snapshot
 from redrive.deployments.dead_letters.ledger.finishes import (
     FAILED,
     HISTOGRAMS,
-    INFINITE,
     JOBS,
     LAST,
     REASONS,

@@ -8,6 +8,7 @@ from redrive.dashboards.grafana.queries import (
     CHOSEN,
     DURATION,
     JOB,
+    STEP,
     TRIES,
     WAIT,
     a_minute,
@@ -15,7 +16,9 @@ from redrive.dashboards.grafana.queries import (
     in_range,
     percentile,
     percentiles,
+    share_of_time,
 )
+from redrive.dashboards.grafana.tables import Column, lines
 
 FIGURES = Row(
     "In this time",
@@ -145,6 +148,42 @@ TROUBLE = Row(
     ],
 )
 
+STEPS = Row(
+    "Steps and memory",
+    [
+        lines(
+            "Slow steps",
+            ["step"],
+            [
+                Column("Times", f"sum by (step) (increase({STEP}_count{{{JOB}}}[$__range]))", decimals=0),
+                *(
+                    Column(f"p{round(share * 100)}", percentile(share, STEP, JOB, "$__range", "step"), unit="s")
+                    for share in (0.5, 0.95, 0.99)
+                ),
+                Column("Share of time", share_of_time("step", "$__range"), unit="percentunit", decimals=0),
+            ],
+            description="Which step takes the time: its percentiles, and its share of all that attempts of this type ran.",
+            span=24,
+            height=7,
+            sort="Share of time",
+        ),
+        graph(
+            "Share of time by step",
+            Query(share_of_time("step", "$__rate_interval"), "{{step}}"),
+            description="Of the time that attempts ran, what each step took. The rest up to all of it is outside of steps.",
+            unit="percentunit",
+            stacked=True,
+            reduce=("mean", "max"),
+        ),
+        graph(
+            "Memory",
+            *percentiles("queue_job_memory_bytes", JOB),
+            description="The most memory an attempt had to itself.",
+            unit="bytes",
+        ),
+    ],
+)
+
 PAGE = Page(
     uid="redrive-job-type",
     title="Job type",
@@ -154,5 +193,5 @@ PAGE = Page(
         prefect_link("Runs in Prefect", "/runs"),
         prefect_link("Deployments in Prefect", "/deployments"),
     ),
-    rows=(FIGURES, COURSE, TROUBLE),
+    rows=(FIGURES, COURSE, STEPS, TROUBLE),
 )

@@ -52,6 +52,14 @@ def percentile(share: float, histogram: str, where: str, window: str = "$__rate_
     return f"histogram_quantile({share}, sum by ({labels}) (rate({histogram}_bucket{{{where}}}[{window}])))"
 
 
+def share_of_time(by: str, window: str, where: str = JOB) -> str:
+    """Which part of the time that attempts ran was spent in each step."""
+    steps = f"rate({STEP}_sum{{{where}}}[{window}])"
+    runs = f"rate(queue_job_attempt_seconds_sum{{{where}}}[{window}])"
+    return f"sum by ({by}) ({steps}) / scalar(sum({runs}) > 0)"
+
+
 DURATION = "queue_jobs_processing_duration_seconds"
 WAIT = "queue_jobs_wait_seconds"
 TRIES = "queue_job_tries"
+STEP = "queue_job_step_seconds"

@@ -1,20 +1,15 @@
-"""How the last hours went, from the ledger's own sums by time: jobs done and failed, how long they waited and ran.
-
-Percentiles are read from the buckets of the histograms, as Prometheus' `histogram_quantile` does: between two bounds in a straight line.
-The sum of what was counted bounds them: one job that ran 6 s is 6 s, not a place between 5 and 10.
-"""
+"""How the last hours went, from the ledger's own sums by time: jobs done and failed, how long they waited and ran."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
-from math import ceil
 from typing import Any, Final
 
+from redrive.blocks.core import histogram as histograms
 from redrive.deployments.dead_letters.ledger.counts import Counts
-from redrive.deployments.dead_letters.ledger.finishes import HISTOGRAMS, INFINITE, SUM
+from redrive.deployments.dead_letters.ledger.finishes import HISTOGRAMS, SUM
 from redrive.deployments.dead_letters.ledger.history import MINUTE, QUARTER, Counted, begin_of
 
 
@@ -93,42 +88,8 @@ def lately(counts: Counts, job: str, length: timedelta, now: datetime) -> Lately
 def percentile(
     buckets: Mapping[str, float], quantile: float, histogram: str, *, total: float | None = None
 ) -> float | None:
-    """The value below which this share of what was counted lies; None if nothing was. Above the last bound, that bound.
-
-    `total` is the sum of the values. Those at or above the answer in its bucket cannot share more than what the sum leaves them, nor
-    those up to it less.
-    """
-    number = sum(buckets.values())
-    if not number:
-        return None
-    bounds = [0.0, *HISTOGRAMS[histogram]]
-    rank, passed = quantile * number, 0.0
-    for low, high in pairwise(bounds):
-        here = buckets.get(repr(float(high)), 0.0)
-        if here and passed + here >= rank:
-            found = low + (high - low) * (rank - passed) / here
-            return found if total is None else _bounded(found, (low, high), buckets, bounds, total, ceil(rank - passed))
-        passed += here
-    return bounds[-1]
-
-
-def _bounded(
-    found: float,
-    between: tuple[float, float],
-    buckets: Mapping[str, float],
-    bounds: Sequence[float],
-    total: float,
-    place: int,
-) -> float:
-    """`found`, within what the sum allows for the value at this `place` (from 1) of its bucket."""
-    low, high = between
-    here = buckets[repr(float(high))]
-    place = min(max(place, 1), int(here))
-    counted = [(below, above, buckets.get(repr(float(above)), 0.0)) for below, above in pairwise(bounds)]
-    beyond = buckets.get(INFINITE, 0.0)
-    most = low + max(0.0, total - beyond * bounds[-1] - sum(below * n for below, _, n in counted)) / (here - place + 1)
-    least = low if beyond else high - max(0.0, sum(above * n for _, above, n in counted) - total) / place
-    return max(low, least, min(found, most, high))
+    """The value below which this share of what was counted lies, in one of the ledger's histograms."""
+    return histograms.percentile(buckets, quantile, HISTOGRAMS[histogram], total=total)
 
 
 def _sum(parts: Sequence[Counted], metric: str, label: str | None = None) -> float:

@@ -18,6 +18,7 @@ from prefect.context import TaskRunContext
 
 from redrive.blocks.core.errors import PermanentError
 from redrive.blocks.process.step_deadline import announced
+from redrive.blocks.process.step_times import timed
 from redrive.blocks.tracing.switch import is_on
 from redrive.flows.engine.attempt import Attempt, FailedStep, current_attempt
 from redrive.flows.engine.stored_result import require_step_result
@@ -76,7 +77,7 @@ def _execution(failed: Failed) -> Iterator[None]:
     _refuse_without_key()
     attempt, context = current_attempt(), TaskRunContext.get()
     try:
-        with _watched(attempt, context, failed), _span(attempt, context, failed):
+        with _timed(attempt, context), _watched(attempt, context, failed), _span(attempt, context, failed):
             yield
     except BaseException as error:  # a timeout arrives as a cancellation, and Prefect raises its own error from it
         if attempt is not None and context is not None:
@@ -86,6 +87,10 @@ def _execution(failed: Failed) -> Iterator[None]:
         # A step that needed several tries came to its end: they count no more.
         own = failed(context.task, attempt, 0).counted_apart
         attempt.spend(own or str(context.task_run.id), 0, own=own is not None)
+
+
+def _timed(attempt: Attempt | None, context: TaskRunContext | None) -> AbstractContextManager[None]:
+    return nullcontext() if attempt is None or context is None else timed(context.task.name)
 
 
 def _watched(attempt: Attempt | None, context: TaskRunContext | None, failed: Failed) -> AbstractContextManager[None]:

@@ -45,6 +45,7 @@ app.command(
     name="profile",
     help="Show where a running job's time or memory goes.",
 )
+app.command("redrive.infra.cli.jobs_slow:slow_command", name="slow", help="Show where the workers' time goes.")
 app.command("redrive.infra.cli.jobs_why:why_command", name="why", help="Say why a job is not running.")
 app.command("redrive.infra.cli.jobs_acts:cancel_command", name="cancel", help="Cancel jobs: by id, or by a filter.")
 app.command(

@@ -5,13 +5,11 @@ Danger: it looks into a process of somebody's job; a profile holds names of func
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from redrive.blocks.core.errors import ParameterError
-from redrive.blocks.core.plain_text import code_block
 from redrive.blocks.core.settings import settings
 from redrive.infra.cli.output import out, print_json, print_table
 
@@ -39,14 +37,15 @@ def profile_command(
     from redrive.deployments.jobs.details import find_job
     from redrive.infra.profiles import memory as of_memory
     from redrive.infra.profiles import processor
-    from redrive.infra.profiles.running import folder, process_of
+    from redrive.infra.profiles.report import artifact, file_of
+    from redrive.infra.profiles.running import changes, folder, process_of
 
     if not 0 < seconds <= LONGEST:
         raise ParameterError(f"a profile takes more than 0 and at most {LONGEST} seconds, not {seconds:g}")
     run = find_job(reference)
     pid = process_of(run, settings())
     kind = "memory" if memory else "profile"
-    file = folder(settings()) / f"{run.id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{kind}.{'html' if memory else 'svg'}"
+    file = file_of(run.id, folder(settings()), kind)
     if memory:
         kept = of_memory.profile(pid, seconds, file, settings()).kept
         columns, rows = (
@@ -54,24 +53,11 @@ def profile_command(
             [(_size(one.bytes), f"{one.count:,}", one.where) for one in kept],
         )
     else:
-        shares = processor.profile(pid, seconds, file).shares
-        columns, rows = (
-            ("TIME", "SAMPLES", "FUNCTION"),
-            [(f"{one.part:.0%}", f"{one.samples:,}", one.where) for one in shares],
-        )
-    lines = [f"{first:>8}  {second:>11}  {where}" for first, second, where in rows]
+        columns = ("TIME", "SAMPLES", "FUNCTION")
+        rows = processor.profile(pid, seconds, file, over=changes(pid)).rows
+    said = f"{'Memory kept' if memory else 'Processor time'} in {seconds:g} s"
     with reachable():
-        ask(
-            artifacts.create(
-                {
-                    "type": "markdown",
-                    "key": f"{kind}-{str(run.id)[:8]}",
-                    "description": f"{'Memory kept' if memory else 'Processor time'} in {seconds:g} s",
-                    "data": f"{code_block(chr(10).join(lines))}\n\nWhole report: `{file}`",
-                    "flow_run_id": str(run.id),
-                }
-            )
-        )
+        ask(artifacts.create(artifact(run.id, kind, said, rows, file)))
     if as_json:
         print_json({"job": run.id, "file": file, "rows": [dict(zip(columns, row, strict=True)) for row in rows]})
         return

@@ -64,10 +64,16 @@ def top_command(*, once: Flag = False, as_json: Json = False, every: float = 2.0
 
 
 def _over_budget(ledger: Ledger, now: datetime) -> list[str]:
+    from redrive.blocks.core.settings import settings
+    from redrive.blocks.process.job_figures import JobFigures
     from redrive.dashboards.alerts.breaches import breaches
     from redrive.dashboards.alerts.thresholds import Thresholds
 
-    return [one.said for one in breaches(ledger.counts, Thresholds.read(), now)]
+    figures = JobFigures(settings().valkey_url())
+    try:
+        return [one.said for one in breaches(ledger.counts, Thresholds.read(), now, figures)]
+    finally:
+        figures.close()
 
 
 def _live(sample: Callable[[], Top], every: float) -> None:

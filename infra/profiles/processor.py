@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +20,9 @@ RATE = 100
 #: Seconds that attaching and writing may take beyond the profile itself.
 BEYOND = 30.0
 
+#: Seconds between two looks whether it is over.
+LOOK = 0.05
+
 #: How py-spy names a process: with its command line, in which a job may have given its helper a secret.
 _COMMAND = re.compile(r"process (?P<pid>\d+):&quot;.*?&quot;", re.DOTALL)
 
@@ -28,9 +34,17 @@ class ProcessorProfile:
     file: Path
     shares: list[Share]
 
+    @property
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Share of the time, samples, function: as people read them."""
+        return [(f"{one.part:.0%}", f"{one.samples:,}", one.where) for one in self.shares]
 
-def profile(pid: int, seconds: float, file: Path) -> ProcessorProfile:
+
+def profile(pid: int, seconds: float, file: Path, *, over: Callable[[], bool] = lambda: False) -> ProcessorProfile:
     """Watch a process, and all that it starts, for so many seconds.
+
+    Args:
+        over: whether what it does by now is no more of the job. A warm process goes on to the next one.
 
     Raises:
         SettingsError: py-spy is missing, or may not look. Conflict: the process ended, or used no processor time.
@@ -39,8 +53,7 @@ def profile(pid: int, seconds: float, file: Path) -> ProcessorProfile:
         str(_py_spy()), "record", "--pid", str(pid), "--duration", str(max(1, round(seconds))), "--rate", str(RATE),
         "--format", "flamegraph", "--subprocesses", "--output", str(file),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + BEYOND)
-    said = " ".join((done.stderr or done.stdout).split())
+    said = " ".join(_said(command, seconds, over).split())
     if "ermission" in said:
         raise SettingsError(
             f"process {pid} may not be looked at: run this as the same user, and as root or with "
@@ -55,6 +68,24 @@ def profile(pid: int, seconds: float, file: Path) -> ProcessorProfile:
         )
     file.write_text(svg)
     return ProcessorProfile(file, found)
+
+
+def _said(command: list[str], seconds: float, over: Callable[[], bool]) -> str:
+    give_up = time.monotonic() + seconds + BEYOND
+    watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    told = False
+    try:
+        while watching.poll() is None and time.monotonic() < give_up:
+            if not told and over():
+                # It writes what it has seen.
+                watching.send_signal(signal.SIGINT)
+                told = True
+            time.sleep(LOOK)
+    finally:
+        if watching.poll() is None:
+            watching.kill()
+        out, error = watching.communicate()
+    return error or out
 
 
 def _py_spy() -> Path:

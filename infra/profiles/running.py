@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from redrive.blocks.core.errors import Conflict
@@ -26,6 +27,19 @@ def process_of(run: Run, settings: Settings) -> int:
         by = f" by worker {run.worker}" if run.worker else ""
         raise Conflict(f"job {run.name} ({run.id}) runs{by} on another machine: ask there")
     return pids[0]
+
+
+def changes(pid: int) -> Callable[[], bool]:
+    """Tells whether a process does something else than now: a warm one has another name with each job."""
+    name = _name(pid)
+    return lambda: _name(pid) != name
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def folder(settings: Settings) -> Path:

@@ -69,6 +69,11 @@ class Attempt:
     hooked: bool = False
     #: What the child said at the end, if it could.
     done: dict[str, Any] | None = None
+    #: Bytes, as far as somebody looked while it ran.
+    most_memory: int = 0
+    #: Whether it was looked into because it was slow, and whether there is a profile now.
+    profiled: bool = False
+    has_profile: bool = False
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
@@ -83,6 +88,16 @@ class Attempt:
     def claim(self) -> str:
         """The Pending state that began it, which names it to everybody else."""
         return str(self.due.run["state"]["id"])
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self._began
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its process does nothing more for it."""
+        return self._finished.is_set() or self.child.ended.done()
 
     @property
     def is_unreported(self) -> bool:
@@ -139,9 +154,13 @@ class Attempt:
             )
         elif self.config.timeout and now - self._began > self.config.timeout:
             self._kill_for(f"it ran over its hard timeout of {self.config.timeout:g} s, so its process was killed")
-        elif self.config.memory_limit and (used := self.child.memory()) > self.config.memory_limit * MEGABYTE:
-            limit = self.config.memory_limit
-            self._kill_for(f"it had {used // MEGABYTE} MB of memory, {limit} are allowed, so its process was killed")
+        elif limit := self.config.memory_limit:
+            used = self.child.memory()
+            self.most_memory = max(self.most_memory, used)
+            if used > limit * MEGABYTE:
+                self._kill_for(
+                    f"it had {used // MEGABYTE} MB of memory, {limit} are allowed, so its process was killed"
+                )
 
     async def _finished_or_ended(self, seconds: float | None) -> None:
         """Wait until the child says that the job is done, or ends."""

@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from redrive.blocks.core.errors import RedriveError
@@ -74,6 +75,22 @@ def memory_of(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")
+
+
+def forget_peak() -> None:
+    """Measure this process' most memory from now on (`man 5 proc`, clear_refs)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory() -> int:
+    """The most bytes of memory this process had to itself since `forget_peak`; what it shares with others counts as it is now."""
+    sizes = {}
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name in {"VmHWM", "RssFile", "RssShmem"}:
+            sizes[name] = int(value.split()[0]) * 1024
+    return max(0, sizes.get("VmHWM", 0) - sizes.get("RssFile", 0) - sizes.get("RssShmem", 0))
 
 
 def kernel_oom_kills() -> int:

@@ -12,6 +12,8 @@ from typing import Any, Literal, TypedDict
 
 import orjson
 
+from redrive.blocks.process.step_times import StepTimes
+
 #: Bytes of the largest message between worker and template, which keeps the borders of messages (SOCK_SEQPACKET).
 PACKET = 65536
 
@@ -52,8 +54,11 @@ class Done(TypedDict):
     status: int
     conclusion: Literal["reported", "aborted", "none"]
     left: str | None
-    #: Bytes the child has to itself.
+    #: Bytes the child has to itself, and had at most during this attempt.
     memory: int
+    peak: int
+    #: How long its steps took.
+    steps: StepTimes
 
 
 def encode(message: Any) -> bytes:

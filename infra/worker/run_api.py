@@ -14,7 +14,7 @@ import httpx
 from redrive.blocks.prefect.labels import ATTEMPT, WORKER
 from redrive.blocks.prefect.paging import Order, Place, page
 from redrive.blocks.prefect.request import Json
-from redrive.blocks.prefect.requests import deployments, fast, flows, queues, runs
+from redrive.blocks.prefect.requests import artifacts, deployments, fast, flows, queues, runs
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING, SCHEDULED, identified, state
 from redrive.blocks.prefect.wanted import Wanted
@@ -56,6 +56,10 @@ class RunApi:
             if fast.is_absent(error):
                 return False
             raise
+
+    async def publish(self, artifact: Json) -> None:
+        """Show something beside a run."""
+        await self._client.ask(artifacts.create(artifact))
 
     async def claim(self, run_id: str) -> Json | None:
         """Propose Pending for a run that still waits: the server's answer, None if it waits no more.

@@ -26,6 +26,7 @@ from redrive.infra.worker.containers.runs import run_contained
 from redrive.infra.worker.delivery import deliver
 from redrive.infra.worker.deployments import Deployment, Deployments, environment
 from redrive.infra.worker.due import Due, DueRuns
+from redrive.infra.worker.figures import Figures
 from redrive.infra.worker.identity import Identity
 from redrive.infra.worker.job_process import ChildGone, JobProcess
 from redrive.infra.worker.job_template import MEGABYTE, PoolSettings, WarmConfiguration
@@ -57,6 +58,7 @@ class Slots:
     log: Log
     beginning: Beginning
     spans: Spans
+    figures: Figures
     containers: Containers
     #: The slots that wait for work: those may be cancelled.
     waiting: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -128,6 +130,7 @@ class Slots:
         finally:
             self.attempts.let_go(due.id)
             self.attempts.end(attempt)
+            self.figures.count(attempt)
             await source.give_back(attempt.child, retire=self._is_spent(attempt))
         return int(attempt.done["status"]) if attempt.done else 1
 

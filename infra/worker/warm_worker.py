@@ -21,6 +21,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_WORKER_QUERY_SECONDS
 from prefect.workers.base import BaseWorkerResult
 
+from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.private.worker import OwnWorker
 from redrive.blocks.prefect.worker_client import WorkerClient
 from redrive.blocks.process.worker_report import WorkerReport
@@ -31,6 +32,7 @@ from redrive.infra.worker.containers.containers import Containers
 from redrive.infra.worker.deployments import Deployments
 from redrive.infra.worker.draining import Draining
 from redrive.infra.worker.due import Due, DueRuns
+from redrive.infra.worker.figures import Figures
 from redrive.infra.worker.heard import Heard
 from redrive.infra.worker.identity import Identity
 from redrive.infra.worker.job_template import PoolSettings, WarmConfiguration, WarmVariables, base_job_template
@@ -39,6 +41,7 @@ from redrive.infra.worker.reconciling import Reconciling
 from redrive.infra.worker.reporting import Reporting
 from redrive.infra.worker.run_api import RunApi
 from redrive.infra.worker.slots import Slots
+from redrive.infra.worker.slow_jobs import SlowJobs
 from redrive.infra.worker.spans import Spans
 from redrive.infra.worker.wakeups import Wakeups
 from redrive.infra.worker.watching import reconcile, watch
@@ -141,6 +144,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         if self._ready:
             await self._children.end()
             await self._spans.end()
+            await self._figures.flush()
             await self._reporting.withdraw()
         await super().teardown(*exc_info)
 
@@ -173,7 +177,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         self._wakeups = Wakeups(str(work_pool.id), Heard(self._due, self._attempts, self._begin), self.log)
         self._reporting = Reporting(self)
         me = Identity.of(self)
-        self._spans = Spans(self.name)
+        self._spans, self._figures = Spans(self.name), Figures()
         containers = Containers(me.name, me.pool_id, self.log)
         self._slots = Slots(
             me=me,
@@ -186,6 +190,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             log=self.log,
             beginning=Beginning(api, me.labels),
             spans=self._spans,
+            figures=self._figures,
             containers=containers,
         )
         loop = asyncio.get_running_loop()
@@ -202,6 +207,8 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
                 log=self.log,
             ),
             self._reporting.run(),
+            self._figures.run(),
+            SlowJobs(self._attempts, self._figures, api, Settings.load(), self.log).run(),
         ):
             self._begin(service)
         self._working = [self._begin(self._slots.work()) for _ in range(self._slot_count)]

@@ -46,4 +46,14 @@ OF_BUDGETS = [
         },
         {20: {"RedriveJobFails mail", "RedriveFailureRate night 6h"}},
     ),
+    Scenario(
+        "budget: a job type of which one in ten needs too much memory is told of",
+        {
+            'queue_job_memory_bytes_bucket{job="reports",le="1.073741824e+09"}': growing(18),
+            'queue_job_memory_bytes_bucket{job="reports",le="8.589934592e+09"}': growing(20),
+            'queue_job_memory_bytes_bucket{job="reports",le="+Inf"}': growing(20),
+            'queue_job_memory_bytes_count{job="reports"}': growing(20),
+        },
+        {10: {"RedriveJobMemory reports"}},
+    ),
 ]

@@ -131,7 +131,7 @@ def promtool_test(scenario: Scenario, rules: Path) -> dict[str, Any]:
 #: Labels that the words after an alert's name stand for.
 TOLD_APART_BY = {
     "RedriveScheduleMissed": ("job",),
-    **dict.fromkeys(("RedriveJobSlow", "RedriveJobWaits", "RedriveJobFails"), ("job",)),
+    **dict.fromkeys(("RedriveJobSlow", "RedriveJobWaits", "RedriveJobFails", "RedriveJobMemory"), ("job",)),
     "RedriveKeeperLate": ("duty",),
     "RedriveDeadLetterOld": ("queue", "job"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -10,10 +11,13 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from redrive.blocks.core.errors import SettingsError
+from redrive.blocks.process.job_figures import MEGABYTE, Counting, JobFigures
 from redrive.dashboards.alerts.breaches import breaches
 from redrive.dashboards.alerts.thresholds import FILE, Thresholds
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.dead_letters.ledger.finishes import Finish, Kind
+from tests.support.valkey import running_valkey
 
 NOW = datetime.now(UTC).replace(second=30, microsecond=0)
 ALERT = {"for": "5m", "severity": "warning"}
@@ -92,8 +96,27 @@ def test_failures_are_measured_by_their_share(ledger: Ledger, tmp_path: Path) ->
     assert found.said == "4 of 61 jobs of sync became dead letters in the last 1d; the budget is 0.05 of them."
 
 
-def test_an_option_that_there_is_not_is_refused(tmp_path: Path) -> None:
-    from redrive.blocks.core.errors import SettingsError
+def test_memory_is_told_of_by_what_workers_measured(ledger: Ledger, tmp_path: Path) -> None:
+    limits = thresholds(tmp_path, memory={"p95": "512MB", "window": "1h", "at_least": 20, **ALERT})
+    counting = Counting()
+    for memory in [100 * MEGABYTE] * 18 + [900 * MEGABYTE] * 2:
+        counting.attempt("sync", seconds=1, memory=memory, steps={})
 
+    with running_valkey() as url, closing(JobFigures(url)) as figures:
+        quiet = breaches(ledger.counts, limits, NOW, figures)
+        figures.add(counting.take(), NOW)
+        (found,) = breaches(ledger.counts, limits, NOW, figures)
+
+    assert quiet == []
+    assert (found.alert, found.job) == ("RedriveJobMemory", "sync")
+    assert found.said.endswith(" MB of memory or more in the last 1h; the budget is 512MB.")
+
+
+def test_a_size_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"'half a lot' is no size; write 500MB or 2GB"):
+        thresholds(tmp_path, memory={"p95": "half a lot", "window": "1h", "at_least": 20, **ALERT})
+
+
+def test_an_option_that_there_is_not_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no such threshold"):
         thresholds(tmp_path, duration={"p95": "30s", "p99": "30s", "window": "1h", "at_least": 20, **ALERT})

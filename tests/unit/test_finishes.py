@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from redrive.blocks.core.histogram import INFINITE, bucket_of
 from redrive.blocks.prefect.run_labels import REDRIVEN_AT, RESCUES, RETRIES
 from redrive.deployments.dead_letters.ledger.finishes import (
     DURATION,
-    INFINITE,
     WAIT,
     Progress,
     Sums,
-    bucket_of,
     count_finish,
 )
 from redrive.deployments.dead_letters.outcomes import Spent, fate

@@ -20,6 +20,7 @@ from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.patience import patient
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.client import reachable
+from redrive.blocks.process.job_figures import JobFigures
 from redrive.dashboards.alerts.breaches import Breach, breaches
 from redrive.dashboards.console.live.alerts import thresholds
 from redrive.dashboards.console.live.picture import Books, Picture
@@ -50,6 +51,7 @@ class Poller:
         self._ledger = ledger
         self._people = people
         self._sampler = Sampler(settings)
+        self._figures = JobFigures(settings.valkey_url())
         self._wanted = threading.Event()
         self._until = 0.0
         self._fresh = threading.Condition()
@@ -70,6 +72,7 @@ class Poller:
             self.on_change()
             stop.wait(max(LEAST_REST, calls * REST_A_CALL))
         self._sampler.close()
+        self._figures.close()
 
     def look(self) -> None:
         """Somebody looks now."""
@@ -147,7 +150,7 @@ class Poller:
         if before is not None and time.monotonic() - self._budgets_read < BUDGETS:
             return before.breaches
         self._budgets_read = time.monotonic()
-        return tuple(breaches(self._ledger.counts, thresholds(), datetime.now(UTC)))
+        return tuple(breaches(self._ledger.counts, thresholds(), datetime.now(UTC), self._figures))
 
     def _with_exporter(self, now: Picture) -> Picture:
         host = self._settings.host if self._settings.host != "0.0.0.0" else "127.0.0.1"  # noqa: S104  (compared with)

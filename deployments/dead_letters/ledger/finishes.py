@@ -8,12 +8,13 @@ Danger: buckets are kept in the database by their upper bound. A bound that is t
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
+
+from redrive.blocks.core.histogram import bucket_of
 
 #: The fates: what `queue_jobs_total` has as its status.
 Status = Literal["completed", "cancelled", "dead"]
@@ -38,7 +39,6 @@ LAST: Final = "last"
 HISTOGRAMS: Final[dict[str, tuple[float, ...]]] = {"duration": DURATION, "wait": WAIT, "tries": TRIES}
 #: The name of a histogram's sum, whose label is empty.
 SUM: Final = "_sum"
-INFINITE: Final = "+Inf"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +159,3 @@ def count_finish(job: Finish, before: Progress, sums: Sums) -> Progress:
         started=before.started or job.waited is not None,
         done=job.status != "dead",
     )
-
-
-def bucket_of(bounds: Sequence[float], value: float) -> str:
-    """The label of the bucket a value falls into: its upper bound."""
-    place = bisect_left(bounds, value)
-    return repr(float(bounds[place])) if place < len(bounds) else INFINITE

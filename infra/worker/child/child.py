@@ -19,7 +19,7 @@ import time
 from typing import Any, NoReturn
 from uuid import UUID
 
-from redrive.blocks.process import attempt_notes, step_deadline
+from redrive.blocks.process import attempt_notes, step_deadline, step_times
 from redrive.blocks.process.end_notes import EndNotes
 from redrive.blocks.process.memory_profile import MemoryProfile
 from redrive.blocks.tracing import job_process
@@ -28,7 +28,7 @@ from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.child.event_loop import EventLoop
 from redrive.infra.worker.child.leaked_state import LeakedState
 from redrive.infra.worker.child.surroundings import surroundings
-from redrive.infra.worker.linux import adopt_orphans, memory_of, set_name
+from redrive.infra.worker.linux import adopt_orphans, forget_peak, memory_of, peak_memory, set_name
 from redrive.infra.worker.messages import Channel, Command, Done
 
 #: Spans of one attempt that are handed over; what goes on for ever must not keep the worker busy.
@@ -138,6 +138,8 @@ class Child:
             # With settings of its own its log may belong elsewhere.
             sending.send_logs_by(None if settings_changed else self._log)
             before = LeakedState.snapshot()
+            forget_peak()
+            step_times.begin()
             try:
                 work = self._run_flow if command["state"] is None else self._run_hooks
                 status = contextvars.copy_context().run(work, flow_run, command, before)
@@ -159,6 +161,8 @@ class Child:
             "conclusion": concluded,
             "left": left,
             "memory": memory_of(os.getpid()),
+            "peak": peak_memory(),
+            "steps": step_times.end(),
         }
 
     def _note_end(self, run_id: str, request: dict[str, Any] | None) -> None:

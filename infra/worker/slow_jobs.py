@@ -1,0 +1,99 @@
+"""Jobs that are slower than ninety-nine in a hundred of their type keep a profile by themselves: so many an hour, if anybody wants it.
+
+Whoever looks into a slow job by hand comes too late for most. The profile begins once the job has run for longer than its type's p99,
+so it shows what a slow job does beyond what others do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import redis
+
+from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.settings import Settings
+from redrive.blocks.process.job_figures import RUN
+from redrive.infra.worker.attempt import Attempt
+from redrive.infra.worker.attempts import Attempts
+from redrive.infra.worker.figures import Figures
+from redrive.infra.worker.log import Log
+from redrive.infra.worker.run_api import RunApi
+
+#: Seconds between two looks at the jobs, and between two at what their types take.
+LOOK, RENEW = 1.0, 30.0
+#: Attempts that are looked at for a p99, and how many there must be: of fewer it says nothing.
+WINDOW, ENOUGH = timedelta(hours=24), 100
+#: Seconds a job must have run at least, whatever its type's p99 is, and how long a profile takes.
+LEAST, SECONDS = 1.0, 10.0
+HOUR = 3600.0
+
+
+class SlowJobs:
+    """Profiles the slow ones among a worker's attempts, one at a time, `REDRIVE_PROFILE_SLOW` an hour at most."""
+
+    def __init__(self, attempts: Attempts, figures: Figures, api: RunApi, settings: Settings, log: Log) -> None:
+        self._attempts, self._figures, self._api, self._settings, self._log = attempts, figures, api, settings, log
+        self._made: deque[float] = deque(maxlen=max(1, settings.profile_slow))
+        self._limits: dict[str, float] = {}
+        self._renewed = float("-inf")
+
+    async def run(self) -> None:
+        """Runs until cancelled; not at all unless somebody wants it."""
+        if not self._settings.profile_slow or self._figures.shared is None:
+            return
+        while True:
+            await asyncio.sleep(LOOK)
+            if not self._has_budget() or not len(self._attempts):
+                continue
+            await self._renew()
+            for attempt in self._attempts:
+                limit = self._limits.get(attempt.flow_name)
+                if limit is not None and attempt.seconds > limit and not attempt.profiled and attempt.child.pid:
+                    await self._profile(attempt, limit)
+                    break
+
+    def _has_budget(self) -> bool:
+        return len(self._made) < self._settings.profile_slow or time.monotonic() - self._made[0] > HOUR
+
+    async def _renew(self) -> None:
+        if time.monotonic() - self._renewed < RENEW or self._figures.shared is None:
+            return
+        self._renewed = time.monotonic()
+        try:
+            found = await asyncio.to_thread(self._figures.shared.since, WINDOW)
+        except redis.RedisError as error:
+            self._log.debug("Redis is unavailable, so what slow jobs are is not known anew: %s", error)
+            return
+        self._limits = {
+            series.job: max(LEAST, histogram.at(0.99) or 0.0)
+            for series, histogram in found.items()
+            if series.metric == RUN and histogram.count >= ENOUGH
+        }
+
+    async def _profile(self, attempt: Attempt, limit: float) -> None:
+        from redrive.infra.profiles.report import BY_ITSELF, artifact  # noqa: PLC0415  (only where somebody wants it)
+
+        attempt.profiled = True
+        self._made.append(time.monotonic())
+        try:
+            file, rows = await asyncio.to_thread(self._watch, attempt)
+            said = f"Processor time of a slow job: it ran for longer than {limit:.3g} s, the p99 of its type"
+            await self._api.publish(artifact(attempt.run_id, BY_ITSELF, said, rows, file))
+            attempt.has_profile = True
+        except (RedriveError, OSError, httpx.HTTPError) as error:
+            self._log.info("slow job %s keeps no profile: %s", attempt.run_id, error)
+
+    def _watch(self, attempt: Attempt) -> tuple[Path, list[tuple[str, str, str]]]:
+        """Raises `RedriveError`: it cannot be looked at, or used no processor time."""
+        from redrive.infra.profiles import processor, report, running  # noqa: PLC0415  (as above)
+
+        folder = running.folder(self._settings)
+        file = report.file_of(attempt.run_id, folder, report.BY_ITSELF)
+        found = processor.profile(attempt.child.pid, SECONDS, file, over=lambda: attempt.is_over)
+        report.forget_oldest(folder)
+        return file, found.rows
