@@ -10,6 +10,7 @@ from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.labels import TRACE_CREATED, TRACE_FIRST, Labels
 from redrive.blocks.tracing import names
 from redrive.blocks.tracing.open_span import OpenSpan
+from redrive.blocks.tracing.operations import measured
 from redrive.blocks.tracing.spans import Follows, messaging, started
 
 
@@ -26,13 +27,16 @@ class Creations:
         self._queue = queue
         self._first = {TRACE_FIRST: "child"} if due_at_once and settings().trace_first_try == "child" else {}
         self._open: list[OpenSpan] = []
+        self._measured = measured(names.CREATE, queue)
 
     def __enter__(self) -> Self:
+        self._measured.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._measured.__exit__(kind, error, trace)
         for one in self._open:
             if error is not None:
                 one.failed(error)

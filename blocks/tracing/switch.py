@@ -36,6 +36,15 @@ def logs_are_asked_for(environ: Mapping[str, str] | None = None) -> bool:
     )
 
 
+def metrics_are_asked_for(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether figures are to be sent by OTLP. The general endpoint alone does not ask for it: most have Prometheus."""
+    environ = os.environ if environ is None else environ
+    if _of(environ, "OTEL_SDK_DISABLED") == "true":
+        return False
+    given = _of(environ, "OTEL_METRICS_EXPORTER")
+    return given == "otlp" or (not given and bool(environ.get("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")))
+
+
 def protocol(environ: Mapping[str, str] | None = None) -> str:
     """How spans travel: `http/protobuf` or `grpc`."""
     environ = os.environ if environ is None else environ
@@ -68,6 +77,12 @@ def is_on() -> bool:
 def sends_logs() -> bool:
     """Whether this process sends the lines of jobs' logs."""
     return is_on() and logs_are_asked_for()
+
+
+@cache
+def sends_metrics() -> bool:
+    """Whether this process sends figures by OTLP."""
+    return metrics_are_asked_for() and obstacle({**os.environ, "OTEL_TRACES_EXPORTER": "otlp"}) is None
 
 
 def _of(environ: Mapping[str, str], name: str) -> str:

@@ -19,11 +19,11 @@ from prometheus_client.registry import Collector
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.settings import settings
-from redrive.blocks.tracing.switch import obstacle
+from redrive.blocks.tracing.switch import metrics_are_asked_for, obstacle
 from redrive.dashboards.exporter.exposition import gauges, totals
 from redrive.dashboards.exporter.job_figures import FiguresOfJobs
 from redrive.dashboards.exporter.platform import Platform
-from redrive.dashboards.exporter.pushed import Pushed, is_asked_for, temporality
+from redrive.dashboards.exporter.pushed import Pushed, temporality
 from redrive.dashboards.exporter.server import MetricsServer
 from redrive.dashboards.exporter.service import Exporter
 from redrive.deployments.dead_letters.ledger import Ledger
@@ -63,7 +63,7 @@ def main() -> None:
 
 def _push(exporter: Exporter, ledger: Ledger, more: tuple[Collector, ...], stop: threading.Event) -> None:
     """Send the figures over OTLP too, where somebody asks for it."""
-    if not is_asked_for():
+    if not metrics_are_asked_for():
         return
     if why := obstacle({**os.environ, "OTEL_TRACES_EXPORTER": "otlp"}):
         log.error("no metrics are sent: %s", why)

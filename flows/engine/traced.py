@@ -16,6 +16,7 @@ from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.labels import TRACE, TRACE_CREATED, first_parent
 from redrive.blocks.tracing import job_process, names
 from redrive.blocks.tracing.open_span import NOTHING, OpenSpan
+from redrive.blocks.tracing.operations import measured
 from redrive.blocks.tracing.spans import follows, messaging, span, started
 from redrive.blocks.tracing.switch import is_on
 from redrive.blocks.tracing.trace_context import TraceContext
@@ -85,7 +86,8 @@ class Traced:
             names.JOB: attempt.job.name,
             names.OUTCOME: outcome,
         }
-        with span(f"settle {attempt.origin.queue}", names.CLIENT, attributes) as opened:
+        queue = attempt.origin.queue
+        with measured(names.SETTLE, queue), span(f"settle {queue}", names.CLIENT, attributes) as opened:
             yield opened
 
     def failed(self, error: BaseException, *, fingerprint: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.tracing import names
+from redrive.blocks.tracing.operations import measured
 from redrive.blocks.tracing.spans import messaging, started
 
 
@@ -20,7 +21,8 @@ def rescuing(run: Run, *, outcome: str) -> Iterator[None]:
     }
     opened = started(f"settle {run.queue}", names.CLIENT, attributes, parent=run.labels.traced)
     try:
-        yield
+        with measured(names.SETTLE, run.queue):
+            yield
     except Exception as error:
         opened.failed(error)
         raise

@@ -13,11 +13,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from redrive.blocks.tracing import names
-from redrive.blocks.tracing.switch import is_on, sends_logs
+from redrive.blocks.tracing.exceptions import exception_lines, without_exceptions
+from redrive.blocks.tracing.switch import is_on, sends_logs, sends_metrics
 
 if TYPE_CHECKING:
     from redrive.blocks.tracing.sdk.exporter import SpanOutbox
     from redrive.blocks.tracing.sdk.log_sender import LogOutbox
+    from redrive.blocks.tracing.sdk.operations import Operations
 
 #: Seconds that a worker which stops waits for its last spans to be taken.
 LAST_SPANS = 3.0
@@ -35,6 +37,7 @@ class Spans:
         self._worker = worker
         self._out: SpanOutbox | None = None
         self._lines: LogOutbox | None = None
+        self._operations: Operations | None = None
         #: Dropped by children, before they came here.
         self._dropped = 0
 
@@ -45,7 +48,21 @@ class Spans:
             from redrive.blocks.tracing.sdk.exporter import SpanOutbox, resource  # noqa: PLC0415  (only when tracing is on)
 
             self._out = SpanOutbox(resource("worker", self._worker))
+        if sends_logs():
+            for line in exception_lines(span):
+                self.put_line(line)
+            span = without_exceptions(span)
         self._out.put(span)
+
+    def took(self, operation: str, queue: str, seconds: float, error_type: str | None) -> None:
+        """A child's job asked for another one, or was settled."""
+        if not sends_metrics():
+            return
+        if self._operations is None:
+            from redrive.blocks.tracing.sdk.operations import Operations  # noqa: PLC0415  (only when metrics are sent)
+
+            self._operations = Operations("worker", self._worker)
+        self._operations.record(operation, queue, seconds, error_type)
 
     def put_line(self, line: dict[str, Any]) -> None:
         if not sends_logs():
@@ -72,7 +89,8 @@ class Spans:
     async def end(self) -> None:
         """Send what is left."""
         boxes = [one.outbox for one in (self._out, self._lines) if one]
-        await asyncio.gather(*(asyncio.to_thread(box.flush, LAST_SPANS) for box in boxes))
+        flushed = [asyncio.to_thread(box.flush, LAST_SPANS) for box in boxes]
+        await asyncio.gather(*flushed, *([asyncio.to_thread(self._operations.flush)] if self._operations else []))
 
 
 class JobSpans:
@@ -93,6 +111,10 @@ class JobSpans:
     def _take(self, message: dict[str, Any]) -> None:
         if "line" in message:
             self._spans.put_line(message["line"])
+            return
+        if "took" in message:
+            operation, queue, seconds, error_type = message["took"]
+            self._spans.took(str(operation), str(queue), float(seconds), error_type and str(error_type))
             return
         if "dropped" in message:
             self._spans.dropped(int(message["dropped"]))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +13,12 @@ from typing import Any
 import pytest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from redrive.blocks.tracing.sdk.metric_sender import PROCESS_DURATION, PROCESSING, sender
-from redrive.dashboards.exporter.pushed import Pushed, Temporality, is_asked_for, temporality
+from redrive.blocks.tracing import names
+from redrive.blocks.tracing.sdk.metric_sender import PROCESSING, sender
+from redrive.blocks.tracing.switch import metrics_are_asked_for
+from redrive.dashboards.exporter.pushed import POINTS, Pushed, Temporality, temporality
 from redrive.deployments.dead_letters.ledger import Ledger
-from tests.support.otlp import Receiver, receiving
+from tests.support.otlp import Protocol, Receiver, receiving
 
 SECOND = 1_000_000_000
 DELTA, CUMULATIVE = 1, 2
@@ -122,7 +128,7 @@ def test_histograms_have_their_buckets_and_the_name_of_the_conventions_too(recei
     figures.done, figures.quick, figures.slow = 8, 6, 2
     assert pushed.push(2 * SECOND)
 
-    for name, label in ((PROCESSING, "queue"), (PROCESS_DURATION, "messaging.destination.name")):
+    for name, label in ((PROCESSING, "queue"), (names.PROCESS_DURATION, "messaging.destination.name")):
         ((_, point),) = told(receiver, name)
         assert (list(point.bucket_counts), list(point.explicit_bounds), point.count, point.sum) == (
             [4, 1, 0],
@@ -145,6 +151,80 @@ def test_a_counter_that_begins_anew_is_told_as_it_is(receiver: Receiver, ledger:
     assert [point.as_double for _, point in told(receiver, "queue_jobs")] == [4]
 
 
+def test_more_than_vendors_take_at_once_is_told_in_parts_and_each_once(receiver: Receiver, ledger: Ledger) -> None:
+    each = 2 * POINTS + 5
+
+    def families(count: float) -> list[Metric]:
+        family = HistogramMetricFamily(PROCESSING, "Seconds.", labels=["queue", "job"])
+        for number in range(each):
+            buckets = [*((repr(float(bound)), count) for bound in range(1, 16)), ("+Inf", count)]
+            family.add_metric(["high", f"a-job-type-with-a-rather-long-name-{number}"], buckets, sum_value=count)
+        return [family]
+
+    count = 1.0
+    pushed = Pushed(ledger, lambda: families(count), sender("exporter", "here"), how="delta")
+    assert pushed.push(1 * SECOND)
+    count = 3.0
+    # The second part is refused, and told later with what came since.
+    receiver.refuse_after = 1
+    assert not pushed.push(2 * SECOND)
+    receiver.refuse_after = None
+    count = 4.0
+    assert pushed.push(3 * SECOND)
+
+    found: dict[str, float] = {}
+    for _, point in told(receiver, PROCESSING):
+        job = {one.key: one.value.string_value for one in point.attributes}["job"]
+        found[job] = found.get(job, 0) + point.count
+    assert (len(found), set(found.values())) == (each, {3})
+    assert max(one.ByteSize() for one in receiver.metrics) < 1_000_000
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_operations_are_measured_in_the_process_that_asks(protocol: Protocol) -> None:
+    program = (
+        "from redrive.blocks.tracing.operations import measured\n"
+        "with measured('create', 'high'): pass\n"
+        "try:\n"
+        "    with measured('create', 'high'): raise ConnectionError\n"
+        "except ConnectionError: pass\n"
+    )
+    with receiving(protocol) as receiver:
+        environment = {**os.environ, **receiver.environment, "OTEL_METRICS_EXPORTER": "otlp"}
+        subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+
+        points = told(receiver, names.OPERATION_DURATION)
+
+    errors = [{one.key: one.value.string_value for one in point.attributes} for _, point in points]
+    assert [point.count for _, point in points] == [1, 1]
+    assert [one.pop(names.ERROR_TYPE, None) for one in errors] == [None, "ConnectionError"]
+    shared = {
+        names.SYSTEM: "redrive",
+        names.OPERATION: "create",
+        names.OPERATION_TYPE: "create",
+        names.DESTINATION: "high",
+    }
+    assert errors == [shared, shared]
+
+
+def test_a_process_that_asks_waits_no_longer_than_it_may_for_a_receiver_that_hangs() -> None:
+    program = (
+        "import time\n"
+        "from redrive.blocks.tracing import operations\n"
+        "with operations.measured('create', 'high'): pass\n"
+        "from redrive.blocks.tracing.sdk.operations import LAST_FIGURES, of_this_process\n"
+        "began = time.monotonic()\n"
+        "of_this_process().flush()\n"
+        "assert time.monotonic() - began < LAST_FIGURES + 1\n"
+        "import os; os._exit(0)\n"
+    )
+    with receiving() as receiver:
+        receiver.held = threading.Event()
+        environment = {**os.environ, **receiver.environment, "OTEL_METRICS_EXPORTER": "otlp"}
+        subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+        assert receiver.arrived.is_set()
+
+
 @pytest.mark.parametrize(
     ("environ", "asked", "how"),
     [
@@ -161,4 +241,4 @@ def test_a_counter_that_begins_anew_is_told_as_it_is(receiver: Receiver, ledger:
     ],
 )
 def test_the_standard_variables_decide(environ: dict[str, str], how: str, *, asked: bool) -> None:
-    assert (is_asked_for(environ), temporality(environ)) == (asked, how)
+    assert (metrics_are_asked_for(environ), temporality(environ)) == (asked, how)

@@ -1,4 +1,4 @@
-"""A receiver of OTLP traces for tests, by gRPC and by HTTP, as a collector is one: the published protocol, on real sockets."""
+"""A receiver of OTLP for tests, by gRPC and by HTTP, as a collector is one: the published protocol, on real sockets."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 import grpc
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import (
     LogsServiceServicer,
     add_LogsServiceServicer_to_server,
 )
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
+    MetricsServiceServicer,
+    add_MetricsServiceServicer_to_server,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -69,7 +76,11 @@ class ReceivedLine:
     text: str
     severity: str
     trace: str
+    span: str
     message: str
+    #: The name of an event, such as `exception`.
+    event: str
+    attributes: dict[str, Any]
 
 
 @dataclass
@@ -86,6 +97,10 @@ class Receiver:
     lines: list[ReceivedLine] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
     spans: list[ReceivedSpan] = field(default_factory=list)
+    #: Requests with metrics that are taken before the next ones are refused.
+    refuse_after: int | None = None
+    #: Paths and headers of requests by HTTP.
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     held: threading.Event | None = None
     arrived: threading.Event = field(default_factory=threading.Event)
 
@@ -100,8 +115,22 @@ class Receiver:
             self.spans += list(_spans(ExportTraceServiceRequest.FromString(body)))
         return self.status
 
-    def take_metrics(self, body: bytes) -> int:
+    def take_lines(self, body: bytes) -> int:
         if self.status == 200:
+            self.requests.append(body)
+            self.lines += _lines(ExportLogsServiceRequest.FromString(body))
+        return self.status
+
+    def take_metrics(self, body: bytes) -> int:
+        self.arrived.set()
+        if self.held is not None:
+            self.held.wait(60)
+        if self.refuse_after is not None:
+            if self.refuse_after == 0:
+                return 400
+            self.refuse_after -= 1
+        if self.status == 200:
+            self.requests.append(body)
             self.metrics.append(ExportMetricsServiceRequest.FromString(body))
         return self.status
 
@@ -154,13 +183,19 @@ def _over_grpc(receiver: Receiver, port: int) -> Iterator[None]:
 
     class Lines(LogsServiceServicer):
         def Export(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002  (the protocol's)
-            receiver.lines += _lines(request)
-            receiver.requests.append(request.SerializeToString())
+            receiver.take_lines(request.SerializeToString())
             return ExportLogsServiceResponse()
+
+    class Figures(MetricsServiceServicer):
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802  (the protocol's name)
+            if receiver.take_metrics(request.SerializeToString()) != 200:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
+            return ExportMetricsServiceResponse()
 
     server = grpc.server(futures.ThreadPoolExecutor(4))
     add_TraceServiceServicer_to_server(Servicer(), server)
     add_LogsServiceServicer_to_server(Lines(), server)
+    add_MetricsServiceServicer_to_server(Figures(), server)
     receiver.endpoint = f"http://127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
     server.start()
     try:
@@ -176,11 +211,14 @@ def _over_http(receiver: Receiver, port: int) -> Iterator[None]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
+            receiver.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
             match self.path:
                 case "/v1/traces":
                     status = receiver.take(body)
                 case "/v1/metrics":
                     status = receiver.take_metrics(body)
+                case "/v1/logs":
+                    status = receiver.take_lines(body)
                 case _:
                     status = 404
             self.send_response(status)
@@ -239,6 +277,9 @@ def _lines(request: Any) -> list[ReceivedLine]:
             text=one.body.string_value,
             severity=one.severity_text,
             trace=one.trace_id.hex(),
+            span=one.span_id.hex(),
+            event=one.event_name,
+            attributes=_attributes(one.attributes),
             message=str(_attributes(one.attributes).get("messaging.message.id")),
         )
         for one in records

@@ -17,12 +17,12 @@ from redrive.blocks.tracing.hidden import Hidden
 
 Json = dict[str, Any]
 
-#: Characters of one span's texts together; what is beyond is left out, so that a queue of spans has a bound.
+#: Bytes of one span's texts together; what is beyond is left out, so that a queue of spans has a bound.
 SPAN_LIMIT = 32_768
 #: Attributes, events and links of a span that are kept: the specification's defaults.
 COUNT_LIMIT = 128
-#: What is counted for a span besides its texts.
-OVERHEAD = 512
+#: Bytes that are counted for a span besides its texts, and for each of its events, links and attributes.
+OVERHEAD, PART = 512, 64
 
 
 def written(span: ReadableSpan, hidden: Hidden) -> Json:
@@ -92,6 +92,8 @@ def _context(trace: str, span: str, flags: int) -> SpanContext:
 
 
 class _Budget:
+    """Bytes that may still be used."""
+
     def __init__(self, limit: int) -> None:
         self._left = self._limit = limit
 
@@ -100,16 +102,25 @@ class _Budget:
         return self._limit - self._left
 
     def take(self, text: str) -> str:
-        kept = text[: max(0, self._left)]
-        self._left -= len(kept)
-        return kept
+        size = _size(text)
+        if size > self._left:
+            text = text.encode(errors="replace")[: max(0, self._left)].decode(errors="ignore")
+            size = _size(text)
+        self._left -= size
+        return text
 
     def attributes(self, given: Any, hidden: Hidden) -> Json:
         kept: Json = {}
+        self._left -= PART
         for key, value in list((given or {}).items())[:COUNT_LIMIT]:
             clean = hidden.value(key, value)
-            size = len(key) + (sum(len(str(one)) for one in clean) if isinstance(clean, list) else len(str(clean)))
+            texts = clean if isinstance(clean, list) else [clean]
+            size = len(key) + sum(_size(str(one)) + PART // 8 for one in texts)
             if size <= self._left:
                 self._left -= size
                 kept[key] = clean
         return kept
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))

@@ -20,7 +20,7 @@ from redrive.blocks.tracing.switch import GRPC, protocol
 
 Json = dict[str, Any]
 
-#: Bytes that a line has beyond its text.
+#: Bytes that a line has beyond its texts.
 OVERHEAD = 512
 #: Python's levels, from the highest, and the numbers that OpenTelemetry gives their like.
 _SEVERITIES = (
@@ -41,7 +41,7 @@ class LogOutbox:
         self.outbox: Outbox[Json] = Outbox(self._send, what="lines of logs")
 
     def put(self, line: Json) -> None:
-        self.outbox.put(line, len(str(line.get("text", ""))) + OVERHEAD)
+        self.outbox.put(line, size_of(line))
 
     def _send(self, batch: Sequence[Json]) -> bool:
         if self._exporter is None:
@@ -57,6 +57,12 @@ class LogOutbox:
             return bool(self._exporter.export(records).value == 0)
 
 
+def size_of(line: Json) -> int:
+    """Bytes of a line, about."""
+    texts = (line.get("text", ""), *(part for pair in line.get("attributes", {}).items() for part in pair))
+    return OVERHEAD + sum(len(str(text).encode(errors="replace")) for text in texts)
+
+
 def _record(line: Json, who: Resource) -> ReadableLogRecord:
     _, text, number = next(one for one in _SEVERITIES if int(line["level"]) >= one[0])
     record = LogRecord(
@@ -67,6 +73,7 @@ def _record(line: Json, who: Resource) -> ReadableLogRecord:
         severity_number=number,
         body=str(line["text"]),
         attributes=line["attributes"],
+        event_name=line.get("event"),
     )
     return ReadableLogRecord(record, who, InstrumentationScope(str(line["logger"]), schema_url=names.SCHEMA))
 

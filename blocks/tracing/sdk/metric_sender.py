@@ -27,7 +27,6 @@ from redrive.blocks.tracing.switch import GRPC, protocol
 
 #: Our histogram of how long jobs ran, which the conventions have a name for too.
 PROCESSING = "queue_jobs_processing_duration_seconds"
-PROCESS_DURATION = "messaging.process.duration"
 
 
 class Figure(Protocol):
@@ -53,7 +52,7 @@ class Figure(Protocol):
 
 def sender(component: str, instance: str) -> Callable[[Sequence[Figure], str], bool]:
     """Sends points of a temporality; whether they were taken."""
-    exporter, who = _exporter(), resource(component, instance)
+    exporter, who = metric_exporter(), resource(component, instance)
 
     def send(points: Sequence[Figure], temporality: str) -> bool:
         taken = exporter.export(data(points, temporality, who))
@@ -70,7 +69,7 @@ def data(points: Sequence[Figure], temporality: str, who: Resource) -> MetricsDa
         unit = "s" if one.name.endswith("_seconds") else "1"
         together.setdefault((one.name, one.kind, one.description, unit), []).append(_point(one, dict(one.labels)))
         if one.name == PROCESSING:
-            said = (PROCESS_DURATION, one.kind, "Duration of processing operation.", "s")
+            said = (names.PROCESS_DURATION, one.kind, "Duration of processing operation.", "s")
             together.setdefault(said, []).append(_point(one, _by_convention(one.labels)))
     metrics = [
         Metric(name=name, description=description, unit=unit, data=_data(kind, some, how))
@@ -105,7 +104,8 @@ def _data(kind: str, points: list[Any], how: AggregationTemporality) -> Sum | Ga
     return Histogram(points, how) if kind == "histogram" else Sum(points, how, is_monotonic=True)
 
 
-def _exporter() -> Any:
+def metric_exporter() -> Any:
+    """The official exporter, as the `OTEL_EXPORTER_OTLP_*` variables set it up."""
     if protocol() == GRPC:
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
 

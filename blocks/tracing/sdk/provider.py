@@ -18,12 +18,15 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Link, NoOpTracer, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 
 from redrive.blocks.tracing import names
+from redrive.blocks.tracing.exceptions import exception_lines, without_exceptions
 from redrive.blocks.tracing.hidden import LONGEST, Hidden
 from redrive.blocks.tracing.job_process import Hand
 from redrive.blocks.tracing.open_span import Value
 from redrive.blocks.tracing.sdk import as_json
 from redrive.blocks.tracing.sdk.exporter import SpanOutbox, resource
+from redrive.blocks.tracing.sdk.log_sender import LogOutbox
 from redrive.blocks.tracing.spans import Follows
+from redrive.blocks.tracing.switch import sends_logs
 from redrive.blocks.tracing.trace_context import TraceContext
 
 #: Seconds that a process which ends waits for its last spans to be taken.
@@ -81,7 +84,6 @@ class _Ours:
     tracer: Tracer | None = None
     provider: _Provider | None = None
     handing: _Handing | None = None
-    outbox: SpanOutbox | None = None
 
 
 def hand_to(hand: Hand) -> None:
@@ -97,14 +99,22 @@ def hand_to(hand: Hand) -> None:
 
 def send_by_itself(component: str) -> None:
     """Trace in this process, and send from it; at its end what is left, within `LAST_SPANS` seconds."""
-    _Ours.outbox = outbox = SpanOutbox(resource(component, f"{os.getpid()}"))
+    who = resource(component, f"{os.getpid()}")
+    outbox, lines = SpanOutbox(who), LogOutbox(who) if sends_logs() else None
 
     def hand(span: as_json.Json, *, ended: bool) -> None:
-        if ended:
-            outbox.put(span)
+        if not ended:
+            return
+        if lines:
+            for line in exception_lines(span):
+                lines.put(line)
+            span = without_exceptions(span)
+        outbox.put(span)
 
     hand_to(hand)
     atexit.register(outbox.outbox.flush, LAST_SPANS)
+    if lines:
+        atexit.register(lines.outbox.flush, LAST_SPANS)
 
 
 def is_begun() -> bool:

@@ -42,6 +42,7 @@ def slow(request: Request, the: The, span: str = "24h") -> Response:
         jobs=found.jobs,
         over=over,
         bar=bar,
+        part=part,
         listed=LISTED,
         ended=lambda at: datetime.fromtimestamp(at, UTC),
     )
@@ -64,3 +65,12 @@ def bar(one: TypeTimes) -> Markup:
         '<svg class="spent" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<rect class="outside" width="100" height="8"><title>outside of steps: {:.0f} %</title></rect>{}</svg>'
     ).format(said, one.outside * 100, Markup("").join(parts))
+
+
+def part(share: float, number: int | None) -> Markup:
+    """One step's share, in its colour of the bar above."""
+    colour = f"s{number}" if number is not None and number < COLOURED else "rest"
+    return Markup(
+        '<svg class="spent slice" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="{}" width="{:.2f}" height="4"/></svg>'
+    ).format(colour, share * 100)

@@ -22,7 +22,7 @@ from uuid import UUID
 from redrive.blocks.process import attempt_notes, step_deadline, step_times
 from redrive.blocks.process.end_notes import EndNotes
 from redrive.blocks.process.memory_profile import MemoryProfile
-from redrive.blocks.tracing import job_process
+from redrive.blocks.tracing import job_process, operations
 from redrive.blocks.tracing.log_lines import marked
 from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.child.event_loop import EventLoop
@@ -64,6 +64,7 @@ class Child:
         # What the template loaded is the worker's to watch; what this process loads itself is its own.
         self._code = Code.loaded(time.time_ns())
         job_process.hand_to(self._hand)
+        operations.hear(self._took)
         self._memory.take_requests()
         threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
         with engine.WarmClientContext():
@@ -183,6 +184,11 @@ class Child:
             self._notify({"kind": "span", "attempt": self._attempt, "span": span, "ended": ended})
         elif self._spans % SPANS == 0:
             self._notify({"kind": "span", "attempt": self._attempt, "dropped": SPANS})
+
+    def _took(self, *operation: Any) -> None:
+        """Hand over how long an operation took; the worker sends it."""
+        if os.getpid() == self._pid and self._attempt:
+            self._notify({"kind": "span", "attempt": self._attempt, "took": operation})
 
     def _log(self, line: dict[str, Any]) -> None:
         """Hand a log line to the worker, which sends those of all its jobs: killed, this process would take them along."""
