@@ -116,6 +116,9 @@ class Settings(BaseModel):
         (),
         description="Parameters of jobs whose values may leave with traces, comma separated; all others are hidden there.",
     )
+    sentry_tries: bool = Field(
+        default=False, description="1: Sentry is told of each failed try, not of dead letters only."
+    )
     profile_slow: int = Field(
         0,
         ge=0,

@@ -26,6 +26,8 @@ from redrive.blocks.prefect.run_labels import FIRST_FAILURE, FIRST_START, RETRIE
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.process.attempt_notes import announce_spent
 from redrive.deployments.job_type import JobType
+from redrive.flows.engine.causes_of import causes_of
+from redrive.flows.engine.failed_tries import FailedTries
 from redrive.flows.engine.spent import Spent
 from redrive.flows.engine.superseded import require_current
 from redrive.flows.engine.traced import Origin
@@ -93,6 +95,8 @@ class Attempt:
     trace: dict[str, str] = field(default_factory=dict)
     #: The clock that waits and deadlines are told by.
     now: Callable[[], datetime] = SERVER_CLOCK.now
+    #: Failed tries that Sentry is to be told of.
+    failed_tries: FailedTries = field(default_factory=FailedTries)
     _failed_steps: list[tuple[BaseException, FailedStep]] = field(default_factory=list)
     #: By step: of those that follow the job's policy each run of a task, of others each name.
     _spent_here: dict[str, int] = field(default_factory=dict)
@@ -188,7 +192,7 @@ class Attempt:
 
     def failed_step(self, error: BaseException) -> FailedStep:
         """The step that `error` comes from; the job's own body if none of them raised it."""
-        chain = set(_chain(error))
+        chain = set(causes_of(error))
         return next((failed for noted, failed in reversed(self._failed_steps) if id(noted) in chain), FailedStep())
 
 
@@ -226,16 +230,3 @@ def running(attempt: Attempt) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
-
-
-def _chain(error: BaseException) -> Iterator[int]:
-    seen: set[int] = set()
-    todo: list[BaseException | None] = [error]
-    while todo:
-        one = todo.pop()
-        if one is not None and id(one) not in seen:
-            seen.add(id(one))
-            yield id(one)
-            todo += [one.__cause__, one.__context__]
-            if isinstance(one, BaseExceptionGroup):
-                todo += one.exceptions

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import prefect
 
@@ -19,7 +19,9 @@ from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, REASON, TEXT_LIMIT
 from redrive.blocks.prefect.requests import artifacts
 from redrive.deployments.dead_letters.failure_report import ARTIFACT_TYPE, MESSAGE_LIMIT, TRACEBACK_LIMIT, FailureReport
-from redrive.flows.engine.attempt import Attempt
+
+if TYPE_CHECKING:
+    from redrive.flows.engine.attempt import Attempt
 
 #: Where the frames come from that are the same for every failure: Prefect's engine, and what stands between it and the work.
 ENGINE = (
@@ -34,7 +36,7 @@ def report_failure(attempt: Attempt, error: BaseException, *, verdict: GiveUp, s
         run_id=attempt.id,
         error_type=type(error).__qualname__,
         message=mask_text(str(error))[:MESSAGE_LIMIT],
-        traceback=mask_text(_own_traceback(error))[-TRACEBACK_LIMIT:],
+        traceback=mask_text(own_traceback(error))[-TRACEBACK_LIMIT:],
         step=step,
         reason=verdict.reason,
         tries=verdict.tries,
@@ -58,7 +60,7 @@ def fingerprint_of(attempt: Attempt, error: BaseException, *, step: str | None) 
         job=attempt.job.name,
         error_type=type(error).__qualname__,
         message=mask_text(str(error))[:MESSAGE_LIMIT],
-        traceback=mask_text(_own_traceback(error))[-TRACEBACK_LIMIT:],
+        traceback=mask_text(own_traceback(error))[-TRACEBACK_LIMIT:],
         step=step,
     )
 
@@ -72,7 +74,7 @@ def verdict_labels(verdict: GiveUp, error: BaseException) -> dict[str, str]:
     }
 
 
-def _own_traceback(error: BaseException) -> str:
+def own_traceback(error: BaseException) -> str:
     """The traceback without the engine's frames, which are the same for every failure and say nothing."""
     whole = traceback.TracebackException.from_exception(error, capture_locals=False)
     _drop_engine_frames(whole)

@@ -76,12 +76,18 @@ def noting(function: Callable[P, R], failed: Failed) -> Callable[P, R]:
 def _execution(failed: Failed) -> Iterator[None]:
     _refuse_without_key()
     attempt, context = current_attempt(), TaskRunContext.get()
+    if attempt is not None and context is not None:
+        attempt.failed_tries.followed(str(context.task_run.id))
     try:
         with _timed(attempt, context), _watched(attempt, context, failed), _span(attempt, context, failed):
             yield
     except BaseException as error:  # a timeout arrives as a cancellation, and Prefect raises its own error from it
         if attempt is not None and context is not None:
-            attempt.note_failed_step(error, failed(context.task, attempt, context.task_run.run_count))
+            step = failed(context.task, attempt, context.task_run.run_count)
+            attempt.note_failed_step(error, step)
+            tries = attempt.spent.of_step(step.counted_apart) + step.executions
+            key, name = str(context.task_run.id), context.task.name
+            attempt.failed_tries.note(attempt, error, key=key, step=name, tries=tries)
         raise
     if attempt is not None and context is not None and context.task_run.run_count > 1:
         # A step that needed several tries came to its end: they count no more.

@@ -109,6 +109,7 @@ class Tries:
 
 def _complete(attempt: Attempt, result: Any) -> None:
     _require_current(attempt)
+    attempt.failed_tries.survived()
     if attempt.untold:
         try:
             _until_reported(lambda: ask(requests.label(attempt.id, attempt.untold)))
@@ -141,6 +142,7 @@ def _decide(attempt: Attempt, error: Exception, traced: Traced) -> float | State
         traced.outcome(outcome)
         if outcome != "snoozed":
             traced.failed(error, fingerprint=fingerprint_of(attempt, error, step=failed.name))
+    _tell_of_tries(attempt, error, decision, failed)
     if isinstance(decision, GiveUp):
         # The engine logs the traceback itself when it ends.
         logger.error("%s", decision.message)
@@ -156,6 +158,15 @@ def _decide(attempt: Attempt, error: Exception, traced: Traced) -> float | State
     with traced.settling(outcome):
         signal = _leave(attempt, decision, failed)
     raise signal
+
+
+def _tell_of_tries(attempt: Attempt, error: Exception, decision: RetryAt | GiveUp, failed: FailedStep) -> None:
+    if isinstance(decision, GiveUp):
+        attempt.failed_tries.died(error)
+        return
+    if not isinstance(error, Snooze) and not attempt.failed_tries.knows(error):
+        attempt.failed_tries.note(attempt, error, key="", step=failed.name, tries=decision.tries)
+    attempt.failed_tries.survived()
 
 
 def _dead_letter(

@@ -12,6 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from redrive.blocks import sentry
 from redrive.blocks.tracing import names
 from redrive.blocks.tracing.exceptions import exception_lines, without_exceptions
 from redrive.blocks.tracing.switch import is_on, sends_logs, sends_metrics
@@ -111,6 +112,10 @@ class JobSpans:
     def _take(self, message: dict[str, Any]) -> None:
         if "line" in message:
             self._spans.put_line(message["line"])
+            return
+        if "failed" in message:
+            # The SDK has a queue and a thread of its own.
+            sentry.send([message["failed"]])
             return
         if "took" in message:
             operation, queue, seconds, error_type = message["took"]

@@ -19,7 +19,7 @@ import time
 from typing import Any, NoReturn
 from uuid import UUID
 
-from redrive.blocks.process import attempt_notes, step_deadline, step_times
+from redrive.blocks.process import attempt_notes, failed_tries, step_deadline, step_times
 from redrive.blocks.process.end_notes import EndNotes
 from redrive.blocks.process.memory_profile import MemoryProfile
 from redrive.blocks.tracing import job_process, operations
@@ -65,6 +65,7 @@ class Child:
         self._code = Code.loaded(time.time_ns())
         job_process.hand_to(self._hand)
         operations.hear(self._took)
+        failed_tries.hear(self._failed)
         self._memory.take_requests()
         threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
         with engine.WarmClientContext():
@@ -189,6 +190,11 @@ class Child:
         """Hand over how long an operation took; the worker sends it."""
         if os.getpid() == self._pid and self._attempt:
             self._notify({"kind": "span", "attempt": self._attempt, "took": operation})
+
+    def _failed(self, event: dict[str, Any]) -> None:
+        """Hand over what Sentry is to be told of a failed try."""
+        if os.getpid() == self._pid and self._attempt:
+            self._notify({"kind": "span", "attempt": self._attempt, "failed": event})
 
     def _log(self, line: dict[str, Any]) -> None:
         """Hand a log line to the worker, which sends those of all its jobs: killed, this process would take them along."""

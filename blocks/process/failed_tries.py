@@ -1,0 +1,27 @@
+"""Failed tries, as events for Sentry: a child of a warm worker hands them to its worker, elsewhere the job's process tells by itself.
+
+No thread and no connection of a child's own, as with spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from redrive.blocks.sentry import send
+
+_listener: Callable[[dict[str, Any]], None] | None = None
+
+
+def hear(listener: Callable[[dict[str, Any]], None]) -> None:
+    """Give the failed tries of this process to somebody else."""
+    global _listener  # noqa: PLW0603  (one a process, by its nature)
+    _listener = listener
+
+
+def announce(event: dict[str, Any]) -> None:
+    """A try failed, and another one follows."""
+    if _listener is not None:
+        _listener(event)
+    else:
+        send([event])
