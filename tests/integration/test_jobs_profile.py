@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from redrive.blocks.process.job_figures import Counting, JobFigures
 from redrive.deployments.enqueue import wait_for
 from redrive.deployments.jobs.artifacts import history_and_artifacts
 from redrive.deployments.jobs.details import show_job
+from redrive.infra.worker.slow_jobs import ENOUGH
 from tests.support import traced_jobs
 from tests.support.traced_stack import MARKED, TracedStack
 from tests.support.waiting import wait_until
@@ -76,3 +79,28 @@ def test_a_job_that_does_not_run_cannot_be_profiled(traced_stack: TracedStack) -
 
     assert done.returncode != 0
     assert "does not run, it is Completed: only a running job can be profiled" in done.stderr
+
+
+def test_a_job_slower_than_its_types_p99_keeps_a_profile_by_itself(http_traced_stack: TracedStack) -> None:
+    # Given a job type whose jobs take a tenth of a second.
+    counting = Counting()
+    for _ in range(ENOUGH):
+        counting.attempt("traced-burns", seconds=0.1, memory=0, steps={})
+    with closing(JobFigures(http_traced_stack.settings.valkey_url())) as figures:
+        figures.add(counting.take(), datetime.now(UTC))
+
+    # When one takes longer.
+    with running(http_traced_stack, "traced-burns", password=MARKED["password"]) as run:
+        (artifact,) = wait_until(lambda: history_and_artifacts(run)[1], PATIENCE, "the profile")
+
+    # Then its profile names the guilty function, and nothing of its parameters.
+    assert "guilty (" in artifact.text
+    assert artifact.key == f"slow-{str(run)[:8]}"
+    (file,) = (http_traced_stack.home / "profiles").glob(f"{run}-*-slow.svg")
+    assert [name for name, value in MARKED.items() if value in file.read_text() + artifact.text] == []
+
+    def told() -> list[dict[str, Any]]:
+        said = http_traced_stack.redrive("jobs", "slow", "--job", "traced-burns", "--json").stdout
+        return [one["attempt"] for one in json.loads(said)["jobs"] if one["attempt"]["run_id"] == str(run)]
+
+    assert wait_until(told, 30, "the slow job to be told of")[0]["profile"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,9 @@ from redrive.blocks.tracing.trace_context import TraceContext
 from redrive.deployments.enqueue import wait_for
 from redrive.deployments.jobs.details import show_job
 from redrive.deployments.jobs.logs import log_of
+from tests.support.conventions import exception_faults, faults, metric_faults
 from tests.support.http_source import answering
-from tests.support.otlp import ReceivedSpan, Receiver
+from tests.support.otlp import ReceivedLine, ReceivedSpan, Receiver
 from tests.support.traced_stack import MARKED, TracedStack
 from tests.support.waiting import wait_until
 
@@ -30,6 +32,20 @@ def children(receiver: Receiver, of: ReceivedSpan) -> dict[str, ReceivedSpan]:
 
 
 def test_a_job_leads_span_by_span_from_its_last_try_back_to_the_request(traced_stack: TracedStack) -> None:
+    told = tell_story(traced_stack)
+
+    # And each span about a job is as the conventions' published model has it.
+    about = [one for place in told for one in traced_stack.receiver.of_trace(place) if names.SYSTEM in one.attributes]
+    assert len(about) >= 10
+    assert {one.name: wrong for one in about if (wrong := faults(one))} == {}
+
+
+def test_it_does_so_over_http_too(http_traced_stack: TracedStack) -> None:
+    tell_story(http_traced_stack)
+
+
+def tell_story(traced_stack: TracedStack) -> set[str]:
+    """A job's whole life, span by span; returns its traces."""
     receiver, folder = traced_stack.receiver, traced_stack.folder("story")
 
     # Given a job that fails and is tried again at once, fails and waits, dies with its process, is rescued, and then is a dead letter.
@@ -85,6 +101,7 @@ def test_a_job_leads_span_by_span_from_its_last_try_back_to_the_request(traced_s
     settled = [children(receiver, of)["settle default"] for of in (*tries, last)]
     assert [one.attributes[names.OUTCOME] for one in settled] == ["retried", "rescued", "dead letter", "completed"]
     assert [one.service for one in settled] == ["redrive-worker", "redrive-keeper", "redrive-worker", "redrive-worker"]
+    return {one.trace for one in (created, *tries, recreated, last)}
 
 
 def test_spans_say_what_the_conventions_ask_for(traced_stack: TracedStack) -> None:
@@ -167,6 +184,72 @@ def test_no_secret_arrives(traced_stack: TracedStack) -> None:
     wait_until(lambda: traced_stack.sentry.of_job(job), 30, "its event at Sentry")
     told = b"".join(traced_stack.sentry.bodies)
     assert [name for name, value in MARKED.items() if value.encode() in told] == []
+
+
+def test_exceptions_are_events_of_the_log_as_well(traced_stack: TracedStack) -> None:
+    job = traced_stack.asked("traced-story", folder=str(traced_stack.folder("raised")), script="permanent")
+    assert wait_for(job, timeout=PATIENCE).state_name == "DeadLetter"
+    (process,) = traced_stack.receiver.wait_for("process default", message=job)
+
+    def raised() -> list[ReceivedLine]:
+        lines = [one for one in list(traced_stack.receiver.lines) if one.event == names.EXCEPTION]
+        return [one for one in lines if one.trace == process.trace]
+
+    step, whole = wait_until(lambda: found if len(found := raised()) == 2 else None, 30, "the exceptions")
+
+    assert (whole.span, whole.message, whole.severity) == (process.id, str(job), "ERROR")
+    assert step.attributes[names.STEP] == "act"
+    assert whole.attributes[names.EXCEPTION_TYPE] == "redrive.blocks.core.errors.PermanentError"
+    assert "it will never work" in whole.attributes[names.EXCEPTION_STACKTRACE]
+    assert list(exception_faults(whole.attributes)) == []
+
+
+def test_operations_of_producer_worker_and_job_are_measured(traced_stack: TracedStack) -> None:
+    job = traced_stack.asked("traced-idle")
+    assert wait_for(job, timeout=PATIENCE).state_name == "Completed"
+
+    def measured() -> dict[tuple[str, str], Any]:
+        return {
+            (service_of(of), point_attributes(point)[names.OPERATION]): metric
+            for request in list(traced_stack.receiver.metrics)
+            for of in request.resource_metrics
+            for scope in of.scope_metrics
+            for metric in scope.metrics
+            if metric.name == names.OPERATION_DURATION
+            for point in metric.histogram.data_points
+        }
+
+    wanted = {("redrive-client", "create"), ("redrive-worker", "settle")}
+    found = wait_until(lambda: now if wanted <= (now := measured()).keys() else None, 30, "both operations")
+    assert [fault for metric in found.values() for fault in metric_faults(metric)] == []
+
+
+def service_of(resource_metrics: Any) -> str:
+    return next(one.value.string_value for one in resource_metrics.resource.attributes if one.key == "service.name")
+
+
+def point_attributes(point: Any) -> dict[str, str]:
+    return {one.key: one.value.string_value for one in point.attributes}
+
+
+def test_each_failed_try_is_an_event_of_sentry_where_that_is_wanted(http_traced_stack: TracedStack) -> None:
+    stack = http_traced_stack
+    job = stack.asked("traced-story", folder=str(stack.folder("tries")), script="fail,fail,fail")
+    assert wait_for(job, timeout=PATIENCE).state_name == "DeadLetter"
+    row = stack.dead_letter(job)
+
+    def events() -> list[dict[str, Any]] | None:
+        found = stack.sentry.of_job(job)
+        return found if len(found) == 3 else None
+
+    told = sorted(
+        wait_until(events, 30, "two tries and the dead letter"), key=lambda one: one["contexts"]["job"]["tries"]
+    )
+
+    assert [one["level"] for one in told] == ["warning", "warning", "error"]
+    assert {one["fingerprint"][0] for one in told} == {row.fingerprint}
+    assert [one["exception"]["values"][0]["value"] for one in told] == ["nobody answers"] * 3
+    assert told[0]["exception"]["values"][0]["stacktrace"]["frames"][-1]["function"] == "act"
 
 
 def test_each_dead_letter_is_one_event_of_sentry(traced_stack: TracedStack) -> None:

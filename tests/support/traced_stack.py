@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from tests.support.job_stack import JobStack, pointed_at
 from tests.support.sentry_receiver import SentryReceiver, receiving_events
 
 if TYPE_CHECKING:
-    from tests.support.otlp import Receiver
+    from tests.support.otlp import Protocol, Receiver
 
 #: What must not arrive anywhere.
 MARKED = {"password": "marked-password-1", "customer": "Marked Customer 2", "token": "marked-token-3"}
@@ -25,14 +26,16 @@ MARKED = {"password": "marked-password-1", "customer": "Marked Customer 2", "tok
 class TracedStack(JobStack):
     """A stack that sends its spans to a receiver."""
 
-    def __init__(self, home: Path, receiver: Receiver, sentry: SentryReceiver) -> None:
+    def __init__(self, home: Path, receiver: Receiver, sentry: SentryReceiver, **settings: object) -> None:
         links = {"trace_url": "https://traces.example.com/{trace_id}", "console_url": "https://jobs.example.com"}
-        super().__init__(home, retry_after=20, **links)
+        super().__init__(home, retry_after=20, **links, **settings)
         self.receiver, self.sentry = receiver, sentry
         self.env |= {
             "REDRIVE_JOBS": "tests.support.traced_jobs",
             "MARKED_API_TOKEN": MARKED["token"],
             "OTEL_LOGS_EXPORTER": "otlp",
+            "OTEL_METRICS_EXPORTER": "otlp",
+            "OTEL_METRIC_EXPORT_INTERVAL": "1000",
             "SENTRY_DSN": sentry.dsn,
             "SENTRY_RELEASE": "shop@1.2.3",
             **receiver.environment,
@@ -49,14 +52,15 @@ class TracedStack(JobStack):
         return sum(one["spans"].get(what, 0) for one in self.status()["workers"])
 
 
-@pytest.fixture(scope="session")
-def running_traced_stack() -> Iterator[TracedStack]:
+@contextmanager
+def running(protocol: Protocol, **settings: object) -> Iterator[TracedStack]:
+    """A stack of its own that sends by this protocol."""
     # Every run of the tests loads this file; the packages of traces only those that need them.
     from tests.support.otlp import receiving
 
     folder = Path(tempfile.mkdtemp(prefix="redrive-traces-"))
-    with receiving("grpc") as receiver, receiving_events() as sentry:
-        stack = TracedStack(folder / ".redrive", receiver, sentry)
+    with receiving(protocol) as receiver, receiving_events() as sentry:
+        stack = TracedStack(folder / ".redrive", receiver, sentry, **settings)
         try:
             stack.start()
             yield stack
@@ -65,7 +69,26 @@ def running_traced_stack() -> Iterator[TracedStack]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def running_traced_stack() -> Iterator[TracedStack]:
+    with running("grpc") as stack:
+        yield stack
+
+
 @pytest.fixture
 def traced_stack(running_traced_stack: TracedStack) -> Iterator[TracedStack]:
     with pointed_at(running_traced_stack):
         yield running_traced_stack
+
+
+@pytest.fixture(scope="session")
+def running_http_traced_stack() -> Iterator[TracedStack]:
+    with running("http/protobuf", sentry_tries=1, profile_slow=2) as stack:
+        yield stack
+
+
+@pytest.fixture
+def http_traced_stack(running_http_traced_stack: TracedStack) -> Iterator[TracedStack]:
+    """One that sends by HTTP, tells Sentry of each failed try, and keeps profiles of slow jobs."""
+    with pointed_at(running_http_traced_stack):
+        yield running_http_traced_stack
