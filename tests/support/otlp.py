@@ -212,12 +212,13 @@ def _over_http(receiver: Receiver, port: int) -> Iterator[None]:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             receiver.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            match self.path:
-                case "/v1/traces":
+            # Vendors have them below paths of their own.
+            match self.path.rpartition("/v1/")[2]:
+                case "traces":
                     status = receiver.take(body)
-                case "/v1/metrics":
+                case "metrics":
                     status = receiver.take_metrics(body)
-                case "/v1/logs":
+                case "logs":
                     status = receiver.take_lines(body)
                 case _:
                     status = 404
