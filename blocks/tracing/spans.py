@@ -6,7 +6,9 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from redrive.blocks.core.settings import settings
 from redrive.blocks.tracing import names
 from redrive.blocks.tracing.open_span import NOTHING, OpenSpan, Value
 from redrive.blocks.tracing.switch import is_on
@@ -88,4 +90,12 @@ def messaging(
         names.DESTINATION: destination,
         names.MESSAGE_ID: message_id,
         names.CLIENT_ID: client_id,
+        **(broker() if is_on() else {}),
     }
+
+
+def broker() -> dict[str, str | int]:
+    """Where jobs are asked for and settled: Prefect's API."""
+    parts = urlsplit(settings().api_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {names.SERVER_ADDRESS: parts.hostname or "", names.SERVER_PORT: port}

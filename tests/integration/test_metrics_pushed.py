@@ -190,7 +190,8 @@ def test_operations_are_measured_in_the_process_that_asks(protocol: Protocol) ->
         "except ConnectionError: pass\n"
     )
     with receiving(protocol) as receiver:
-        environment = {**os.environ, **receiver.environment, "OTEL_METRICS_EXPORTER": "otlp"}
+        api = {"PREFECT_API_URL": "https://prefect.example.com/api"}
+        environment = {**os.environ, **receiver.environment, **api, "OTEL_METRICS_EXPORTER": "otlp"}
         subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
 
         points = told(receiver, names.OPERATION_DURATION)
@@ -198,6 +199,10 @@ def test_operations_are_measured_in_the_process_that_asks(protocol: Protocol) ->
     errors = [{one.key: one.value.string_value for one in point.attributes} for _, point in points]
     assert [point.count for _, point in points] == [1, 1]
     assert [one.pop(names.ERROR_TYPE, None) for one in errors] == [None, "ConnectionError"]
+    assert {one.pop(names.SERVER_ADDRESS) for one in errors} == {"prefect.example.com"}
+    assert [list(one.keys() & {names.SERVER_PORT}) for one in errors] == [[names.SERVER_PORT]] * 2
+    for one in errors:
+        del one[names.SERVER_PORT]
     shared = {
         names.SYSTEM: "redrive",
         names.OPERATION: "create",

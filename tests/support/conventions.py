@@ -62,7 +62,7 @@ def _of_metric(metric: Any) -> Iterator[str]:
     if (kind, metric.unit) != (known["instrument"], known["unit"]):
         yield f"{metric.name} is a {kind} in {metric.unit}"
     for point in getattr(metric, kind).data_points:
-        attributes = {one.key: one.value.string_value for one in point.attributes}
+        attributes = {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in point.attributes}
         yield from _of_attributes(attributes, known["attributes"], failed="error.type" in attributes)
 
 
