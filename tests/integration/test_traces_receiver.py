@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from redrive.blocks.tracing.exceptions import exception_lines, without_exceptions
+from redrive.blocks.tracing.hidden import LONGEST, Hidden
+from redrive.blocks.tracing.sdk.as_json import COUNT_LIMIT, OVERHEAD, PART, SPAN_LIMIT, written
 from redrive.blocks.tracing.sdk.exporter import SpanOutbox, resource
+from redrive.blocks.tracing.sdk.log_sender import LogOutbox
 from redrive.blocks.tracing.sdk.outbox import REQUEST_BYTES
 from tests.support.otlp import Protocol, Receiver, receiving
 from tests.support.waiting import wait_until
@@ -143,3 +151,64 @@ def test_what_no_span_is_keeps_nothing_else_back(outbox: Any) -> None:
         assert box.outbox.flush(10)
 
     assert [one.trace for one in receiver.spans] == [f"{3:032x}"]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_no_request_with_lines_is_larger_than_vendors_take_whatever_is_written_in_them(
+    monkeypatch: pytest.MonkeyPatch, protocol: Protocol
+) -> None:
+    with receiving(protocol) as receiver:
+        for name, value in receiver.environment.items():
+            monkeypatch.setenv(name, value)
+        box = LogOutbox(resource("test", "1"))
+        for number in range(100):
+            # Four bytes each, and the longest text that leaves.
+            box.put(line(number, text="\N{GRINNING FACE}" * LONGEST))
+        assert box.outbox.flush(30)
+
+    assert [one.text[0] for one in receiver.lines] == ["\N{GRINNING FACE}"] * 100
+    assert len(receiver.requests) > 1
+    assert max(map(len, receiver.requests)) <= 1_000_000
+
+
+def test_a_span_has_a_bound_in_bytes() -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter := InMemorySpanExporter()))
+    with provider.get_tracer("test").start_as_current_span("process high") as span:
+        for number in range(100):
+            span.set_attribute(f"filling {number}", "\N{GRINNING FACE}" * 1000)
+        for _ in range(200):
+            span.add_event("exception", {"exception.message": "\N{GRINNING FACE}" * 1000})
+    kept = written(exporter.get_finished_spans()[0], Hidden())
+
+    assert len(json.dumps(kept, ensure_ascii=False).encode()) <= kept["size"] + COUNT_LIMIT * 64
+    assert kept["size"] <= SPAN_LIMIT + OVERHEAD + COUNT_LIMIT * PART
+    assert kept["attributes"]
+
+
+def test_an_exception_of_a_span_is_an_event_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = span(5)
+    made["attributes"]["messaging.message.id"] = "the job"
+    made["events"] = [["exception", 7, {"exception.type": "E", "exception.message": "no"}], ["other", 8, {}]]
+
+    (told,) = exception_lines(made)
+    both = without_exceptions(made)
+    monkeypatch.setenv("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", "logs")
+    moved = without_exceptions(made)
+
+    assert (told["event"], told["text"], told["trace"], told["at"]) == ("exception", "no", f"{5:032x}", 7)
+    assert told["attributes"] == {"messaging.message.id": "the job", "exception.type": "E", "exception.message": "no"}
+    assert [len(one["events"]) for one in (made, both, moved)] == [2, 2, 1]
+
+
+def line(number: int, *, text: str) -> dict[str, Any]:
+    """A line of a job's log as its process hands it over."""
+    return {
+        "at": 1_000_000,
+        "level": 20,
+        "logger": "job",
+        "text": text,
+        "trace": f"{number + 1:032x}",
+        "span": f"{1:016x}",
+        "attributes": {},
+    }
