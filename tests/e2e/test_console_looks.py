@@ -90,6 +90,7 @@ def scene(consoles: Consoles) -> Iterator[Scene]:
             "acts": "/acts",
             "act": f"/acts/{act.id}",
             "schedules": "/schedules",
+            "slow": "/slow",
             "types": "/types",
             "type": "/types/test-many",
             "record": "/audit",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import httpx
 
 from redrive.deployments.enqueue import enqueue, wait_for
+from tests.support.console import client
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
 
@@ -37,3 +39,12 @@ def test_what_a_job_took_shows_by_step_on_the_command_line_and_in_the_metrics(jo
     text = wait_until(scraped, 30, "the exporter to show the step")
     assert 'queue_job_memory_bytes_count{job="test-three"}' in text
     assert 'queue_job_attempt_seconds_count{job="test-three"}' in text
+
+    # And the page says the same.
+    with client(job_stack, "grace") as grace:
+        page = wait_until(
+            lambda: text if "test-three" in (text := grace.get("/slow?span=1h").text) else None, 30, "the page"
+        )
+    assert re.search(r"<b>test-three</b>.*?touch.*?third.*?outside of steps", page, re.DOTALL)
+    assert f"/jobs/{job}" in page
+    assert 'aria-label="touch' in page or 'aria-label="third' in page
