@@ -22,6 +22,7 @@ ERROR_TYPE: Final = "error.type"
 #: Names of metrics.
 OPERATION_DURATION: Final = "messaging.client.operation.duration"
 PROCESS_DURATION: Final = "messaging.process.duration"
+METRICS: Final = (OPERATION_DURATION, PROCESS_DURATION)
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 EXCEPTION: Final = "exception"

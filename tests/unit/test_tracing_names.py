@@ -9,6 +9,7 @@ from typing import Any
 from opentelemetry.semconv import attributes as stable
 from opentelemetry.semconv._incubating import attributes as incubating
 from opentelemetry.semconv._incubating.attributes.messaging_attributes import MessagingOperationTypeValues
+from opentelemetry.semconv._incubating.metrics import messaging_metrics
 from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import SpanKind
 
@@ -32,7 +33,11 @@ def attributes() -> set[str]:
     return {
         value
         for name, value in vars(names).items()
-        if name.isupper() and isinstance(value, str) and "." in value and name != "SCHEMA"
+        if name.isupper()
+        and isinstance(value, str)
+        and "." in value
+        and name != "SCHEMA"
+        and value not in names.METRICS
     }
 
 
@@ -41,6 +46,10 @@ def test_each_name_is_published_or_ours() -> None:
 
     assert {name for name in attributes() if not name.startswith(OWN)} <= published.keys()
     assert "messaging.system" in published
+
+
+def test_each_metric_is_published() -> None:
+    assert set(names.METRICS) <= {value for value in vars(messaging_metrics).values() if isinstance(value, str)}
 
 
 def test_types_of_operations_are_published() -> None:
