@@ -182,8 +182,9 @@ def _over_grpc(receiver: Receiver, port: int) -> Iterator[None]:
             return ExportTraceServiceResponse()
 
     class Lines(LogsServiceServicer):
-        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002  (the protocol's)
-            receiver.take_lines(request.SerializeToString())
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802  (the protocol's name)
+            if receiver.take_lines(request.SerializeToString()) != 200:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
             return ExportLogsServiceResponse()
 
     class Figures(MetricsServiceServicer):
