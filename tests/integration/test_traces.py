@@ -17,7 +17,8 @@ from redrive.deployments.jobs.details import show_job
 from redrive.deployments.jobs.logs import log_of
 from tests.support.conventions import exception_faults, faults, metric_faults
 from tests.support.http_source import answering
-from tests.support.otlp import ReceivedLine, ReceivedSpan, Receiver
+from tests.support.otlp import Receiver
+from tests.support.otlp_received import ReceivedLine, ReceivedSpan
 from tests.support.traced_stack import MARKED, TracedStack
 from tests.support.waiting import wait_until
 
