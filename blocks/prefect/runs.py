@@ -40,6 +40,7 @@ __all__ = [
     "count",
     "count_of",
     "delete_if",
+    "look",
     "page",
     "pages",
     "states_of",
@@ -90,6 +91,12 @@ def count_of(body: Json) -> int:
     """How many runs fit a filter of Prefect's."""
     found = ask_fast(fast.count(body))
     return ask(requests.count(body)) if found is None else found
+
+
+def look(pool: str, wanted: Wanted, order: Order, *, limit: int) -> tuple[list[Json], list[Run]] | None:
+    """The queues of a pool with what waits and runs in each, and the first runs that fit; None where the server has no such call."""
+    found = ask_fast(fast.look(pool, paging.page(wanted, order, limit=limit).body))
+    return None if found is None else (found["queues"], _typed(found["runs"]))
 
 
 def by_id(ids: Collection[UUID]) -> dict[UUID, Run]:

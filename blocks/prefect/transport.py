@@ -15,6 +15,7 @@ import httpx
 
 from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.core.patience import SERVICE, answered, left_for, unanswered
+from redrive.blocks.prefect.calls import sending
 from redrive.blocks.prefect.client_settings import client_settings
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 
@@ -56,7 +57,8 @@ class ApiTransport(httpx.HTTPTransport):
     def _answer(self, request: httpx.Request) -> httpx.Response:
         budget = left_for(self._url)
         if budget >= SERVICE:
-            return super().handle_request(request)
+            with sending():
+                return super().handle_request(request)
         began, pause = time.monotonic(), _PAUSE
         while True:
             left = budget - (time.monotonic() - began)
@@ -65,7 +67,8 @@ class ApiTransport(httpx.HTTPTransport):
                 "timeout": dict.fromkeys(("connect", "read", "write", "pool"), left),
             }
             try:
-                answer = self._whole(super().handle_request(request))
+                with sending():
+                    answer = self._whole(super().handle_request(request))
             except httpx.TimeoutException as error:
                 unanswered(self._url)
                 arrived = not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)

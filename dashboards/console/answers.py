@@ -20,6 +20,7 @@ from redrive.blocks.core.errors import (
 )
 from redrive.blocks.core.masking import mask_text
 from redrive.dashboards.console.access.guard import NotSignedIn, Refused
+from redrive.dashboards.console.parts import LIVE
 from redrive.dashboards.console.shown import SAID, page, render
 
 #: Characters of a sentence that goes into a cookie.
@@ -61,6 +62,9 @@ def _told(answer: Response, said: str, to: str | None) -> Response:
 def failed(request: Request, status: int, said: str, title: str) -> Response:
     """An act or a page that could not be: one sentence, where it was asked for."""
     said = mask_text(said)
+    if LIVE in request.headers and status >= 500:  # noqa: PLR2004  (HTTP's own class of server errors)
+        # The page stays as it is, and says how old that is and why.
+        return Response(status_code=204, headers={"HX-Trigger": json.dumps({"unread": said})})
     if is_fragment(request):
         answer = HTMLResponse(render("parts/toast.html", said=said, kind="bad", to=None), status_code=status)
         answer.headers["HX-Reswap"] = "none"

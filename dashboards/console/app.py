@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,8 +22,9 @@ from redrive.dashboards.console.access.proxy import ProxyPeople
 from redrive.dashboards.console.access.session import Sessions
 from redrive.dashboards.console.answers import failed, on_error
 from redrive.dashboards.console.live.logs import Logs
-from redrive.dashboards.console.live.memo import Memo
+from redrive.dashboards.console.live.memo import LiveAnswers, Memo, NotYet
 from redrive.dashboards.console.live.poller import Poller
+from redrive.dashboards.console.live.refresher import Refresher
 from redrive.dashboards.console.live.stream import Streams
 from redrive.dashboards.console.pages import (
     acts,
@@ -34,6 +34,7 @@ from redrive.dashboards.console.pages import (
     job,
     job_types,
     jobs,
+    many_jobs,
     overview,
     runbooks,
     schedules,
@@ -48,24 +49,23 @@ from redrive.deployments.people.people import People
 
 log = logging.getLogger("redrive.console")
 
-PAGES = (sign_in, overview, slow, jobs, edit, job, failures, acts, audit, schedules, job_types, runbooks)
+PAGES = (sign_in, overview, slow, jobs, many_jobs, edit, job, failures, acts, audit, schedules, job_types, runbooks)
 
 
 def make_app(settings: Settings) -> Starlette:
     """The console of one installation."""
     ledger, people = Ledger(settings.ledger_url()), People(settings.ledger_url())
-    poller = Poller(settings, ledger, people)
-    streams, logs, bulk = Streams(poller), Logs(), BulkRunner(ledger)
-    stop = threading.Event()
+    refresher, kept = Refresher(), Memo()
+    poller = Poller(settings, ledger, people, refresher)
+    streams, logs, bulk = Streams(poller), Logs(refresher), BulkRunner(ledger)
 
     @asynccontextmanager
     async def alive(_: Starlette) -> AsyncIterator[None]:
-        thread = threading.Thread(target=poller.run, args=(stop,), name="poller", daemon=True)
-        thread.start()
         bulk.start()
-        yield
-        stop.set()
+        with refresher.running():
+            yield
         bulk.stop()
+        poller.close()
         ledger.close()
         people.close()
 
@@ -79,12 +79,17 @@ def make_app(settings: Settings) -> Starlette:
         logs=logs,
         bulk=bulk,
         pace=SignInPace(),
+        refresher=refresher,
         memo=Memo(),
+        kept=kept,
+        live=LiveAnswers(kept, refresher),
+        api=kept,
     )
     app.state.sessions = Sessions(people)
     app.state.proxied = ProxyPeople(people, settings.console_proxies, settings.console_user_header)
     for kind in (RedriveError, NotSignedIn, Refused):
         app.add_exception_handler(kind, on_error)
+    app.add_exception_handler(NotYet, _not_yet)
     app.add_exception_handler(404, _not_there)
     app.add_exception_handler(405, _not_there)
     app.add_exception_handler(500, _broken)
@@ -100,6 +105,11 @@ def make_app(settings: Settings) -> Starlette:
 
 async def _health() -> Response:
     return PlainTextResponse("ok\n")
+
+
+async def _not_yet(_: Request, __: Exception) -> Response:
+    """The page stays as it is, and asks again."""
+    return Response(status_code=204)
 
 
 async def _not_there(request: Request, _: Exception) -> Response:

@@ -1,9 +1,10 @@
-"""What the pages share: the ledger, the people, the poller. Made once per process."""
+"""What the pages share: the ledger, the people, the poller, what Prefect's API answered. Made once per process."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Annotated, Final
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -11,17 +12,21 @@ from starlette.requests import Request
 from redrive.blocks.core.settings import Settings
 from redrive.dashboards.console.access.pace import SignInPace
 from redrive.dashboards.console.live.logs import Logs
-from redrive.dashboards.console.live.memo import Memo
+from redrive.dashboards.console.live.memo import Answers, LiveAnswers, Memo
 from redrive.dashboards.console.live.poller import Poller
+from redrive.dashboards.console.live.refresher import Refresher
 from redrive.dashboards.console.live.stream import Streams
 from redrive.deployments.dead_letters.bulk_runner import BulkRunner
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.people.people import People
 
+#: What our script adds to a request that a page makes by itself, because it is open.
+LIVE: Final = "X-Live"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The parts of one console."""
+    """The parts of one console. `memo`: answers of the ledger; `api`: those of Prefect's API, which have a price."""
 
     settings: Settings
     ledger: Ledger
@@ -31,13 +36,22 @@ class Parts:
     logs: Logs
     bulk: BulkRunner
     pace: SignInPace
+    refresher: Refresher
     memo: Memo
+    kept: Memo
+    live: LiveAnswers
+    api: Answers
+
+    def forget(self, *keys: Hashable) -> None:
+        """Read these anew when they are next asked for: somebody changed them. None given: all."""
+        self.memo.forget(*keys)
+        self.kept.forget(*keys)
 
 
 def parts_of(request: Request) -> Parts:
     """The parts of the application that a request came to."""
     parts: Parts = request.app.state.parts
-    return parts
+    return replace(parts, api=parts.live) if LIVE in request.headers else parts
 
 
 The = Annotated[Parts, Depends(parts_of)]

@@ -19,7 +19,7 @@ def written_down(the: Parts, *, who: str, what: str, about: str, why: str = "") 
         outcome = f"refused: {error}"
         raise
     finally:
-        the.memo.forget()
+        the.forget()
         write_down(the, who=who, what=what, about=about, why=why, outcome=outcome)
 
 

@@ -90,7 +90,9 @@ def page(request: Request, template: str, *, code: int = 200, **values: Any) -> 
         path=request.url.path,
         said_before=_said_before(request),
         open_failures=lambda: _open_failures(request),
-        **values,
+        # Why a page that stays open cannot be read anew, if that is so.
+        unread=request.app.state.parts.refresher.said,
+        **{"now": datetime.now(UTC), **values},
     )
     answer = HTMLResponse(text, status_code=code)
     if SAID in request.cookies:

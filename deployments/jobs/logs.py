@@ -7,7 +7,7 @@ gives no line twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.fast_calls import ask_fast
 from redrive.blocks.prefect.requests import fast, logs
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.tracing.log_lines import unmarked
 from redrive.deployments.accepted import has_ended
 
@@ -74,17 +75,59 @@ class JobLog:
         self._given = {one: at for one, at in self._given.items() if at >= self._newest - LOOKBACK}
 
     def _page(self, after: datetime, skipped: int) -> list[LogLine]:
-        if self._job_id is not None:
-            raw = ask_fast(fast.log(self._job_id, level=self._level, after=after, skipped=skipped))
-            if raw is not None:
-                return [_line(one) for one in raw]
-        body = {
-            "logs": {**self._asked, "timestamp": {"after_": after.isoformat()}},
-            "sort": "TIMESTAMP_ASC",
-            "limit": PAGE,
-            "offset": skipped,
-        }
-        return [_line(one) for one in ask(logs.find(body))]
+        jobs = [] if self._job_id is None else [self._job_id]
+        return _page(jobs, self._asked, self._level, after, skipped)
+
+
+class JobLogs:
+    """The logs of many jobs, read together in one call as long as they say little.
+
+    Danger: a line that arrives later than `LOOKBACK` is not found any more; who reads one job's log alone finds it.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[UUID, datetime] = {}
+        self._given: dict[UUID, datetime] = {}
+
+    def read(self, since: Mapping[UUID, datetime]) -> list[LogLine]:
+        """The lines of these jobs that were not given yet, the oldest first, a page of them at most.
+
+        Args:
+            since: from when on, for a job that was not among them the time before.
+        """
+        self._until = {job: self._until.get(job, at) for job, at in since.items()}
+        if not since:
+            return []
+        began, asked = SERVER_CLOCK.now(), {"level": {"ge_": 0}, "flow_run_id": {"any_": [str(job) for job in since]}}
+        after, skipped, found = min(self._until.values()) - LOOKBACK, 0, list[LogLine]()
+        until = began
+        while not found:
+            page = _page(list(since), asked, 0, after, skipped)
+            found = [line for line in page if line.id not in self._given]
+            if len(page) < PAGE:
+                until = began
+                break
+            last = until = page[-1].at
+            after, skipped = (last, 0) if last > after else (after, skipped + PAGE)
+        self._until = {job: max(before, until) for job, before in self._until.items()}
+        self._given |= {line.id: line.at for line in found}
+        oldest = min(self._until.values()) - LOOKBACK
+        self._given = {one: at for one, at in self._given.items() if at >= oldest}
+        return found
+
+
+def _page(jobs: Collection[UUID], asked: dict[str, Any], level: int, after: datetime, skipped: int) -> list[LogLine]:
+    if jobs:
+        raw = ask_fast(fast.log(jobs, level=level, after=after, skipped=skipped))
+        if raw is not None:
+            return [_line(one) for one in raw]
+    body = {
+        "logs": {**asked, "timestamp": {"after_": after.isoformat()}},
+        "sort": "TIMESTAMP_ASC",
+        "limit": PAGE,
+        "offset": skipped,
+    }
+    return [_line(one) for one in ask(logs.find(body))]
 
 
 def log_of(job_id: UUID, *, level: int = 0) -> Iterator[LogLine]:

@@ -23,11 +23,12 @@ from redrive.blocks.prefect.requests.fast import (
     FIND,
     FINISH,
     LOG,
+    LOOK,
     TRAIL,
     VERSION,
     VERSION_OF_CALLS,
 )
-from redrive.infra.server import begin, contract, create, find, finish, one_run
+from redrive.infra.server import begin, contract, create, find, finish, look, one_run
 from redrive.infra.server.database import Database
 
 log = logging.getLogger("prefect.server.redrive")
@@ -47,6 +48,7 @@ _CALLS: dict[str, Callable[[Database, dict[str, Any]], Awaitable[dict[str, Any]]
     COUNT: find.count,
     TRAIL: one_run.trail,
     LOG: one_run.log,
+    LOOK: look.look,
 }
 
 

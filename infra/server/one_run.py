@@ -25,7 +25,7 @@ WHERE flow_run_id = $1 AND type <> 'result' ORDER BY created DESC LIMIT $2
 """
 _LOG: Final = """
 SELECT id, name, level, message, flow_run_id, task_run_id, timestamp FROM log
-WHERE flow_run_id = $1 AND level >= $2 AND timestamp >= $3 ORDER BY timestamp OFFSET $4 LIMIT $5
+WHERE flow_run_id = ANY($1) AND level >= $2 AND timestamp >= $3 ORDER BY timestamp OFFSET $4 LIMIT $5
 """
 
 
@@ -41,10 +41,10 @@ async def trail(database: Database, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def log(database: Database, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The lines of run `id` from `level` and `after` on, `skipped` of them left out, by time."""
+    """The lines of run `id`, or of all of `ids`, from `level` and `after` on, `skipped` of them left out, by time."""
     rows = await database.fetch(
         _LOG,
-        UUID(body["id"]),
+        [UUID(one) for one in body.get("ids") or [body["id"]]],
         int(body["level"]),
         datetime.fromisoformat(body["after"]),
         int(body["skipped"]),

@@ -43,14 +43,3 @@ def test_slow_job_type_is_told_from_a_quick_one_by_its_percentiles(consoles: Con
         drawn = console.page.locator(f"[data-chart='{chart}'] canvas")
         drawn.wait_for()
         assert console.page.locator(f"[data-chart='{chart}']:not([data-nothing])").count() or chart == "wait"
-
-
-def test_one_browser_or_twenty_cost_prefect_the_same(consoles: Consoles) -> None:
-    """The poller is one for all: what more browsers get is what it has."""
-    windows = [consoles.sign_in(f"viewer {number}", "viewer") for number in range(3)]
-
-    numbers = {window.figure("Running") for window in windows}
-    streams = [window.page.evaluate("document.querySelector('[sse-connect]') !== null") for window in windows]
-
-    assert all(streams)
-    assert len(numbers) <= 2  # a job may end between two readings

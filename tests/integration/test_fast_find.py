@@ -13,7 +13,7 @@ from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.paging import Order, Place, page
 from redrive.blocks.prefect.request import Json
-from redrive.blocks.prefect.requests import fast
+from redrive.blocks.prefect.requests import fast, queues
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
@@ -24,6 +24,7 @@ from redrive.deployments.jobs.actions import cancel_job
 from redrive.deployments.jobs.artifacts import history_and_artifacts
 from redrive.deployments.jobs.logs import log_of
 from redrive.deployments.jobs.result import result_of
+from redrive.deployments.queues import pause_queue
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
 
@@ -170,3 +171,36 @@ def test_states_artifacts_and_log_are_what_prefects_own_calls_tell(
         assert ours[1] == theirs[1]
         assert result == their_result
         assert log is True or {line.id for line in log} <= {line.id for line in their_log}
+
+
+def test_queues_of_one_moment_are_what_prefects_own_calls_count(some_jobs: list[Run]) -> None:
+    running = Wanted(types=["RUNNING", "PENDING"], pools=["jobs"], deployed=False)
+    pause_queue("low", paused=True)
+    due = enqueue("test-ok", {"folder": "/nowhere"}, queue="low").id
+
+    def both() -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+        found = runs.look("jobs", running, Order.EXPECTED, limit=PAGE)
+        assert found is not None
+        kinds = ("priority", "is_paused", "concurrency_limit", "running", "waiting", "retrying", "scheduled")
+        ours = {str(one["name"]): [one[kind] for kind in kinds] for one in found[0]}
+        theirs = {}
+        for one in ask(queues.of_pool("jobs")):
+            here = replace(running, queues=[one["name"]])
+            due, now = replace(here, types=["SCHEDULED"]), SERVER_CLOCK.now()
+            later = replace(due, due_after=now, not_names=["AwaitingRetry"])
+            wanted = (here, replace(due, due_before=now), replace(due, names=["AwaitingRetry"]), later)
+            theirs[str(one["name"])] = [
+                *[one[kind] for kind in kinds[:3]],
+                *[ask(requests.count(each.body())) for each in wanted],
+            ]
+        return ours, theirs
+
+    try:
+        # Jobs of other tests may go on between two calls.
+        ours = wait_until(lambda: (found := both())[0] == found[1] and found[0], 60, "both to count the same")
+        assert ours
+        assert ours["low"][4] >= 1
+        assert ours["low"][6] >= 1
+    finally:
+        cancel_job(due)
+        pause_queue("low", paused=False)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from redrive.deployments.people.people import People
+from tests.support.counting_proxy import CountingProxy
 from tests.support.job_stack import JobStack
+from tests.support.stack import free_ports
 from tests.support.waiting import wait_until
 
 CHROMIUM = shutil.which("chromium")
@@ -132,6 +137,38 @@ def token_of(signed_in: httpx.Client) -> str:
     found = re.search(r'name="csrf" value="(\w+)"', signed_in.get("/acts").text)
     assert found
     return found[1]
+
+
+@contextmanager
+def own_console(stack: JobStack, proxy: CountingProxy | None, **more: str) -> Iterator[tuple[str, psutil.Process]]:
+    """Another console of the stack, whose calls go through the proxy, with more in its environment; where it is, and its process."""
+    (port,) = free_ports("port").values()
+    environment = {**stack.env, "REDRIVE_CONSOLE_PORT": str(port), **more}
+    if proxy is not None:
+        environment |= {
+            "PREFECT_API_URL": f"{proxy.url}/api",
+            "PREFECT_API_AUTH_STRING": stack.settings.auth_string() or "",
+        }
+    with subprocess.Popen(
+        [sys.executable, "-m", "redrive.dashboards.console"],
+        env=environment,
+        cwd=stack.project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as started:
+        base = f"http://127.0.0.1:{port}"
+        try:
+            wait_until(lambda: _is_up(base), 60, "the console to answer")
+            yield base, psutil.Process(started.pid)
+        finally:
+            started.terminate()
+
+
+def _is_up(base: str) -> bool:
+    try:
+        return httpx.get(f"{base}/alive", trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.otlp_received import ReceivedSpan
+from tests.support.otlp import ReceivedSpan
 
 MODEL: dict[str, Any] = json.loads(Path(__file__).with_name("semantic_conventions.json").read_text())
 #: Under which names of our own stand.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,21 +16,29 @@ OWN = {"connection", "content-length", "content-encoding", "transfer-encoding", 
 
 
 class CountingProxy:
-    """Passes calls on to `target`; `calls` is how many.
+    """Passes calls on to `target`; `log` and `calls` tell which came, as the server's own log of accesses would.
 
     `losing` says of how many more calls to a path (by its end) the answer is lost: the server has acted by then.
     """
 
     def __init__(self, target: str) -> None:
         self.client = httpx.Client(base_url=target, trust_env=False, timeout=300)
-        self.calls = 0
+        #: When each call came, by the monotonic clock, and its path.
+        self.log: list[tuple[float, str]] = []
         self.losing: dict[str, int] = {}
+        #: Seconds that each answer is late.
+        self.late = 0.0
         self.url = ""
         self._lock = threading.Lock()
 
+    @property
+    def calls(self) -> int:
+        """How many so far."""
+        return len(self.log)
+
     def passed(self, method: str, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
         with self._lock:
-            self.calls += 1
+            self.log.append((time.monotonic(), path))
         kept = {name: value for name, value in headers.items() if name.lower() not in OWN}
         return self.client.request(method, path, headers=kept, content=body)
 
@@ -54,6 +63,7 @@ def counting(target: str) -> Iterator[CountingProxy]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            threading.Event().wait(proxy.late)
             answer = proxy.passed(self.command, self.path, dict(self.headers), body)
             if proxy.loses(self.path):
                 self.close_connection = True

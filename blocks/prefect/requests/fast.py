@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,7 @@ FIND = f"/redrive/{VERSION_OF_CALLS}/find"
 COUNT = f"/redrive/{VERSION_OF_CALLS}/count"
 TRAIL = f"/redrive/{VERSION_OF_CALLS}/trail"
 LOG = f"/redrive/{VERSION_OF_CALLS}/log"
+LOOK = f"/redrive/{VERSION_OF_CALLS}/look"
 
 #: Types of the states into which `finish` brings a run.
 ENDS = frozenset({COMPLETED, FAILED, SCHEDULED})
@@ -86,14 +88,23 @@ def count(body: Json) -> Request[int | None]:
     return Request(method="POST", path=COUNT, body=body, read=lambda answer: answer["count"])
 
 
+def look(pool: str, rows: Json) -> Request[Json | None]:
+    """The `queues` of a pool with what waits and runs in each, and the `runs` of a filter as `find` takes it; None: as for `find`."""
+    body = {"pool": pool, "find": rows}
+    return Request(
+        method="POST", path=LOOK, body=body, read=lambda answer: answer if answer["runs"] is not None else None
+    )
+
+
 def trail(run_id: object, most: int) -> Request[Json | None]:
     """The `states` of a run, by time, and its newest `artifacts` without results, as Prefect's own calls tell them."""
     return Request(method="POST", path=TRAIL, body={"id": str(run_id), "most": most}, read=as_json)
 
 
-def log(run_id: object, *, level: int, after: datetime, skipped: int) -> Request[list[Json] | None]:
-    """A page of a run's log by time, as Prefect's own call tells the lines."""
-    body = {"id": str(run_id), "level": level, "after": after.isoformat(), "skipped": skipped}
+def log(run_ids: Collection[object], *, level: int, after: datetime, skipped: int) -> Request[list[Json] | None]:
+    """A page of the log of one run, or of several together, by time, as Prefect's own call tells the lines."""
+    named = {"id": str(*run_ids)} if len(run_ids) == 1 else {"ids": [str(one) for one in run_ids]}
+    body = {**named, "level": level, "after": after.isoformat(), "skipped": skipped}
     return Request(method="POST", path=LOG, body=body, read=lambda answer: answer["lines"])
 
 

@@ -1,5 +1,4 @@
-"""The one poller of the process: it samples for all browsers together, at most one call of Prefect's API a second, and only while
-somebody looks.
+"""The one poller of the process: it samples for all browsers together, in its turn of the refresher, and only while somebody looks.
 
 Danger: what it cannot read is missing in its picture and is named there; a part that was read before stays, with its time.
 """
@@ -24,19 +23,17 @@ from redrive.blocks.process.job_figures import JobFigures
 from redrive.dashboards.alerts.breaches import Breach, breaches
 from redrive.dashboards.console.live.alerts import thresholds
 from redrive.dashboards.console.live.picture import Books, Picture
+from redrive.dashboards.console.live.refresher import PATIENCE, Refresher
 from redrive.dashboards.console.live.sample import Sampler
 from redrive.deployments.dead_letters.ledger import Filter, Ledger
 from redrive.deployments.people.people import People, about_queue
 
 log = logging.getLogger("redrive.console")
 
-#: Seconds of rest for each call that a sample took, and between two samples at least.
-REST_A_CALL: Final = 1.0
-LEAST_REST: Final = 2.0
 #: Seconds that somebody who looked counts as looking on: a page between two loads, a stream that connects again.
 LINGER: Final = 15.0
-#: Seconds that a server may take to answer the poller.
-PATIENCE: Final = 4.0
+#: Seconds after which a picture is too old to begin with.
+OLD: Final = 10.0
 #: Seconds between two looks at the budgets of job types.
 BUDGETS: Final = 30.0
 #: Causes that the overview shows.
@@ -46,46 +43,36 @@ CAUSES: Final = 5
 class Poller:
     """Keeps the picture fresh while somebody looks; `on_change` is called from its thread."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, people: People) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, people: People, refresher: Refresher) -> None:
         self._settings = settings
         self._ledger = ledger
         self._people = people
+        self._refresher = refresher
         self._sampler = Sampler(settings)
         self._figures = JobFigures(settings.valkey_url())
-        self._wanted = threading.Event()
+        self._sampling = threading.Lock()
         self._until = 0.0
-        self._fresh = threading.Condition()
+        self._fresh = threading.Lock()
         self.picture = Picture()
         self.on_change: Callable[[], None] = lambda: None
-        #: Calls of Prefect's API so far.
-        self.calls = 0
         self._budgets_read = float("-inf")
 
-    def run(self, stop: threading.Event) -> None:
-        """Sample until told to stop."""
-        while not stop.is_set():
-            if time.monotonic() > self._until:
-                self._wanted.clear()
-                self._wanted.wait(1.0)
-                continue
-            calls = self._poll()
-            self.on_change()
-            stop.wait(max(LEAST_REST, calls * REST_A_CALL))
+    def close(self) -> None:
         self._sampler.close()
         self._figures.close()
 
     def look(self) -> None:
         """Somebody looks now."""
         self._until = time.monotonic() + LINGER
-        self._wanted.set()
+        self._refresher.want("sample", self._turn, serves_many=True)
 
-    def fresh(self, seconds: float = PATIENCE, *, newer_than: int = 0) -> Picture:
+    def fresh(self) -> Picture:
         """The picture, after a first sample if there is none that is fresh enough."""
         self.look()
-        limit = time.monotonic() + seconds
-        with self._fresh:
-            while self._is_old(newer_than) and (left := limit - time.monotonic()) > 0:
-                self._fresh.wait(left)
+        if self._is_old():
+            with self._sampling:
+                if self._is_old():
+                    self._poll()
         return self.picture
 
     def paused(self, name: str, *, paused: bool) -> None:
@@ -99,30 +86,31 @@ class Poller:
             self.picture = replace(now, number=now.number + 1)
         self.on_change()
 
-    def _is_old(self, newer_than: int) -> bool:
+    def _is_old(self) -> bool:
         at = self.picture.at
-        old = at is None or (datetime.now(UTC) - at).total_seconds() > 2 * LINGER
-        return old or self.picture.number <= newer_than
+        return at is None or (datetime.now(UTC) - at).total_seconds() > OLD
 
-    def _poll(self) -> int:
+    def _turn(self) -> None:
+        with self._sampling:
+            self._poll()
+        if time.monotonic() < self._until:
+            self._refresher.want("sample", self._turn, serves_many=True)
+
+    def _poll(self) -> None:
         before = self.picture
-        sample, calls = before.sample, 1
-        missing = dict(before.gaps)
+        sample, missing = before.sample, dict(before.gaps)
         try:
             with reachable(PATIENCE):
                 sample = self._sampler.take()
-            calls = sample.calls
             missing.pop("prefect", None)
         except (RedriveError, httpx.HTTPError, KeyError, ValueError) as error:
             _note(missing, "prefect", error)
-        self.calls += calls
         now = replace(before, number=before.number + 1, at=datetime.now(UTC), sample=sample, missing=missing)
         now = self._with_books(now)
         now = self._with_exporter(now)
         with self._fresh:
             self.picture = now
-            self._fresh.notify_all()
-        return calls
+        self.on_change()
 
     def _with_books(self, now: Picture) -> Picture:
         missing = dict(now.gaps)

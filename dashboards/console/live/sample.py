@@ -1,31 +1,29 @@
-"""One sample of the queues in few calls of Prefect's API: what waits, runs and waits for a next try, by queue.
+"""One sample of the queues: what waits, runs and waits for a next try, by queue.
 
-The rows of what is due and what is in progress tell most of it at once; queues are counted one by one only where there are more rows
-than one page. Workers report to Redis, which costs no call.
+The fast server tells it in one call. Of Prefect's own calls the rows of what is due and what is in progress tell most; queues are
+counted one by one only where there are more rows than one page. Workers report to Redis, which costs no call.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import redis
 
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.calls import counted_calls
 from redrive.blocks.prefect.client import ask
-from redrive.blocks.prefect.request import Request
 from redrive.blocks.prefect.requests import queues as queue_requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING, RUNNING, SCHEDULED
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
-
-T = TypeVar("T")
 
 POOL: Final = "jobs"
 #: Rows of one page: enough for what a machine or two run at once.
@@ -57,7 +55,7 @@ class Sample:
     workers: tuple[WorkerReport, ...]
     #: Whether workers could say what they do; else Redis is away.
     workers_known: bool
-    calls: int
+    calls: int = 0
 
     @property
     def running_now(self) -> int:
@@ -81,7 +79,6 @@ class Sampler:
 
     def __init__(self, settings: Settings) -> None:
         self._reports = WorkerReports(settings.valkey_url())
-        self._calls = 0
         self._later: dict[str, Counter[str]] = {}
         self._turn = 0
 
@@ -94,50 +91,44 @@ class Sampler:
         Raises:
             httpx.HTTPError: as the gateway does.
         """
-        self._calls = 0
+        with counted_calls() as calls:
+            return replace(self._take(), calls=calls.sent)
+
+    def _take(self) -> Sample:
         now = SERVER_CLOCK.now()
-        queues = self._ask(queue_requests.of_pool(POOL))
-        in_progress = self._rows(Wanted(types=[RUNNING, PENDING], pools=[POOL], deployed=False))
+        running = Wanted(types=[RUNNING, PENDING], pools=[POOL], deployed=False)
+        seen = runs.look(POOL, running, Order.EXPECTED, limit=ROWS)
+        queues, in_progress = (_known(seen[0]), seen[1]) if seen else self._one_by_one(running, now)
+        reports = self._read_reports()
+        return Sample(
+            at=now,
+            queues=tuple(sorted(queues, key=lambda one: one.priority)),
+            running=tuple(sorted(in_progress, key=lambda run: run.since)),
+            workers=tuple(one for one in reports or () if one.pool == POOL),
+            workers_known=reports is not None,
+        )
+
+    def _one_by_one(self, running: Wanted, now: datetime) -> tuple[list[QueueNow], list[Run]]:
+        """By Prefect's own calls."""
+        queues = ask(queue_requests.of_pool(POOL))
+        in_progress = self._rows(running)
         due = Wanted(types=[SCHEDULED], due_before=now, pools=[POOL], deployed=False)
         waiting = self._rows(due)
         names = [str(queue["name"]) for queue in queues]
         retrying, scheduled = self._waiting_for_later(names, now)
-        reports = self._read_reports()
         counts = {
             "waiting": self._by_queue(names, due, waiting),
-            "running": self._by_queue(names, Wanted(types=[RUNNING, PENDING], deployed=False), in_progress),
+            "running": self._by_queue(names, running, in_progress),
         }
-        found = [_queue(one, counts, retrying, scheduled, waiting) for one in queues]
-        return Sample(
-            at=now,
-            queues=tuple(sorted(found, key=lambda one: one.priority)),
-            running=tuple(sorted(in_progress, key=lambda run: run.since)),
-            workers=tuple(one for one in reports or () if one.pool == POOL),
-            workers_known=reports is not None,
-            calls=self._calls,
-        )
-
-    def _ask(self, request: Request[T]) -> T:
-        self._calls += 1
-        return ask(request)
+        return [_queue(one, counts, retrying, scheduled, waiting) for one in queues], in_progress
 
     def _rows(self, wanted: Wanted) -> list[Run]:
-        self._calls += 1
         return runs.page(wanted, Order.DUE if wanted.due_before else Order.EXPECTED, limit=ROWS).runs
 
     def _by_queue(self, names: Sequence[str], wanted: Wanted, rows: Sequence[Run]) -> Counter[str]:
         if len(rows) < ROWS:
             return Counter(run.queue for run in rows)
-        return Counter({name: self._count(wanted, name) for name in names})
-
-    def _count(self, wanted: Wanted, queue: str) -> int:
-        body: dict[str, Any] = {
-            "flow_runs": wanted.flow_runs(),
-            "work_pools": {"name": {"any_": [POOL]}},
-            "work_pool_queues": {"name": {"any_": [queue]}},
-        }
-        self._calls += 1
-        return runs.count_of(body)
+        return Counter({name: runs.count(replace(wanted, queues=[name])) for name in names})
 
     def _waiting_for_later(self, names: Sequence[str], now: datetime) -> tuple[Counter[str], Counter[str]]:
         """What waits for its next try, and what is not due yet: of the two one a sample, as neither is in a hurry."""
@@ -150,10 +141,9 @@ class Sampler:
         }
         for turn, (kind, wanted) in enumerate(kinds.items()):
             if kind not in self._later or self._turn % 2 == turn:
-                self._calls += 1
                 total = runs.count(wanted)
-                parts = Counter({name: self._count(wanted, name) for name in names}) if total else Counter[str]()
-                self._later[kind] = parts
+                parts = {name: runs.count(replace(wanted, queues=[name])) for name in names} if total else {}
+                self._later[kind] = Counter(parts)
         return self._later["retrying"], self._later["scheduled"]
 
     def _read_reports(self) -> list[WorkerReport] | None:
@@ -162,6 +152,23 @@ class Sampler:
         except (redis.RedisError, ValueError, TypeError, KeyError):
             # Away, or a worker of another version: a display that is missing, and says so.
             return None
+
+
+def _known(raw: Sequence[dict[str, Any]]) -> list[QueueNow]:
+    return [
+        QueueNow(
+            name=str(one["name"]),
+            priority=int(one["priority"]),
+            paused=bool(one["is_paused"]),
+            limit=one["concurrency_limit"],
+            waiting=one["waiting"],
+            running=one["running"],
+            retrying=one["retrying"],
+            scheduled=one["scheduled"],
+            oldest=datetime.fromisoformat(one["oldest"]) if one["oldest"] else None,
+        )
+        for one in raw
+    ]
 
 
 def _queue(

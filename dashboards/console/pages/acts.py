@@ -56,5 +56,5 @@ def _later(the: Parts, found: BulkAct) -> int:
 def stop(request: Request, the: The, who: Operator, act_id: UUID) -> Response:
     the.ledger.bulk_acts.stop(act_id, who=who.name)
     the.people.record(who=who.name, what="stop", about=f"bulk act {act_id}")
-    the.memo.forget()
+    the.forget()
     return done(request, "It stops after what is at hand.")

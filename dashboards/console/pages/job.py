@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -12,87 +11,42 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from redrive.blocks.core.errors import LedgerUnavailable, NotFound
+from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.core.masking import mask_text
-from redrive.blocks.prefect.client import reachable
-from redrive.blocks.prefect.run import Run
-from redrive.blocks.prefect.server_clock import SERVER_CLOCK
-from redrive.blocks.prefect.states import FINAL, RUNNING, PastState
 from redrive.dashboards.console.access.guard import Fields, Operator, one
 from redrive.dashboards.console.answers import done
-from redrive.dashboards.console.live.logs import PACE
+from redrive.dashboards.console.pages.job_seen import SHARED, seen_of
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.record import written_down
-from redrive.dashboards.console.shown import page, render
-from redrive.deployments.dead_letters.ledger import Act, DeadLetter
+from redrive.dashboards.console.shown import as_json, page, render
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
-from redrive.deployments.jobs.artifacts import Artifact, history_and_artifacts
-from redrive.deployments.jobs.job import Job
-from redrive.deployments.jobs.logs import SETTLE
-from redrive.deployments.jobs.search import find_job
-from redrive.deployments.jobs.why import NAMED, why
+from redrive.deployments.jobs.result import result_of
+from redrive.deployments.jobs.why import NAMED, Cause, why
 from redrive.deployments.people.people import about_job
-from redrive.deployments.policies import Policy, policy_of
 
 router = APIRouter()
 
 T = TypeVar("T")
 
-#: Seconds that what is shown of a job is shared by all who look at it. The page reads itself anew every 4 s, and its log comes as a
-#: stream; together that is less than one call of Prefect's API a second: the run, its states and artifacts while it stays in one state,
-#: its log, its policy, why it waits.
-SHARED: Final = 3.0
-STATE_SHARED: Final = 10.0
-QUIET_LOG_SHARED: Final = 15.0
-POLICY_SHARED: Final = 30.0
-POLICY_STALE: Final = 90.0
+_readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
+
+#: Seconds that why it waits is shared by all who look.
 WHY_SHARED: Final = 25.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """All that the page shows of a job."""
-
-    run: Run
-    job: Job
-    history: list[PastState]
-    letter: DeadLetter | None
-    acts: list[Act]
-    #: Why the ledger's part is missing; empty if it is not.
-    no_ledger: str
-    policy: Policy | None
-    artifacts: list[Artifact]
-
-    @property
-    def is_over(self) -> bool:
-        return self.run.state_type in FINAL
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether its last lines have had their time to arrive."""
-        return self.is_over and (datetime.now(UTC) - self.run.since).total_seconds() > SETTLE
-
-    @property
-    def tries(self) -> str:
-        """`try 2 of 3`, as far as it is known."""
-        most = self.policy.policy.max_tries if self.policy else None
-        begun = self.job.tries + (1 if self.run.state_type in {"RUNNING", "PENDING"} else 0)
-        spent = max(begun, 1) if self.run.run_count and not self.is_over else begun
-        if not spent:
-            return f"0 of {most}" if most else "0"
-        return f"{spent} of {most}" if most else str(spent)
 
 
 @router.get("/jobs/{reference}")
 def job(request: Request, the: The, reference: str) -> Response:
-    seen = _seen(the, reference)
+    # Its log is read beside its run where the id is known already.
+    known = _id(reference)
+    beside = _readers.submit(the.logs.lines, known, SHARED) if known else None
+    seen = seen_of(the, reference)
     return page(
         request,
         "job.html",
         seen=seen,
         job=seen.job,
-        lines=the.logs.lines(seen.run.id, SHARED),
+        lines=beside.result() if beside else the.logs.lines(seen.run.id, SHARED),
         link=the.settings.run_url(seen.job.id),
         trace=the.settings.link_to_trace(seen.job.trace_id),
     )
@@ -101,7 +55,7 @@ def job(request: Request, the: The, reference: str) -> Response:
 @router.get("/jobs/{job_id}/now")
 def now(request: Request, the: The, job_id: UUID, over: bool = False) -> Response:  # noqa: FBT001, FBT002  (the name in the address)
     """What changes of the page while the job goes on; `over`: it was read when the job had ended, and follows no log."""
-    seen = _seen(the, str(job_id))
+    seen = seen_of(the, str(job_id))
     answer = page(
         request,
         "parts/job_now.html",
@@ -118,25 +72,41 @@ def now(request: Request, the: The, job_id: UUID, over: bool = False) -> Respons
 @router.get("/jobs/{job_id}/log")
 async def log(the: The, job_id: UUID) -> Response:
     """The stream of its log."""
-
-    def seconds() -> float:
-        run = the.memo.get(("run", str(job_id)), SHARED, lambda: find_job(job_id))
-        # What does not run writes little, once its last lines have had their time to arrive.
-        lately = (SERVER_CLOCK.now() - run.since).total_seconds() < 2 * SETTLE
-        return PACE if lately or run.state_type == RUNNING else QUIET_LOG_SHARED
-
     return StreamingResponse(
-        the.logs.events(job_id, lambda lines: render("parts/log_lines.html", lines=lines), seconds),
+        the.logs.events(job_id, lambda lines: render("parts/log_lines.html", lines=lines)),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
+    )
+
+
+@router.get("/jobs/{job_id}/result")
+def handed_back(request: Request, the: The, job_id: UUID) -> Response:
+    """What it handed back, read where workers keep results: only when somebody asks, as it may need the job's own code."""
+    seen = seen_of(the, str(job_id))
+    result = result_of(seen.told.history[-1] if seen.told.history else None)
+    value = result.value if result else None
+    summary = getattr(value, "summary", None)
+    text = summary() if callable(summary) else value if isinstance(value, str) else as_json(value)
+    outputs = [str(output) for output in getattr(value, "outputs", ())] if callable(summary) else []
+    nothing = value is None and not (result and result.unreadable)
+    return page(
+        request,
+        "parts/result.html",
+        text="" if nothing else mask_text(str(text)),
+        outputs=outputs,
+        unreadable=result.unreadable if result else None,
     )
 
 
 @router.get("/jobs/{job_id}/why")
 def waits(request: Request, the: The, job_id: UUID) -> Response:
     """Why it is not running."""
-    answer = the.memo.get(("why", job_id), WHY_SHARED, lambda: why(job_id))
-    return page(request, "parts/why.html", answer=answer, most=NAMED)
+    key = ("why", job_id)
+    try:
+        causes = the.api.get(key, WHY_SHARED, lambda: why(job_id)).causes
+    except ApiUnavailable as away:
+        causes = (Cause(kind="unknown", said=f"nothing can be said now, and jobs wait for the same: {away}"),)
+    return page(request, "parts/why.html", causes=causes, most=NAMED, at=the.api.read_at(key))
 
 
 @router.post("/jobs/{job_id}/retry")
@@ -174,31 +144,8 @@ def _act(the: Parts, what: str, job_id: UUID, who: str, why: str, act: Callable[
         return act()
 
 
-def _seen(the: Parts, reference: str) -> Seen:
-    run = the.memo.get(("run", reference), SHARED, lambda: find_job(reference))
-    return the.memo.get(("job", run.id, run.state_id), STATE_SHARED, lambda: _read(the, run))
-
-
-def _read(the: Parts, run: Run) -> Seen:
-    with reachable():
-        history, artifacts = history_and_artifacts(run.id)
-        policy = the.memo.get(("policy", run.job), POLICY_SHARED, lambda: policy_of(run.job), stale=POLICY_STALE)
-    letter, acts, no_ledger = None, [], ""
+def _id(reference: str) -> UUID | None:
     try:
-        letter = the.ledger.get(run.id).masked()
-        acts = [act.masked() for act in the.ledger.history(letter.id)]
-    except NotFound:
-        pass  # most jobs never fail
-    except LedgerUnavailable as away:
-        no_ledger = str(away)
-    error = f"{letter.error_type}: {letter.message}" if letter else run.labels.error
-    return Seen(
-        run=run,
-        job=Job.of(run, mask_text(error) if error else None),
-        history=history,
-        letter=letter,
-        acts=acts,
-        no_ledger=no_ledger,
-        policy=policy,
-        artifacts=artifacts,
-    )
+        return UUID(reference)
+    except ValueError:
+        return None

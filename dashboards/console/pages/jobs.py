@@ -52,7 +52,7 @@ class Row:
 @router.get("/jobs")
 def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
     place = Place.read(after)
-    names = the.memo.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
+    names = the.api.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
     values: dict[str, Any] = {
         "q": q,
         "problem": None,
@@ -64,6 +64,7 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
         ],
         "words": _words(names),
         "names": NAMES,
+        "read_at": the.api.read_at(("jobs", q, after)),
         "more": None,
         "views": [(view.name, with_query("/jobs", {"q": view.query}), view.query == q.strip()) for view in _views(the)],
     }
@@ -72,8 +73,9 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
     except QueryError as error:
         values["problem"] = error
         return page(request, "jobs.html", code=422, **values)
-    found = the.memo.get(("jobs", q, after), SHARED, lambda: query.page(asked, after=place))
+    found = the.api.get(("jobs", q, after), SHARED, lambda: query.page(asked, after=place))
     values |= {
+        "read_at": the.api.read_at(("jobs", q, after)),
         "rows": [Row(job=Job.of(run), error=_error(run)) for run in found.runs],
         "found": found,
         "more": with_query("/jobs", {"q": q, "after": found.next.text()}) if found.next else None,
@@ -84,9 +86,9 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
 @router.get("/jobs/count")
 def number_of(the: The, q: str = "") -> Response:
     """How many jobs fit, after the page is there: Prefect counts slower than it lists."""
-    names = the.memo.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
+    names = the.api.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
     asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
-    total = the.memo.get(("count", q), COUNT_SHARED, lambda: query.count(asked))
+    total = the.api.get(("count", q), COUNT_SHARED, lambda: query.count(asked))
     return HTMLResponse("" if total is None else f"{total:,} {'fits' if total == 1 else 'fit'} the filter")
 
 
@@ -95,7 +97,7 @@ def export(the: The, kind: str, q: str = "") -> Response:
     """All jobs that fit, as a file: CSV for a spreadsheet, JSON lines for a program; made while it is sent."""
     if kind not in {"csv", "json"}:
         raise NotFound("jobs are given as .csv or .json")
-    names = the.memo.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
+    names = the.api.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
     asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
     lines = as_csv(query.all_jobs(asked)) if kind == "csv" else as_json_lines(query.all_jobs(asked))
     return StreamingResponse(

@@ -15,8 +15,8 @@ from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.live.alerts import by_name, firing
 from redrive.dashboards.console.live.picture import Picture
 from redrive.dashboards.console.parts import The
-from redrive.dashboards.console.shown import page, render
-from redrive.deployments.health.keeper_health import keeper_health
+from redrive.dashboards.console.shown import page, render, span
+from redrive.deployments.health.keeper_health import KeeperHealth, keeper_health
 from redrive.deployments.health.pace import SPANS, series
 from redrive.deployments.people.people import about_queue
 from redrive.deployments.people.person import Role
@@ -80,13 +80,34 @@ def _events(picture: Picture, role: Role) -> dict[str, str]:
     }
 
 
+def _services(picture: Picture, keeper: KeeperHealth | None) -> list[tuple[str, bool, str]]:
+    """The services beside the workers: name, whether it is well, and what it says."""
+    gaps = picture.gaps
+    calls = f"answered {span(datetime.now(UTC) - picture.sample.at)} ago" if picture.sample else "not asked yet"
+    return [
+        ("Prefect's API", "prefect" not in gaps, gaps["prefect"][1] if "prefect" in gaps else calls),
+        ("Ledger", "ledger" not in gaps, gaps["ledger"][1] if "ledger" in gaps else "reads and writes"),
+        ("Keeper", bool(keeper and keeper.healthy), keeper.summary if keeper else "not known without the ledger"),
+        ("Exporter", "exporter" not in gaps, gaps["exporter"][1] if "exporter" in gaps else picture.exporter or "well"),
+        (
+            "Redis",
+            bool(picture.sample and picture.sample.workers_known),
+            "has the workers' reports"
+            if picture.sample and picture.sample.workers_known
+            else "has no reports of workers",
+        ),
+    ]
+
+
 def _values(picture: Picture, role: Role) -> dict[str, Any]:
     books = picture.books
+    keeper = keeper_health(books.duties) if books else None
     return {
         "picture": picture,
         "sample": picture.sample,
         "books": books,
-        "keeper": keeper_health(books.duties) if books else None,
+        "keeper": keeper,
+        "services": _services(picture, keeper),
         "alerts": by_name(firing(picture, datetime.now(UTC))),
         "may_act": role != "viewer",
         "now": datetime.now(UTC),

@@ -27,10 +27,11 @@ STALE: Final = 60.0
 
 @router.get("/schedules")
 def schedules(request: Request, the: The) -> Response:
-    found = the.memo.get(("schedules",), SHARED, list_schedules, stale=STALE)
+    found = the.api.get(("schedules",), SHARED, list_schedules, stale=STALE)
     return page(
         request,
         "schedules.html",
+        read_at=the.api.read_at(("schedules",)),
         schedules=[
             (one, Job.of(one.last) if one.last else None, Job.of(one.waiting) if one.waiting else None) for one in found
         ],
@@ -50,5 +51,5 @@ def act(request: Request, the: The, who: Operator, form: Fields, schedule_id: st
                 said, to = f"{accepted.job} was asked for now.", f"/jobs/{accepted.id}"
             case _:
                 raise ParameterError(f"there is no act {act!r} on a schedule")
-    the.memo.forget(("schedules",))
+    the.forget(("schedules",))
     return done(request, said, to=to)

@@ -1,0 +1,122 @@
+"""What the page of a job shows: what Prefect tells of it, what the ledger does, each read once for all who look."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from redrive.blocks.core.errors import LedgerUnavailable, NotFound
+from redrive.blocks.core.masking import mask_text
+from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import reachable
+from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.states import FINAL, PastState
+from redrive.dashboards.console.parts import Parts
+from redrive.deployments.dead_letters.ledger import Act, DeadLetter
+from redrive.deployments.jobs.artifacts import Artifact, history_and_artifacts
+from redrive.deployments.jobs.job import Job
+from redrive.deployments.jobs.logs import SETTLE
+from redrive.deployments.jobs.search import find_job
+from redrive.deployments.policies import Policy, policy_of
+
+#: Seconds that it is shared by all who look: the run, what it left while it stays in one state, its policy.
+SHARED: Final = 3.0
+STATE_SHARED: Final = 10.0
+POLICY_SHARED: Final = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What Prefect tells of a job beside its state now."""
+
+    state_id: UUID | None
+    history: list[PastState]
+    artifacts: list[Artifact]
+    policy: Policy | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Booked:
+    """What the ledger tells of a job. `missing`: why it cannot; empty if it can."""
+
+    letter: DeadLetter | None = None
+    acts: tuple[Act, ...] = ()
+    missing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """All that the page shows of a job."""
+
+    run: Run
+    job: Job
+    told: Told
+    booked: Booked
+    #: When the run was read.
+    at: datetime
+
+    @property
+    def is_over(self) -> bool:
+        return self.run.state_type in FINAL
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its last lines have had their time to arrive."""
+        return self.is_over and (datetime.now(UTC) - self.run.since).total_seconds() > SETTLE
+
+    @property
+    def tries(self) -> str:
+        """`try 2 of 3`, as far as it is known."""
+        most = self.told.policy.policy.max_tries if self.told.policy else None
+        begun = self.job.tries + (1 if self.run.state_type in {"RUNNING", "PENDING"} else 0)
+        # A job without steps counts none of its own.
+        spent = max(begun, 1) if self.run.run_count else begun
+        if not spent:
+            return f"0 of {most}" if most else "0"
+        return f"{spent} of {most}" if most else str(spent)
+
+
+def seen_of(the: Parts, reference: str) -> Seen:
+    """All of it.
+
+    Raises:
+        NotFound, Conflict, ApiUnavailable. NotYet: for a page that is open, if nothing is known.
+    """
+    key = ("run", reference)
+    run = the.api.get(key, SHARED, lambda: find_job(reference), many=_runs)
+    # Until its turn comes, what an open page was told of the state before is better than nothing.
+    told = the.api.get(
+        ("told", run.id), STATE_SHARED, lambda: _told(the, run), fits=lambda told: told.state_id == run.state_id
+    )
+    booked = the.memo.get(("booked", run.id, run.state_id), SHARED, lambda: _booked(the, run))
+    letter = booked.letter
+    error = f"{letter.error_type}: {letter.message}" if letter else run.labels.error
+    job = Job.of(run, mask_text(error) if error else None)
+    return Seen(run=run, job=job, told=told, booked=booked, at=the.api.read_at(key))
+
+
+def _runs(keys: Sequence[Hashable]) -> Mapping[Hashable, object]:
+    """The runs of all jobs that people look at, in one call."""
+    with reachable():
+        found = runs.by_id([UUID(key[1]) for key in keys if isinstance(key, tuple)])
+    return {("run", str(one)): run for one, run in found.items()}
+
+
+def _told(the: Parts, run: Run) -> Told:
+    with reachable():
+        history, artifacts = history_and_artifacts(run.id)
+        policy = the.kept.get(("policy", run.job), POLICY_SHARED, lambda: policy_of(run.job))
+    return Told(state_id=run.state_id, history=history, artifacts=artifacts, policy=policy)
+
+
+def _booked(the: Parts, run: Run) -> Booked:
+    try:
+        letter = the.ledger.get(run.id).masked()
+        return Booked(letter=letter, acts=tuple(act.masked() for act in the.ledger.history(letter.id)))
+    except NotFound:
+        return Booked()  # most jobs never fail
+    except LedgerUnavailable as away:
+        return Booked(missing=str(away))
