@@ -18,6 +18,7 @@ import redis
 from redrive.blocks.core.counted import counted
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.calls import Calls, counted_calls
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import deployments, pools, queues, workers
 from redrive.blocks.prefect.run import Run
@@ -25,18 +26,31 @@ from redrive.blocks.prefect.runs import Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, FINAL, IN_PROGRESS, PENDING, RUNNING, SCHEDULED
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
+from redrive.deployments.jobs.before_it import before_it
 from redrive.deployments.jobs.search import find_job
 from redrive.deployments.jobs.states import due_of
 
-#: Runs that a worker's poll looks at, by Prefect's own limit: what stands behind them is not seen, whatever its queue.
-EXAMINED: Final = 200
 #: A job that is due for less is on its way: workers poll every few seconds.
 ON_ITS_WAY: Final = timedelta(seconds=10)
+#: An API that takes longer for an answer, on the average, is slow: a start takes several answers one after another.
+SLOW: Final = 1.0
 #: Jobs that are named where many hold the slots.
 NAMED: Final = 5
 
 Kind = Literal[
-    "over", "running", "early", "retry", "paused", "gone", "nobody", "busy", "limit", "behind", "soon", "unknown"
+    "over",
+    "running",
+    "early",
+    "retry",
+    "paused",
+    "gone",
+    "nobody",
+    "busy",
+    "limit",
+    "behind",
+    "slow",
+    "soon",
+    "unknown",
 ]
 
 
@@ -64,10 +78,22 @@ def why(reference: str | UUID) -> Answer:
     Raises:
         NotFound, Conflict: as `find_job`. ApiUnavailable: nothing can be said without Prefect's API; jobs wait for it, too.
     """
-    run = find_job(reference)
-    with reachable():
-        causes = tuple(_causes(run, SERVER_CLOCK.now()))
+    with counted_calls() as calls:
+        run = find_job(reference)
+        with reachable():
+            causes = tuple(_causes(run, SERVER_CLOCK.now()))
+    if run.state_type == SCHEDULED and calls.sent and calls.seconds / calls.sent > SLOW:
+        causes = (*causes, _slow(calls))
     return Answer(run=run, causes=causes or (_on_its_way(run),))
+
+
+def _slow(calls: Calls) -> Cause:
+    each = calls.seconds / calls.sent
+    return Cause(
+        kind="slow",
+        said=f"Prefect's API is slow: {counted(calls.sent, 'answer')} just took {each:.1f} s each, and a worker waits for several "
+        "before a start; `redrive check` tells more",
+    )
 
 
 def _causes(run: Run, now: datetime) -> Iterator[Cause]:
@@ -136,8 +162,8 @@ def _pool_and_queue(run: Run, now: datetime, due: datetime | None) -> Iterator[C
     if is_due:
         yield from _limits(run, pool, queue)
     yield from (cause for cause in _workers(run) if is_due or cause.kind != "busy")
-    if due is not None and is_due:
-        yield from _behind(run, there, due, now)
+    if due is not None and is_due and (said := before_it(run, there, due, now)):
+        yield Cause(kind="behind", said=said)
 
 
 def _limits(run: Run, pool: dict[str, Any], queue: dict[str, Any]) -> Iterator[Cause]:
@@ -187,34 +213,6 @@ def _workers(run: Run) -> Iterator[Cause]:
             f"since {first.since[11:19]}Z",
             held_by=tuple(UUID(slot.run_id) for slot in sorted(busy, key=lambda slot: slot.since)),
         )
-
-
-def _behind(run: Run, there: dict[str, Any], due: datetime, now: datetime) -> Iterator[Cause]:
-    mine = int(there[run.queue]["priority"])
-    earlier = [name for name, one in there.items() if int(one["priority"]) < mine and not one["is_paused"]]
-    waiting = Wanted(types=[SCHEDULED], pools=[run.pool], due_before=now, deployed=False)
-    before = runs.count(_narrowed(waiting, earlier)) if earlier else 0
-    before += runs.count(_narrowed(waiting, [run.queue], due_before=due)) - 1
-    if before >= EXAMINED:
-        yield Cause(
-            kind="behind",
-            said=f"{before:,} jobs are due before it; a worker's poll sees {EXAMINED} at once, so it is not looked at yet",
-        )
-    elif before > 0:
-        are = "is" if before == 1 else "are"
-        yield Cause(
-            kind="behind", said=f"{counted(before, 'job')} of its queue or of one served first {are} due before it"
-        )
-
-
-def _narrowed(wanted: Wanted, names: list[str], *, due_before: datetime | None = None) -> Wanted:
-    return Wanted(
-        types=wanted.types,
-        pools=wanted.pools,
-        queues=names,
-        due_before=due_before or wanted.due_before,
-        deployed=False,
-    )
 
 
 def _holders(wanted: Wanted) -> list[Run]:
