@@ -136,6 +136,7 @@ class _Run(threading.Thread):
                     at_most=act.wanted,
                     batch=act.id,
                     progress=self._progress,
+                    goes_on=self._goes_on,
                 )
                 failed = list(batch.failed)
             except NotFound:

@@ -24,6 +24,8 @@ from redrive.deployments.dead_letters.redrive import KnownDeployments, Redriven,
 CAP = 1000
 #: Rows that are read at once while many are redriven.
 PAGE = 100
+#: Seconds after which somebody who waits for the next one asks again whether to go on.
+ASKED = 0.2
 #: How many are redriven at once.
 AT_ONCE = 6
 
@@ -49,6 +51,7 @@ def redrive_all(
     at_most: int | None = None,
     batch: UUID | None = None,
     progress: Callable[[int, int], bool] = lambda _done, _of: True,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Batch:
     """Run every open dead letter again that fits, the oldest first.
 
@@ -58,6 +61,7 @@ def redrive_all(
         at_most: how many; None for all, but no more than `CAP`.
         batch: id of the whole act. Given that of one that was cut off, it goes on: what was done counts, the rest is done.
         progress: called with (done, matched) after each; stops when it returns False.
+        goes_on: asked all along, also between two that are far apart; stops when it returns False.
 
     Raises:
         NotFound: nothing fits. ParameterError: more than the cap. Nothing was done then.
@@ -79,12 +83,13 @@ def redrive_all(
     one = partial(redrive_known, ledger, who=who, why=why, parameters=None, batch=batch, known=KnownDeployments())
     try:
         with _Parallel(lambda count: progress(count, wanted)) as parallel:
-            for number, row in enumerate(_paced(_rows(ledger, asked, wanted - begun), rate), start=1):
+            for number, row in enumerate(_paced(_rows(ledger, asked, wanted - begun), rate, goes_on), start=1):
                 if not parallel.take(row.id, partial(one, row.id)):
                     stopped = True
                     break
                 if number % PAGE == 0:
                     sums()
+            stopped = stopped or not goes_on()
         detail = why if parallel.broken is None and not stopped else None
     finally:
         # Also after an error or a Ctrl-C; if the ledger itself is gone, what was written before stands.
@@ -177,11 +182,14 @@ def _rows(ledger: Ledger, asked: Filter, wanted: int) -> Iterator[DeadLetter]:
             return
 
 
-def _paced(rows: Iterator[DeadLetter], rate: float | None) -> Iterator[DeadLetter]:
+def _paced(rows: Iterator[DeadLetter], rate: float | None, goes_on: Callable[[], bool]) -> Iterator[DeadLetter]:
     due = time.monotonic()
     for row in rows:
         if rate is not None:
-            time.sleep(max(0.0, due - time.monotonic()))
+            while goes_on() and (left := due - time.monotonic()) > 0:
+                time.sleep(min(left, ASKED))
+            if not goes_on():
+                return
             # A slow API must not be made up for by a burst.
             due = max(due, time.monotonic() - 1 / rate) + 1 / rate
         yield row
