@@ -13,7 +13,6 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
 from redrive.blocks.core.histogram import INFINITE
-from redrive.blocks.process.worker_report import LINES
 from redrive.dashboards.exporter.gauge import age, gauge
 from redrive.dashboards.exporter.ledger_figures import audit_found, dead_letters, keeper
 from redrive.dashboards.exporter.snapshot import Snapshot
@@ -207,18 +206,15 @@ def _workers(now: Snapshot) -> Iterator[Metric]:
         ["queue", "status"],
         slots,
     )
-    told = Counter[str]()
+    spans = Counter[str]()
     for report in now.reports:
-        told.update(report.spans)
-    for name, what, suffix in (("queue_worker_spans", "Spans", ""), ("queue_worker_log_lines", "Lines of logs", LINES)):
-        counts = {key.removesuffix(LINES): count for key, count in told.items() if key.endswith(LINES) is bool(suffix)}
-        yield gauge(
-            name,
-            f"{what} of the workers that there are now, since each began: sent, dropped for want of room, refused by the receiver, "
-            "waiting.",
-            ["status"],
-            [([status], float(count)) for status, count in sorted(counts.items())],
-        )
+        spans.update(report.spans)
+    yield gauge(
+        "queue_worker_spans",
+        "Spans of the workers that there are now, since each began: sent, dropped for want of room, refused by the receiver, waiting.",
+        ["status"],
+        [([status], float(count)) for status, count in sorted(spans.items())],
+    )
 
 
 def _overdue(now: Snapshot, clock: datetime) -> Metric:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -10,6 +11,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.dashboards.console.app import PAGES
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.people.people import People
@@ -109,7 +112,16 @@ def test_foreign_text_is_shown_as_text(job_stack: JobStack) -> None:
     with client(job_stack) as ada:
         token = {"X-CSRF-Token": token_of(ada)}
         assert ada.post(f"/failures/{row.fingerprint}/note", data={"note": evil}, headers=token).status_code == 303
+        # Names of jobs, of views and of people, and a reason that everybody is shown.
+        ask(requests.update(job.id, {"name": evil}))
+        assert ada.post("/views", data={"name": evil[:60], "query": evil}, headers=token).status_code == 303
+        assert ada.post("/queues/low/pause", data={"why": evil}, headers=token).status_code == 303
         pages = (
+            "/",
+            "/jobs",
+            f"/jobs/{job.id}/now",
+            f"/jobs/{job.id}/why",
+            "/jobs.csv?q=job:test-hostile",
             f"/jobs/{job.id}",
             f"/jobs/{job.id}/edit",
             "/failures",
@@ -122,8 +134,16 @@ def test_foreign_text_is_shown_as_text(job_stack: JobStack) -> None:
         )
         for path in pages:
             text = ada.get(path, follow_redirects=True).text
-            assert "<script>alert" not in text, path
-            assert "<img src=x" not in text, path
+            if not path.startswith("/jobs.csv"):
+                assert "<script>alert" not in text, path
+                assert "<img src=x" not in text, path
+        assert "&lt;script&gt;alert" in ada.get(f"/jobs/{job.id}").text
+        with ada.stream("GET", f"/jobs/{job.id}/log") as log:
+            sent = next(chunk for chunk in log.iter_text() if "alert(1)" in chunk)
+        assert "<script>" not in sent
+        assert ada.get("/jobs.csv?q=job:test-hostile").headers["content-type"].startswith("text/csv")
+        ada.post("/views/forget", data={"name": evil[:60]}, headers=token)
+        ada.post("/queues/low/resume", headers=token)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +155,28 @@ def test_nobody_is_sent_to_another_site(job_stack: JobStack, target: str) -> Non
         answer = ada.get("/sign-in", params={"next": target})
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         assert "a=b" not in str(answer.headers)
+
+
+def test_no_header_is_injected(job_stack: JobStack) -> None:
+    evil = "x\r\nSet-Cookie: planted=1\r\n\r\n<script>alert(1)</script>"
+    with client(job_stack) as ada:
+        token = {"X-CSRF-Token": token_of(ada)}
+        answers = [
+            ada.post("/views", data={"name": evil, "query": "state:dead"}, headers=token),
+            ada.post("/views", data={"name": "planted", "query": evil}, headers=token),
+            ada.post("/queues/low/resume", data={"why": evil}, headers=token),
+            ada.post("/theme", data={"theme": evil}, headers=token),
+            ada.post("/types/test-ok/enqueue", data={"p.folder": evil, "delay": "2h", "key": evil}, headers=token),
+            ada.get("/jobs", params={"q": evil}),
+            ada.get("/sign-in", params={"next": f"/jobs?q={evil}"}),
+            ada.get(f"/failures/{quote(evil)}"),
+        ]
+        for answer in answers:
+            assert answer.status_code < 500, answer.url
+            given = {line.partition("=")[0] for line in answer.headers.get_list("set-cookie")}
+            assert given <= {"said", "theme", "redrive_session"}, answer.url
+            assert not [value for value in answer.headers.values() if "\n" in value or "\r" in value], answer.url
+        ada.post("/views/forget", data={"name": "planted"}, headers=token)
 
 
 @pytest.mark.parametrize(

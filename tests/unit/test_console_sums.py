@@ -112,17 +112,17 @@ def test_cause_that_was_resolved_says_when(ledger: Ledger):
     assert found[row.fingerprint] == ledger.get(run.run_id).closed_at
 
 
-def test_matrix_counts_open_rows_by_error_and_queue_and_those_of_late(ledger: Ledger):
+def test_matrix_counts_open_rows_by_error_queue_and_time(ledger: Ledger):
     for queue, hours in (("high", 0), ("high", 5), ("low", 5)):
         ledger.record(a_death(error_type="Timeout", queue=queue, last_failure=NOW - timedelta(hours=hours)))
     ledger.record(a_death(error_type="Other", queue="low", last_failure=NOW))
     ledger.discard_all(Filter(error_type="Other"), who="ada")
 
-    cells = ledger.causes.matrix(recent=NOW - timedelta(hours=1))
+    cells = ledger.causes.matrix(since=[NOW - timedelta(hours=1), NOW - timedelta(days=1)])
 
-    assert [(cell.error_type, cell.queue, cell.count, cell.recent) for cell in cells] == [
-        ("Timeout", "high", 2, 1),
-        ("Timeout", "low", 1, 0),
+    assert [(cell.error_type, cell.queue, cell.count, cell.since) for cell in cells] == [
+        ("Timeout", "high", 2, (1, 2)),
+        ("Timeout", "low", 1, (0, 1)),
     ]
 
 

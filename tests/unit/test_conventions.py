@@ -10,7 +10,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from redrive.blocks.tracing import names
 from tests.support.conventions import MODEL, exception_faults, faults, metric_faults
-from tests.support.otlp_received import ReceivedSpan
+from tests.support.otlp import ReceivedSpan
 
 PROCESS = ReceivedSpan(
     name="process high",

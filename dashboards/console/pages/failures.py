@@ -14,7 +14,7 @@ from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import ParameterError
 from redrive.dashboards.console.access.guard import Fields, Form, Operator, one
 from redrive.dashboards.console.answers import done
-from redrive.dashboards.console.cause import causes_of
+from redrive.dashboards.console.cause import GROUPS, causes_of
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.shown import page, with_query
 from redrive.deployments.dead_letters.bulk_runner import ask
@@ -29,7 +29,9 @@ router = APIRouter()
 ROWS: Final = 50
 #: Seconds that what is read is shared by all who look.
 SHARED: Final = 3.0
-#: The times of the matrix.
+#: Seconds that the matrix is shown while it is counted anew: it reads the rows of a day.
+MATRIX_STALE: Final = 30.0
+#: The times that the failures and their matrix are narrowed to.
 SINCE: Final = {"1h": timedelta(hours=1), "24h": timedelta(hours=24)}
 #: Errors that the matrix has rows for.
 ERRORS: Final = 12
@@ -60,7 +62,7 @@ def failures(
     with the.ledger.together():
         causes = the.memo.get(("causes", asked), SHARED, lambda: causes_of(the, asked))
         totals = the.memo.get(("totals",), SHARED, lambda: _totals(the))
-        matrix = the.memo.get(("matrix",), SHARED, lambda: _matrix(the))
+        matrix = the.memo.get(("matrix",), SHARED, lambda: _matrix(the), stale=MATRIX_STALE)
         running = the.memo.get(("bulk", "running"), 1.0, lambda: the.ledger.bulk_acts.latest(limit=5, running=True))
     return page(
         request,
@@ -72,6 +74,11 @@ def failures(
             (name, with_query("/failures", {"status": name, **given}), name == status) for name in (*STATUSES, "all")
         ],
         matrix=matrix,
+        times=[
+            (name or "any time", with_query("/failures", {"status": status, **given, "since": name}), name == since)
+            for name in ("", *SINCE)
+        ],
+        fitting=sum(cause.group.open for cause in causes) if len(causes) < GROUPS else the.ledger.count(asked),
         running=running,
     )
 
@@ -115,7 +122,7 @@ def bulk(request: Request, the: The, who: Operator, form: Fields, what: str) -> 
         who=who.name, what=f"bulk {what}", about=f"bulk act {act.id}", why=why, outcome=f"{act.wanted} jobs asked for"
     )
     the.bulk.wake()
-    the.memo.forget()
+    the.forget()
     return done(
         request,
         f"{'Redriving' if what == 'redrive' else 'Discarding'} {counted(act.wanted, 'job')}.",
@@ -128,7 +135,7 @@ def note(request: Request, the: The, who: Operator, form: Fields, fingerprint: s
     whole = the.ledger.fingerprint(fingerprint)
     the.ledger.causes.write_note(whole, one(form, "note"), who=who.name)
     the.people.record(who=who.name, what="note", about=f"cause {whole}", why=one(form, "note"))
-    the.memo.forget()
+    the.forget()
     return done(request, "The note is kept.")
 
 
@@ -173,7 +180,7 @@ def _what(text: str) -> What:
 
 def _matrix(the: Parts) -> tuple[list[str], list[tuple[str, list[Cell | None]]]]:
     """The queues, and for each error with the most open rows its cell in each."""
-    cells = the.ledger.causes.matrix(recent=datetime.now(UTC) - SINCE["1h"])
+    cells = the.ledger.causes.matrix(since=[_begin(name) or datetime.now(UTC) for name in SINCE])
     order = list(queue_names())
     queues = sorted(
         {cell.queue for cell in cells}, key=lambda name: (order.index(name) if name in order else len(order), name)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from redrive.blocks.core.durations import duration
 from redrive.blocks.core.errors import ParameterError
-from redrive.blocks.core.retry import RetryPolicy
+from redrive.blocks.core.retry import Exponential, RetryPolicy
 from redrive.blocks.prefect.client import reachable
 from redrive.dashboards.console.access.guard import Editor, Fields, Operator, one
 from redrive.dashboards.console.answers import done
@@ -31,6 +32,8 @@ router = APIRouter()
 #: Seconds that a policy is shared, and shown at most while it is read anew: a block may be changed elsewhere too.
 POLICY_SHARED: Final = 15.0
 POLICY_STALE: Final = 60.0
+#: What `growing 5 2 3600` tells of delays that grow, in this order.
+GROWTH: Final = ("base", "factor", "cap")
 
 
 @router.get("/types")
@@ -41,7 +44,7 @@ def types(request: Request) -> Response:
 @router.get("/types/{name}")
 def one_type(request: Request, the: The, name: str, span: str = "24h") -> Response:
     known = job_type(name)
-    policy = the.memo.get(("policy", name), POLICY_SHARED, lambda: _policy(name), stale=POLICY_STALE)
+    policy = the.api.get(("policy", name), POLICY_SHARED, lambda: _policy(name), stale=POLICY_STALE)
     return page(
         request,
         "type.html",
@@ -73,11 +76,13 @@ def ask(request: Request, the: The, who: Operator, form: Fields, name: str) -> R
 
 @router.post("/types/{name}/policy")
 def change(request: Request, the: The, who: Editor, form: Fields, name: str) -> Response:
+    values = {field: _value(field, one(form, field)) for field in RetryPolicy.model_fields if field in form}
+    if isinstance(values.get("backoff"), dict):
+        # As a block names delays that grow.
+        values["exponential"] = values.pop("backoff")
     with written_down(the, who=who.name, what="policy", about=f"job type {name}", why=one(form, "why")):
-        found = override(
-            name, {field: _value(field, one(form, field)) for field in RetryPolicy.model_fields if field in form}
-        )
-    the.memo.forget(("policy", name))
+        found = override(name, values)
+    the.forget(("policy", name))
     said = (
         "Overridden: jobs follow it from their next start." if found.overridden else "The catalog's policy holds again."
     )
@@ -119,9 +124,11 @@ def _shown(value: Any) -> str:
         return str(int(value))
     if isinstance(value, tuple | list):
         return ", ".join(map(_shown, value))
-    if hasattr(value, "model_dump"):
-        return json.dumps(value.model_dump())
-    return str(value) if not isinstance(value, dict) else json.dumps(value)
+    if isinstance(value, Exponential):
+        value = value.model_dump()
+    if isinstance(value, dict):
+        return f"growing {' '.join(_shown(value[part]) for part in GROWTH if value.get(part) is not None)}"
+    return str(value)
 
 
 def _value(name: str, text: str) -> Any:
@@ -132,6 +139,8 @@ def _value(name: str, text: str) -> Any:
         match name:
             case "never_on":
                 return [part.strip() for part in text.split(",") if part.strip()]
+            case "backoff" if text.startswith("growing"):
+                return dict(zip(GROWTH, map(float, text.split()[1:]), strict=False))
             case "backoff":
                 return [float(part) for part in text.split(",")]
             case "max_tries" | "max_crashes":
@@ -139,11 +148,22 @@ def _value(name: str, text: str) -> Any:
             case _:
                 return float(text)
     except ValueError:
-        raise ParameterError(f"{name}: {text!r} is no {'list of numbers' if name == 'backoff' else 'number'}") from None
+        want = "list of seconds such as 1, 5, 10, nor growing BASE FACTOR CAP" if name == "backoff" else "number"
+        raise ParameterError(f"{name}: {text!r} is no {want}") from None
 
 
 def _delay(text: str) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        raise ParameterError(f"{text!r} is no number of seconds") from None
+    """Seconds until the job is due: from a number of them, a span such as `10m`, or a time."""
+    if not text:
+        return None
+    for read in (float, lambda text: duration("delay", text).total_seconds(), _until):
+        try:
+            return float(read(text))
+        except (ValueError, ParameterError):
+            continue
+    raise ParameterError(f"{text!r} is no time to start; write 90, 10m, 2h or 2026-12-24T18:00")
+
+
+def _until(text: str) -> float:
+    at = datetime.fromisoformat(text)
+    return max(0.0, (at.astimezone(UTC) - datetime.now(UTC)).total_seconds())

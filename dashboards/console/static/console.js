@@ -21,6 +21,11 @@
 
   function set(node, text) { if (node.textContent !== text) node.textContent = text; }
 
+  // Why the last part that was to be read anew was not.
+  let unread = "";
+  document.body.addEventListener("unread", (event) => { unread = event.detail.value; });
+  document.addEventListener("htmx:afterSwap", () => { unread = ""; });
+
   function tick() {
     for (const node of $$("time[data-ago]")) set(node, `${span((now() - Date.parse(node.dateTime)) / 1000)} ago`);
     for (const node of $$("time[data-since]")) set(node, span((now() - Date.parse(node.dateTime)) / 1000));
@@ -31,11 +36,27 @@
     const alive = $("[data-alive]"), banner = $("#stale");
     if (alive && banner) {
       const age = (now() - Number(alive.dataset.alive)) / 1000;
-      banner.hidden = age <= Number(alive.dataset.limit);
-      if (!banner.hidden) set($("span", banner), `What you see is ${span(age)} old: the console could not read anything newer.`);
+      const live = $("[data-live]"), still = live && (live.dataset.paused === "1" || document.hidden || $("input:checked", live));
+      banner.hidden = still || age <= Number(alive.dataset.limit);
+      const why = alive.dataset.said || unread || "the console could not read anything newer.";
+      if (!banner.hidden) set($("span", banner), `What you see is ${span(age)} old: ${why}`);
     }
   }
   setInterval(tick, 1000);
+
+  // An act that is being sent is not sent again by a second click.
+  const acting = (event) => event.target.closest(event.type === "submit" ? "form[method=post], form[hx-post]" : "button[hx-post]");
+  for (const kind of ["submit", "click"]) {
+    document.addEventListener(kind, (event) => {
+      const node = acting(event);
+      if (!node) return;
+      if (node.dataset.sent) { event.preventDefault(); event.stopImmediatePropagation(); } else node.dataset.sent = "1";
+    }, true);
+  }
+  const sendable = (node) => { delete node.dataset.sent; };
+  document.addEventListener("htmx:afterRequest", (event) => { if (!event.detail.xhr.getResponseHeader("HX-Redirect")) sendable(event.target); });
+  // Back: the page is as it was left.
+  addEventListener("pageshow", (event) => { if (event.persisted) $$("[data-sent]").forEach(sendable); });
 
   // Dialogs: a button names the one it opens, and what it fills in.
   document.addEventListener("click", (event) => {
@@ -49,9 +70,9 @@
       if (opener.dataset.action) htmx.process($("form", dialog));
       const fill = $("[data-fill]", dialog);
       if (fill) {
-        // One cause by its own button: that one alone, whatever else is marked.
-        const own = document.createElement("input");
-        own.type = "hidden"; own.name = "cause"; own.value = opener.dataset.value || "";
+        // One cause by its own button, or everything that fits: that alone, whatever else is marked.
+        const own = document.createElement("input"), everything = "everything" in opener.dataset;
+        own.type = "hidden"; own.name = everything ? "all" : "cause"; own.value = everything ? "1" : opener.dataset.value || "";
         fill.replaceChildren(...(own.value ? [own] : []));
         $("form", dialog).setAttribute("hx-include", own.value ? "unset" : "[data-marked]:checked");
       }
@@ -63,7 +84,9 @@
   });
   document.addEventListener("htmx:afterRequest", (event) => {
     const dialog = event.target.closest("dialog");
-    if (dialog && event.detail.successful) { dialog.close(); $("form", dialog)?.reset(); }
+    // A dry run only tells; the act itself may follow it.
+    const dry = event.detail.requestConfig?.triggeringEvent?.submitter?.name === "dry_run";
+    if (dialog && event.detail.successful && !dry) { dialog.close(); $("form", dialog)?.reset(); }
   });
   document.addEventListener("htmx:sendError", () => toast("The console does not answer. What was done before stands; try again in a moment."));
 
@@ -175,6 +198,15 @@
 
   // What a person opened stays open when the page reads itself anew.
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.matches("details"));
+
+  // What a page asks for because it is open, and not because somebody did something, is read in its turn.
+  document.addEventListener("htmx:configRequest", (event) => {
+    const node = event.target;
+    if (!event.detail.triggeringEvent && event.detail.verb === "get" && (node.matches("[data-live]") || node.dataset.asked)) event.detail.headers["X-Live"] = "1";
+    node.dataset.asked = "1";
+  });
+  // Whoever comes back to a page sees it as it is now.
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) document.body.dispatchEvent(new Event("changed")); });
 
   // A list that refreshes keeps still while somebody paused it or has marked rows.
   document.addEventListener("htmx:beforeRequest", (event) => {

@@ -34,12 +34,12 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """The open rows of one error in one queue; `recent`: those among them that failed lately."""
+    """The open rows of one error in one queue; `since`: those among them that failed last at or after each of the times asked for."""
 
     error_type: str
     queue: str
     count: int
-    recent: int
+    since: tuple[int, ...]
 
 
 class Causes:
@@ -91,8 +91,8 @@ class Causes:
             lambda connection: {row.fingerprint: row.at for row in connection.execute(query) if row.at is not None}
         )
 
-    def matrix(self, *, recent: datetime) -> list[Cell]:
-        """The open rows by error and queue, the most first; of each how many failed last at or after `recent`."""
+    def matrix(self, *, since: Sequence[datetime]) -> list[Cell]:
+        """The open rows by error and queue, the most first; of each how many failed last at or after each of these times."""
 
         def work(connection: Connection) -> list[Cell]:
             key = (tallies.c.error_type, tallies.c.queue)
@@ -101,17 +101,17 @@ class Causes:
             )
             rows = dead_letters.c
             late = (
-                select(rows.error_type, rows.queue, func.count().label("number"))
-                .where(rows.status == "open", rows.last_failure >= recent)
+                select(rows.error_type, rows.queue, *[func.count().filter(rows.last_failure >= at) for at in since])
+                .where(rows.status == "open", rows.last_failure >= min(since))
                 .group_by(rows.error_type, rows.queue)
             )
-            lately = {(row.error_type, row.queue): int(row.number) for row in connection.execute(late)}
+            lately = {(row[0], row[1]): tuple(map(int, row[2:])) for row in connection.execute(late)}
             found = [
                 Cell(
                     error_type=row.error_type,
                     queue=row.queue,
                     count=int(row.number),
-                    recent=lately.get((row.error_type, row.queue), 0),
+                    since=lately.get((row.error_type, row.queue), (0,) * len(since)),
                 )
                 for row in connection.execute(whole.group_by(*key))
             ]

@@ -1,0 +1,216 @@
+"""What people do to many at once in the console: to marked jobs, to all that match; and what they see before they do it."""
+
+from __future__ import annotations
+
+import re
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from redrive.blocks.prefect import runs
+from redrive.deployments.dead_letters.ledger import Filter
+from redrive.deployments.enqueue import enqueue, enqueue_many
+from redrive.deployments.jobs.actions import cancel_job
+from redrive.deployments.people.people import People
+from redrive.deployments.policies import override, policy_of
+from tests.support.console import PATIENCE, client, own_console, token_of
+from tests.support.job_stack import JobStack
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.stack
+
+
+def part(signed_in: httpx.Client) -> dict[str, str]:
+    """What our script sends with an act."""
+    return {"X-CSRF-Token": token_of(signed_in), "HX-Request": "true"}
+
+
+def waiting(stack: JobStack, name: str, many: int) -> list[UUID]:
+    folder = str(stack.folder("acts"))
+    return [enqueue("test-ok", {"folder": folder, "name": name}, delay=3600).id for _ in range(many)]
+
+
+def states(jobs: list[UUID]) -> list[str]:
+    found = runs.by_id(jobs)
+    return [found[job].state_name for job in jobs]
+
+
+def test_marked_jobs_are_cancelled_with_a_reason_and_the_others_stay(job_stack: JobStack) -> None:
+    jobs = waiting(job_stack, "marked", 3)
+    with client(job_stack, "bob", "operator") as bob:
+        form = {"id": [str(job) for job in jobs[:2]], "why": "asked for twice"}
+        dry = bob.post("/jobs/many/cancel", data={**form, "dry_run": "1"}, headers=part(bob))
+        assert "Would cancel 2 jobs" in dry.text
+        assert states(jobs) == ["Scheduled"] * 3
+
+        done = bob.post("/jobs/many/cancel", data=form, headers=part(bob))
+
+        assert "Cancelled: 2 of 2 jobs" in done.text
+        assert states(jobs) == ["Cancelled", "Cancelled", "Scheduled"]
+        assert "cancelled by bob: asked for twice" in bob.get(f"/jobs/{jobs[0]}").text
+        # The page that somebody else has open is old: what is over is not cancelled again.
+        assert "Cancelled: 0 of 0 jobs" in bob.post("/jobs/many/cancel", data=form, headers=part(bob)).text
+    cancel_job(jobs[2])
+
+
+def test_all_jobs_that_match_are_cancelled_and_run_again(job_stack: JobStack) -> None:
+    name = f"all-{uuid4().hex[:6]}"
+    jobs, others = waiting(job_stack, name, 3), waiting(job_stack, "others", 1)
+    q = f"job:test-ok param.name:{name}"
+    with client(job_stack, "bob", "operator") as bob:
+        assert bob.post("/jobs/many/cancel", data={"q": q}, headers=part(bob)).status_code == 422
+        assert bob.post("/jobs/many/cancel", data={"all": "1"}, headers=part(bob)).status_code == 422
+        everything = {"q": q, "all": "1"}
+        assert "Cancelled: 3 of 3 jobs" in bob.post("/jobs/many/cancel", data=everything, headers=part(bob)).text
+        again = bob.post("/jobs/many/rerun", data=everything, headers=part(bob))
+        assert "Running again: 3 of 3 jobs" in again.text
+        recorded = bob.get("/audit").text
+    assert states(jobs) == ["Cancelled"] * 3
+    assert states(others) == ["Scheduled"]
+    assert "bulk cancel" in recorded
+    assert f"jobs {q}" in recorded
+    cancel_job(others[0])
+
+
+def test_all_failures_that_match_are_redriven_and_no_others(job_stack: JobStack) -> None:
+    word = uuid4().hex[:10]
+    folder = job_stack.folder("everything")
+    enqueue_many("test-many", [{"folder": str(folder), "message": f"{word} number {one}"} for one in range(3)])
+    other = enqueue("test-many", {"folder": str(folder), "message": "not of those"})
+    job_stack.dead_letter(other.id, timeout=PATIENCE)
+
+    def counted(status: str) -> int:
+        with job_stack.ledger() as ledger:
+            return ledger.count(Filter(job="test-many", text=word, status=status))
+
+    wait_until(lambda: counted("open") == 3, PATIENCE, "the failures")
+    (folder / "mended").touch()
+    with client(job_stack, "bob", "operator") as bob:
+        assert "Redrive all 3" in bob.get("/failures", params={"text": word}).text
+        form = {"text": word, "all": "1", "why": "the word is known now"}
+        dry = bob.post("/failures/bulk/redrive", data={**form, "dry_run": "1"}, headers=part(bob))
+        assert "Would redrive 3 jobs" in dry.text
+        assert counted("open") == 3
+
+        assert "Redriving 3 jobs" in bob.post("/failures/bulk/redrive", data=form, headers=part(bob)).text
+
+    wait_until(lambda: counted("resolved") == 3, PATIENCE, "all that match to be resolved")
+    assert job_stack.dead_letter(other.id).status == "open"
+
+
+def test_view_is_forgotten_where_it_is_shown(job_stack: JobStack) -> None:
+    with client(job_stack, "bob", "operator") as bob:
+        view = {"name": f"view {uuid4().hex[:6]}", "query": "state:dead queue:low"}
+        bob.post("/views", data=view, headers=part(bob))
+        shown = bob.get("/jobs", params={"q": view["query"]}).text
+        assert f"Forget the view {view['name']}" in shown
+
+        bob.post("/views/forget", data=view, headers=part(bob))
+
+        assert f"The view {view['name']} is gone" in bob.get("/jobs").text
+        assert view["name"] not in bob.get("/jobs").text
+
+
+def test_result_of_a_job_is_shown_when_somebody_asks(job_stack: JobStack) -> None:
+    job = enqueue("test-result", {"folder": str(job_stack.folder("result")), "name": "plain", "of": "job"}).id
+    wait_until(lambda: runs.by_id([job])[job].state_type == "COMPLETED", PATIENCE, "the job to complete")
+    with client(job_stack, role="viewer") as viewer:
+        assert f"/jobs/{job}/result" in viewer.get(f"/jobs/{job}").text
+        shown = viewer.get(f"/jobs/{job}/result").text
+    assert "Ada" in shown
+
+
+def test_delays_that_grow_are_shown_and_saved_in_one_form(job_stack: JobStack) -> None:
+    try:
+        with client(job_stack) as ada:
+            saved = ada.post("/types/test-flaky/policy", data={"backoff": "growing 5 2 600"}, headers=part(ada))
+            assert saved.status_code == 200
+            found = policy_of("test-flaky")
+            assert found is not None
+            assert found.overridden["exponential"] == {"base": 5.0, "factor": 2.0, "cap": 600.0}
+            # What the page shows can be saved as it is.
+            (shown,) = re.findall(r'name="backoff" value="([^"]*)"', ada.get("/types/test-flaky").text)
+            assert ada.post("/types/test-flaky/policy", data={"backoff": shown}, headers=part(ada)).status_code == 200
+            wrong = ada.post("/types/test-flaky/policy", data={"backoff": "soon"}, headers=part(ada))
+            assert wrong.status_code == 422
+            assert "growing BASE FACTOR CAP" in wrong.text
+    finally:
+        override("test-flaky", {})
+
+
+def test_job_is_asked_for_at_a_time_or_after_a_span(job_stack: JobStack) -> None:
+    folder = str(job_stack.folder("later"))
+    with client(job_stack, "bob", "operator") as bob:
+        for delay in ("10m", "2099-12-24T18:00"):
+            made = bob.post("/types/test-ok/enqueue", data={"p.folder": folder, "delay": delay}, headers=part(bob))
+            job = UUID(made.headers["HX-Redirect"].rpartition("/")[2])
+            assert states([job]) == ["Scheduled"]
+            cancel_job(job)
+        refused = bob.post("/types/test-ok/enqueue", data={"p.folder": folder, "delay": "soon"}, headers=part(bob))
+        assert refused.status_code == 422
+        assert "write 90, 10m, 2h" in refused.text
+
+
+def test_header_of_a_proxy_names_a_person_only_where_that_proxy_is_trusted(job_stack: JobStack) -> None:
+    name = {"X-Forwarded-User": "proxied"}
+    with People(job_stack.settings.ledger_url()) as people:
+        people.add("proxied", "operator", "correct horse battery")
+        try:
+            with client(job_stack, None) as nobody:
+                assert nobody.get("/acts", headers=name).status_code == 303
+            with (
+                own_console(job_stack, None, REDRIVE_CONSOLE_PROXIES="127.0.0.1/32") as (base, _),
+                httpx.Client(base_url=base, trust_env=False, headers=name, timeout=PATIENCE) as proxied,
+            ):
+                shown = proxied.get("/acts")
+                assert "<b>proxied</b><span>operator</span>" in shown.text
+                assert "set-cookie" not in shown.headers
+                # Without the token of a form there is no act, whoever the proxy says it is.
+                assert proxied.post("/queues/low/pause").status_code == 403
+                assert proxied.post("/queues/low/pause", headers=part(proxied)).status_code == 200
+                assert proxied.post("/queues/low/resume", headers=part(proxied)).status_code == 200
+                assert proxied.get("/acts", headers={"X-Forwarded-User": ""}).status_code == 303
+        finally:
+            people.remove("proxied")
+
+
+def test_cause_that_failed_again_after_it_was_resolved_came_back(job_stack: JobStack) -> None:
+    message = f"the cable of {uuid4().hex[:8]} is loose"
+    first, second = job_stack.folder("came-back"), job_stack.folder("came-back-again")
+    job = enqueue("test-fail-once", {"folder": str(first), "message": message}).id
+    cause = job_stack.dead_letter(job, timeout=PATIENCE).fingerprint
+    with client(job_stack, "bob", "operator") as bob:
+        assert "It came back" not in bob.get(f"/failures/{cause}").text
+        (first / "mended").touch()
+        bob.post(f"/jobs/{job}/redrive", data={"why": "fixed"}, headers=part(bob))
+        job_stack.dead_letter(job, status="resolved", timeout=PATIENCE)
+        again = enqueue("test-fail-once", {"folder": str(second), "message": message}).id
+        assert job_stack.dead_letter(again, timeout=PATIENCE).fingerprint == cause
+
+        assert "It came back" in bob.get(f"/failures/{cause}").text
+        assert "came back" in bob.get("/failures", params={"text": message}).text
+
+
+def test_what_fails_after_a_bulk_act_was_asked_for_is_none_of_its_and_is_told(job_stack: JobStack) -> None:
+    message, folder = f"joined {uuid4().hex[:8]}", job_stack.folder("joined")
+    enqueue_many("test-many", [{"folder": str(folder), "message": message}] * 2)
+
+    def open_rows() -> int:
+        with job_stack.ledger() as ledger:
+            return ledger.count(Filter(job="test-many", text=message, status="open"))
+
+    wait_until(lambda: open_rows() == 2, PATIENCE, "the failures")
+    with client(job_stack, "bob", "operator") as bob:
+        form = {"text": message, "all": "1", "rate": "1/h"}
+        assert "Redriving 2 jobs" in bob.post("/failures/bulk/redrive", data=form, headers=part(bob)).text
+        with job_stack.ledger() as ledger:
+            act = next(one for one in ledger.bulk_acts.latest(limit=5) if one.who == "bob" and one.state == "running")
+        late = enqueue("test-many", {"folder": str(folder), "message": message}).id
+        job_stack.dead_letter(late, timeout=PATIENCE)
+
+        wait_until(lambda: "of this kind failed since" in bob.get(f"/acts/{act.id}").text, 30, "it to be told")
+
+        bob.post(f"/acts/{act.id}/stop", headers=part(bob))
+        wait_until(lambda: "stopped by bob" in bob.get(f"/acts/{act.id}").text, 30, "the act to stop")
+    assert job_stack.dead_letter(late).redrives == 0
