@@ -18,8 +18,6 @@ import redis
 
 #: One key a worker: `redrive:worker:NAME`.
 PREFIX = "redrive:worker:"
-#: What follows the name of a count of spans that is one of lines of logs.
-LINES = " lines of logs"
 #: Seconds a report stays; it is renewed several times in that time.
 LIFETIME = 15
 #: Seconds Redis may take to answer before it counts as away: nobody waits long for a display.
@@ -53,8 +51,7 @@ class WorkerReport:
     #: Names of the queues it serves; empty means all of the pool's.
     queues: tuple[str, ...] = ()
     busy: tuple[SlotReport, ...] = ()
-    #: Spans of its jobs that were `sent`, `dropped` for want of room, `refused` by the receiver, and that wait; the same of
-    #: lines of logs, with `LINES` behind; empty if it does not trace.
+    #: Spans of its jobs that were `sent`, `dropped` for want of room, `refused` by the receiver, and that wait; empty if it does not trace.
     spans: dict[str, int] = field(default_factory=dict)
     at: str = field(default_factory=lambda: _utc(datetime.now(UTC).isoformat()))
 

@@ -77,7 +77,6 @@ class Attempt:
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
-        self._ended: float | None = None
         self._finished = asyncio.Event()
         self._warned = asyncio.Event()
 
@@ -92,8 +91,8 @@ class Attempt:
 
     @property
     def seconds(self) -> float:
-        """How long it has been running, or ran; what is reported of it afterwards does not count."""
-        return (self._ended or time.monotonic()) - self._began
+        """How long it has been running."""
+        return time.monotonic() - self._began
 
     @property
     def is_over(self) -> bool:
@@ -113,7 +112,6 @@ class Attempt:
         except ChildGone:
             return "untouched"
         await self._finished_or_ended(None)
-        self._ended = time.monotonic()
         if not self._finished.is_set():
             # Its last words may still be on the line.
             with contextlib.suppress(TimeoutError):

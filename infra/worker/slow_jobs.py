@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,28 +33,12 @@ LEAST, SECONDS = 1.0, 10.0
 HOUR = 3600.0
 
 
-class Budget:
-    """So many in each hour, whenever that begins."""
-
-    def __init__(self, an_hour: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._taken: deque[float] = deque(maxlen=an_hour)
-
-    def has_room(self) -> bool:
-        """Whether another one may be taken now."""
-        return len(self._taken) < (self._taken.maxlen or 0) or any(self._clock() - at > HOUR for at in self._taken)
-
-    def take(self) -> None:
-        """Take one now."""
-        self._taken.append(self._clock())
-
-
 class SlowJobs:
     """Profiles the slow ones among a worker's attempts, one at a time, `REDRIVE_PROFILE_SLOW` an hour at most."""
 
     def __init__(self, attempts: Attempts, figures: Figures, api: RunApi, settings: Settings, log: Log) -> None:
         self._attempts, self._figures, self._api, self._settings, self._log = attempts, figures, api, settings, log
-        self._budget = Budget(settings.profile_slow)
+        self._made: deque[float] = deque(maxlen=max(1, settings.profile_slow))
         self._limits: dict[str, float] = {}
         self._renewed = float("-inf")
 
@@ -65,7 +48,7 @@ class SlowJobs:
             return
         while True:
             await asyncio.sleep(LOOK)
-            if not self._budget.has_room() or not len(self._attempts):
+            if not self._has_budget() or not len(self._attempts):
                 continue
             await self._renew()
             for attempt in self._attempts:
@@ -73,6 +56,9 @@ class SlowJobs:
                 if limit is not None and attempt.seconds > limit and not attempt.profiled and attempt.child.pid:
                     await self._profile(attempt, limit)
                     break
+
+    def _has_budget(self) -> bool:
+        return len(self._made) < self._settings.profile_slow or time.monotonic() - self._made[0] > HOUR
 
     async def _renew(self) -> None:
         if time.monotonic() - self._renewed < RENEW or self._figures.shared is None:
@@ -93,7 +79,7 @@ class SlowJobs:
         from redrive.infra.profiles.report import BY_ITSELF, artifact  # noqa: PLC0415  (only where somebody wants it)
 
         attempt.profiled = True
-        self._budget.take()
+        self._made.append(time.monotonic())
         try:
             file, rows = await asyncio.to_thread(self._watch, attempt)
             said = f"Processor time of a slow job: it ran for longer than {limit:.3g} s, the p99 of its type"

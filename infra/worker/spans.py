@@ -13,7 +13,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from redrive.blocks import sentry
-from redrive.blocks.process.worker_report import LINES
 from redrive.blocks.tracing import names
 from redrive.blocks.tracing.exceptions import exception_lines, without_exceptions
 from redrive.blocks.tracing.switch import is_on, sends_logs, sends_metrics
@@ -82,16 +81,11 @@ class Spans:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many were sent, dropped, refused and wait, and the same of lines of logs; empty while tracing is off."""
+        """How many were sent, dropped, refused and wait; empty while tracing is off."""
         if not is_on():
             return {}
         said = self._out.outbox.snapshot() if self._out else {"sent": 0, "dropped": 0, "refused": 0, "waiting": 0}
-        lines = self._lines.outbox.snapshot() if self._lines else {}
-        return {
-            **said,
-            "dropped": said["dropped"] + self._dropped,
-            **{f"{what}{LINES}": count for what, count in lines.items()},
-        }
+        return {**said, "dropped": said["dropped"] + self._dropped}
 
     async def end(self) -> None:
         """Send what is left."""

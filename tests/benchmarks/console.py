@@ -1,5 +1,5 @@
-"""What the console costs: the server time of each page over a large ledger and many runs, straight after they came and with no ANALYZE;
-and what fifty open browsers cost it and Prefect's API.
+"""What the console costs: the server time of each page over a large ledger and many runs, straight after they came and with no ANALYZE,
+and while the jobs of a burst run; and what fifty open browsers cost it and Prefect's API.
 """
 
 from __future__ import annotations
@@ -7,8 +7,6 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,15 +23,14 @@ from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.states import COMPLETED, RUNNING, SCHEDULED
 from redrive.deployments.dead_letters.ledger import Filter
-from redrive.deployments.enqueue import enqueue
+from redrive.deployments.enqueue import enqueue, enqueue_many
 from redrive.deployments.jobs.actions import cancel_job
 from redrive.deployments.queues import pause_queue
-from tests.support.console import sign_in_link
+from tests.support.console import own_console, sign_in_link
 from tests.support.counting_proxy import CountingProxy, counting
 from tests.support.full_ledger import fill
 from tests.support.full_prefect import FullPrefect
 from tests.support.job_stack import JobStack, pointed_at
-from tests.support.stack import free_ports
 from tests.support.waiting import wait_until
 
 #: What a browser does for as long as a page is open: where the console is, its cookies, until when.
@@ -43,6 +40,9 @@ Look = Callable[[str, dict[str, str], threading.Event], None]
 DEAD = int(os.environ.get("BENCH_CONSOLE_DEAD", "100000"))
 RUNS = int(os.environ.get("BENCH_CONSOLE_RUNS", "200000"))
 ROUNDS = int(os.environ.get("BENCH_CONSOLE_ROUNDS", "20"))
+#: Rounds while jobs run, and jobs of the burst for each of them: more than are done in a round.
+BUSY_ROUNDS = int(os.environ.get("BENCH_CONSOLE_BUSY_ROUNDS", "10"))
+BURST = 60
 BROWSERS = 50
 #: Answers are shared for some seconds; a round waits for them to be old, so that each page is made anew.
 REST = 4.0
@@ -63,15 +63,35 @@ def measure() -> dict[str, Any]:
             )
             with stack.ledger() as ledger:
                 fill(ledger, rows=DEAD, analyze=False)
-            pages = _pages(stack)
+            pages = _pages(stack, ROUNDS)
+            busy = _while_jobs_run(stack)
             live = _live(stack)
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    return {"dead_letters": DEAD, "runs": RUNS, "pages_ms": pages, "live": live}
+    return {"dead_letters": DEAD, "runs": RUNS, "pages_ms": pages, "pages_ms_while_jobs_run": busy, "live": live}
 
 
-def _pages(stack: JobStack) -> dict[str, tuple[float, float]]:
+def _while_jobs_run(stack: JobStack) -> dict[str, tuple[float, float]]:
+    """The same pages while the worker's slots are never free."""
+    begin = {"folder": str(stack.folder("burst"))}
+    enqueue_many("test-ok", [begin] * (BURST * (BUSY_ROUNDS + 1)), queue="high")
+    waiting = Wanted(types=[SCHEDULED], queues=["high"], pools=["jobs"], deployed=False)
+    asked = runs.count(waiting)
+    found = _pages(stack, BUSY_ROUNDS)
+    left = runs.count(waiting)
+    print(f"   meanwhile {asked - left:,} jobs of the burst ran, {left:,} still waited at the end")
+    _forget(waiting)
+    return found
+
+
+def _forget(waiting: Wanted) -> None:
+    """What is left of the burst would cost the next measurement."""
+    for page in runs.pages(waiting, Order.DUE):
+        runs.delete_if([run.id for run in page], types=[SCHEDULED])
+
+
+def _pages(stack: JobStack, rounds: int) -> dict[str, tuple[float, float]]:
     with stack.ledger() as ledger:
         group = ledger.groups(Filter(status="open"), limit=1)[0]
         row = ledger.find(Filter(status="open"), limit=1).rows[0]
@@ -101,8 +121,8 @@ def _pages(stack: JobStack) -> dict[str, tuple[float, float]]:
         "figures 7 d": "/figures?span=7d",
     }
     times: dict[str, list[float]] = {name: [] for name in paths}
-    with _own(stack, None) as (base, _), _client(stack, base) as client:
-        for number in range(ROUNDS + 1):
+    with own_console(stack, None) as (base, _), _client(stack, base) as client:
+        for number in range(rounds + 1):
             for name, path in paths.items():
                 began = time.perf_counter()
                 client.get(path).raise_for_status()
@@ -128,7 +148,7 @@ def _live(stack: JobStack) -> dict[str, float]:
         "running job": (_stream(f"/jobs/{job}/log"), _poll(f"/jobs/{job}/now", 4.0)),
     }
     found = {}
-    with counting(server) as proxy, _own(stack, proxy) as (base, process):
+    with counting(server) as proxy, own_console(stack, proxy) as (base, process):
         for name, each in looks.items():
             for browsers in (1, BROWSERS):
                 calls, core = _cost(stack, base, proxy, process, each * browsers)
@@ -195,35 +215,3 @@ def _client(stack: JobStack, base: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=base, trust_env=False, timeout=120) as client:
         client.get(base + sign_in_link(stack, "bench", "editor").partition(str(stack.settings.console_port))[2])
         yield client
-
-
-@contextmanager
-def _own(stack: JobStack, proxy: CountingProxy | None) -> Iterator[tuple[str, psutil.Process]]:
-    """A console of its own, whose calls go through the proxy."""
-    (port,) = free_ports("port").values()
-    environment = {**stack.env, "REDRIVE_CONSOLE_PORT": str(port)}
-    if proxy is not None:
-        environment |= {
-            "PREFECT_API_URL": f"{proxy.url}/api",
-            "PREFECT_API_AUTH_STRING": stack.settings.auth_string() or "",
-        }
-    with subprocess.Popen(
-        [sys.executable, "-m", "redrive.dashboards.console"],
-        env=environment,
-        cwd=stack.project,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as started:
-        base = f"http://127.0.0.1:{port}"
-        try:
-            wait_until(lambda: _answers(base), 60, "the console to answer")
-            yield base, psutil.Process(started.pid)
-        finally:
-            started.terminate()
-
-
-def _answers(base: str) -> bool:
-    try:
-        return httpx.get(f"{base}/alive", trust_env=False).is_success
-    except httpx.HTTPError:
-        return False

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -20,32 +18,6 @@ from tests.benchmarks.worker_figures import Figures
 from tests.support.bench_jobs import one_step
 from tests.support.job_stack import JobStack, pointed_at
 from tests.support.otlp import receiving
-
-#: What asking for a job, its try, its settling and one step call, over and over; prints seconds for one of each.
-OFF = """
-import sys, time
-from redrive.blocks.tracing import names
-from redrive.blocks.tracing.creations import Creations
-from redrive.blocks.tracing.operations import measured
-from redrive.blocks.tracing.spans import messaging, span, started
-from redrive.blocks.tracing.switch import is_on
-assert not is_on()
-def job():
-    with Creations("mail", "high", due_at_once=True) as creations:
-        creations.labels()
-        creations.made(0, "run", new=True)
-    is_on()
-    with measured("settle", "high"), span("settle high", names.CLIENT, messaging("settle", "high")):
-        pass
-    is_on()
-job()
-began = time.perf_counter()
-for _ in range(20_000):
-    job()
-took = (time.perf_counter() - began) / 20_000
-assert not any(name.startswith("opentelemetry") for name in sys.modules)
-print(took)
-"""
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 JOBS = int(os.environ.get("BENCH_JOBS", "400"))
@@ -74,24 +46,12 @@ def measure() -> dict[str, Any]:
     finally:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    off = _off()
     assert spans >= ROUNDS * JOBS, "the traced jobs sent no spans"
-    _print(found, off)
-    return {
-        "requests": spans,
-        "off": off,
-        "rounds": {name: [asdict(one) for one in each] for name, each in found.items()},
-    }
+    _print(found)
+    return {"requests": spans, "rounds": {name: [asdict(one) for one in each] for name, each in found.items()}}
 
 
-def _off() -> float:
-    """Seconds that a job of one step spends, all in all, on spans that nobody asked for: in a process without `OTEL_*`."""
-    bare = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    done = subprocess.run([sys.executable, "-c", OFF], capture_output=True, text=True, check=True, env=bare)
-    return float(done.stdout)
-
-
-def _print(found: dict[str, list[Figures]], off: float) -> None:
+def _print(found: dict[str, list[Figures]]) -> None:
     medians = {name: statistics.median(one.rate for one in each) for name, each in found.items()}
     for name, each in found.items():
         cpu = statistics.median(one.client_cpu for one in each) * 1000
@@ -100,6 +60,4 @@ def _print(found: dict[str, list[Figures]], off: float) -> None:
         print(
             f"   tracing {name:<4} {medians[name]:6.2f} jobs/s ({rates})  worker {cpu:5.1f} ms CPU a job  {memory:4.0f} MB"
         )
-    job = statistics.median(one.client_cpu for one in found["off"])
-    print(f"   off costs {off * 1e6:.0f} µs a job, {off / job:.2%} of its CPU")
     print(f"   on costs {1 - medians['on'] / medians['off']:.1%} of throughput")
