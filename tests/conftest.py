@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.support.postgres",
     "tests.support.plain_prefect",
     "tests.support.keeperless",
+    "tests.support.memory_group",
     "tests.support.console",
     "tests.support.exporter_rig",
     "tests.support.traced_stack",

@@ -17,8 +17,9 @@ from typing import Any, Self
 from prefect.logging.handlers import emit_api_log
 
 from redrive.infra.worker.job_process import ChildGone, JobProcess, ProcessEnd
-from redrive.infra.worker.linux import descendants_of, kernel_oom_kills, memory_of
+from redrive.infra.worker.linux import descendants_of, memory_of
 from redrive.infra.worker.messages import decode, encode
+from redrive.infra.worker.oom_kills import OomKills, OomWatch
 
 #: Seconds from the fork to the first word; a machine under load is slow.
 HELLO = 60.0
@@ -26,6 +27,8 @@ HELLO = 60.0
 GOODBYE = 2.0
 #: Bytes of one message.
 LINE = 64 * 1024 * 1024
+
+_oom_watch = OomWatch()
 
 
 class ChildProcess(JobProcess):
@@ -36,7 +39,7 @@ class ChildProcess(JobProcess):
         self._pidfd = pidfd
         self._reader = reader
         self._writer = writer
-        self._oom_before = kernel_oom_kills()
+        self._oom_before = OomKills.now()
         self._heard: Callable[[dict[str, Any]], None] = lambda _: None
         self.ended: asyncio.Future[ProcessEnd] = asyncio.get_running_loop().create_future()
         self.runs = 0
@@ -68,6 +71,7 @@ class ChildProcess(JobProcess):
 
     def hear(self, listener: Callable[[dict[str, Any]], None]) -> None:
         self._heard = listener
+        self._oom_before = OomKills.now()
 
     async def send(self, message: Any) -> None:
         try:
@@ -147,9 +151,11 @@ class ChildProcess(JobProcess):
             self.kill()
 
 
-def _end(status: int, *, oom_before: int) -> ProcessEnd:
-    """From a wait status and the kernel's count of out-of-memory kills before."""
+def _end(status: int, *, oom_before: OomKills) -> ProcessEnd:
+    """From a wait status and the kernel's count of out-of-memory kills before its job."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return ProcessEnd(signal=number, out_of_memory=number == signal.SIGKILL and kernel_oom_kills() > oom_before)
+        return ProcessEnd(
+            signal=number, out_of_memory=_oom_watch.explains(oom_before) if number == signal.SIGKILL else None
+        )
     return ProcessEnd(code=os.WEXITSTATUS(status))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redrive.blocks.core.errors import RedriveError
+from redrive.infra.worker.oom_kills import Whose
 
 
 class ChildGone(RedriveError):  # noqa: N818  (named like what happened, as all errors here)
@@ -18,15 +19,17 @@ class ChildGone(RedriveError):  # noqa: N818  (named like what happened, as all 
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessEnd:
-    """How a process ended: by an exit code, or by a signal; `out_of_memory` if the kernel killed it for that."""
+    """How a process ended: by an exit code, or by a signal; `out_of_memory` if the kernel killed it for that, or may have."""
 
     code: int | None = None
     signal: int | None = None
-    out_of_memory: bool = False
+    out_of_memory: Whose | None = None
 
     def __str__(self) -> str:
-        if self.out_of_memory:
+        if self.out_of_memory == "ours":
             return "its process was killed by the kernel, which had run out of memory"
+        if self.out_of_memory == "machine":
+            return "its process was killed by SIGKILL, while the kernel killed a process of this machine for want of memory"
         if self.signal is not None:
             return f"its process was killed by {_name(self.signal)}"
         return f"its process exited with status code: {self.code}"

@@ -24,6 +24,7 @@ from redrive.blocks.process.container_engine import Engine, EngineAway
 from redrive.infra.worker.child_process import GOODBYE, HELLO
 from redrive.infra.worker.job_process import ChildGone, JobProcess, ProcessEnd
 from redrive.infra.worker.messages import decode, encode
+from redrive.infra.worker.oom_kills import Whose
 
 #: A frame of the engine's stream: the channel (1 for standard output, which is the line; 2 for standard error) and its length.
 _HEADER = struct.Struct(">B3xI")
@@ -167,7 +168,8 @@ class ContainerProcess(JobProcess):
         late.start()
         found = self._engine.ended(self._container)
         late.cancel()
-        ending = ContainerEnd(code=found.code, out_of_memory=found.out_of_memory, limit=self._memory_limit)
+        whose: Whose | None = "ours" if found.out_of_memory else None
+        ending = ContainerEnd(code=found.code, out_of_memory=whose, limit=self._memory_limit)
         self._post(self._end, ending)
 
     def _exactly(self, size: int) -> bytes:
