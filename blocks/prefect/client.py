@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from redrive.blocks.core.errors import ApiUnavailable
-from redrive.blocks.core.patience import PERSON, SERVICE, patience, patient
+from redrive.blocks.core.patience import PERSON, SERVICE, left_for, patient
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.connection import Connection, Missing
 from redrive.blocks.prefect.request import Request
@@ -59,7 +59,7 @@ def prefect_settings() -> AbstractContextManager[Any]:
         {
             names.PREFECT_API_URL: here.api_url,
             names.PREFECT_API_AUTH_STRING: here.auth_string(),
-            names.PREFECT_API_REQUEST_TIMEOUT: min(patience(), REQUEST_TIMEOUT),
+            names.PREFECT_API_REQUEST_TIMEOUT: min(left_for(here.api_url), REQUEST_TIMEOUT),
             names.PREFECT_CLIENT_MAX_RETRIES: 0,
         }
     )
@@ -89,6 +89,8 @@ def reachable(seconds: float | None = None) -> Iterator[None]:
             yield
     except ApiUnavailable:
         raise
+    except httpx.ReadTimeout as error:
+        raise ApiUnavailable(f"Prefect's API at {url} does not answer in time: see `redrive status`") from error
     except httpx.TransportError as error:
         raise ApiUnavailable(
             f"Prefect's API at {url} does not answer ({type(error).__name__}): start the stack with `redrive up`, or set PREFECT_API_URL"
