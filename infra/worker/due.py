@@ -30,6 +30,8 @@ FRESH = 1.0
 GAP = 0.05
 #: Runs asked for at once, beyond the slots that wait: the next ones of these slots.
 AHEAD = 8
+#: Seconds a run is left alone that cannot be started at the moment: it waits for a limit, or for an engine.
+LEFT_ALONE = 5.0
 #: Seconds until the API is asked again after it was unavailable, and at most.
 PAUSE, LONGEST_PAUSE = 0.5, 10.0
 

@@ -28,10 +28,12 @@ from redrive.blocks.process.worker_report import WorkerReport
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.beginning import Beginning
 from redrive.infra.worker.children import Children, Prepared
+from redrive.infra.worker.claims import Claims
 from redrive.infra.worker.containers.containers import Containers
 from redrive.infra.worker.deployments import Deployments
 from redrive.infra.worker.draining import Draining
 from redrive.infra.worker.due import Due, DueRuns
+from redrive.infra.worker.execution import Execution
 from redrive.infra.worker.figures import Figures
 from redrive.infra.worker.heard import Heard
 from redrive.infra.worker.identity import Identity
@@ -133,7 +135,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         if task_status:
             task_status.started(child.pid)
         due = Due(run=flow_run.model_dump(mode="json"), queue="", priority=0)
-        status = await self._slots.to_its_end(due, configuration, None, child)
+        status = await self._execution.to_its_end(due, configuration, None, child)
         return WarmResult(identifier=str(child.pid), status_code=status)
 
     async def teardown(self, *exc_info: Any) -> None:
@@ -178,20 +180,23 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         self._reporting = Reporting(self)
         me = Identity.of(self)
         self._spans, self._figures = Spans(self.name), Figures()
-        containers = Containers(me.name, me.pool_id, self.log)
-        self._slots = Slots(
-            me=me,
-            api=api,
-            due=self._due,
+        claims = Claims(me=me, api=api, deployments=deployments, beginning=Beginning(api, me.labels), log=self.log)
+        self._execution = Execution(
+            claims=claims,
             children=self._children,
-            deployments=deployments,
             attempts=self._attempts,
             pool=pool,
             log=self.log,
-            beginning=Beginning(api, me.labels),
             spans=self._spans,
             figures=self._figures,
-            containers=containers,
+        )
+        self._slots = Slots(
+            due=self._due,
+            children=self._children,
+            claims=claims,
+            execution=self._execution,
+            containers=Containers(me.name, me.pool_id, self.log),
+            log=self.log,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""A run in a container of its own, from the claim to its end: what a slot does differently for it.
+"""A run in a container of its own, from the claim to its end: what is different there.
 
 The container is made before the run is claimed, so that an engine that is away leaves the run to other workers; it starts after the
 run was signed, as that takes seconds and the keeper must know who has it.
@@ -10,70 +10,76 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from redrive.blocks.process.container_engine import CannotContain, EngineAway
+from redrive.infra.worker.claims import Claims, Job
 from redrive.infra.worker.conclusion import release
 from redrive.infra.worker.containers.containers import RunContainers
 from redrive.infra.worker.delivery import deliver
-from redrive.infra.worker.deployments import Deployment
-from redrive.infra.worker.due import Due
+from redrive.infra.worker.due import LEFT_ALONE, DueRuns
+from redrive.infra.worker.execution import Execution
 from redrive.infra.worker.job_process import ChildGone
 from redrive.infra.worker.job_template import WarmConfiguration
-
-if TYPE_CHECKING:
-    from redrive.infra.worker.slots import Slots
-
-#: Seconds a run is left alone that nobody here can start at the moment.
-LEFT_ALONE = 5.0
+from redrive.infra.worker.log import Log
 
 
-async def run_contained(slots: Slots, due: Due, config: WarmConfiguration, deployment: Deployment | None) -> None:
-    """Claim a run and run it, to its end."""
-    source = slots.containers.for_run(due.id, config)
-    try:
+@dataclass(frozen=True, kw_only=True)
+class ContainedRun:
+    """One of them, with the parts it works with."""
+
+    job: Job
+    settings: WarmConfiguration
+    source: RunContainers
+    due: DueRuns
+    claims: Claims
+    execution: Execution
+    log: Log
+
+    async def run(self) -> None:
+        """Claim it and run it, to its end."""
+        due = self.job.due
         try:
-            refused = await _make(source)
-            claimed = await slots.claim(due)
-        finally:
-            slots.due.settled(due)
-        if not claimed:
-            await source.forgo()
-        elif refused:
-            await deliver(functools.partial(slots.cannot_submit, due, refused), slots.log)
+            try:
+                refused = await self._make()
+                claimed = await self.claims.claim(due)
+            finally:
+                self.due.settled(due)
+            if not claimed:
+                await self.source.forgo()
+            elif refused:
+                await deliver(functools.partial(self.claims.cannot_submit, due, refused), self.log)
+            else:
+                await self._run_claimed()
+        except EngineAway as error:
+            self.log.warning("run %s waits for a worker with a container engine: %s", due.id, error)
+            self.due.leave_alone(due, LEFT_ALONE)
+        except Exception:
+            self.log.exception("run %s could not be taken", due.id)
+            self.due.leave_alone(due, LEFT_ALONE)
+            await asyncio.shield(self.source.forgo())
+
+    async def _make(self) -> CannotContain | None:
+        """What the engine has against its container. An engine that is away leaves the run unclaimed."""
+        try:
+            await self.source.make()
+        except CannotContain as error:
+            return error
+        return None
+
+    async def _run_claimed(self) -> None:
+        due, attempts = self.job.due, self.execution.attempts
+        attempts.hold(due.id)
+        try:
+            await self.claims.sign(due.id, self.claims.labels(str(due.run["state"]["id"])))
+            child = await self.source.take()
+        except (CannotContain, ChildGone) as error:
+            await deliver(functools.partial(self.claims.cannot_submit, due, error), self.log)
+        except Exception:
+            why = "its container could not be started"
+            await deliver(functools.partial(release, self.claims.api, due.run, why), self.log)
+            raise
         else:
-            await _run_claimed(slots, due, config, deployment, source)
-    except EngineAway as error:
-        slots.log.warning("run %s waits for a worker with a container engine: %s", due.id, error)
-        slots.due.leave_alone(due, LEFT_ALONE)
-    except Exception:
-        slots.log.exception("run %s could not be taken", due.id)
-        slots.due.leave_alone(due, LEFT_ALONE)
-        await asyncio.shield(source.forgo())
-
-
-async def _make(source: RunContainers) -> CannotContain | None:
-    """What the engine has against its container. An engine that is away leaves the run unclaimed."""
-    try:
-        await source.make()
-    except CannotContain as error:
-        return error
-    return None
-
-
-async def _run_claimed(
-    slots: Slots, due: Due, config: WarmConfiguration, deployment: Deployment | None, source: RunContainers
-) -> None:
-    slots.attempts.hold(due.id)
-    try:
-        await slots.sign(due.id, slots.labels(str(due.run["state"]["id"])))
-        child = await source.take()
-    except (CannotContain, ChildGone) as error:
-        await deliver(functools.partial(slots.cannot_submit, due, error), slots.log)
-    except Exception:
-        await deliver(functools.partial(release, slots.api, due.run, "its container could not be started"), slots.log)
-        raise
-    else:
-        await slots.to_its_end(due, config, deployment, child, source=source)
-    finally:
-        slots.attempts.let_go(due.id)
+            await self.execution.to_its_end(due, self.settings, self.job.deployment, child, source=self.source)
+        finally:
+            attempts.let_go(due.id)
