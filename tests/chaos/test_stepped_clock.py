@@ -76,7 +76,7 @@ def test_step_of_a_clock_under_load(stack: FaultStack, tmp_path: Path) -> None:
 
 
 def step_under_load(stack: FaultStack, clock: SteppedClock, start: Start, after: timedelta, *, size: int) -> None:
-    environment = stack.environment(start.__name__) | clock.environment
+    environment = clock.under(stack.environment(start.__name__))
     with stack.without(start.__name__):
         program = start(stack, environment)
         trial = Trial(stack, size, seed=6)

@@ -8,6 +8,7 @@ call that it does); a `sitecustomize` puts one in its place that waits in `selec
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,23 +37,28 @@ def library() -> Path | None:
 
 
 class SteppedClock:
-    """How far the clock of whatever runs with `environment` is off, until it is stepped to something else."""
+    """How far the clock of whatever runs `under` it is off, until it is stepped to something else."""
 
     def __init__(self, folder: Path, *, off: timedelta = timedelta(0)) -> None:
         preload = library()
         assert preload is not None, "libfaketime is not here: make tools"
+        self._preload = preload
         (folder / "sitecustomize.py").write_text(_SITE)
         self._file = folder / "off"
         self.step(off)
-        self.environment = {
-            "LD_PRELOAD": str(preload),
+
+    def under(self, environment: dict[str, str]) -> dict[str, str]:
+        """That environment, under this clock."""
+        folder = str(self._file.parent)
+        return environment | {
+            "LD_PRELOAD": str(self._preload),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             # Seconds after which a step is seen.
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             # Times of files are the file system's.
             "NO_FAKE_STAT": "1",
-            "PYTHONPATH": str(folder),
+            "PYTHONPATH": os.pathsep.join(filter(None, (folder, environment.get("PYTHONPATH")))),
         }
 
     def step(self, off: timedelta) -> None:
