@@ -7,13 +7,22 @@ Address, port, database and password are Prefect's settings. With `--no-services
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 import uvicorn
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
 
 from redrive.blocks.prefect.private import server
+from redrive.infra.server import contract
 from redrive.infra.server.front import Front
+from redrive.infra.server.storing import Storing
+
+
+def _storing(their_events: Callable[..., Any], their_logs: Callable[..., Any]) -> tuple[Any, Any]:
+    storing = Storing(their_events, their_logs)
+    return storing.write_events, storing.create_logs
 
 
 def main() -> None:
@@ -22,9 +31,13 @@ def main() -> None:
     only_web = parser.parse_args().no_services
     server.skip_what_is_recorded()
     server.handle_events_cheaply()
+    # What is replaced next is among what the contract watches.
+    why_off = contract.broken()
+    if why_off is None:
+        server.store_by(_storing)
     given = get_current_settings().server
     uvicorn.run(
-        Front(create_app(final=True, webserver_only=only_web)),
+        Front(create_app(final=True, webserver_only=only_web), why_off=why_off),
         host=given.api.host,
         port=given.api.port,
         timeout_keep_alive=given.api.keepalive_timeout,

@@ -80,11 +80,16 @@ JOIN flow_run_state r ON r.id = fr.state_id AND r.type = 'RUNNING' AND r.state_d
 JOIN flow_run_state p ON p.id::text = fr.labels->>$3
 """
 
+#: Runs that do not wait any more, or were deleted.
+_GONE = """
+SELECT w.id FROM unnest($1::uuid[]) AS w(id) LEFT JOIN flow_run fr ON fr.id = w.id WHERE coalesce(fr.state_type <> 'SCHEDULED', true)
+"""
+
 
 async def begin(database: Database, body: dict[str, Any]) -> dict[str, Any]:
     """Begin runs: `runs` with `id`, `pid` and `move`, an id of the request for each; `labels` for all of them.
 
-    Returns `begun`: by run id its two new states. A run that is not among them waits no more, or has to go Prefect's way.
+    Returns `begun`: by run id its two new states; `gone`: runs that somebody else has by now. Others have to go Prefect's way.
     """
     runs = body["runs"]
     for last in (False, True):
@@ -127,7 +132,10 @@ async def begin(database: Database, body: dict[str, Any]) -> dict[str, Any]:
     await publish_changes(database, changes)
     if left := [run for run in runs if run["id"] not in begun]:
         begun |= await _begun_before(database, left)
-    return {"begun": begun}
+    gone: list[str] = []
+    if left := [run["id"] for run in runs if run["id"] not in begun]:
+        gone = [str(row["id"]) for row in await database.fetch(_GONE, [UUID(run_id) for run_id in left])]
+    return {"begun": begun, "gone": gone}
 
 
 async def _begun_before(database: Database, runs: list[dict[str, Any]]) -> dict[str, Any]:

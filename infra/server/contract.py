@@ -12,7 +12,10 @@ from typing import Any
 
 from prefect.server.api import deployments as deployments_api
 from prefect.server.database import orm_models
-from prefect.server.models import events, flow_runs
+from prefect.server.events.schemas import events as events_schemas
+from prefect.server.events.services import event_persister
+from prefect.server.events.storage import database as events_storage
+from prefect.server.models import events, flow_runs, logs
 from prefect.server.orchestration import core_policy, global_policy, instrumentation_policies
 from prefect.server.orchestration.rules import FlowOrchestrationContext
 from prefect.server.schemas import core, states
@@ -48,6 +51,15 @@ _SOURCES: dict[str, Callable[[], Any]] = {
         events.state_payload,
     ],
     "the recorder of task runs": lambda: [task_run_recorder],
+    "what is stored of events and logs": lambda: [
+        orm_models.Event,
+        orm_models.EventResource,
+        orm_models.Log,
+        events_schemas.ReceivedEvent,
+        event_persister,
+        events_storage._write_postgres_events,  # noqa: SLF001  (what it watches)
+        logs.create_logs,
+    ],
     "the creation of runs": lambda: [
         flow_runs.create_flow_run,
         deployments_api.create_flow_run_from_deployment,
@@ -61,6 +73,7 @@ KNOWN = {
     "the tables of runs": "7a238f4c0c690cc3",
     "the events of runs": "1bcbf3c3eaa8c078",
     "the recorder of task runs": "a45e97a365d0eaec",
+    "what is stored of events and logs": "337e4cf59b0cdb93",
     "the creation of runs": "18d7280a1e5e7b1a",
 }
 

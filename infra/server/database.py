@@ -18,13 +18,19 @@ class Database:
     """A small pool. Raises `asyncpg.PostgresError` and `OSError` when the database is away."""
 
     def __init__(self) -> None:
+        self._dialect: str | None = None
         self._free: list[asyncpg.Connection] = []
         self._places = asyncio.Semaphore(CONNECTIONS)
 
     async def why_not(self) -> str | None:
         """Why this database cannot be used; None if it can. Asked once it is known, as an engine needs a running loop."""
-        dialect = provide_database_interface().dialect.name
-        return None if dialect == "postgresql" else f"Prefect's database is {dialect}, the fast calls need PostgreSQL"
+        if self._dialect is None:
+            self._dialect = provide_database_interface().dialect.name
+        return (
+            None
+            if self._dialect == "postgresql"
+            else f"Prefect's database is {self._dialect}, the fast calls need PostgreSQL"
+        )
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 from prefect.server.events.messaging import publish
-from prefect.server.events.schemas.events import Event
+from prefect.server.events.schemas.events import ReceivedEvent
 from prefect.server.models.events import TRUNCATE_STATE_MESSAGES_AT
 from prefect.utilities.text import truncated_to
 
@@ -46,14 +46,14 @@ class Change:
 
 async def publish_changes(database: Database, changes: Iterable[tuple[Mapping[str, Any], Change]]) -> None:
     """Tell of changes; each with its run's row (`id`, `name`, `flow_id`, `deployment_id`, `work_queue_id`, `tags`, `created_by`)."""
-    await publish([_event(run, await _related(database, run), change).receive() for run, change in changes])
+    await publish([_event(run, await _related(database, run), change) for run, change in changes])
 
 
-def _event(run: Mapping[str, Any], related: list[dict[str, str]], change: Change) -> Event:
+def _event(run: Mapping[str, Any], related: list[dict[str, str]], change: Change) -> ReceivedEvent:
     message = truncated_to(TRUNCATE_STATE_MESSAGES_AT, change.message)
     before = change.before
     follows = before is not None and -TIGHT < change.at - before[1] < TIGHT
-    return Event(
+    return ReceivedEvent(
         occurred=change.at,
         event=f"prefect.flow-run.{change.name}",
         resource={

@@ -28,7 +28,7 @@ from redrive.blocks.prefect.requests.fast import (
     VERSION,
     VERSION_OF_CALLS,
 )
-from redrive.infra.server import begin, contract, create, find, finish, look, one_run
+from redrive.infra.server import begin, create, find, finish, look, one_run
 from redrive.infra.server.database import Database
 
 log = logging.getLogger("prefect.server.redrive")
@@ -53,15 +53,21 @@ _CALLS: dict[str, Callable[[Database, dict[str, Any]], Awaitable[dict[str, Any]]
 
 
 class Front:
-    """An ASGI application around Prefect's."""
+    """An ASGI application around Prefect's.
 
-    def __init__(self, app: Any) -> None:
+    Args:
+        why_off: why the calls are off, as of `contract.broken`.
+    """
+
+    def __init__(self, app: Any, *, why_off: str | None = None) -> None:
         self._app = app
         self._database = Database()
         auth = PREFECT_SERVER_API_AUTH_STRING.value()
         self._wanted = auth.encode() if auth else None
         self._calls = {f"/api{path}": call for path, call in _CALLS.items()}
-        self._why_off = contract.broken()
+        self._why_off = why_off
+        #: Whether the database was looked at.
+        self._is_known = False
         if self._why_off:
             log.warning("the fast calls are off: %s", self._why_off)
 
@@ -97,8 +103,9 @@ class Front:
             await _answer(send, 200, answer)
 
     async def _is_on(self) -> bool:
-        if self._why_off is None:
+        if self._why_off is None and not self._is_known:
             self._why_off = await self._database.why_not()
+            self._is_known = True
         return self._why_off is None
 
     def _may(self, scope: Scope) -> bool:

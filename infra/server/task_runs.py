@@ -72,7 +72,8 @@ def split(events: list[Event], run_id: str) -> tuple[list[Event], list[Event]]:
 
 async def write(connection: asyncpg.Connection, run_id: str, events: list[Event], now: datetime) -> None:
     """Write them, within the transaction of whoever calls."""
-    states, last = [], {}
+    states: list[dict[str, Any]] = []
+    last: dict[tuple[str, str], tuple[Event, dict[str, Any], dict[str, Any]]] = {}
     for event in sorted(events, key=lambda event: event.occurred):
         task, state = event.payload["task_run"], event.payload["validated_state"]
         found = {
@@ -87,9 +88,10 @@ async def write(connection: asyncpg.Connection, run_id: str, events: list[Event]
             "dynamic_key": task["dynamic_key"],
         }
         states.append(found)
-        last[task["task_key"], task["dynamic_key"]] = _row(event, task, found)
+        last[task["task_key"], task["dynamic_key"]] = event, task, found
     run = UUID(run_id)
-    await connection.execute(_RUNS, run, orjson.dumps(list(last.values()), default=str).decode(), now)
+    rows = [_row(*found) for found in last.values()]
+    await connection.execute(_RUNS, run, orjson.dumps(rows, default=str).decode(), now)
     await connection.execute(_STATES, run, orjson.dumps(states, default=str).decode(), now)
 
 

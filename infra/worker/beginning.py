@@ -9,6 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Literal
 from uuid import uuid4
 
 import httpx
@@ -19,10 +20,14 @@ from redrive.infra.worker.run_api import Json, RunApi
 AGAIN, GIVE_UP = 1.0, 60.0
 
 
+#: Somebody else has the run, or it is one that the call leaves to Prefect's own calls.
+Other = Literal["gone", "not begun"]
+
+
 @dataclass
 class _Asked:
     body: Json
-    answer: asyncio.Future[Json | None]
+    answer: asyncio.Future[Json | Other]
 
 
 @dataclass
@@ -34,8 +39,8 @@ class Beginning:
     _asked: list[_Asked] = field(default_factory=list)
     _calling: asyncio.Task[None] | None = None
 
-    async def of(self, run_id: str, pid: int) -> Json | None:
-        """Begin a run for a process: its `pending` and `running` states; None if it was not begun.
+    async def of(self, run_id: str, pid: int) -> Json | Other:
+        """Begin a run for a process: its `pending` and `running` states, or why it was not begun.
 
         Raises:
             httpx.HTTPError: the API is unavailable.
@@ -51,7 +56,7 @@ class Beginning:
                     raise
                 await asyncio.sleep(AGAIN)
 
-    async def _ask(self, body: Json) -> Json | None:
+    async def _ask(self, body: Json) -> Json | Other:
         asked = _Asked(body, asyncio.get_running_loop().create_future())
         self._asked.append(asked)
         if self._calling is None or self._calling.done():
@@ -70,7 +75,13 @@ class Beginning:
                 continue
             for one in batch:
                 if not one.answer.done():
-                    one.answer.set_result(begun.get(one.body["id"]))
+                    one.answer.set_result(_answer(begun, one.body["id"]))
+
+
+def _answer(begun: dict[str, Json | None], run_id: str) -> Json | Other:
+    if run_id not in begun:
+        return "not begun"
+    return begun[run_id] or "gone"
 
 
 def _is_refused(error: httpx.HTTPError) -> bool:

@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from redrive.blocks.prefect.labels import ATTEMPT
-from redrive.infra.worker.beginning import Beginning
+from redrive.infra.worker.beginning import Beginning, Other
 from redrive.infra.worker.delivery import deliver
 from redrive.infra.worker.deployments import Deployment, Deployments
 from redrive.infra.worker.due import LEFT_ALONE, Due
@@ -48,11 +48,11 @@ class Claims:
         await self.deployments.flow_name(due.run["flow_id"])
         return Job(due=due, deployment=deployment, settings=await self._settings(due, deployment))
 
-    async def begin(self, due: Due, pid: int) -> Json | None:
-        """Claim, sign and set it Running in one call, where the server can and nothing else applies to the run; its Running state."""
+    async def begin(self, due: Due, pid: int) -> Json | Other:
+        """Claim, sign and set it Running in one call: its Running state, or why that was not done."""
         states = await self.beginning.of(due.id, pid)
-        if states is None:
-            return None
+        if isinstance(states, str):
+            return states
         due.run["state"] = states["pending"]
         running: Json = states["running"]
         return running

@@ -29,7 +29,7 @@ FRESH = 1.0
 #: Least seconds between two polls: wake-ups come in bursts.
 GAP = 0.05
 #: Runs asked for at once, beyond the slots that wait: the next ones of these slots.
-AHEAD = 8
+AHEAD = 24
 #: Seconds a run is left alone that cannot be started at the moment: it waits for a limit, or for an engine.
 LEFT_ALONE = 5.0
 #: Seconds until the API is asked again after it was unavailable, and at most.

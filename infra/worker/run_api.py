@@ -37,7 +37,7 @@ class RunApi:
         """The pool's queues with `id`, `name` and `priority`."""
         return await self._client.ask(queues.of_pool(pool))
 
-    async def begin(self, wanted: list[Json], labels: Json) -> dict[str, Json]:
+    async def begin(self, wanted: list[Json], labels: Json) -> dict[str, Json | None]:
         """Claim, sign and start runs in one call, as of `fast.begin`; none if the server has no such call."""
         if not fast.may_be_there():
             return {}

@@ -107,14 +107,15 @@ class Slots:
     async def _run_warm(self, job: Job, settings: WarmConfiguration, child: ChildProcess) -> None:
         due = job.due
         try:
-            running = await self.claims.begin(due, child.pid)
-            claimed = running is not None or await self.claims.claim(due)
+            begun = await self.claims.begin(due, child.pid)
+            claimed = begun != "gone" and (begun != "not begun" or await self.claims.claim(due))
         finally:
             self.due.settled(due)
         if not claimed:
             await self.children.give_back(child, retire=False)
             return
         try:
+            running = None if isinstance(begun, str) else begun
             await self.execution.to_its_end(due, settings, job.deployment, child, running)
         except Exception:
             why = f"worker {self.claims.me.name} could not begin it"

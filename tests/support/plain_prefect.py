@@ -110,6 +110,8 @@ class PlainPrefect:
             PREFECT_SERVER_API_PORT=str(self.port),
             PREFECT_SERVER_DATABASE_CONNECTION_URL=self._database,
             PREFECT_SERVER_ANALYTICS_ENABLED="false",
+            # As the product has it: how busy the machine is decides nothing.
+            PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS="300",
             **self.server_settings,
         )
         try:

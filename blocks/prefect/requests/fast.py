@@ -51,15 +51,20 @@ def version() -> Request[Json]:
     return Request(method="GET", path=VERSION, read=as_json)
 
 
-def begin(runs: list[Json], labels: Json) -> Request[dict[str, Json]]:
-    """Claim, sign and start runs: those begun by id, with their `pending` and `running` states.
+def begin(runs: list[Json], labels: Json) -> Request[dict[str, Json | None]]:
+    """Claim, sign and start runs: those begun by id, with their `pending` and `running` states; None for those that somebody else has.
+
+    A run that is not in the answer has to be claimed in Prefect's own way.
 
     Args:
         runs: each with `id`, `pid` of its process, and `move`, an id of this request, so that repeating it is safe.
         labels: of the worker.
     """
     return Request(
-        method="POST", path=BEGIN, body={"runs": runs, "labels": labels}, read=lambda answer: dict(answer["begun"])
+        method="POST",
+        path=BEGIN,
+        body={"runs": runs, "labels": labels},
+        read=lambda answer: {**answer["begun"], **dict.fromkeys(answer.get("gone", ()))},
     )
 
 
