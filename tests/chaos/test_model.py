@@ -246,7 +246,7 @@ def world() -> Iterator[World]:
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(15, 25), pytest.param(300, 50, marks=pytest.mark.soak)], ids=["small", "large"]
+    ("examples", "steps"), [(15, 25), pytest.param(100, 40, marks=pytest.mark.soak)], ids=["small", "large"]
 )
 def test_every_order_of_events_ends_as_the_reference_says(world: World, examples: int, steps: int) -> None:
     def machine() -> Any:
