@@ -209,8 +209,8 @@ def test_what_fails_after_a_bulk_act_was_asked_for_is_none_of_its_and_is_told(jo
         late = enqueue("test-many", {"folder": str(folder), "message": message}).id
         job_stack.dead_letter(late, timeout=PATIENCE)
 
-        wait_until(lambda: "of this kind failed since" in bob.get(f"/acts/{act.id}").text, 30, "it to be told")
+        wait_until(lambda: "of this kind failed since" in bob.get(f"/acts/{act.id}").text, PATIENCE, "it to be told")
 
         bob.post(f"/acts/{act.id}/stop", headers=part(bob))
-        wait_until(lambda: "stopped by bob" in bob.get(f"/acts/{act.id}").text, 30, "the act to stop")
+        wait_until(lambda: "stopped by bob" in bob.get(f"/acts/{act.id}").text, PATIENCE, "the act to stop")
     assert job_stack.dead_letter(late).redrives == 0

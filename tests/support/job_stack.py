@@ -51,7 +51,7 @@ class JobStack(LocalStack):
         ledger.migrate()
         return ledger
 
-    def dead_letter(self, run_id: UUID, *, status: str = "open", timeout: float = 30) -> DeadLetter:
+    def dead_letter(self, run_id: UUID, *, status: str = "open", timeout: float = 90) -> DeadLetter:
         """The row of a run once it has that status."""
 
         def found() -> DeadLetter | None:
