@@ -162,6 +162,21 @@ def test_answers_of_one_kind_are_read_together_and_what_is_gone_is_not_kept():
         live.get("gone", 3, alone, many=many)
 
 
+def test_what_was_read_together_before_somebody_changed_it_is_not_kept():
+    memo, refresher = Memo(Clock()), Refresher()
+    live = LiveAnswers(memo, refresher)
+
+    def many(keys: Sequence[Hashable]) -> dict[Hashable, object]:
+        memo.forget()
+        return dict.fromkeys(keys, "of the moment before")
+
+    with pytest.raises(NotYet):
+        live.get("a", 3, lambda: "alone", many=many)
+    refresher.turn(serves_many=True)
+
+    assert memo.get("a", 3, lambda: "of now") == "of now"
+
+
 def test_answer_that_no_longer_fits_is_shown_until_its_turn_and_never_to_who_opens_the_page():
     memo, refresher = Memo(Clock()), Refresher()
     live = LiveAnswers(memo, refresher)

@@ -65,7 +65,7 @@ class Memo:
         self._locks: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
         #: How often something was forgotten: what was read before that is not kept.
-        self._forgotten = 0
+        self.forgotten = 0
 
     def get(
         self,
@@ -107,7 +107,7 @@ class Memo:
 
     def read(self, key: Hashable, read: Callable[[], T]) -> T:
         """Read the answer, and keep it unless somebody changed what it is about meanwhile."""
-        forgotten, began = self._forgotten, self._clock()
+        forgotten, began = self.forgotten, self._clock()
         answer = read()
         self.keep(key, answer, since=began, unless_after=forgotten)
         return answer
@@ -117,7 +117,7 @@ class Memo:
     ) -> None:
         """Keep an answer that was read at `since`, or just now."""
         with self._lock:
-            if unless_after is not None and unless_after != self._forgotten:
+            if unless_after is not None and unless_after != self.forgotten:
                 return
             self._kept.pop(key, None)
             self._kept[key] = (self._clock() if since is None else since, answer)
@@ -129,7 +129,7 @@ class Memo:
     def forget(self, *keys: Hashable) -> None:
         """Read these anew when they are next asked for: somebody changed them. None given: all."""
         with self._lock:
-            self._forgotten += 1
+            self.forgotten += 1
             for key in keys or tuple(self._kept):
                 self._kept.pop(key, None)
 
@@ -191,9 +191,10 @@ class LiveAnswers:
     def _read(self, many: Many) -> None:
         with self._lock:
             keys = list(self._together.pop(many, ()))
+        forgotten = self._memo.forgotten
         found = many(keys)
         for key in keys:
             if key in found:
-                self._memo.keep(key, found[key])
+                self._memo.keep(key, found[key], unless_after=forgotten)
             else:
                 self._memo.forget(key)
