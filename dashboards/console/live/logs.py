@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -110,6 +111,17 @@ class Logs:
         log = self.of(job_id)
         log.refresh(seconds)
         return log.after(0)[0]
+
+    def soon(self, job_id: UUID, reading: Future[list[LogLine]], seconds: float) -> list[LogLine]:
+        """What a reading in progress gives; the lines there are if it takes longer, as the page follows them anyhow.
+
+        Raises:
+            ApiUnavailable.
+        """
+        try:
+            return reading.result(seconds if self.of(job_id).since is not None else None)
+        except TimeoutError:
+            return self.of(job_id).after(0)[0]
 
     def close(self) -> None:
         """Let every stream end, so that the process can."""

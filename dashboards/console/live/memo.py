@@ -24,6 +24,8 @@ T = TypeVar("T")
 #: Reads the answers for several keys in one go; what is not there is not among them.
 Many = Callable[[Sequence[Hashable]], Mapping[Hashable, object]]
 
+#: Seconds that a person waits for a fresh answer where there is an old one that will do.
+GRACE: Final = 0.1
 #: Answers that are kept at most.
 KEPT: Final = 2_000
 
@@ -48,7 +50,7 @@ class Answers(Protocol):
         """The answer for `key`.
 
         Args:
-            seconds: it may be old. stale: it may be old while a new one is read for whoever asks next.
+            seconds: it may be old. stale: it may be old if a fresh one is not there at once.
             many: reads it together with others of its kind, where several are wanted. fits: whether a kept answer still holds.
         """
 
@@ -77,7 +79,7 @@ class Memo:
         many: Many | None = None,
         fits: Callable[[T], bool] | None = None,
     ) -> T:
-        """At most `seconds` old; or at most `stale`, while a new one is read for whoever asks next."""
+        """At most `seconds` old; or at most `stale`, if a new one takes longer than a moment: whoever asks next gets that."""
         del many  # a person waits: it is read by itself
         with self._lock:
             mine = self._locks.setdefault(key, threading.Lock())
@@ -85,7 +87,9 @@ class Memo:
         if kept is not None and seconds <= kept[0] < stale and (fits is None or fits(kept[1])):
             if mine.acquire(blocking=False):
                 threading.Thread(target=self._read_behind, args=(key, mine, read), daemon=True).start()
-            old: T = kept[1]
+            if mine.acquire(timeout=GRACE):
+                mine.release()
+            old: T = (self.kept(key) or kept)[1]
             return old
         with mine:
             kept = self.kept(key)

@@ -15,6 +15,7 @@ from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.core.masking import mask_text
 from redrive.dashboards.console.access.guard import Fields, Operator, one
 from redrive.dashboards.console.answers import done
+from redrive.dashboards.console.live.memo import GRACE
 from redrive.dashboards.console.pages.job_seen import SHARED, seen_of
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.record import written_down
@@ -33,6 +34,7 @@ _readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
 
 #: Seconds that why it waits is shared by all who look.
 WHY_SHARED: Final = 25.0
+WHY_STALE: Final = 60.0
 
 
 @router.get("/jobs/{reference}")
@@ -46,7 +48,7 @@ def job(request: Request, the: The, reference: str) -> Response:
         "job.html",
         seen=seen,
         job=seen.job,
-        lines=beside.result() if beside else the.logs.lines(seen.run.id, SHARED),
+        lines=the.logs.soon(known, beside, GRACE) if known and beside else the.logs.lines(seen.run.id, SHARED),
         link=the.settings.run_url(seen.job.id),
         trace=the.settings.link_to_trace(seen.job.trace_id),
     )
@@ -103,7 +105,7 @@ def waits(request: Request, the: The, job_id: UUID) -> Response:
     """Why it is not running."""
     key = ("why", job_id)
     try:
-        causes = the.api.get(key, WHY_SHARED, lambda: why(job_id)).causes
+        causes = the.api.get(key, WHY_SHARED, lambda: why(job_id), stale=WHY_STALE).causes
     except ApiUnavailable as away:
         causes = (Cause(kind="unknown", said=f"nothing can be said now, and jobs wait for the same: {away}"),)
     return page(request, "parts/why.html", causes=causes, most=NAMED, at=the.api.read_at(key))

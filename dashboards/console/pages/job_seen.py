@@ -26,6 +26,8 @@ from redrive.deployments.policies import Policy, policy_of
 SHARED: Final = 3.0
 STATE_SHARED: Final = 10.0
 POLICY_SHARED: Final = 60.0
+#: Seconds that it may be old where Prefect's API is busy: what is older says so on the page.
+STALE: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +88,14 @@ def seen_of(the: Parts, reference: str) -> Seen:
         NotFound, Conflict, ApiUnavailable. NotYet: for a page that is open, if nothing is known.
     """
     key = ("run", reference)
-    run = the.api.get(key, SHARED, lambda: find_job(reference), many=_runs)
+    run = the.api.get(key, SHARED, lambda: find_job(reference), stale=STALE, many=_runs)
     # Until its turn comes, what an open page was told of the state before is better than nothing.
     told = the.api.get(
-        ("told", run.id), STATE_SHARED, lambda: _told(the, run), fits=lambda told: told.state_id == run.state_id
+        ("told", run.id),
+        STATE_SHARED,
+        lambda: _told(the, run),
+        stale=2 * STALE,
+        fits=lambda told: told.state_id == run.state_id,
     )
     booked = the.memo.get(("booked", run.id, run.state_id), SHARED, lambda: _booked(the, run))
     letter = booked.letter

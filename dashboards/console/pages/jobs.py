@@ -33,6 +33,8 @@ router = APIRouter()
 
 #: Seconds that a page of the list is shared by all who look at it, and that the names of job types are.
 SHARED: Final = 3.0
+#: Seconds that it may be old where Prefect's API is busy: what is older says so on the page.
+STALE: Final = 10.0
 NAMES_SHARED: Final = 30.0
 NAMES_STALE: Final = 600.0
 #: Seconds that a count is shared.
@@ -73,7 +75,7 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
     except QueryError as error:
         values["problem"] = error
         return page(request, "jobs.html", code=422, **values)
-    found = the.api.get(("jobs", q, after), SHARED, lambda: query.page(asked, after=place))
+    found = the.api.get(("jobs", q, after), SHARED, lambda: query.page(asked, after=place), stale=STALE)
     values |= {
         "read_at": the.api.read_at(("jobs", q, after)),
         "rows": [Row(job=Job.of(run), error=_error(run)) for run in found.runs],
