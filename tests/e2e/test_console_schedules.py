@@ -17,8 +17,9 @@ from redrive.blocks.prefect.requests import runs as requests
 from redrive.deployments.jobs.actions import cancel_job
 from redrive.deployments.queues import pause_queue
 from redrive.deployments.schedules import list_schedules, set_schedule
-from tests.support.console import Consoles, in_browser
+from tests.support.console import PATIENCE, Consoles, in_browser
 from tests.support.job_stack import JobStack
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, in_browser]
 
@@ -73,10 +74,14 @@ def test_schedule_is_paused_resumed_and_started_now(consoles: Consoles) -> None:
 def test_start_that_nobody_took_is_shown_as_missed_with_its_reason(consoles: Consoles) -> None:
     with missed(consoles.stack, "reports") as run:
         console = consoles.sign_in("bob", "viewer")
-        console.open("/schedules")
-
         row = console.row("reports")
-        row.locator(".pill.late").wait_for()
+
+        def shown() -> int:
+            console.open("/schedules")
+            return row.locator(".pill.late").count()
+
+        # What was read a moment before, in another test, is shared for some seconds.
+        wait_until(shown, PATIENCE, "it to be shown as missed")
 
         assert "missed" in row.inner_text()
         row.get_by_role("link", name="missed").click()

@@ -20,9 +20,9 @@ from redrive.deployments.schedules import list_schedules, run_now, set_schedule
 router = APIRouter()
 
 #: Seconds that what is read is shared: two calls of Prefect's API for each job type that has a schedule.
-SHARED: Final = 20.0
+SHARED: Final = 10.0
 #: Seconds that it is shown at most while it is read anew.
-STALE: Final = 60.0
+STALE: Final = 20.0
 
 
 @router.get("/schedules")
