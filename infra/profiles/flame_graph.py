@@ -15,6 +15,11 @@ from itertools import pairwise
 _BOX = re.compile(
     r"<g><title>(?P<title>[^<]*)</title><rect [^>]*?y=\"(?P<y>[\d.]+)\"[^>]*?fg:x=\"(?P<x>\d+)\" fg:w=\"(?P<w>\d+)\""
 )
+#: Where the standard library waits.
+_WAITS = re.compile(
+    r"(?:\w+\.)?(?:wait|acquire|select|poll|accept|get|readinto|_wait_for_tstate_lock) "
+    r"\((?:threading|selectors|queue|socket)\.py"
+)
 _TITLE = re.compile(r"(?P<where>.*) \([\d,]+ samples?, [\d.]+%\)")
 
 
@@ -50,6 +55,8 @@ def shares(svg: str, most: int = 10) -> list[Share]:
         on_it = [one.w for one in boxes if one.y == above.get(box.y) and box.x <= one.x < box.x + box.w]
         if (left := box.w - sum(on_it)) > 0:
             own[box.where] += left
+    # A sampler takes some waiting threads for busy ones; beside work they are none of it.
+    own = Counter({where: count for where, count in own.items() if not _WAITS.match(where)}) or own
     total = sum(own.values())
     return [Share(where, count, count / total) for where, count in own.most_common(most)]
 

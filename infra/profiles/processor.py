@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,9 @@ LOOK = 0.05
 _COMMAND = re.compile(r"process (?P<pid>\d+):&quot;.*?&quot;", re.DOTALL)
 
 
+Start = Callable[[list[str]], AbstractContextManager[subprocess.Popen[str]]]
+
+
 @dataclass(frozen=True)
 class ProcessorProfile:
     """A flame graph as SVG, and the functions that had the time to themselves."""
@@ -40,11 +44,14 @@ class ProcessorProfile:
         return [(f"{one.part:.0%}", f"{one.samples:,}", one.where) for one in self.shares]
 
 
-def profile(pid: int, seconds: float, file: Path, *, over: Callable[[], bool] = lambda: False) -> ProcessorProfile:
+def profile(
+    pid: int, seconds: float, file: Path, *, over: Callable[[], bool] = lambda: False, start: Start | None = None
+) -> ProcessorProfile:
     """Watch a process, and all that it starts, for so many seconds.
 
     Args:
         over: whether what it does by now is no more of the job. A warm process goes on to the next one.
+        start: starts the watching process, for whoever has to know its children.
 
     Raises:
         SettingsError: py-spy is missing, or may not look. Conflict: the process ended, or used no processor time.
@@ -53,7 +60,7 @@ def profile(pid: int, seconds: float, file: Path, *, over: Callable[[], bool] = 
         str(_py_spy()), "record", "--pid", str(pid), "--duration", str(max(1, round(seconds))), "--rate", str(RATE),
         "--format", "flamegraph", "--subprocesses", "--output", str(file),
     ]  # fmt: skip
-    said = " ".join(_said(command, seconds, over).split())
+    said = " ".join(_said(command, seconds, over, start or _started).split())
     if "ermission" in said:
         raise SettingsError(
             f"process {pid} may not be looked at: run this as the same user, and as root or with "
@@ -70,22 +77,26 @@ def profile(pid: int, seconds: float, file: Path, *, over: Callable[[], bool] = 
     return ProcessorProfile(file, found)
 
 
-def _said(command: list[str], seconds: float, over: Callable[[], bool]) -> str:
+def _said(command: list[str], seconds: float, over: Callable[[], bool], start: Start) -> str:
     give_up = time.monotonic() + seconds + BEYOND
-    watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     told = False
-    try:
+    with start(command) as watching:
         while watching.poll() is None and time.monotonic() < give_up:
             if not told and over():
                 # It writes what it has seen.
                 watching.send_signal(signal.SIGINT)
                 told = True
             time.sleep(LOOK)
-    finally:
         if watching.poll() is None:
             watching.kill()
         out, error = watching.communicate()
     return error or out
+
+
+@contextmanager
+def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        yield process
 
 
 def _py_spy() -> Path:

@@ -20,6 +20,7 @@ from redrive.infra.worker.job_process import ChildGone
 from redrive.infra.worker.linux import children_of
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Intent
+from redrive.infra.worker.own_processes import OWN
 from redrive.infra.worker.run_api import RunApi
 
 #: Seconds between two polls of deadlines and memory.
@@ -125,10 +126,11 @@ class Attempts:
 
 def reap_strangers(known: set[int]) -> None:
     """Processes that jobs left behind come to us as their grandparent when their child was killed: end and reap them."""
-    for pid in set(children_of(os.getpid())) - known:
-        try:
-            ended, _ = os.waitpid(pid, os.WNOHANG)
-            if not ended:
-                os.kill(pid, signal.SIGKILL)
-        except (ChildProcessError, ProcessLookupError):
-            continue
+    with OWN.known() as own:
+        for pid in set(children_of(os.getpid())) - known - own:
+            try:
+                ended, _ = os.waitpid(pid, os.WNOHANG)
+                if not ended:
+                    os.kill(pid, signal.SIGKILL)
+            except (ChildProcessError, ProcessLookupError):
+                continue

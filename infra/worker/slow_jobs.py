@@ -22,6 +22,7 @@ from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.figures import Figures
 from redrive.infra.worker.log import Log
+from redrive.infra.worker.own_processes import OWN
 from redrive.infra.worker.run_api import RunApi
 
 #: Seconds between two looks at the jobs, and between two at what their types take.
@@ -86,7 +87,9 @@ class SlowJobs:
             await self._api.publish(artifact(attempt.run_id, BY_ITSELF, said, rows, file))
             attempt.has_profile = True
         except (RedriveError, OSError, httpx.HTTPError) as error:
-            self._log.info("slow job %s keeps no profile: %s", attempt.run_id, error)
+            self._log.warning("slow job %s keeps no profile: %s", attempt.run_id, error)
+        except Exception:  # noqa: BLE001  (whatever a profiler meets, the worker is there for jobs)
+            self._log.exception("slow job %s keeps no profile", attempt.run_id)
 
     def _watch(self, attempt: Attempt) -> tuple[Path, list[tuple[str, str, str]]]:
         """Raises `RedriveError`: it cannot be looked at, or used no processor time."""
@@ -94,6 +97,6 @@ class SlowJobs:
 
         folder = running.folder(self._settings)
         file = report.file_of(attempt.run_id, folder, report.BY_ITSELF)
-        found = processor.profile(attempt.child.pid, SECONDS, file, over=lambda: attempt.is_over)
+        found = processor.profile(attempt.child.pid, SECONDS, file, over=lambda: attempt.is_over, start=OWN.started)
         report.forget_oldest(folder)
         return file, found.rows

@@ -89,9 +89,9 @@ class Spans:
 
     async def end(self) -> None:
         """Send what is left."""
-        boxes = [one.outbox for one in (self._out, self._lines) if one]
-        flushed = [asyncio.to_thread(box.flush, LAST_SPANS) for box in boxes]
-        await asyncio.gather(*flushed, *([asyncio.to_thread(self._operations.flush)] if self._operations else []))
+        boxes = (self._out, self._lines)
+        sending = [asyncio.to_thread(box.finish, LAST_SPANS) for box in boxes if box]
+        await asyncio.gather(*sending, *([asyncio.to_thread(self._operations.finish)] if self._operations else []))
 
 
 class JobSpans:

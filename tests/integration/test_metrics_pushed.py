@@ -219,7 +219,7 @@ def test_a_process_that_asks_waits_no_longer_than_it_may_for_a_receiver_that_han
         "with operations.measured('create', 'high'): pass\n"
         "from redrive.blocks.tracing.sdk.operations import LAST_FIGURES, of_this_process\n"
         "began = time.monotonic()\n"
-        "of_this_process().flush()\n"
+        "of_this_process().finish()\n"
         "assert time.monotonic() - began < LAST_FIGURES + 1\n"
         "import os; os._exit(0)\n"
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -212,3 +215,24 @@ def line(number: int, *, text: str) -> dict[str, Any]:
         "span": f"{1:016x}",
         "attributes": {},
     }
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_process_ends_well_while_its_receiver_hangs(protocol: Protocol) -> None:
+    program = (
+        "from redrive.blocks.tracing import names\n"
+        "from redrive.blocks.tracing.operations import measured\n"
+        "from redrive.blocks.tracing.spans import messaging, span\n"
+        "with measured('create', 'high'), span('create mail', names.PRODUCER, messaging('create', 'high')) as made:\n"
+        "    made.failed(ValueError('no'))\n"
+    )
+    with receiving(protocol) as receiver:
+        receiver.held = threading.Event()
+        asked = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_LOGS_EXPORTER": "otlp"}
+        environment = {**os.environ, **receiver.environment, **asked}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert "Failed to export" not in done.stderr

@@ -49,3 +49,13 @@ def test_large_counts_are_written_with_commas() -> None:
 
 def test_an_empty_graph_has_none() -> None:
     assert shares("<svg></svg>") == []
+
+
+def test_what_waits_is_no_work_beside_work() -> None:
+    boxes = [
+        '<g><title>all (100 samples, 100%)</title><rect x="0" y="68" fg:x="0" fg:w="100"/></g>',
+        '<g><title>Condition.wait (threading.py:327) (60 samples, 60.00%)</title><rect x="0" y="84" fg:x="0" fg:w="60"/></g>',
+        '<g><title>guilty (jobs.py:7) (40 samples, 40.00%)</title><rect x="60" y="84" fg:x="60" fg:w="40"/></g>',
+    ]
+
+    assert [(one.where, one.part) for one in shares("\n".join(boxes))] == [("guilty (jobs.py:7)", 1.0)]

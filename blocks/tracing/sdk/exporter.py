@@ -46,6 +46,11 @@ class SpanOutbox:
     def put(self, span: as_json.Json) -> None:
         self.outbox.put(span, int(span.get("size") or as_json.OVERHEAD))
 
+    def finish(self, seconds: float) -> None:
+        """Send what is left, within so many seconds. What hangs then is cut off: gRPC aborts a process that ends with a call under way."""
+        self.outbox.flush(seconds)
+        self._exporter.shutdown()
+
     def _send(self, batch: Sequence[as_json.Json]) -> bool:
         spans: list[ReadableSpan] = []
         for raw in batch:

@@ -37,15 +37,19 @@ class LogOutbox:
 
     def __init__(self, who: Resource) -> None:
         self._who = who
-        self._exporter: Any = None
+        # At once, as spans have it.
+        self._exporter = _exporter()
         self.outbox: Outbox[Json] = Outbox(self._send, what="lines of logs")
 
     def put(self, line: Json) -> None:
         self.outbox.put(line, size_of(line))
 
+    def finish(self, seconds: float) -> None:
+        """As that of spans."""
+        self.outbox.flush(seconds)
+        self._exporter.shutdown()
+
     def _send(self, batch: Sequence[Json]) -> bool:
-        if self._exporter is None:
-            self._exporter = _exporter()
         records = []
         for line in batch:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 from functools import cache
@@ -31,7 +32,8 @@ class Operations:
         there = metrics.get_meter_provider()
         self._own: MeterProvider | None = None
         if isinstance(there, _ProxyMeterProvider):
-            reader = PeriodicExportingMetricReader(metric_exporter())
+            self._exporter = metric_exporter()
+            reader = PeriodicExportingMetricReader(self._exporter)
             there = self._own = MeterProvider([reader], resource(component, instance), shutdown_on_exit=False)
         self._duration: Histogram = there.get_meter(names.SCOPE, schema_url=names.SCHEMA).create_histogram(
             names.OPERATION_DURATION,
@@ -50,19 +52,22 @@ class Operations:
         }
         self._duration.record(seconds, attributes | ({names.ERROR_TYPE: error_type} if error_type else {}))
 
-    def flush(self) -> None:
-        """Send what was measured; `LAST_FIGURES` seconds are waited for that, whatever the receiver does."""
+    def finish(self) -> None:
+        """Send what was measured; `LAST_FIGURES` seconds are waited for that, whatever the receiver does, which is then cut off."""
         if self._own is None:
             return
+        # What is cut off then is an error to the exporter.
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
         # The reader's own limit of time does not hold while a receiver hangs.
         sending = threading.Thread(target=self._own.force_flush, daemon=True)
         sending.start()
         sending.join(LAST_FIGURES)
+        self._exporter.shutdown()
 
 
 @cache
 def of_this_process() -> Operations:
     """Those of a process that sends by itself."""
     made = Operations(os.environ.get("REDRIVE_COMPONENT") or "client", f"{os.getpid()}")
-    atexit.register(made.flush)
+    atexit.register(made.finish)
     return made

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
+import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import version
@@ -112,9 +114,18 @@ def send_by_itself(component: str) -> None:
         outbox.put(span)
 
     hand_to(hand)
-    atexit.register(outbox.outbox.flush, LAST_SPANS)
-    if lines:
-        atexit.register(lines.outbox.flush, LAST_SPANS)
+    atexit.register(_finish, [box.finish for box in (outbox, lines) if box])
+
+
+def _finish(boxes: Sequence[Callable[[float], None]]) -> None:
+    """All at once: a process that ends waits for the slowest of them, not for one after the other."""
+    # What is cut off then is an error to the exporters.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+    ends = [threading.Thread(target=finish, args=(LAST_SPANS,), daemon=True) for finish in boxes]
+    for end in ends:
+        end.start()
+    for end in ends:
+        end.join(2 * LAST_SPANS)
 
 
 def is_begun() -> bool:
