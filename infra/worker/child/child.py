@@ -7,7 +7,6 @@ jobs that need that.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
 import os
@@ -26,6 +25,7 @@ from redrive.blocks.tracing import job_process, operations
 from redrive.blocks.tracing.log_lines import marked
 from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.child.event_loop import EventLoop
+from redrive.infra.worker.child.flow import run_flow, run_hooks
 from redrive.infra.worker.child.leaked_state import LeakedState
 from redrive.infra.worker.child.surroundings import surroundings
 from redrive.infra.worker.linux import adopt_orphans, forget_peak, memory_of, peak_memory, set_name
@@ -143,8 +143,8 @@ class Child:
             forget_peak()
             step_times.begin()
             try:
-                work = self._run_flow if command["state"] is None else self._run_hooks
-                status = contextvars.copy_context().run(work, flow_run, command, before)
+                work = run_flow if command["state"] is None else run_hooks
+                status = contextvars.copy_context().run(work, flow_run, command, before, self._loop)
                 left = before.compare()
             finally:
                 before.restore()
@@ -205,65 +205,6 @@ class Child:
             from redrive.blocks.prefect.private import sending
 
             sending.send_log(line)
-
-    def _run_flow(self, flow_run: Any, command: Command, before: LeakedState) -> int:
-        """What `python -m prefect.engine` does; returns what its exit code would be."""
-        from prefect.exceptions import Abort, Pause, TerminationSignal
-        from prefect.logging.loggers import flow_run_logger
-
-        from redrive.blocks.prefect.private import engine
-
-        logger = flow_run_logger(flow_run)
-        logger.getChild("worker").info(
-            "Worker %r runs this in process %s", os.environ.get("PREFECT__WORKER_NAME"), os.getpid()
-        )
-        try:
-            flow = _load(flow_run, command["entrypoint"])
-        except Exception:
-            logger.exception("Unexpected exception encountered when trying to load flow")
-            return 1
-        # Where the deployment's own pull steps put the job is no trace of the job.
-        before.accept_folder()
-        try:
-            engine.run_to_its_end(flow, flow_run, logger, self._loop.run)
-        except (Abort, Pause, TerminationSignal):
-            # The engine said what became of the run, or the worker will.
-            return 0
-        except BaseException as error:  # noqa: BLE001  (as above: SystemExit and its like end the job, not the child)
-            return 0 if engine.conclude() != "none" else _exit_code(error)
-        return 0
-
-    def _run_hooks(self, flow_run: Any, command: Command, before: LeakedState) -> int:
-        """What Prefect's own worker does in place of a process that was killed."""
-        from prefect.client.schemas.objects import State
-
-        from redrive.blocks.prefect.private import engine
-
-        async def load(run: Any) -> Any:
-            flow = await asyncio.to_thread(_load, run, command["entrypoint"])
-            before.accept_folder()
-            return flow
-
-        try:
-            self._loop.run(engine.run_hooks(load, flow_run, State.model_validate(command["state"])))
-        except BaseException as error:  # noqa: BLE001  (hooks are a job's code too: what they raise ends them, not the child)
-            return _exit_code(error)
-        return 0
-
-
-def _load(flow_run: Any, entrypoint: str | None) -> Any:
-    from prefect.flows import load_flow_from_entrypoint, load_flow_from_flow_run
-    from prefect.utilities.asyncutils import run_coro_as_sync
-
-    if entrypoint:
-        return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
-    return run_coro_as_sync(load_flow_from_flow_run(flow_run, use_placeholder_flow=False))
-
-
-def _exit_code(error: BaseException) -> int:
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
-    return 1
 
 
 def _own_randomness() -> None:
