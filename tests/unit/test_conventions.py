@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from redrive.blocks.tracing import names
-from tests.support.conventions import MODEL, exception_faults, faults, metric_faults
+from tests.support.conventions import ATTRIBUTES, METRICS, exception_faults, faults, metric_faults
 from tests.support.otlp import ReceivedSpan
 
 PROCESS = ReceivedSpan(
@@ -91,4 +91,4 @@ def test_names_in_the_code_are_those_of_the_model() -> None:
         if name.isupper() and isinstance(value, str) and value.startswith("messaging.")
     }
 
-    assert given <= MODEL["attributes"].keys() | MODEL["metrics"].keys()
+    assert given <= ATTRIBUTES.keys() | METRICS.keys()
