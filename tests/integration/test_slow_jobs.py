@@ -43,7 +43,7 @@ def test_what_a_job_took_shows_by_step_on_the_command_line_and_in_the_metrics(jo
     # And the page says the same.
     with client(job_stack, "grace") as grace:
         page = wait_until(
-            lambda: text if "test-three" in (text := grace.get("/slow?span=1h").text) else None, 30, "the page"
+            lambda: text if f"/jobs/{job}" in (text := grace.get("/slow?span=1h").text) else None, 30, "the page"
         )
     assert re.search(r"<b>test-three</b>.*?touch.*?third.*?outside of steps", page, re.DOTALL)
     assert f"/jobs/{job}" in page
