@@ -17,7 +17,7 @@ from redrive.deployments.queues import pause_queue
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
 
-JOB = "test-many"
+JOB = "test-causes"
 RATE = 20
 #: Even Prefect's stock worker does some 0.4 jobs a second here.
 SECONDS_PER_JOB = 15

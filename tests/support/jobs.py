@@ -31,6 +31,8 @@ OK = JobType("test-ok", entrypoint="tests.support.jobs.ok", policy=QUICK, descri
 FAIL = JobType("test-fail", entrypoint="tests.support.jobs.fail", policy=SPACED)
 FAIL_ONCE = JobType("test-fail-once", entrypoint="tests.support.jobs.fail_once", policy=ONCE)
 MANY = JobType("test-many", entrypoint="tests.support.jobs.many", policy=ONCE)
+#: Only for the test that counts all of its dead letters.
+CAUSES = JobType("test-causes", entrypoint="tests.support.jobs.causes", policy=ONCE)
 BODY = JobType("test-body", entrypoint="tests.support.jobs.body", policy=QUICK)
 FLAKY = JobType("test-flaky", entrypoint="tests.support.jobs.flaky", policy=SPACED)
 PERMANENT = JobType("test-permanent", entrypoint="tests.support.jobs.permanent", policy=SPACED)
@@ -60,6 +62,7 @@ JOBS = [
     FAIL,
     FAIL_ONCE,
     MANY,
+    CAUSES,
     BODY,
     FLAKY,
     PERMANENT,
@@ -154,10 +157,19 @@ def fail_once(folder: str, message: str, password: str = "") -> None:
     leave(folder, "mended-runs")
 
 
-@job(MANY)
-def many(folder: str, message: str) -> None:
+def fail_until_mended(folder: str, message: str) -> None:
     if not Path(folder, "mended").exists():
         raise ValueError(message)
+
+
+@job(MANY)
+def many(folder: str, message: str) -> None:
+    fail_until_mended(folder, message)
+
+
+@job(CAUSES)
+def causes(folder: str, message: str) -> None:
+    fail_until_mended(folder, message)
 
 
 @job(BODY)
