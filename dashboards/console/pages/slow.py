@@ -26,9 +26,12 @@ LISTED: Final = 6
 
 
 @router.get("/slow")
-def slow(request: Request, the: The, span: str = "24h") -> Response:
+def slow(request: Request, the: The, span: str = "24h", job: str = "") -> Response:
+    """Of one job type, or of all, as `redrive jobs slow --job`."""
     chosen = span if span in SPANS else "24h"
-    found = the.memo.get(("slow", chosen), SHARED, lambda: time_spent(the.settings, SPANS[chosen]))
+    found = the.memo.get(
+        ("slow", chosen, job), SHARED, lambda: time_spent(the.settings, SPANS[chosen], job=job or None)
+    )
     books = the.poller.fresh().books
     over: dict[str, list[str]] = {}
     for breach in books.breaches if books else ():
@@ -37,6 +40,7 @@ def slow(request: Request, the: The, span: str = "24h") -> Response:
         request,
         "slow.html",
         span=chosen,
+        job=job,
         spans=SPANS,
         types=found.types,
         jobs=found.jobs,
