@@ -6,10 +6,11 @@ import sys
 from types import ModuleType
 
 import pytest
+from prefect.settings import PREFECT_API_REQUEST_TIMEOUT
 
 from redrive.blocks.core import patience
 from redrive.blocks.core.patience import AGAIN, COMMAND, LEAST, PERSON, SERVICE, answered, hurry, left_for, unanswered
-from redrive.blocks.prefect.client import reachable
+from redrive.blocks.prefect.client import prefect_settings, reachable
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +73,10 @@ def test_another_thread_that_is_importing_prefect_is_no_fault(monkeypatch: pytes
 
     with reachable():
         pass
+
+
+def test_blocks_get_what_the_start_of_the_command_has_left_of_it() -> None:
+    hurry(age=5)
+
+    with prefect_settings():
+        assert PREFECT_API_REQUEST_TIMEOUT.value() == pytest.approx(COMMAND - 5, abs=0.5)
