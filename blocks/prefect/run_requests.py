@@ -16,8 +16,8 @@ import httpx
 
 from redrive.blocks.core.errors import ApiUnavailable, NotFound, ParameterError
 from redrive.blocks.core.patience import patience, patient
-from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.fast_calls import ask_fast
 from redrive.blocks.prefect.requests import fast, server
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_labels import DRAWN
@@ -71,21 +71,9 @@ def _unknown(batch: list[dict[str, Any]], error: BaseException) -> ApiUnavailabl
     )
 
 
-def _created_fast(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
-    """By the server's own call for many; None if it has none, or leaves these to Prefect's."""
-    if not settings().fast_server or not fast.may_be_there():
-        return None
-    try:
-        return ask(fast.create(deployment, batch))
-    except httpx.HTTPStatusError as error:
-        if fast.is_absent(error):
-            return None
-        raise
-
-
 def _create(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Create the runs; returns each as the API tells it, in order."""
-    if (created := _created_fast(deployment, batch)) is not None:
+    if (created := ask_fast(fast.create(deployment, batch))) is not None:
         return created
     if len(batch) == 1:
         return [ask(requests.create(deployment, batch[0]))]

@@ -23,7 +23,8 @@ def budget_rules(thresholds: Thresholds) -> Iterator[Rule]:
 
 
 def _slow(job: str, budget: Budget) -> Rule:
-    return rule(
+    return _rule(
+        job,
         "RedriveJobSlow",
         _percentile("queue_jobs_processing_duration_seconds", job, budget, seconds(budget.p95)),
         budget,
@@ -31,14 +32,12 @@ def _slow(job: str, budget: Budget) -> Rule:
         "{{ $value | humanizeDuration }} or longer. "
         "See which with `redrive jobs list --job {{ $labels.job }}`; one that runs tells where its time goes by `redrive jobs profile ID`.",
         description=f"95 of 100 jobs of this type shall run for {budget.p95} at most, all their attempts together.",
-        dashboard="redrive-job-type",
-        variable="job",
-        labels={"job": job},
     )
 
 
 def _waits(job: str, budget: Budget) -> Rule:
-    return rule(
+    return _rule(
+        job,
         "RedriveJobWaits",
         _percentile("queue_jobs_wait_seconds", job, budget, seconds(budget.p95)),
         budget,
@@ -46,15 +45,13 @@ def _waits(job: str, budget: Budget) -> Rule:
         "{{ $value | humanizeDuration }} or longer for a slot. "
         "See what holds the slots with `redrive jobs list --state running`; `redrive jobs why ID` says it of one that waits.",
         description=f"95 of 100 jobs of this type shall start within {budget.p95} of their time.",
-        dashboard="redrive-job-type",
-        variable="job",
-        labels={"job": job},
     )
 
 
 def _fails(job: str, budget: FailureBudget) -> Rule:
     failed = _finished("queue_jobs_failed_total", job, budget.window)
-    return rule(
+    return _rule(
+        job,
         "RedriveJobFails",
         f"{failed} / {_finished('queue_jobs_total', job, budget.window)} > {budget.share:g}\n"
         f"and on (job)\n"
@@ -64,14 +61,12 @@ def _fails(job: str, budget: FailureBudget) -> Rule:
         f"that finished in the last {budget.window} "
         "became dead letters. See the causes with `redrive dead groups --job {{ $labels.job }}`.",
         description=f"At most {budget.share:.2%} of the jobs of this type shall become dead letters.",
-        dashboard="redrive-job-type",
-        variable="job",
-        labels={"job": job},
     )
 
 
 def _large(job: str, budget: MemoryBudget) -> Rule:
-    return rule(
+    return _rule(
+        job,
         "RedriveJobMemory",
         _percentile("queue_job_memory_bytes", job, budget, size_bytes(budget.p95)),
         budget,
@@ -79,6 +74,25 @@ def _large(job: str, budget: MemoryBudget) -> Rule:
         "{{ $value | humanize1024 }}B of memory or more. "
         "See which lines keep it with `redrive jobs profile ID --memory` while one runs.",
         description=f"95 of 100 attempts of this type shall have {budget.p95} of memory at most.",
+    )
+
+
+def _rule(
+    job: str,
+    name: str,
+    expression: str,
+    budget: Budget | FailureBudget | MemoryBudget,
+    *,
+    summary: str,
+    description: str,
+) -> Rule:
+    """An alert on one job type, with its own dashboard."""
+    return rule(
+        name,
+        expression,
+        budget,
+        summary=summary,
+        description=description,
         dashboard="redrive-job-type",
         variable="job",
         labels={"job": job},

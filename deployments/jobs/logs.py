@@ -7,7 +7,7 @@ gives no line twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,9 +69,7 @@ class JobLog:
                     yield line
             if len(page) < PAGE:
                 break
-            # By time and not by number, so that lines which come late move no page; numbers count within one instant only.
-            last = page[-1].at
-            after, skipped = (last, 0) if last > after else (after, skipped + PAGE)
+            after, skipped = _next(page, after, skipped)
         self._given = {one: at for one, at in self._given.items() if at >= self._newest - LOOKBACK}
 
     def _page(self, after: datetime, skipped: int) -> list[LogLine]:
@@ -107,8 +105,8 @@ class JobLogs:
             if len(page) < PAGE:
                 until = began
                 break
-            last = until = page[-1].at
-            after, skipped = (last, 0) if last > after else (after, skipped + PAGE)
+            until = page[-1].at
+            after, skipped = _next(page, after, skipped)
         self._until = {job: max(before, until) for job, before in self._until.items()}
         self._given |= {line.id: line.at for line in found}
         oldest = min(self._until.values()) - LOOKBACK
@@ -128,6 +126,15 @@ def _page(jobs: Collection[UUID], asked: dict[str, Any], level: int, after: date
         "offset": skipped,
     }
     return [_line(one) for one in ask(logs.find(body))]
+
+
+def _next(page: Sequence[LogLine], after: datetime, skipped: int) -> tuple[datetime, int]:
+    """Where the page behind a full one begins.
+
+    By time and not by number, so that lines which come late move no page; numbers count within one instant only.
+    """
+    last = page[-1].at
+    return (last, 0) if last > after else (after, skipped + PAGE)
 
 
 def log_of(job_id: UUID, *, level: int = 0) -> Iterator[LogLine]:

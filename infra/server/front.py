@@ -66,8 +66,6 @@ class Front:
         self._wanted = auth.encode() if auth else None
         self._calls = {f"/api{path}": call for path, call in _CALLS.items()}
         self._why_off = why_off
-        #: Whether the database was looked at.
-        self._is_known = False
         if self._why_off:
             log.warning("the fast calls are off: %s", self._why_off)
 
@@ -103,9 +101,8 @@ class Front:
             await _answer(send, 200, answer)
 
     async def _is_on(self) -> bool:
-        if self._why_off is None and not self._is_known:
+        if self._why_off is None:
             self._why_off = await self._database.why_not()
-            self._is_known = True
         return self._why_off is None
 
     def _may(self, scope: Scope) -> bool:

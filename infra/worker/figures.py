@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from datetime import UTC, datetime
 from heapq import nlargest
@@ -12,10 +11,10 @@ from operator import attrgetter, itemgetter
 
 import redis
 
-from redrive.blocks.core.settings import Settings
 from redrive.blocks.process.job_figures import Counting, Histograms, JobFigures
 from redrive.blocks.process.slowest import MOST, SlowAttempt, Slowest
 from redrive.infra.worker.attempt import Attempt
+from redrive.infra.worker.reporting import known_redis
 
 #: Seconds between two times that Redis is told.
 EVERY = 5.0
@@ -27,9 +26,9 @@ class Figures:
     """Counts here, and adds to what all workers counted; where Redis is known: in a stack, or by `REDRIVE_REDIS_URL`."""
 
     def __init__(self) -> None:
-        known = os.environ.get("REDRIVE_HOME") or os.environ.get("REDRIVE_REDIS_URL")
-        self.shared = JobFigures(Settings.load().valkey_url()) if known else None
-        self._slow = Slowest(Settings.load().valkey_url()) if known else None
+        url = known_redis()
+        self.shared = JobFigures(url) if url else None
+        self._slow = Slowest(url) if url else None
         self._counting = Counting()
         self._slowest: list[SlowAttempt] = []
 

@@ -7,6 +7,7 @@ Source: `memory.events` in the kernel's cgroup-v2 text, `memory.oom_control` in 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -55,6 +56,7 @@ class OomWatch:
         return None
 
 
+@cache
 def _own_group() -> Path | None:
     """The counting file of this process's control group. Source: cgroups(7), `/proc/PID/cgroup`."""
     try:

@@ -29,8 +29,8 @@ class Reporting:
 
     def __init__(self, worker: Reported) -> None:
         self._worker = worker
-        known = os.environ.get("REDRIVE_HOME") or os.environ.get("REDRIVE_REDIS_URL")
-        self._reports = WorkerReports(Settings.load().valkey_url()) if known else None
+        url = known_redis()
+        self._reports = WorkerReports(url) if url else None
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -56,3 +56,9 @@ class Reporting:
             except redis.RedisError:
                 # The report ends by itself.
                 return
+
+
+def known_redis() -> str | None:
+    """Where Redis is, in a stack or by `REDRIVE_REDIS_URL`; None for a worker that was told of none."""
+    known = os.environ.get("REDRIVE_HOME") or os.environ.get("REDRIVE_REDIS_URL")
+    return Settings.load().valkey_url() if known else None

@@ -56,7 +56,7 @@ class Killer(Background):
             os.kill(pid, signal.SIGKILL)
 
 
-def outages(stack: FaultStack, proxy: TcpProxy, host: str, jobs: list[UUID]) -> list[Callable[[], None]]:
+def outages(stack: FaultStack, proxy: TcpProxy, host: str, jobs: dict[UUID, str]) -> list[Callable[[], None]]:
     """The larger faults, each begun and ended; `host` names the worker that reaches the API through the proxy."""
 
     def server_frozen() -> None:
@@ -73,7 +73,9 @@ def outages(stack: FaultStack, proxy: TcpProxy, host: str, jobs: list[UUID]) -> 
 
     def host_cut_off() -> None:
         # Cut off without a job it would lose nothing. If all are through already, there is none to wait for.
-        wait_until(lambda: has_job(host, jobs) or not pending(jobs), PATIENCE, "the host that is cut off to have a job")
+        wait_until(
+            lambda: has_job(host, jobs) or ends(jobs) <= OVER, PATIENCE, "the host that is cut off to have a job"
+        )
         proxy.cut()
         pass_by(3 * LEASE)
         proxy.heal()
@@ -103,7 +105,7 @@ def test_no_job_is_lost_or_doubled_with_everything_at_once(stack: FaultStack, tm
             history.accepted(accepted.id, name, key)
 
         with Killer(stack, history, draw), People(stack, history, list(jobs), random.Random(8)):
-            for outage in outages(stack, proxy, host, list(jobs))[: 2 if size < 100 else None]:
+            for outage in outages(stack, proxy, host, jobs)[: 2 if size < 100 else None]:
                 history.fault(outage.__name__)
                 outage()
                 pass_by(PACE)
@@ -120,14 +122,9 @@ def test_no_job_is_lost_or_doubled_with_everything_at_once(stack: FaultStack, tm
     assert not verdict.problems, verdict
 
 
-def has_job(worker: str, jobs: list[UUID]) -> bool:
+def has_job(worker: str, jobs: dict[UUID, str]) -> bool:
     """Whether a job runs on it."""
-    return any(run.state_type == "RUNNING" and run.worker == worker for run in runs_of(jobs).values())
-
-
-def pending(jobs: list[UUID]) -> bool:
-    """Whether any is not over yet."""
-    return any(run.state_name not in OVER for run in runs_of(jobs).values())
+    return any(run.state_type == "RUNNING" and run.worker == worker for run in runs_of(list(jobs)).values())
 
 
 def ends(jobs: dict[UUID, str]) -> set[str]:
