@@ -14,11 +14,11 @@ from tests.support.waiting import wait_until
 
 
 def test_what_a_job_took_shows_by_step_on_the_command_line_and_in_the_metrics(job_stack: JobStack) -> None:
-    job = enqueue("test-three", {"folder": str(job_stack.folder("slow"))}).id
+    job = enqueue("test-timed", {"folder": str(job_stack.folder("slow"))}).id
     wait_for(job, timeout=60)
 
     def told() -> dict[str, object] | None:
-        found = json.loads(job_stack.redrive("jobs", "slow", "--since", "1h", "--job", "test-three", "--json").stdout)
+        found = json.loads(job_stack.redrive("jobs", "slow", "--since", "1h", "--job", "test-timed", "--json").stdout)
         return found if job_id in {one["attempt"]["run_id"] for one in found["jobs"]} else None
 
     job_id = str(job)
@@ -34,19 +34,19 @@ def test_what_a_job_took_shows_by_step_on_the_command_line_and_in_the_metrics(jo
     def scraped() -> str | None:
         url = f"http://127.0.0.1:{job_stack.settings.metrics_port}/metrics"
         text = httpx.get(url, trust_env=False).text
-        return text if 'queue_job_step_seconds_count{job="test-three",step="touch"}' in text else None
+        return text if 'queue_job_step_seconds_count{job="test-timed",step="touch"}' in text else None
 
     text = wait_until(scraped, 30, "the exporter to show the step")
-    assert 'queue_job_memory_bytes_count{job="test-three"}' in text
-    assert 'queue_job_attempt_seconds_count{job="test-three"}' in text
+    assert 'queue_job_memory_bytes_count{job="test-timed"}' in text
+    assert 'queue_job_attempt_seconds_count{job="test-timed"}' in text
 
-    # And the page says the same, of this type: others of the stack's jobs may be slower than twenty.
+    # And the page says the same, of this type: twenty others of the stack's jobs may be slower.
     with client(job_stack, "grace") as grace:
         page = wait_until(
-            lambda: text if "test-three" in (text := grace.get("/slow?span=1h&job=test-three").text) else None,
+            lambda: text if "test-timed" in (text := grace.get("/slow?span=1h&job=test-timed").text) else None,
             30,
             "the page",
         )
-    assert re.search(r"<b>test-three</b>.*?touch.*?third.*?outside of steps", page, re.DOTALL)
+    assert re.search(r"<b>test-timed</b>.*?touch.*?third.*?outside of steps", page, re.DOTALL)
     assert f"/jobs/{job}" in page
     assert 'aria-label="touch' in page or 'aria-label="third' in page

@@ -46,6 +46,8 @@ DEAF = JobType(
     policy=RetryPolicy(max_tries=2, backoff=(1,), jitter=0, timeout=2),
 )
 THREE = JobType("test-three", entrypoint="tests.support.jobs.three", policy=ONCE)
+#: Only for the test that looks for its job among the slowest of its type.
+TIMED = JobType("test-timed", entrypoint="tests.support.jobs.timed", policy=ONCE)
 LONG = JobType("test-long", entrypoint="tests.support.jobs.long", policy=RetryPolicy(max_tries=1, timeout=None))
 DIE = JobType("test-die", entrypoint="tests.support.jobs.die", policy=RetryPolicy(max_tries=1, max_crashes=1))
 TYPED = JobType("test-typed", entrypoint="tests.support.jobs.typed", policy=ONCE)
@@ -70,6 +72,7 @@ JOBS = [
     SLOW,
     DEAF,
     THREE,
+    TIMED,
     LONG,
     DIE,
     TYPED,
@@ -246,11 +249,20 @@ def third(folder: str) -> int:
     return count
 
 
-@job(THREE)
-def three(folder: str) -> int:
+def take_three_steps(folder: str) -> int:
     touch(folder, "step-1")
     touch(folder, "step-2")
     return third(folder)
+
+
+@job(THREE)
+def three(folder: str) -> int:
+    return take_three_steps(folder)
+
+
+@job(TIMED)
+def timed(folder: str) -> int:
+    return take_three_steps(folder)
 
 
 @job(LONG)
