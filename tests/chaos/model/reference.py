@@ -94,6 +94,6 @@ class Job:
         return "discarded" if self.state == "cancelled" else "redriven"
 
     def prune(self) -> None:
-        """Everything that is over and settled goes; what a person must still see stays."""
-        if self.state in {"completed", "cancelled"} and self.row not in {"open", "redriven"}:
+        """Everything that is over and settled goes, closed rows too; what a person must still see stays."""
+        if self.state in {"completed", "cancelled", "given up", "replaced"} and self.row not in {"open", "redriven"}:
             self.pruned = True
