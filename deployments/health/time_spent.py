@@ -72,13 +72,12 @@ def time_spent(settings: Settings, length: timedelta, *, job: str | None = None,
     """
     with _opened(settings) as (figures, slowest):
         found = figures.since(length, now)
-        jobs = slowest.since(length, now=now)
+        jobs = slowest.since(length, job=job, limit=SLOWEST, now=now)
     types = tuple(one for one in spent_by_type(found) if job in {None, one.name})
     medians = {one.name: one.p50 for one in types}
-    wanted = [one for one in jobs if job in {None, one.job}][:SLOWEST]
     return Spent(
         types=types,
-        jobs=tuple(SlowJob(attempt=one, times=_times(one.seconds, medians.get(one.job))) for one in wanted),
+        jobs=tuple(SlowJob(attempt=one, times=_times(one.seconds, medians.get(one.job))) for one in jobs),
     )
 
 

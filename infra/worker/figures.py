@@ -6,13 +6,12 @@ import asyncio
 import logging
 import time
 from datetime import UTC, datetime
-from heapq import nlargest
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 import redis
 
 from redrive.blocks.process.job_figures import Counting, Histograms, JobFigures
-from redrive.blocks.process.slowest import MOST, SlowAttempt, Slowest
+from redrive.blocks.process.slowest import SlowAttempt, SlowByType, Slowest, include
 from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.reporting import known_redis
 
@@ -30,7 +29,7 @@ class Figures:
         self.shared = JobFigures(url) if url else None
         self._slow = Slowest(url) if url else None
         self._counting = Counting()
-        self._slowest: list[SlowAttempt] = []
+        self._slowest: SlowByType = {}
 
     def count(self, attempt: Attempt) -> None:
         """An attempt is over, in whichever way."""
@@ -53,7 +52,7 @@ class Figures:
             memory=memory,
             profile=attempt.has_profile,
         )
-        self._slowest = nlargest(MOST, [*self._slowest, ended], key=attrgetter("seconds"))
+        include(self._slowest, ended)
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -65,16 +64,17 @@ class Figures:
         """Tell what was counted since."""
         if self.shared is None or not (counted := self._counting.take()):
             return
-        slowest, self._slowest = self._slowest, []
+        slowest, self._slowest = self._slowest, {}
         try:
             await asyncio.to_thread(self._add, counted, slowest)
         except redis.RedisError as error:
             # Added up until it is there again: a few numbers for each job type and step.
             self._counting.put_back(counted)
-            self._slowest = nlargest(MOST, [*self._slowest, *slowest], key=attrgetter("seconds"))
+            for attempts in slowest.values():
+                include(self._slowest, *attempts)
             log.debug("Redis is unavailable, so what jobs took is told later: %s", error)
 
-    def _add(self, counted: Histograms, slowest: list[SlowAttempt]) -> None:
+    def _add(self, counted: Histograms, slowest: SlowByType) -> None:
         now = datetime.now(UTC)
         if self.shared is not None and self._slow is not None:
             # Told twice they are the same ones; counts would be added twice.

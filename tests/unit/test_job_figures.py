@@ -11,7 +11,7 @@ import redis
 
 from redrive.blocks.process import step_times
 from redrive.blocks.process.job_figures import MEGABYTE, MEMORY, NAMES, OTHER, RUN, STEP, Counting, JobFigures, Series
-from redrive.blocks.process.slowest import MOST, SlowAttempt, Slowest
+from redrive.blocks.process.slowest import MOST, SlowAttempt, SlowByType, Slowest, include
 from redrive.dashboards.exporter.job_figures import families
 from tests.support.valkey import running_valkey
 
@@ -38,8 +38,14 @@ def slowest(valkey: str) -> Iterator[Slowest]:
     made.close()
 
 
-def slow(seconds: float, run_id: str = "1", at: datetime = NOW) -> SlowAttempt:
-    return SlowAttempt(run_id=run_id, job="sync", queue="low", seconds=seconds, at=at.timestamp())
+def slow(seconds: float, run_id: str = "1", at: datetime = NOW, job: str = "sync") -> SlowAttempt:
+    return SlowAttempt(run_id=run_id, job=job, queue="low", seconds=seconds, at=at.timestamp())
+
+
+def by_type(*attempts: SlowAttempt) -> SlowByType:
+    kept: SlowByType = {}
+    include(kept, *attempts)
+    return kept
 
 
 def counted(*seconds: float, job: str = "sync", memory: int = 0, **steps: float) -> Counting:
@@ -117,8 +123,9 @@ def test_steps_that_run_side_by_side_are_all_counted() -> None:
 
 
 def test_the_slowest_are_kept(slowest: Slowest) -> None:
-    slowest.add([slow(number, str(number)) for number in range(MOST + 20)], NOW)
-    slowest.add([slow(1000, "quick hour", NOW - timedelta(hours=3))], NOW - timedelta(hours=3))
+    for numbers in (range(MOST), range(MOST, MOST + 20)):
+        slowest.add(by_type(*(slow(number, str(number)) for number in numbers)), NOW)
+    slowest.add(by_type(slow(1000, "quick hour", NOW - timedelta(hours=3))), NOW - timedelta(hours=3))
 
     lately = slowest.since(timedelta(hours=1), now=NOW)
     day = slowest.since(timedelta(hours=24), limit=2, now=NOW)
@@ -127,9 +134,20 @@ def test_the_slowest_are_kept(slowest: Slowest) -> None:
     assert [one.run_id for one in day] == ["quick hour", str(MOST + 19)]
 
 
+def test_a_quick_job_type_has_its_own_slowest(slowest: Slowest) -> None:
+    many = (slow(100 + number, f"sync {number}") for number in range(200))
+    slowest.add(by_type(slow(0.1, "mail 1", job="mail"), *many, slow(0.2, "mail 2", job="mail")), NOW)
+
+    mails = slowest.since(timedelta(hours=1), job="mail", now=NOW)
+    all_types = slowest.since(timedelta(hours=1), limit=MOST + 1, now=NOW)
+
+    assert [one.run_id for one in mails] == ["mail 2", "mail 1"]
+    assert [one.run_id for one in (all_types[0], all_types[-1])] == ["sync 199", "mail 2"]
+
+
 def test_an_attempt_told_of_twice_is_one(slowest: Slowest) -> None:
-    slowest.add([slow(3)], NOW)
-    slowest.add([slow(3)], NOW)
+    slowest.add(by_type(slow(3)), NOW)
+    slowest.add(by_type(slow(3)), NOW)
 
     assert slowest.since(timedelta(hours=1), now=NOW) == [slow(3)]
 
