@@ -73,6 +73,7 @@ def test_failed_jobs_of_three_causes_go_to_zero_in_few_clicks(consoles: Consoles
     ):
         console.press(act, within=console.row(message))
         dialog = console.page.locator("dialog[open]")
+        dialog.get_by_text(message).wait_for()
         dialog.get_by_label("Reason").fill(why)
         console.press(re.compile(f"^{act}"), within=dialog)
         console.page.locator("dialog[open]").wait_for(state="detached")

@@ -10,6 +10,7 @@ import pytest
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.runs import Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs import query
 from redrive.deployments.jobs.query_language import parsed
@@ -80,3 +81,36 @@ def test_page_that_is_old_acts_on_what_is_there_now_or_says_what_happened(consol
     console.reads(re.compile("Completed"))
     assert len(effects(folder, "late")) == 1
     assert not runs.count(Wanted(ids=[job], types=["SCHEDULED"], deployed=False))
+
+
+def test_row_that_moves_while_it_is_pressed_is_the_row_that_is_acted_on(consoles: Consoles) -> None:
+    # given: three causes, and somebody who presses the second's button just as the first goes
+    stack, name = consoles.stack, f"moves-{uuid4().hex[:6]}"
+    folder = str(stack.folder("moves"))
+    for letter in "abc":
+        job = enqueue("test-many", {"folder": folder, "message": f"{name} {letter}"}).id
+        stack.dead_letter(job, timeout=PATIENCE)
+    console = consoles.sign_in("bob", "operator")
+    console.open(f"/failures?text={name}")
+    rows = console.page.locator("tr.row", has_text=name)
+    first, second = rows.nth(0).locator(".error-text").inner_text(), rows.nth(1)
+    message = second.locator(".error-text").inner_text()
+    second.get_by_role("button", name="Redrive").hover()
+    console.page.mouse.down()
+
+    with stack.ledger() as ledger:
+        ledger.discard_all(Filter(status="open", job="test-many", text=first), who="grace", why="it moves")
+    console.page.evaluate(
+        "async () => { document.body.dispatchEvent(new Event('changed')); await (await fetch(location)).text(); }"
+    )
+    console.page.mouse.up()
+
+    # then: the dialog names what was pressed, and the list follows
+    dialog = console.page.locator("dialog[open]")
+    dialog.get_by_text(message).wait_for()
+    console.row(first).wait_for(state="detached")
+    console.press(re.compile("^Redrive 1"), within=dialog)
+    dialog.wait_for(state="detached")
+    with stack.ledger() as ledger:
+        pressed = ledger.find(Filter(job="test-many", text=message), limit=1).rows[0]
+        assert ledger.bulk_acts.latest(limit=1)[0].filter.causes == (pressed.fingerprint,)

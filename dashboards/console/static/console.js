@@ -36,8 +36,8 @@
     const alive = $("[data-alive]"), banner = $("#stale");
     if (alive && banner) {
       const age = (now() - Number(alive.dataset.alive)) / 1000;
-      const live = $("[data-live]"), still = live && (live.dataset.paused === "1" || document.hidden || $("input:checked", live));
-      banner.hidden = still || age <= Number(alive.dataset.limit);
+      const live = $("[data-live]"), calm = live && (still(live) || aiming(live));
+      banner.hidden = calm || age <= Number(alive.dataset.limit);
       const why = alive.dataset.said || unread || "the console could not read anything newer.";
       if (!banner.hidden) set($("span", banner), `What you see is ${span(age)} old: ${why}`);
     }
@@ -208,11 +208,28 @@
   // Whoever comes back to a page sees it as it is now.
   document.addEventListener("visibilitychange", () => { if (!document.hidden) document.body.dispatchEvent(new Event("changed")); });
 
-  // A list that refreshes keeps still while somebody paused it or has marked rows.
+  // A list keeps still while somebody paused it, has marked rows, or is about to press a button in a row; what they did shows at once.
+  const pressing = (live) => $("tr.row :active", live), aiming = (live) => $("tr.row .button:hover", live);
+  const asked = (event) => event.detail.requestConfig.triggeringEvent?.type === "changed";
+  const still = (live) => live.dataset.paused === "1" || document.hidden || $("input:checked", live);
+  let missed = false;
+  const moves = (event, live) => {
+    const waits = pressing(live) || (aiming(live) && !asked(event));
+    if (waits) missed = true;
+    return !waits;
+  };
   document.addEventListener("htmx:beforeRequest", (event) => {
-    const live = event.target.closest("[data-live]");
-    if (live && event.target === live && (live.dataset.paused === "1" || document.hidden || $("input:checked", live))) event.preventDefault();
+    const live = event.target;
+    if (live.matches("[data-live]") && (still(live) || !moves(event, live))) event.preventDefault();
   });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.target.matches("[data-live]") && !moves(event, event.target)) event.detail.shouldSwap = false;
+  });
+  for (const kind of ["mouseout", "mouseup"]) {
+    document.addEventListener(kind, (event) => {
+      if (missed && event.target.closest("tr.row")) { missed = false; document.body.dispatchEvent(new Event("changed")); }
+    });
+  }
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-pause]");
     if (!button) return;
