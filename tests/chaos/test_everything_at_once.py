@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
@@ -71,14 +71,23 @@ def outages(stack: FaultStack, proxy: TcpProxy, host: str, jobs: dict[UUID, str]
         kill(*stack.postgres_processes())
         wait_until(lambda: stack.pid("postgres"), PATIENCE, "the next database")
 
+    def cut_off() -> set[UUID]:
+        """The jobs that the host had when its network broke."""
+        wait_until(lambda: held_by(host, jobs) or ends(jobs) <= OVER, PATIENCE, "the host to have a job")
+        proxy.cut()
+        pass_by(PACE)
+        # What was on its way has arrived by now.
+        lost = held_by(host, jobs)
+        pass_by(3 * LEASE - PACE)
+        # The keeper may have been killed meanwhile, and the next one counts a lease of silence from its own start.
+        wait_until(lambda: not held_by(host, lost), PATIENCE, "the jobs of the silent host to be reclaimed")
+        proxy.heal()
+        return lost
+
     def host_cut_off() -> None:
         # Cut off without a job it would lose nothing. If all are through already, there is none to wait for.
-        wait_until(
-            lambda: has_job(host, jobs) or ends(jobs) <= OVER, PATIENCE, "the host that is cut off to have a job"
-        )
-        proxy.cut()
-        pass_by(3 * LEASE)
-        proxy.heal()
+        while not cut_off() and not ends(jobs) <= OVER:
+            pass_by(PACE)
 
     def keeper_gone() -> None:
         stack.stop_component("keeper")
@@ -122,9 +131,9 @@ def test_no_job_is_lost_or_doubled_with_everything_at_once(stack: FaultStack, tm
     assert not verdict.problems, verdict
 
 
-def has_job(worker: str, jobs: dict[UUID, str]) -> bool:
-    """Whether a job runs on it."""
-    return any(run.state_type == "RUNNING" and run.worker == worker for run in runs_of(list(jobs)).values())
+def held_by(worker: str, jobs: Collection[UUID]) -> set[UUID]:
+    """Those of these jobs that run on it, as far as Prefect knows."""
+    return {run.id for run in runs_of(list(jobs)).values() if run.state_type == "RUNNING" and run.worker == worker}
 
 
 def ends(jobs: dict[UUID, str]) -> set[str]:
