@@ -220,3 +220,7 @@ class Prepared:
 
     children: Children
     keeping: asyncio.Task[None]
+
+    async def keep(self) -> None:
+        """As of the children: until it is cancelled."""
+        await self.keeping

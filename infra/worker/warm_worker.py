@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,6 +42,7 @@ from redrive.infra.worker.linux import adopt_orphans, require_linux
 from redrive.infra.worker.reconciling import Reconciling
 from redrive.infra.worker.reporting import Reporting
 from redrive.infra.worker.run_api import RunApi
+from redrive.infra.worker.services import Services
 from redrive.infra.worker.slots import Slots
 from redrive.infra.worker.slow_jobs import SlowJobs
 from redrive.infra.worker.spans import Spans
@@ -91,17 +92,16 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             await super().start(run_once=run_once, with_healthcheck=with_healthcheck, printer=printer)
         except* Drained:
             printer(f"Worker {self.name!r} stopped!")
-        if self._failure:
-            raise self._failure
+        if failure := self._services.failure:
+            raise failure
 
     async def setup(self) -> None:
         """Make the parts, and start them as soon as the pool is known."""
         adopt_orphans()
         self._draining: Draining | None = None
         self._drained = asyncio.Event()
-        self._failure: BaseException | None = None
         self._started_at = datetime.now(UTC)
-        self._services: set[asyncio.Task[Any]] = set()
+        self._services = Services(self.log, self._stop_requested)
         self._ready = False
         await super().setup()
         await self._get_ready()
@@ -140,9 +140,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
 
     async def teardown(self, *exc_info: Any) -> None:
         """End children and services; what still runs was given back before."""
-        for service in self._services:
-            service.cancel()
-        await asyncio.gather(*self._services, return_exceptions=True)
+        await self._services.end()
         if self._ready:
             await self._children.end()
             await self._spans.end()
@@ -176,7 +174,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         self._children.want(self._slot_count, modules, self.log)
         tick = float(PREFECT_WORKER_QUERY_SECONDS.value())
         self._due = DueRuns(api, self.pool_name, queues=self.queues, tick=tick)
-        self._wakeups = Wakeups(str(work_pool.id), Heard(self._due, self._attempts, self._begin), self.log)
+        self._wakeups = Wakeups(str(work_pool.id), Heard(self._due, self._attempts, self._services.begin), self.log)
         self._reporting = Reporting(self)
         me = Identity.of(self)
         self._spans, self._figures = Spans(self.name), Figures()
@@ -202,7 +200,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_requested)
         for service in (
-            _until_cancelled(prepared.keeping) if prepared else self._children.keep(),
+            (prepared or self._children).keep(),
             self._attempts.watch_limits(),
             self._wakeups.run(),
             watch(self._wakeups, self._children, self._attempts, self._due, self.log),
@@ -215,21 +213,8 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
             self._figures.run(),
             SlowJobs(self._attempts, self._figures, api, Settings.load(), self.log).run(),
         ):
-            self._begin(service)
-        self._working = [self._begin(self._slots.work()) for _ in range(self._slot_count)]
-
-    def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        service = asyncio.create_task(work)
-        self._services.add(service)
-        service.add_done_callback(self._service_ended)
-        return service
-
-    def _service_ended(self, service: asyncio.Task[Any]) -> None:
-        self._services.discard(service)
-        if not service.cancelled() and (error := service.exception()):
-            self.log.error("a part of the worker failed, so it stops", exc_info=error)
-            self._failure = error
-            self._stop_requested()
+            self._services.begin(service)
+        self._working = [self._services.begin(self._slots.work()) for _ in range(self._slot_count)]
 
     def report(self) -> WorkerReport:
         """What this worker is doing."""
@@ -257,11 +242,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
     def _stop_requested(self) -> None:
         if self._draining is None:
             self._draining = Draining(self._slots, self._attempts, self._working, self._drained, self.log)
-            self._begin(self._draining.drain(self.drain_timeout))
+            self._services.begin(self._draining.drain(self.drain_timeout))
         else:
             self.log.warning("told to stop once more: jobs are stopped now")
-            self._begin(self._draining.stop_jobs())
-
-
-async def _until_cancelled(task: asyncio.Task[None]) -> None:
-    await task
+            self._services.begin(self._draining.stop_jobs())
