@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from httpx import HTTPStatusError
 from prefect.client.schemas.objects import State
 
 from redrive.blocks.prefect.client import ask
@@ -21,12 +20,9 @@ def finish(request: Json) -> Json:
     Raises:
         ApiUnavailable: the server does not answer; asking again does no harm.
     """
-    try:
+    with fast.UnlessAbsent():
         return ask(fast.finish(request))
-    except HTTPStatusError as error:
-        if not fast.is_absent(error):
-            raise
-        return {"state": None}
+    return {"state": None}
 
 
 def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import httpx
-
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.request import Request
@@ -22,9 +20,6 @@ def ask_fast(request: Request[T | None]) -> T | None:
     """
     if not settings().fast_server or not fast.may_be_there():
         return None
-    try:
+    with fast.UnlessAbsent():
         return ask(request)
-    except httpx.HTTPStatusError as error:
-        if fast.is_absent(error):
-            return None
-        raise
+    return None

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-import httpx
-
 from redrive.blocks.prefect.labels import ATTEMPT, WORKER
 from redrive.blocks.prefect.paging import Order, Place, page
 from redrive.blocks.prefect.request import Json
@@ -41,21 +39,15 @@ class RunApi:
         """Claim, sign and start runs in one call, as of `fast.begin`; none if the server has no such call."""
         if not fast.may_be_there():
             return {}
-        try:
+        with fast.UnlessAbsent():
             return await self._client.ask(fast.begin(wanted, labels))
-        except httpx.HTTPStatusError as error:
-            if fast.is_absent(error):
-                return {}
-            raise
+        return {}
 
     async def finish(self, request: Json) -> bool:
         """Bring a run to its end by the server's one call; whether it did, or had done so before."""
-        try:
+        with fast.UnlessAbsent():
             return bool((await self._client.ask(fast.finish(request)))["state"])
-        except httpx.HTTPStatusError as error:
-            if fast.is_absent(error):
-                return False
-            raise
+        return False
 
     async def publish(self, artifact: Json) -> None:
         """Show something beside a run."""

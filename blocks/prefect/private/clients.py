@@ -14,11 +14,10 @@ from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import AsyncClientContext, ContextModel, SyncClientContext
 from prefect.events.worker import EventsWorker
-from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
 from redrive.blocks.prefect.private.begun import Begun, Json, present
-from redrive.blocks.prefect.requests.fast import FINISH, is_absent
+from redrive.blocks.prefect.requests.fast import FINISH, UnlessAbsent
 
 T = TypeVar("T")
 
@@ -75,14 +74,10 @@ class _WarmClient(Reader, SyncPrefectClient):
         return super().set_flow_run_state(flow_run_id, state, force=force)
 
     def _finish(self, begun: Begun, body: Json) -> OrchestrationResult[Any] | None:
-        with begun.noted(body):
-            try:
-                answer = self.request("POST", FINISH, json=body)  # type: ignore[arg-type]  # ours
-            except PrefectHTTPStatusError as error:
-                if not is_absent(error):
-                    raise
-                return None
+        with begun.noted(body), UnlessAbsent():
+            answer = self.request("POST", FINISH, json=body)  # type: ignore[arg-type]  # ours
             return begun.answered(answer.json())
+        return None
 
 
 class Beside(Generic[T]):
@@ -127,14 +122,10 @@ class _AsyncWarmClient(Reader, PrefectClient):
         return await super().set_flow_run_state(flow_run_id, state, force=force)
 
     async def _finish(self, begun: Begun, body: Json) -> OrchestrationResult[Any] | None:
-        with begun.noted(body):
-            try:
-                answer = await self.request("POST", FINISH, json=body)  # type: ignore[arg-type]  # ours
-            except PrefectHTTPStatusError as error:
-                if not is_absent(error):
-                    raise
-                return None
+        with begun.noted(body), UnlessAbsent():
+            answer = await self.request("POST", FINISH, json=body)  # type: ignore[arg-type]  # ours
             return begun.answered(answer.json())
+        return None
 
 
 class WarmClientContext(SyncClientContext):

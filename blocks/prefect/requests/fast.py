@@ -118,9 +118,19 @@ def may_be_there() -> bool:
     return time.monotonic() >= _absent_until[0] and os.environ.get("REDRIVE_FAST_SERVER", "").lower() not in _OFF
 
 
-def is_absent(error: httpx.HTTPStatusError) -> bool:
-    """Whether an answer says that the server does not have the call; remembered, so that it is not asked each time."""
-    status = error.response.status_code
-    if status in _NOT_THERE:
-        _absent_until[0] = time.monotonic() + ASKED_AGAIN
-    return status in _NOT_THERE or status == _NOT_UNDERSTOOD
+class UnlessAbsent:
+    """Ask one of the calls in such a block. A server that does not have it ends the block, and that is remembered for a while.
+
+    Raises:
+        httpx.HTTPStatusError: it has the call, and refuses.
+    """
+
+    def __enter__(self) -> None:
+        """Nothing is asked yet."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        """Whether the call is absent."""
+        status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
+        if status in _NOT_THERE:
+            _absent_until[0] = time.monotonic() + ASKED_AGAIN
+        return status in _NOT_THERE or status == _NOT_UNDERSTOOD
