@@ -13,17 +13,24 @@ import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-#: An answer names its second only, and takes a while to come: clocks that differ by less are taken for equal.
+#: Clocks that differ by less are taken for equal.
 TOLERANCE = timedelta(seconds=5)
+#: An answer names no more than the second, and Prefect's server works out once a second which one that is: so far past it is at most,
+#: if that server is not busy.
+SPREAD = timedelta(seconds=2)
 
 
 class ServerClock:
-    """How far a server's clock is ahead of this machine's, by its latest answer."""
+    """How far a server's clock is ahead of this machine's, by its answers.
+
+    What it tells is never ahead of that clock, and as far behind as the freshest answer was: at most `SPREAD` after a step of
+    either clock, and less with each answer.
+    """
 
     def __init__(self) -> None:
-        self._ahead = timedelta(0)
-        #: This machine's clock when the boot clock read 0, as of the latest answer. A step moves it, a suspension does not.
-        self._zero = _zero()
+        #: At least so far ahead; and this machine's clock when the boot clock read 0, as of the answer that told it. A step of this
+        #: machine's clock moves that, a suspension does not.
+        self._least = (timedelta(0), _zero())
 
     def observe(self, date: str | None) -> None:
         """Take in the `Date` header of an answer that came just now; anything else is left alone."""
@@ -32,16 +39,20 @@ class ServerClock:
         except ValueError:
             return
         if answer is not None and answer.tzinfo is not None:
-            # In the middle of the second that it names.
-            ahead = answer + timedelta(seconds=0.5) - datetime.now(UTC)
-            self._ahead = ahead if abs(ahead) > TOLERANCE else timedelta(0)
-            self._zero = _zero()
+            least = answer - datetime.now(UTC)
+            # One that names a second further in the past than others did is only older.
+            if not least <= self._known() <= least + SPREAD:
+                self._least = (least, _zero())
 
     @property
     def ahead(self) -> timedelta:
         """0 until an answer or a step of this machine's clock says otherwise."""
-        stepped = _zero() - self._zero
-        return self._ahead - (stepped if abs(stepped) > TOLERANCE else timedelta(0))
+        known = self._known()
+        return known if abs(known) > TOLERANCE else timedelta(0)
+
+    def _known(self) -> timedelta:
+        least, zero = self._least
+        return least - (_zero() - zero)
 
     def now(self) -> datetime:
         """The time by that clock, UTC."""

@@ -11,6 +11,8 @@ import time_machine
 from redrive.blocks.prefect.server_clock import ServerClock
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+#: As far as a clock that stands still can be told from the kernel's, which runs on.
+EXACTLY = timedelta(milliseconds=100)
 
 
 @pytest.mark.parametrize("hours", [1, -1])
@@ -58,6 +60,37 @@ def test_clocks_that_nearly_agree_are_taken_for_equal() -> None:
         clock.observe(format_datetime(NOW - timedelta(seconds=2), usegmt=True))
 
         assert clock.now() == NOW
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+@pytest.mark.parametrize("age", [0, 0.3, 0.999, 1.4, 1.999])
+def test_time_told_is_not_ahead_of_the_servers_however_old_the_second_in_its_answer_is(hours: int, age: float) -> None:
+    clock = ServerClock()
+    there = NOW + timedelta(hours=hours)
+    with time_machine.travel(NOW, tick=False):
+        clock.observe(format_datetime(there - timedelta(seconds=age), usegmt=True))
+
+        assert clock.now() - there <= EXACTLY
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_freshest_answer_tells_the_time_and_an_older_one_does_not_put_it_back(hours: int) -> None:
+    clock = ServerClock()
+    there = NOW + timedelta(hours=hours)
+    with time_machine.travel(NOW, tick=False):
+        for age in (1, 0, 1):
+            clock.observe(format_datetime(there - timedelta(seconds=age), usegmt=True))
+
+        assert abs(clock.now() - there) <= EXACTLY
+
+
+def test_server_whose_clock_was_put_back_is_followed_back() -> None:
+    clock = ServerClock()
+    with time_machine.travel(NOW, tick=False):
+        clock.observe(format_datetime(NOW + timedelta(hours=1), usegmt=True))
+        clock.observe(format_datetime(NOW + timedelta(minutes=59), usegmt=True))
+
+        assert abs(clock.now() - NOW - timedelta(minutes=59)) <= EXACTLY
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday", "Wed, 25 Nov 2026 13:00:00"])
