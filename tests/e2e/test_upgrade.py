@@ -23,6 +23,12 @@ ROOT = Path(__file__).parents[2]
 #: Before the second edition: other folders, other entrypoints, a ledger with two migrations.
 COMMIT = "031a0ef"
 PATIENCE = 180
+#: A mail that needs nothing of the report, which a job beside it makes: neither the file to attach nor the one with the figures.
+LETTER = {
+    "data": None,
+    "values": {"title": "Greetings", "subtitle": "from the first edition", "figures": [], "source": "nowhere"},
+    "attachments": [],
+}
 #: What that edition knew of the settings.
 _KNOWN = ("REDRIVE_HOME", "REDRIVE_PREFECT_PORT", "REDRIVE_METRICS_PORT", "REDRIVE_SMTP_PORT")
 
@@ -76,8 +82,7 @@ def test_stack_of_the_first_edition_goes_on_with_its_jobs_and_its_dead_letters(s
     (dead,) = wait_until(lambda: json.loads(first.redrive("dead", "list", "--json")), PATIENCE, "its row")
     first.redrive("queues", "pause", "default")
     waiting = {job: accepted(first, job, "--queue", "default") for job in ("sync", "reports", "documents")}
-    # Without the report that it would attach, as that is made by a job beside it.
-    waiting["mail"] = accepted(first, "mail", "-p", "attachments=[]", "--queue", "default")
+    waiting["mail"] = accepted(first, "mail", "--params-json", json.dumps(LETTER), "--queue", "default")
     hopeless = accepted(first, "sync", "-p", "source=samples/data/never.csv", "--queue", "default")
     later = accepted(first, "sync", "--in", "2h")
     first.redrive("down")
