@@ -37,6 +37,8 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 #: Names of contestants, with commas; all if not given.
 ONLY = os.environ.get("BENCH_ONLY", "")
 SLOTS = 4
+#: Seconds between two looks at whether the jobs are done, and at the memory of all processes, which takes milliseconds for each.
+LOOK, WEIGH = 0.5, 3.0
 #: Jobs under load whose states are read to tell where the time goes.
 SAMPLE = 40
 #: Not parts of what is measured.
@@ -258,11 +260,13 @@ def _completed(ids: list[str]) -> int:
 
 
 def _until(over: Callable[[], bool], memory: list[float], worker: psutil.Process) -> None:
-    deadline = time.monotonic() + 300
+    deadline, weighed = time.monotonic() + 300, time.monotonic()
     while not over():
         assert time.monotonic() < deadline, "the jobs did not end"
-        memory.append(_memory(worker))
-        time.sleep(0.25)
+        if time.monotonic() - weighed > WEIGH:
+            memory.append(_memory(worker))
+            weighed = time.monotonic()
+        time.sleep(LOOK)
     memory.append(_memory(worker))
 
 
