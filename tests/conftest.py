@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.support.console",
     "tests.support.exporter_rig",
     "tests.support.traced_stack",
+    "tests.support.compose_installation",
 ]
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from redrive.infra.backup.manifest import BackupError
 
 #: Lines of a program's complaint that are shown.
 _LINES = 3
+#: Restoring in parallel, so many tables at once.
+JOBS = "2"
+#: The first version of the server with the setting that this line is about; pg_restore from 17 on writes it whatever the server's is.
+_KNOWS_TIMEOUT, _TIMEOUT = 17, b"SET transaction_timeout = 0;\n"
 
 
 def tool(name: str) -> str:
@@ -29,7 +34,7 @@ def tool(name: str) -> str:
     found = str(inside) if inside and inside.exists() else shutil.which(name)
     if not found:
         raise BackupError(
-            f"{name} is missing: pip install 'redrive[stack]', or your system's PostgreSQL client of the server's version "
+            f"{name} is missing: pip install 'redrive[backup]', or your system's PostgreSQL client of the server's version "
             "(on Debian: apt-get install postgresql-client)"
         )
     return found
@@ -48,18 +53,61 @@ def run(name: str, url: str, *arguments: str) -> None:
     Raises:
         BackupError: it failed; the message is its own.
     """
+    given, environment = _login(url)
+    done = subprocess.run(
+        [tool(name), "--dbname", given, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise _failed(name, url, done.stderr, done.returncode)
+
+
+def _login(url: str) -> tuple[str, dict[str, str]]:
+    """Address without the password, and the environment that has it."""
     given: dict[str, Any] = conninfo_to_dict(libpq(url))
     password = given.pop("password", None)
-    environment = {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
-    done = subprocess.run(
-        [tool(name), "--dbname", make_conninfo(**given), *arguments],
-        env=environment, capture_output=True, text=True, check=False,
+    return make_conninfo(**given), {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
+
+
+def _failed(name: str, url: str, complaint: str, code: int) -> BackupError:
+    said = [line for line in complaint.splitlines() if line.strip()][:_LINES]
+    return BackupError(f"{name} of {database(url)}: {' / '.join(said) or f'exit code {code}'}")
+
+
+def restore_dump(url: str, dump: Path) -> None:
+    """Bring a dump into an empty database. Owner and rights are not: the logins may not exist there.
+
+    Raises:
+        BackupError: it failed; the message is PostgreSQL's own.
+        psycopg.Error: the database does not answer.
+    """
+    with psycopg.connect(libpq(url)) as connection:
+        version = connection.info.server_version // 10000
+    plain = ("--no-owner", "--no-privileges")
+    if version >= _KNOWS_TIMEOUT:
+        run("pg_restore", url, *plain, "--jobs", JOBS, "--exit-on-error", str(dump))
+        return
+    given, environment = _login(url)
+    reading = subprocess.Popen(
+        [tool("pg_restore"), *plain, "--file", "-", str(dump)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    writing = subprocess.Popen(
+        [tool("psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", given],
+        env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()][:_LINES]
-        raise BackupError(f"{name} of {database(url)}: {' / '.join(said) or f'exit code {done.returncode}'}")
+    assert reading.stdout  # noqa: S101  (a pipe)
+    assert writing.stdin  # noqa: S101  (as above)
+    with reading.stdout, contextlib.suppress(BrokenPipeError):
+        # The first such line is pg_restore's; any other one would be somebody's text.
+        for line in reading.stdout:
+            if line == _TIMEOUT:
+                break
+            writing.stdin.write(line)
+        shutil.copyfileobj(reading.stdout, writing.stdin)
+    _, err = writing.communicate()
+    if writing.returncode or reading.wait():
+        raise _failed("pg_restore", url, err.decode(errors="replace"), writing.returncode or reading.returncode)
 
 
 def database(url: str) -> str:
-    """The name of its database."""
-    return unquote(urlsplit(libpq(url)).path.lstrip("/"))
+    """The name of its database; of a URL, or of libpq's own words."""
+    return str(conninfo_to_dict(libpq(url)).get("dbname", ""))

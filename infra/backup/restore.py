@@ -21,10 +21,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from redrive.blocks.core.settings import Settings
 from redrive.infra.backup.backup import RESULTS, Say, databases, results_folder
 from redrive.infra.backup.manifest import BackupError, Manifest
-from redrive.infra.backup.postgres_tools import database, libpq, run, tool
+from redrive.infra.backup.postgres_tools import database, libpq, restore_dump, tool
 
-#: Restoring in parallel, so many tables at once.
-JOBS = "2"
 #: Databases that always are there, to be connected to while the others are renamed.
 _MAINTENANCE = ("postgres", "template1")
 
@@ -104,8 +102,7 @@ def _restore_beside(url: str, dump: Path) -> None:
     with _maintenance(url) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
         connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-    target = _other_database(url, _beside(url))
-    run("pg_restore", target, "--no-owner", "--no-privileges", "--jobs", JOBS, "--exit-on-error", str(dump))
+    restore_dump(_other_database(url, _beside(url)), dump)
 
 
 def _swap(url: str) -> str | None:

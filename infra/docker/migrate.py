@@ -7,6 +7,7 @@ Danger: the database that `REDRIVE_DATABASE_URL` names must exist; those of Pref
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -23,21 +24,37 @@ from redrive.deployments.dead_letters.ledger import Ledger
 PATIENCE = 120.0
 #: Seconds between two tries.
 PAUSE = 1.0
+#: Of every database; parameters and tracebacks hold any text.
+ENCODING = "UTF8"
+
+
+class EncodingError(RedriveError):
+    """A database in an encoding that cannot hold every text."""
 
 
 def make_databases(here: Settings) -> list[str]:
     """Make what is missing beside the ledger's database; their names.
 
     Raises:
+        EncodingError: the ledger's database cannot hold every text.
         psycopg.Error: the server refuses, or does not answer.
     """
     urls = [here.prefect_database_url(), *([] if here.warehouse_url else [here.synced_url()])]
     wanted = [name for url in urls if (name := make_url(url).database)]
     with psycopg.connect(here.ledger_url().replace("+psycopg:", ":", 1), autocommit=True) as connection:
+        if (encoding := connection.info.parameter_status("server_encoding")) != ENCODING:
+            raise EncodingError(
+                f"database {connection.info.dbname} is in {encoding}, which cannot hold every text: "
+                f"make it with CREATE DATABASE … ENCODING '{ENCODING}' TEMPLATE template0"
+            )
         present = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
         missing = [name for name in wanted if name not in present]
         for name in missing:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            # Of the empty template, because the usual one may be in another encoding.
+            create = sql.SQL("CREATE DATABASE {} ENCODING {} TEMPLATE template0")
+            # Somebody else who migrates may have made it meanwhile.
+            with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+                connection.execute(create.format(sql.Identifier(name), sql.Literal(ENCODING)))
     return missing
 
 
@@ -54,6 +71,8 @@ def main() -> None:
             if time.monotonic() > give_up:
                 _refuse(f"the database does not answer for {PATIENCE:g} s: {' '.join(str(error).split())}")
             time.sleep(PAUSE)
+        except (EncodingError, psycopg.Error) as error:
+            _refuse(f"the databases cannot be made: {' '.join(str(error).split())}")
     sys.stdout.write(f"databases made: {', '.join(made) or 'none, all are there'}\n")
     done = subprocess.run([sys.executable, "-P", "-m", "prefect", "server", "database", "upgrade", "-y"], check=False)
     if done.returncode:

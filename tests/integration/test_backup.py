@@ -16,7 +16,7 @@ from redrive.deployments.dead_letters.ledger import Filter, Ledger
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.infra.backup.backup import back_up, prune
 from redrive.infra.backup.manifest import BackupError, Manifest
-from redrive.infra.backup.postgres_tools import libpq
+from redrive.infra.backup.postgres_tools import _failed, libpq
 from redrive.infra.backup.restore import restore
 from tests.support.job_stack import JobStack, effects, pointed_at
 from tests.support.postgres import running_server
@@ -171,3 +171,9 @@ def test_everything_is_destroyed_and_goes_on_elsewhere_from_the_backup(tmp_path:
 def _end(job: UUID) -> str:
     state = wait_for(job, timeout=180).state
     return str(state.name) if state else "none"
+
+
+def test_complaint_of_a_restore_names_the_database_and_no_password() -> None:
+    said = str(_failed("pg_restore", "host=db dbname=ledger_restored password=hush", "no room\n", 1))
+
+    assert said == "pg_restore of ledger_restored: no room"

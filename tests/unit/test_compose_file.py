@@ -57,6 +57,23 @@ def test_secrets_are_files_and_all_are_declared(name: str) -> None:
     assert set(one["networks"]) <= set(FILE["networks"])
 
 
+def test_no_secret_goes_into_the_build() -> None:
+    lines = (FOLDER.parent / "docker" / "Dockerfile.dockerignore").read_text().splitlines()
+
+    for folder in ("infra/compose/secrets", "infra/compose/tls"):
+        assert lines.index(folder) > lines.index("!infra"), "a later line counts"
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis", "proxy"])
+def test_databases_and_proxy_are_not_root_and_have_none_of_its_powers(name: str) -> None:
+    one = SERVICES[name]
+
+    assert one["user"].partition(":")[0] not in {"0", "root"}
+    assert one["read_only"] is True
+    assert one["cap_drop"] == ["ALL"]
+    assert "cap_add" not in one
+
+
 def test_jobs_cannot_reach_the_databases() -> None:
     for name in ("worker-1", "worker-2"):
         assert "data" not in SERVICES[name]["networks"]

@@ -1,7 +1,11 @@
-"""The job type of the test of infra/compose: notes when each execution begins and ends."""
+"""The job type of the test of infra/compose: notes when each execution begins and ends.
+
+A begin without an end is an execution that was killed; the kernel frees its lock then, so two at once say so.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -12,15 +16,20 @@ FOLDER = Path("/effects")
 
 
 @step
-def note(number: int, seconds: float) -> int:
-    with (FOLDER / str(number)).open("a") as file:
+def note(name: str, seconds: float) -> str:
+    with (FOLDER / f"lock.{name}").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            (FOLDER / f"overlap.{name}").touch()
         begun = time.time()
         time.sleep(seconds)
-        file.write(f"{begun} {time.time()} {os.uname().nodename}\n")
-    return number
+        with (FOLDER / name).open("a") as file:
+            file.write(f"{begun} {time.time()} {os.uname().nodename}\n")
+    return name
 
 
 @job(max_tries=3, backoff=[1], max_crashes=10, retry_until=None)
-def probe(number: int, seconds: float = 0.3) -> None:
+def probe(name: str, seconds: float = 0.3) -> None:
     """Notes one execution."""
-    note(number, seconds)
+    note(name, seconds)

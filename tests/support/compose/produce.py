@@ -1,4 +1,4 @@
-"""Inside of a container: asks for COUNT jobs one by one, each until it is acknowledged; prints each id."""
+"""Inside of a container: `produce.py COUNT NAME` asks for COUNT jobs one by one, each until it is acknowledged; prints each id."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import time
 
 from redrive import RedriveError, enqueue
 
-for number in range(int(sys.argv[1])):
+count, name = int(sys.argv[1]), sys.argv[2]
+for number in range(count):
     while True:
         try:
-            print(enqueue("probe", {"number": number}, key=f"probe-{number}").id, flush=True)
+            job = f"{name}-{number}"
+            print(enqueue("probe", {"name": job}, key=job).id, f"{time.time():.2f}", flush=True)
             break
         except RedriveError as error:
             print(f"again: {error}", file=sys.stderr, flush=True)

@@ -1,0 +1,209 @@
+"""One installation by infra/compose in a container engine of the tests' own, from images that are built from the checkout.
+
+Where no engine can be started, or compose is missing, tests are skipped with the reason. The base image is debootstrap's, as no public
+one can be had here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.engine import TestEngine
+from tests.support.stack import free_ports
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = ROOT / "tests" / "support" / "compose"
+IMAGES = ("server", "worker", "keeper", "exporter", "console")
+PROJECT = "redrivetest"
+#: An engine that has the images already, for trying by hand.
+GIVEN = "TEST_ENGINE_WITH_IMAGES"
+#: Seconds everything may take to be healthy.
+PATIENCE = 300
+#: Debian's client: it builds with BuildKit, by the engine of the same version.
+DOCKER = "/usr/bin/docker"
+#: How a command has its secrets in a container.
+WITH_SECRETS = ("/opt/redrive/bin/python", "-m", "redrive.infra.docker.start")
+
+
+def run(*command: str, timeout: float = 900, **env: str) -> str:
+    """What a command printed; it must succeed."""
+    done = subprocess.run(
+        command, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=timeout
+    )
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+@contextmanager
+def engine_with_images() -> Iterator[str]:
+    """The address of an engine that has every image."""
+    if given := os.environ.get(GIVEN):
+        yield given
+        return
+    if not shutil.which("debootstrap"):
+        pytest.skip("no base image here: debootstrap is missing (on Debian: apt-get install debootstrap)")
+    with TestEngine(networks=True) as engine:
+        _base(engine)
+        _build(engine.url, engine.home)
+        yield engine.url
+
+
+def _base(engine: TestEngine) -> None:
+    folder = engine.home / "base"
+    run("debootstrap", "--variant=minbase", "bookworm", str(folder))
+    tar = engine.home / "base.tar"
+    run("tar", "-C", str(folder), "-cf", str(tar), ".")
+    engine.api.import_image_from_file(str(tar), repository="debian", tag="bookworm-slim")
+
+
+def _build(url: str, folder: Path) -> None:
+    pip = folder / "pip.conf"
+    pip.write_text("[global]\ncert = /run/ca.pem\ntimeout = 180\n")
+    secrets = ["--secret", f"id=pip,src={pip}", "--secret", "id=ca,src=/etc/ssl/certs/ca-certificates.crt"]
+    run(DOCKER, "build", "-q", "-t", "redrive-test/services", str(HERE), DOCKER_HOST=url, DOCKER_BUILDKIT="1")
+    for image in IMAGES:
+        of = ["-f", str(ROOT / "infra/docker/Dockerfile"), "--target", image, "-t", f"redrive/{image}"]
+        run(DOCKER, "build", "-q", *secrets, *of, str(ROOT), DOCKER_HOST=url, DOCKER_BUILDKIT="1")
+
+
+@dataclass
+class Installation:
+    """One that compose started; `version` is the tag of the images that are started next."""
+
+    url: str
+    probe: Path
+    secrets: Path
+    ports: dict[str, int]
+    version: str = "latest"
+
+    @property
+    def effects(self) -> Path:
+        """Where each execution of a job notes when it began and ended: a file a job, a line an execution."""
+        return self.probe / "effects"
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return {
+            "DOCKER_HOST": self.url, "PROBE": str(self.probe), "COMPOSE_PROFILES": "replicated", "REDRIVE_JOBS": "probe_jobs",
+            "REDRIVE_VERSION": self.version, **{f"REDRIVE_{name.upper()}": str(port) for name, port in self.ports.items()},
+        }  # fmt: skip
+
+    def _compose(self, *words: str) -> list[str]:
+        files = ["-f", str(ROOT / "infra/compose/compose.yaml"), "-f", str(HERE / "override.yaml")]
+        return ["docker-compose", "-p", PROJECT, *files, *words]
+
+    def compose(self, *words: str, timeout: float = 600) -> str:
+        return run(*self._compose(*words), timeout=timeout, **self._env)
+
+    def producer(self, name: str, jobs: int) -> subprocess.Popen[str]:
+        """Somebody in a container of the console's image who asks for so many jobs one by one, and prints the id of each."""
+        command = ["run", "--rm", "-T", "--no-deps", "console", *WITH_SECRETS[:1], "/jobs/produce.py", str(jobs), name]
+        return subprocess.Popen(
+            self._compose(*command), env={**os.environ, **self._env},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    @property
+    def api(self) -> Any:
+        import docker
+
+        return docker.APIClient(base_url=self.url, version="auto", timeout=60)
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """What the engine says of each, by service."""
+        labels = [f"com.docker.compose.project={PROJECT}", "com.docker.compose.oneoff=False"]
+        found = self.api.containers(all=True, filters={"label": labels})
+        return {one["Labels"]["com.docker.compose.service"]: self.api.inspect_container(one["Id"]) for one in found}
+
+    def unhealthy(self) -> dict[str, str]:
+        """What does not work, by service."""
+        states = {name: one["State"] for name, one in self.containers().items()}
+        return {
+            name: f"{state['Status']} {state.get('Health', {}).get('Status', '')} {state['ExitCode']}"
+            for name, state in states.items()
+            if not (
+                (name in {"migrate", "register"} and state["Status"] == "exited" and state["ExitCode"] == 0)
+                or (state["Status"] == "running" and state.get("Health", {}).get("Status", "healthy") == "healthy")
+            )
+        }
+
+    def until_healthy(self, when: str) -> None:
+        try:
+            wait_until(lambda: not self.unhealthy(), PATIENCE, f"everything to be healthy {when}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.unhealthy()}") from None
+
+    def kill(self, service: str) -> None:
+        """As a crash: its program is killed, and not by the engine, which would not start it again."""
+        before = self.containers()[service]
+        os.kill(before["State"]["Pid"], signal.SIGKILL)
+        began = before["State"]["StartedAt"]
+        wait_until(
+            lambda: self.containers()[service]["State"]["StartedAt"] != began, 60, f"{service} to be started again"
+        )
+
+    def inside(self, service: str, *command: str) -> str:
+        """What a command in a container of it printed, complaints included."""
+        made = self.api.exec_create(self.containers()[service]["Id"], list(command))
+        return str(self.api.exec_start(made["Id"]).decode(errors="replace"))
+
+    def log(self, service: str, lines: int | str = 60) -> str:
+        return str(self.api.logs(self.containers()[service]["Id"], tail=lines).decode(errors="replace"))
+
+    def executions(self, name: str) -> dict[str, list[tuple[float, float]]]:
+        """Begin and end of every execution that was seen to its end, by job of a producer."""
+        found = {}
+        for path in self.effects.glob(f"{name}-*"):
+            lines = [line.split() for line in path.read_text().splitlines()]
+            found[path.name] = sorted((float(begun), float(ended)) for begun, ended, *_ in lines)
+        return found
+
+
+def overlapping(executions: dict[str, list[tuple[float, float]]]) -> list[str]:
+    """The jobs that ran twice at once."""
+    return [name for name, spans in executions.items() if any(one[1] > two[0] for one, two in pairwise(spans))]
+
+
+@contextmanager
+def installed(url: str, probe: Path) -> Iterator[Installation]:
+    """An installation that is healthy; what its containers said last is shown when it did not become so."""
+    if not shutil.which("docker-compose"):
+        pytest.skip("no compose here (on Debian: apt-get install docker-compose)")
+    probe.chmod(0o755)
+    for name in ("probe_jobs.py", "produce.py"):
+        shutil.copy(HERE / name, probe)
+    (probe / "effects").mkdir()
+    (probe / "effects").chmod(0o777)
+    secrets = ROOT / "infra" / "compose" / "secrets"
+    run(sys.executable, str(ROOT / "infra/docker/secrets_folder.py"), str(secrets))
+    made = Installation(url, probe, secrets, free_ports("prefect_port", "console_port"))
+    try:
+        made.compose("up", "-d")
+        made.until_healthy("after the first start")
+        yield made
+    except BaseException:
+        for name, why in made.unhealthy().items():
+            sys.stderr.write(f"--- {name}: {why}\n{made.log(name)[-1500:]}\n")
+        raise
+    finally:
+        made.compose("down", "-v", "--timeout", "15")
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One for the whole session: its images take minutes."""
+    with engine_with_images() as url, installed(url, tmp_path_factory.mktemp("probe")) as made:
+        yield made
