@@ -64,6 +64,12 @@ images:
 compose-up: images
 	@$(PYTHON) infra/docker/secrets_folder.py infra/compose/secrets
 	@$(COMPOSE) -p redrive -f infra/compose/compose.yaml up -d --remove-orphans
+	@for left in $$(seq 100); do \
+	  bad=$$(docker ps -a --filter label=com.docker.compose.project=redrive --format '{{.Names}}: {{.Status}}' | \
+	    grep -E 'starting|unhealthy|Restarting|Created|Exited \([1-9]' || true); \
+	  if test -z "$$bad"; then echo "all is healthy; console: http://127.0.0.1:$${REDRIVE_CONSOLE_PORT:-4300}"; exit 0; fi; \
+	  sleep 3; \
+	done; echo "not healthy after five minutes: $$bad" >&2; exit 1
 
 compose-down:
 	@$(COMPOSE) -p redrive -f infra/compose/compose.yaml down

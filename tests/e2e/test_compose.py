@@ -107,3 +107,29 @@ def test_redrive_is_updated_under_load_and_no_job_is_lost_or_runs_twice_at_once(
     assert len(acknowledged) == JOBS, err[-2000:]
     all_done(installation, "update", JOBS)
     assert all(len(spans) == 1 for spans in installation.executions("update").values()), "a drained job ran twice"
+
+
+def test_everything_is_destroyed_and_goes_on_from_a_backup_that_was_made_under_load(installation: Installation) -> None:
+    out, err = installation.producer("before", 60, seconds=3).communicate(timeout=300)
+    accepted = {line.split()[0] for line in out.splitlines()}
+    assert len(accepted) == 60, err[-2000:]
+    load = installation.producer("load", 10_000)
+    try:
+        wait_until(lambda: installation.executions("load"), 240, "load before the backup")
+        said = installation.compose("run", "--rm", "-T", "backup")
+    finally:
+        load.terminate()
+        load.communicate(timeout=60)
+    assert not accepted <= installation.completed(), "some were to be done after it"
+    assert "holds everything as of" in said
+
+    installation.compose("down", "-v", "--timeout", "5")
+    (made,) = (installation.probe / "backups").iterdir()
+    installation.compose("up", "-d", "postgres")
+    installation.compose("run", "--rm", "-T", "backup", "redrive", "restore", f"/backups/{made.name}")
+    installation.compose("up", "-d")
+
+    installation.until_healthy("after the restore")
+    wait_until(lambda: accepted <= installation.completed(), 300, "all that was accepted before the backup to be done")
+    assert len(installation.executions("before")) == 60
+    assert list(installation.effects.glob("overlap.*")) == []

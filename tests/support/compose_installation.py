@@ -34,8 +34,8 @@ GIVEN = "TEST_ENGINE_WITH_IMAGES"
 PATIENCE = 300
 #: Debian's client: it builds with BuildKit, by the engine of the same version.
 DOCKER = "/usr/bin/docker"
-#: How a command has its secrets in a container.
-WITH_SECRETS = ("/opt/redrive/bin/python", "-m", "redrive.infra.docker.start")
+#: Of our images.
+PYTHON = "/opt/redrive/bin/python"
 
 
 def run(*command: str, timeout: float = 900, **env: str) -> str:
@@ -108,11 +108,11 @@ class Installation:
     def compose(self, *words: str, timeout: float = 600) -> str:
         return run(*self._compose(*words), timeout=timeout, **self._env)
 
-    def producer(self, name: str, jobs: int) -> subprocess.Popen[str]:
+    def producer(self, name: str, jobs: int, *, seconds: float = 0.3) -> subprocess.Popen[str]:
         """Somebody in a container of the console's image who asks for so many jobs one by one, and prints the id of each."""
-        command = ["run", "--rm", "-T", "--no-deps", "console", *WITH_SECRETS[:1], "/jobs/produce.py", str(jobs), name]
+        words = ["run", "--rm", "-T", "--no-deps", "console", PYTHON, "/jobs/produce.py", str(jobs), name, str(seconds)]
         return subprocess.Popen(
-            self._compose(*command), env={**os.environ, **self._env},
+            self._compose(*words), env={**os.environ, **self._env},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -160,6 +160,12 @@ class Installation:
         made = self.api.exec_create(self.containers()[service]["Id"], list(command))
         return str(self.api.exec_start(made["Id"]).decode(errors="replace"))
 
+    def completed(self) -> set[str]:
+        """The runs that Prefect's database knows as completed."""
+        ask = "SELECT id FROM flow_run WHERE state_type = 'COMPLETED'"
+        login = "PGPASSWORD=$(cat /run/secrets/database-password) psql -h 127.0.0.1 -U redrive -d redrive_prefect"
+        return set(self.inside("postgres", "sh", "-c", f'{login} -Atc "{ask}"').split())
+
     def log(self, service: str, lines: int | str = 60) -> str:
         return str(self.api.logs(self.containers()[service]["Id"], tail=lines).decode(errors="replace"))
 
@@ -185,8 +191,9 @@ def installed(url: str, probe: Path) -> Iterator[Installation]:
     probe.chmod(0o755)
     for name in ("probe_jobs.py", "produce.py"):
         shutil.copy(HERE / name, probe)
-    (probe / "effects").mkdir()
-    (probe / "effects").chmod(0o777)
+    for name in ("effects", "backups"):
+        (probe / name).mkdir()
+        (probe / name).chmod(0o777)
     secrets = ROOT / "infra" / "compose" / "secrets"
     run(sys.executable, str(ROOT / "infra/docker/secrets_folder.py"), str(secrets))
     made = Installation(url, probe, secrets, free_ports("prefect_port", "console_port"))

@@ -1,4 +1,6 @@
-"""Inside of a container: `produce.py COUNT NAME` asks for COUNT jobs one by one, each until it is acknowledged; prints each id."""
+"""Inside of a container: `produce.py COUNT NAME SECONDS` asks for COUNT jobs one by one, each until it is acknowledged.
+
+Prints each id, and when it was acknowledged."""
 
 from __future__ import annotations
 
@@ -7,12 +9,12 @@ import time
 
 from redrive import RedriveError, enqueue
 
-count, name = int(sys.argv[1]), sys.argv[2]
+count, name, seconds = int(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 for number in range(count):
     while True:
         try:
             job = f"{name}-{number}"
-            print(enqueue("probe", {"name": job}, key=job).id, f"{time.time():.2f}", flush=True)
+            print(enqueue("probe", {"name": job, "seconds": seconds}, key=job).id, f"{time.time():.2f}", flush=True)
             break
         except RedriveError as error:
             print(f"again: {error}", file=sys.stderr, flush=True)
