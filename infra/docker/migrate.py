@@ -8,6 +8,7 @@ Danger: the database that `REDRIVE_DATABASE_URL` names must exist; those of Pref
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -74,7 +75,12 @@ def main() -> None:
         except (EncodingError, psycopg.Error) as error:
             _refuse(f"the databases cannot be made: {' '.join(str(error).split())}")
     sys.stdout.write(f"databases made: {', '.join(made) or 'none, all are there'}\n")
-    done = subprocess.run([sys.executable, "-P", "-m", "prefect", "server", "database", "upgrade", "-y"], check=False)
+    # Without its address Prefect would migrate a database of its own in a file, and report success.
+    address = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": here.prefect_database_url()}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "prefect", "server", "database", "upgrade", "-y"],
+        env={**os.environ, **address}, check=False,
+    )  # fmt: skip
     if done.returncode:
         _refuse("Prefect's tables could not be migrated")
     try:

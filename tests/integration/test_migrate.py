@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,3 +45,19 @@ def test_database_that_cannot_hold_any_text_is_refused_with_what_to_do(server_ur
 
     with pytest.raises(EncodingError, match=r"narrow is in SQL_ASCII, .* ENCODING 'UTF8' TEMPLATE template0"):
         make_databases(here)
+
+
+def test_tables_of_prefect_and_of_the_ledger_are_made_where_the_settings_say(server_url: str, tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "REDRIVE_"))}
+    env |= {
+        "REDRIVE_DATABASE_URL": server_url,
+        "REDRIVE_HOME": str(tmp_path),
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+    }
+
+    subprocess.run([sys.executable, "-P", "-m", "redrive.infra.docker.migrate"], env=env, check=True, timeout=120)
+
+    here = Settings.load({"REDRIVE_DATABASE_URL": server_url, "REDRIVE_HOME": str(tmp_path)})
+    for url, table in ((here.prefect_database_url(), "flow_run"), (here.ledger_url(), "dead_letters")):
+        with psycopg.connect(libpq(url)) as inside:
+            assert inside.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone() == (True,)
