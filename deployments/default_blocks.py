@@ -95,6 +95,7 @@ class _Written:
         return slug
 
     def keep(self) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(json.dumps(self._hashes, indent=1))
 
 

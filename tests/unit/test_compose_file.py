@@ -103,3 +103,9 @@ def test_secrets_are_made_once_and_fit_each_other(tmp_path: Path) -> None:
     assert read["prefect-auth"] == f"redrive:{read['prefect-password']}"
     here = Settings.load({"REDRIVE_DATABASE_URL": read["database-url"], "REDRIVE_HOME": str(tmp_path)})
     assert here.prefect_database_url().endswith("@postgres:5432/redrive_prefect")
+
+
+def test_blocks_name_the_folder_that_workers_have() -> None:
+    for name in ("register", "worker-1", "worker-2", "ops-worker"):
+        assert SERVICES[name]["volumes"] == ["results:/var/lib/redrive"], name
+        assert "REDRIVE_HOME" not in SERVICES[name]["environment"]
