@@ -28,7 +28,7 @@ def all_done(installation: Installation, name: str, jobs: int) -> None:
 def test_everything_comes_healthy_and_may_no_more_than_it_needs(installation: Installation) -> None:
     found = installation.containers()
 
-    assert len(found) == 16
+    assert len(found) == 15
     for name, one in found.items():
         assert one["Config"]["User"] not in {"", "0", "root"}, name
         assert one["HostConfig"]["CapDrop"] == ["ALL"], name

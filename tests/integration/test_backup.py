@@ -77,7 +77,8 @@ def test_what_was_acknowledged_before_a_backup_under_load_is_restored_elsewhere(
     # Nobody who may restore by mistake does.
     with pytest.raises(BackupError, match="there is something in"):
         restore(elsewhere, made)
-    assert len(restore(elsewhere, made, replace=True)) == 3
+    # The warehouse has no table yet, so there is nothing of it to keep.
+    assert len(restore(elsewhere, made, replace=True)) == 2
 
 
 def test_backup_that_cannot_be_made_leaves_none(tmp_path: Path) -> None:
