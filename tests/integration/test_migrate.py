@@ -18,6 +18,9 @@ from redrive.infra.docker.migrate import EncodingError, make_databases
 from tests.support.postgres import running_server
 
 
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
+
+
 @pytest.fixture(scope="module")
 def server_url() -> Iterator[str]:
     with running_server() as server:
