@@ -17,7 +17,6 @@ from redrive.infra.backup.postgres_tools import libpq
 from redrive.infra.docker.migrate import EncodingError, make_databases
 from tests.support.postgres import running_server
 
-
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(300)]
 
 
