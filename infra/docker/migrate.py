@@ -76,13 +76,13 @@ def main() -> None:
             _refuse(f"the databases cannot be made: {' '.join(str(error).split())}")
     sys.stdout.write(f"databases made: {', '.join(made) or 'none, all are there'}\n")
     # Without its address Prefect would migrate a database of its own in a file, and report success.
-    address = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": here.prefect_database_url()}
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "prefect", "server", "database", "upgrade", "-y"],
-        env={**os.environ, **address}, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        _refuse("Prefect's tables could not be migrated")
+    environment = {**os.environ, "PREFECT_SERVER_DATABASE_CONNECTION_URL": here.prefect_database_url()}
+    for what, *module in (
+        ("tables could not be migrated", "prefect", "server", "database", "upgrade", "-y"),
+        ("block types could not be registered", "redrive.infra.docker.block_types"),
+    ):
+        if subprocess.run([sys.executable, "-P", "-m", *module], env=environment, check=False).returncode:
+            _refuse(f"Prefect's {what}")
     try:
         with Ledger(here.ledger_url()) as ledger:
             ledger.migrate()

@@ -79,7 +79,9 @@ SCALED = {
 
 #: What infra/README.md explains of the local server holds for this one too.
 _SERVER = {
+    # Both are the job's that migrates: of two servers that start together, one would fail.
     "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false",
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "300",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",

@@ -63,3 +63,5 @@ def test_tables_of_prefect_and_of_the_ledger_are_made_where_the_settings_say(ser
     for url, table in ((here.prefect_database_url(), "flow_run"), (here.ledger_url(), "dead_letters")):
         with psycopg.connect(libpq(url)) as inside:
             assert inside.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone() == (True,)
+    with psycopg.connect(libpq(here.prefect_database_url())) as inside:
+        assert inside.execute("SELECT count(*) FROM block_type WHERE slug = 'secret'").fetchone() == (1,)
