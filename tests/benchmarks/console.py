@@ -200,12 +200,12 @@ def _stream(path: str) -> Look:
 
 
 def _poll(path: str, every: float) -> Look:
-    """Reads a part of a page anew, as htmx does."""
+    """Reads a part of a page anew, as htmx does because the page is open."""
 
     def look(base: str, cookies: dict[str, str], stop: threading.Event) -> None:
         with httpx.Client(base_url=base, cookies=cookies, trust_env=False, timeout=30) as client:
             while not stop.wait(every):
-                client.get(path, headers={"HX-Request": "true"}).raise_for_status()
+                client.get(path, headers={"HX-Request": "true", "X-Live": "1"}).raise_for_status()
 
     return look
 
