@@ -32,7 +32,7 @@ def measure() -> dict[str, Any]:
         stack.start()
         _stop(stack, BESIDE)
         with pointed_at(stack), receiving(keeps=False) as receiver:
-            bench = Bench(stack, folder, folder)
+            bench = Bench(stack, folder)
             # As a person sets it: only where.
             on = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint}
             for number in range(ROUNDS):

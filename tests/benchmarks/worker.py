@@ -1,4 +1,4 @@
-"""The worker against Prefect's own, and against RQ as a mark from outside: throughput, start, cost.
+"""The worker against Prefect's own, and against RQ, Celery and pgqueuer as marks from outside: throughput, start, cost.
 
 One stack (Postgres, Prefect's server, Valkey), one contestant after another on it, several rounds in turn. Everything is
 counted from outside: time from files that the jobs write and from Prefect's record of their states, CPU and memory from /proc,
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from prefect.utilities.callables import parameter_schema
 
 from redrive.infra.local.supervisor import Supervisor
 from redrive.infra.worker.job_template import base_job_template
+from tests.benchmarks.peers import PEERS, Installed
 from tests.benchmarks.worker_figures import Figures, ends_of, print_table, rate_of, steps_of_latest
 from tests.support.bench_flows import one_task
 from tests.support.bench_flows_pandas import one_task_pandas
@@ -61,6 +63,8 @@ class Contestant:
     pandas: bool = False
     #: What runs; by default a plain flow with one task.
     flow: Any = None
+    #: A peer's name for what runs.
+    job: str = "rq_job.one_task"
 
 
 CONTESTANTS = (
@@ -69,8 +73,10 @@ CONTESTANTS = (
     Contestant(name="warm", kind="warm", jobs=900, singles=30),
     Contestant(name="warm-plain", kind="warm", jobs=300, singles=30, settings={"REDRIVE_FAST_SERVER": "0"}),
     Contestant(name="RQ", kind="rq", jobs=300, singles=30),
+    Contestant(name="Celery", kind="celery", jobs=3000, singles=30),
+    Contestant(name="pgqueuer", kind="pgqueuer", jobs=3000, singles=30),
     Contestant(name="warm, pandas", kind="warm", jobs=150, singles=20, pandas=True),
-    Contestant(name="RQ, pandas", kind="rq", jobs=60, singles=10, pandas=True),
+    Contestant(name="RQ, pandas", kind="rq", jobs=60, singles=10, pandas=True, job="rq_job_pandas.one_task"),
 )
 
 
@@ -82,11 +88,10 @@ def measure() -> dict[str, Any]:
     contestants = [one for one in CONTESTANTS if not ONLY or one.name in ONLY.split(",")]
     found: dict[str, list[Figures]] = {one.name: [] for one in contestants}
     try:
-        rq = _rq_environment(folder)
         stack.start()
         _stop(stack, BESIDE)
         with pointed_at(stack):
-            bench = Bench(stack, folder, rq)
+            bench = Bench(stack, folder)
             for number in range(ROUNDS):
                 for one in contestants:
                     print(f"   round {number + 1} of {ROUNDS}: {one.name} ...", flush=True)
@@ -95,21 +100,24 @@ def measure() -> dict[str, Any]:
         stack.stop()
         shutil.rmtree(folder, ignore_errors=True)
     print_table(found, whole=len(contestants) == len(CONTESTANTS))
+    for one in contestants:
+        if one.kind in PEERS:
+            print(f"   {one.name}: {PEERS[one.kind].durability}")
     return {"rounds": {name: [asdict(one) for one in each] for name, each in found.items()}}
 
 
 class Bench:
     """What it takes to let contestants run on a stack."""
 
-    def __init__(self, stack: JobStack, folder: Path, rq: Path) -> None:
+    def __init__(self, stack: JobStack, folder: Path) -> None:
         self._stack = stack
         self._folder = folder
-        self._rq = rq
+        self._peers = Installed(folder, stack.settings)
         self._log = stack.home / "logs" / "prefect.log"
 
     def run(self, one: Contestant) -> Figures:
         """One round of one contestant."""
-        return self._run_rq(one) if one.kind == "rq" else self._run_prefect(one)
+        return self._run_peer(one) if one.kind in PEERS else self._run_prefect(one)
 
     def _run_prefect(self, one: Contestant) -> Figures:
         pool = f"bench-{one.kind}"
@@ -144,28 +152,26 @@ class Bench:
                 load_steps=steps_of_latest(deployment, min(one.jobs, SAMPLE)),
             )
 
-    def _run_rq(self, one: Contestant) -> Figures:
-        url = self._stack.settings.valkey_url()
-        python = self._rq / "bin" / "python"
-        with self._start([str(self._rq / "bin" / "rq"), "worker-pool", "-n", str(SLOTS), "-u", url, "-q"]) as worker:
-            told = self._folder / "rq-warm"
-            self._enqueue(python, url, SLOTS * 2, told, one)
-            wait_until(lambda: _lines(told) >= SLOTS * 2, 60, "RQ to be warm")
+    def _run_peer(self, one: Contestant) -> Figures:
+        ask = partial(self._peers.enqueue, one.kind, job=one.job)
+        with self._start(self._peers.worker(one.kind, SLOTS), **self._peers.environment(one.kind)) as worker:
+            told = self._folder / f"{one.kind}-warm-{time.time_ns()}"
+            ask(SLOTS * 2, told)
+            wait_until(lambda: _lines(told) >= SLOTS * 2, 60, f"{one.name} to be warm")
             starts = []
             for number in range(one.singles):
-                told = self._folder / f"rq-{time.time_ns()}-{number}"
-                (asked,) = self._enqueue(python, url, 1, told, one)
+                told = self._folder / f"{one.kind}-{time.time_ns()}-{number}"
+                (asked,) = ask(1, told)
                 wait_until(lambda told=told: _lines(told) == 1, 60, "the job to start")  # type: ignore[misc]  # mypy cannot infer it
                 starts.append(float(told.read_text()) - asked)
             idle = _idle(worker)
-            worker.suspend()
-            workers = worker.children(recursive=True)
+            workers = [worker, *worker.children(recursive=True)]
             for process in workers:
                 process.suspend()
-            told = self._folder / f"rq-many-{time.time_ns()}"
-            self._enqueue(python, url, one.jobs, told, one)
+            told = self._folder / f"{one.kind}-many-{time.time_ns()}"
+            ask(one.jobs, told)
             mine, memory = _cpu(worker), []
-            for process in [*workers, worker]:
+            for process in reversed(workers):
                 process.resume()
             _until(lambda: _lines(told) == one.jobs, memory, worker)
             return Figures(
@@ -186,13 +192,6 @@ class Bench:
         time.sleep(0.4)
         return float(told.read_text()) - asked
 
-    def _enqueue(self, python: Path, url: str, count: int, told: Path, one: Contestant) -> list[float]:
-        script = ROOT / "tests" / "benchmarks" / "rq_job.py"
-        job = "rq_job_pandas.one_task" if one.pandas else "rq_job.one_task"
-        argv = [str(python), str(script), url, str(count), str(told), job]
-        done = subprocess.run(argv, check=True, capture_output=True, text=True)
-        return [float(line) for line in done.stdout.split()]
-
     @contextmanager
     def _worker(self, one: Contestant, pool: str) -> Iterator[psutil.Process]:
         argv = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", pool, "--limit", str(SLOTS)]
@@ -203,7 +202,7 @@ class Bench:
     def _start(self, argv: list[str], **settings: str) -> Iterator[psutil.Process]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("REDRIVE_")}
         environment |= {
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'benchmarks'}",
+            "PYTHONPATH": str(ROOT),
             "TMPDIR": str(self._folder),
             **settings,
         }
@@ -309,12 +308,3 @@ def _stop(stack: JobStack, names: tuple[str, ...]) -> None:
         for name in names:
             if name in supervisor.all():
                 supervisor.stop(name)
-
-
-def _rq_environment(folder: Path) -> Path:
-    """RQ in an environment of its own: it is no dependency of ours."""
-    made = folder / "rq"
-    subprocess.run([sys.executable, "-m", "venv", str(made)], check=True)
-    pip = [str(made / "bin" / "pip"), "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), "rq>=2.3", "pandas"], check=True)
-    return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -15,16 +16,16 @@ def one_task(number: int = 1, told: str = "") -> int:
     return number + 1
 
 
-def enqueue(url: str, count: int, told: str, job: str) -> None:
+def enqueue(count: int, told: str, job: str) -> None:
     """Put `count` jobs into the queue; prints the time after each."""
     from redis import Redis
     from rq import Queue
 
-    queue = Queue(connection=Redis.from_url(url))
+    queue = Queue(connection=Redis.from_url(os.environ["PEER_URL"]))
     for number in range(count):
         queue.enqueue(job, number, told)
         print(time.time(), flush=True)
 
 
 if __name__ == "__main__":
-    enqueue(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4])
+    enqueue(int(sys.argv[1]), sys.argv[2], sys.argv[3])
