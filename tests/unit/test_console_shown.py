@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from redrive.dashboards.console.live.alerts import Firing, by_name
-from redrive.dashboards.console.shown import compact, span
+from redrive.dashboards.console.values import compact, span
 
 
 @pytest.mark.parametrize(

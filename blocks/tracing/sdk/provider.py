@@ -17,7 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import Link, NoOpTracer, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
+from opentelemetry.trace import Link, NoOpTracer, SpanKind, Status, StatusCode, Tracer
 
 from redrive.blocks.tracing import names
 from redrive.blocks.tracing.exceptions import exception_lines, without_exceptions
@@ -25,6 +25,7 @@ from redrive.blocks.tracing.hidden import LONGEST, Hidden
 from redrive.blocks.tracing.job_process import Hand
 from redrive.blocks.tracing.open_span import Value
 from redrive.blocks.tracing.sdk import as_json
+from redrive.blocks.tracing.sdk.contexts import around, as_span_context, trace_context_of
 from redrive.blocks.tracing.sdk.exporter import SpanOutbox, resource
 from redrive.blocks.tracing.sdk.log_sender import LogOutbox
 from redrive.blocks.tracing.spans import Follows
@@ -164,10 +165,10 @@ def start(
     try:
         made = _tracer().start_span(
             name,
-            context=_around(parent) if parent else otel_context.Context() if root else None,
+            context=around(parent) if parent else otel_context.Context() if root else None,
             kind=_KINDS[kind],
             attributes={key: value for key, value in attributes.items() if value is not None},
-            links=[Link(_as_context(link.what), {names.LINK: link.how}) for link in links],
+            links=[Link(as_span_context(link.what), {names.LINK: link.how}) for link in links],
         )
     finally:
         _given.reset(token)
@@ -176,7 +177,7 @@ def start(
 
 def current() -> TraceContext | None:
     """The span under way in this context."""
-    return _of(trace.get_current_span().get_span_context())
+    return trace_context_of(trace.get_current_span().get_span_context())
 
 
 class _Open:
@@ -185,7 +186,7 @@ class _Open:
 
     @property
     def context(self) -> TraceContext | None:
-        return _of(self._span.get_span_context())
+        return trace_context_of(self._span.get_span_context())
 
     def set(self, attributes: Mapping[str, Value | None]) -> None:
         self._span.set_attributes({key: value for key, value in attributes.items() if value is not None})
@@ -237,19 +238,3 @@ def _kind_of(error: BaseException) -> str:
     return (
         kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"
     )
-
-
-def _around(parent: TraceContext) -> otel_context.Context:
-    return trace.set_span_in_context(trace.NonRecordingSpan(_as_context(parent)), otel_context.Context())
-
-
-def _as_context(at: TraceContext) -> SpanContext:
-    return SpanContext(
-        int(at.trace_id, 16), int(at.span_id, 16), is_remote=True, trace_flags=TraceFlags(int(at.sampled))
-    )
-
-
-def _of(context: SpanContext) -> TraceContext | None:
-    if not context.is_valid:
-        return None
-    return TraceContext(f"{context.trace_id:032x}", f"{context.span_id:016x}", sampled=context.trace_flags.sampled)

@@ -19,7 +19,8 @@ from redrive.dashboards.console.live.memo import GRACE
 from redrive.dashboards.console.pages.job_seen import SHARED, seen_of
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.record import written_down
-from redrive.dashboards.console.shown import as_json, page, render
+from redrive.dashboards.console.shown import page, render
+from redrive.dashboards.console.values import as_json
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
 from redrive.deployments.jobs.result import result_of

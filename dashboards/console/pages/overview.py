@@ -15,7 +15,8 @@ from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.live.alerts import by_name, firing
 from redrive.dashboards.console.live.picture import Picture
 from redrive.dashboards.console.parts import The
-from redrive.dashboards.console.shown import page, render, span
+from redrive.dashboards.console.shown import page, render
+from redrive.dashboards.console.values import span
 from redrive.deployments.health.keeper_health import KeeperHealth, keeper_health
 from redrive.deployments.health.pace import SPANS, series
 from redrive.deployments.people.people import about_queue
