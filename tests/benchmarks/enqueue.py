@@ -21,6 +21,7 @@ from typing import Any
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
+from redrive.blocks.core.settings import settings
 from redrive.deployments.acceptance import deployment_of
 from redrive.deployments.enqueue import enqueue, enqueue_many
 from tests.support.job_stack import JobStack, pointed_at
@@ -55,9 +56,11 @@ def _fast_calls(*, allowed: bool) -> Iterator[None]:
     before = os.environ.pop("REDRIVE_FAST_SERVER", None)
     if not allowed:
         os.environ["REDRIVE_FAST_SERVER"] = "0"
+    settings.cache_clear()
     try:
         yield
     finally:
+        settings.cache_clear()
         os.environ.pop("REDRIVE_FAST_SERVER", None)
         if before is not None:
             os.environ["REDRIVE_FAST_SERVER"] = before
@@ -66,8 +69,6 @@ def _fast_calls(*, allowed: bool) -> Iterator[None]:
 def _run_deployment(jobs: int) -> float:
     """What Prefect's documentation says: `run_deployment` that does not wait."""
     from prefect.deployments import run_deployment
-
-    from redrive.blocks.core.settings import settings
 
     here = settings()
     with temporary_settings({PREFECT_API_URL: here.api_url, PREFECT_API_AUTH_STRING: here.auth_string()}):
@@ -79,8 +80,6 @@ def _run_deployment(jobs: int) -> float:
 
 def _single_calls(jobs: int) -> float:
     """What a Prefect user writes: one `create_flow_run_from_deployment` after another with one client."""
-    from redrive.blocks.core.settings import settings
-
     here = settings()
     with (
         temporary_settings({PREFECT_API_URL: here.api_url, PREFECT_API_AUTH_STRING: here.auth_string()}),

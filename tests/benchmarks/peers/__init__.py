@@ -50,7 +50,7 @@ PEERS = {
         address=_valkey,
     ),
     "celery": Peer(
-        packages=("celery>=5.5", "redis"),
+        packages=("celery>=5.5", "redis", "packaging"),
         script="celery_job.py",
         durability="acknowledged before it runs (its default): a worker that dies loses its jobs; no results kept; Redis as above",
         worker=lambda _, slots: ("celery", "-A", "celery_job", "worker", "-c", str(slots), "-l", "error", "--without-gossip"),
