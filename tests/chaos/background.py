@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 
@@ -13,6 +15,7 @@ class Background(ABC):
     def __init__(self, every: float) -> None:
         self._every = every
         self._cease = threading.Event()
+        self._turn = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
@@ -25,7 +28,14 @@ class Background(ABC):
 
     def _run(self) -> None:
         while not self._cease.wait(self._every):
-            self.act()
+            with self._turn:
+                self.act()
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Nothing is done in here."""
+        with self._turn:
+            yield
 
     @abstractmethod
     def act(self) -> None:
