@@ -110,7 +110,7 @@ def test_same_rows(trials: tuple[Trial, Trial], case: str) -> None:
 
     # Logs, task runs and events come in after the end of the run.
     try:
-        wait_until(lambda: not _different(fast.rows(case), plain.rows(case)), 15, "the rows to agree")
+        wait_until(lambda: not _different(fast.rows(case), plain.rows(case)), 60, "the rows to agree")
     except AssertionError:
         assert not _different(fast.rows(case), plain.rows(case))
 
