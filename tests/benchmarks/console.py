@@ -5,14 +5,11 @@ and while the jobs of a burst run; and what fifty open browsers cost it and Pref
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,11 +23,12 @@ from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.enqueue import enqueue, enqueue_many
 from redrive.deployments.jobs.actions import cancel_job
 from redrive.deployments.queues import pause_queue
+from tests.benchmarks.stack import benchmarked
 from tests.support.console import own_console, sign_in_link
 from tests.support.counting_proxy import CountingProxy, counting
 from tests.support.full_ledger import fill
 from tests.support.full_prefect import FullPrefect
-from tests.support.job_stack import JobStack, pointed_at
+from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
 
 #: What a browser does for as long as a page is open: where the console is, its cookies, until when.
@@ -51,24 +49,17 @@ SECONDS = float(os.environ.get("BENCH_CONSOLE_SECONDS", "30"))
 
 def measure() -> dict[str, Any]:
     """Print the table; returns its figures."""
-    folder = Path(tempfile.mkdtemp(prefix="redrive-bench-"))
-    stack = JobStack(folder / ".redrive")
-    try:
-        stack.start()
-        with pointed_at(stack):
-            # What waits stays waiting: the pages are measured, not what running it would cost the server meanwhile.
-            pause_queue("default", paused=True)
-            FullPrefect(stack.settings, "test-ok", "default").add(
-                ended=RUNS, waiting=2_000, retrying=200, in_progress=0, analyze=False
-            )
-            with stack.ledger() as ledger:
-                fill(ledger, rows=DEAD, analyze=False)
-            pages = _pages(stack, ROUNDS)
-            busy = _while_jobs_run(stack)
-            live = _live(stack)
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with benchmarked() as stack:
+        # What waits stays waiting: the pages are measured, not what running it would cost the server meanwhile.
+        pause_queue("default", paused=True)
+        FullPrefect(stack.settings, "test-ok", "default").add(
+            ended=RUNS, waiting=2_000, retrying=200, in_progress=0, analyze=False
+        )
+        with stack.ledger() as ledger:
+            fill(ledger, rows=DEAD, analyze=False)
+        pages = _pages(stack, ROUNDS)
+        busy = _while_jobs_run(stack)
+        live = _live(stack)
     return {"dead_letters": DEAD, "runs": RUNS, "pages_ms": pages, "pages_ms_while_jobs_run": busy, "live": live}
 
 

@@ -8,14 +8,11 @@ bare client method with one client and the deployment's id at hand, which is the
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import get_client
@@ -24,26 +21,19 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from redrive.blocks.core.settings import settings
 from redrive.deployments.acceptance import deployment_of
 from redrive.deployments.enqueue import enqueue, enqueue_many
-from tests.support.job_stack import JobStack, pointed_at
+from tests.benchmarks.stack import benchmarked
 
 ROUNDS = 3
 
 
 def measure() -> dict[str, Any]:
     """Milliseconds a job in each way, three rounds in turn; prints the medians and their ratios."""
-    folder = Path(tempfile.mkdtemp(prefix="redrive-bench-"))
-    stack = JobStack(folder / ".redrive")
     found: dict[str, list[float]] = {name: [] for name in WAYS}
-    try:
-        stack.start()
-        with pointed_at(stack):
-            for _ in range(ROUNDS):
-                for name, (jobs, way, fast) in WAYS.items():
-                    with _fast_calls(allowed=fast):
-                        found[name].append(way(jobs) / jobs)
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with benchmarked():
+        for _ in range(ROUNDS):
+            for name, (jobs, way, fast) in WAYS.items():
+                with _fast_calls(allowed=fast):
+                    found[name].append(way(jobs) / jobs)
     rows = {name: statistics.median(each) for name, each in found.items()}
     ours = rows["enqueue_many"]
     for name, seconds in rows.items():

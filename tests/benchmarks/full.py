@@ -6,14 +6,11 @@ One stack, measured twice: as it starts, and with `BENCH_FULL_SIZES` finished ru
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,12 +19,13 @@ import psutil
 from redrive.deployments.enqueue import enqueue, enqueue_many
 from redrive.deployments.queues import pause_queue
 from redrive.infra.local.supervisor import Supervisor
-from tests.benchmarks.worker import _cpu
+from tests.benchmarks.stack import benchmarked
+from tests.benchmarks.worker import _completed, _cpu
 from tests.benchmarks.worker_figures import ends_of, rate_of
 from tests.support.console import client
 from tests.support.full_ledger import fill
 from tests.support.full_prefect import FullPrefect
-from tests.support.job_stack import JobStack, effects, pointed_at
+from tests.support.job_stack import JobStack, effects
 from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
@@ -48,21 +46,14 @@ Figures = dict[str, float]
 
 def measure() -> dict[str, Any]:
     """Print the table; returns its figures."""
-    folder = Path(tempfile.mkdtemp(prefix="redrive-bench-"))
-    stack = JobStack(folder / ".redrive")
-    try:
-        stack.start()
-        with pointed_at(stack):
-            # What waits there stays: it is what the others have to find their way through.
-            pause_queue("default", paused=True)
-            empty = _figures(stack)
-            FullPrefect(stack.settings, "test-ok", "default").add(ended=ENDED, waiting=WAITING)
-            with stack.ledger() as ledger:
-                fill(ledger, rows=DEAD)
-            full = _figures(stack)
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with benchmarked() as stack:
+        # What waits there stays: it is what the others have to find their way through.
+        pause_queue("default", paused=True)
+        empty = _figures(stack)
+        FullPrefect(stack.settings, "test-ok", "default").add(ended=ENDED, waiting=WAITING)
+        with stack.ledger() as ledger:
+            fill(ledger, rows=DEAD)
+        full = _figures(stack)
     _print(empty, full)
     return {"ended": ENDED, "waiting": WAITING, "dead_letters": DEAD, "empty": empty, "full": full}
 
@@ -127,8 +118,7 @@ def _query() -> float:
 
 def _left(ids: list[str]) -> int:
     time.sleep(0.5)
-    wanted = {"flow_runs": {"id": {"any_": ids}, "state": {"type": {"any_": ["COMPLETED"]}}}}
-    return len(ids) - int(api().request("POST", "/flow_runs/count", json=wanted).json())
+    return len(ids) - _completed(ids)
 
 
 def _pages(stack: JobStack) -> Figures:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import statistics
-import tempfile
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.enqueue import enqueue
-from tests.support.job_stack import JobStack, pointed_at
+from tests.benchmarks.stack import benchmarked
 from tests.support.waiting import wait_until
 
 JOB = "test-many"
@@ -25,20 +22,13 @@ WARM_UP = 10
 
 def measure() -> dict[str, Any]:
     """Seconds from last failure to row, p50 and p99, of jobs that fail spread over minutes; prints them."""
-    folder = Path(tempfile.mkdtemp(prefix="redrive-bench-"))
-    stack = JobStack(folder / ".redrive")
-    try:
-        stack.start()
-        with pointed_at(stack):
-            for number in range(WARM_UP + JOBS):
-                parameters = {"folder": str(folder), "message": f"order {uuid4()} was refused"}
-                enqueue(JOB, parameters, delay=APART * number)
-            with stack.ledger() as ledger:
-                wait_until(lambda: ledger.count(Filter(job=JOB)) == WARM_UP + JOBS, PATIENCE, "every job to be listed")
-                rows = ledger.find(Filter(job=JOB), limit=JOBS).rows
-    finally:
-        stack.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with benchmarked() as stack:
+        for number in range(WARM_UP + JOBS):
+            parameters = {"folder": str(stack.home.parent), "message": f"order {uuid4()} was refused"}
+            enqueue(JOB, parameters, delay=APART * number)
+        with stack.ledger() as ledger:
+            wait_until(lambda: ledger.count(Filter(job=JOB)) == WARM_UP + JOBS, PATIENCE, "every job to be listed")
+            rows = ledger.find(Filter(job=JOB), limit=JOBS).rows
     waits = sorted((row.buried_at - row.last_failure).total_seconds() for row in rows)
     p50, p99 = statistics.median(waits), statistics.quantiles(waits, n=100)[98]
     print(f"   {len(waits)} dead letters: p50 {p50:.2f} s, p99 {p99:.2f} s, most {waits[-1]:.2f} s")
