@@ -1,7 +1,8 @@
 """A form made from the schema of a flow's parameters, and what was changed in it.
 
 A secret is never sent to the browser: its field is empty, and empty means unchanged. A text in which a secret was masked can be kept
-as it is, or written anew; one that still holds the mask is refused, or the mask would be taken for the secret.
+as it is, or written anew; one that still holds the mask is refused, or the mask would be taken for the secret. So it is with control
+characters, which a page does not show.
 
 Danger: what was sent is compared with what was shown, so both must be made by the same functions from the same values.
 """
@@ -15,6 +16,7 @@ from typing import Any, Final, Literal
 
 from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.masking import MASK, is_secret_name, mask
+from redrive.blocks.core.plain_text import REPLACED, plain_text
 from redrive.dashboards.console.access.guard import Form
 
 Kind = Literal["text", "lines", "number", "choice", "json", "secret"]
@@ -77,7 +79,7 @@ def fields(schema: Mapping[str, Any], defaults: Mapping[str, Any], values: Mappi
                 required=name in required,
                 nullable="null" in kinds,
                 choices=_choices(main),
-                shown="" if kind == "secret" else shown(name, value),
+                shown="" if kind == "secret" else plain_text(shown(name, value)),
                 value=value,
             )
         )
@@ -96,11 +98,15 @@ def changes(form: Form, known: list[Field]) -> dict[str, Any]:
         if sent is None:
             continue
         text = sent[-1].replace("\r\n", "\n")
-        if text == one.shown.replace("\r\n", "\n"):
+        if text == one.shown:
             continue
         if MASK in text and one.kind != "secret":
             raise ParameterError(
                 f"parameter {one.name!r} still holds {MASK}: write what it hides anew, or leave it as it was"
+            )
+        if REPLACED in text and REPLACED in one.shown:
+            raise ParameterError(
+                f"parameter {one.name!r} still holds {REPLACED}, which stands for what no page shows: write it anew, or leave all as it was"
             )
         found[one.name] = _value(one, text)
     return found

@@ -16,7 +16,9 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from redrive.blocks.core.counted import counted
 from redrive.blocks.core.masking import mask_text
+from redrive.blocks.core.plain_text import plain_text
 from redrive.dashboards.console.access.session import Session
 from redrive.dashboards.console.icons import icon
 from redrive.dashboards.console.sparkline import sparkline
@@ -27,6 +29,7 @@ from redrive.dashboards.console.values import (
     commands,
     compact,
     number,
+    pace,
     short,
     since,
     size,
@@ -54,10 +57,11 @@ PAGES: Final = (
 
 @cache
 def environment() -> Environment:
-    """The templates; whatever they show is escaped, and a name that is missing is an error."""
+    """The templates; whatever they show is escaped and steers no page, and a name that is missing is an error."""
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
+        finalize=_harmless,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -68,6 +72,8 @@ def environment() -> Environment:
         "until": until,
         "since": since,
         "number": number,
+        "pace": pace,
+        "counted": counted,
         "short": short,
         "size": size,
         "when": when,
@@ -84,6 +90,14 @@ def environment() -> Environment:
         "pages": lambda: PAGES,
     }
     return made
+
+
+def _harmless(value: Any) -> Any:
+    """What a template shows, without what reorders or hides text; its own markup as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        # What Python calls printable has no control characters and no bidirectional overrides.
+        return value
+    return plain_text(value)
 
 
 def render(name: str, **values: Any) -> str:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from markupsafe import Markup, escape
 
+from redrive.blocks.core.plain_text import plain_text
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -75,7 +77,7 @@ def when(at: datetime | None) -> Markup:
 
 def commands(text: str) -> Markup:
     """A sentence of ours with what stands between backticks as code."""
-    parts = text.split("`")
+    parts = plain_text(text).split("`")
     shown = (Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(parts))
     return Markup("").join(shown)
 
@@ -85,6 +87,14 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.1f}"  # noqa: PLR2004
+
+
+def pace(rate: float) -> str:
+    """Jobs a second as people say them: `20 a second`, `30 a minute`, `5 an hour`."""
+    for unit, seconds in (("a second", 1), ("a minute", MINUTE)):
+        if rate * seconds >= 1:
+            return f"{number(round(rate * seconds, 1))} {unit}"
+    return f"{number(round(rate * HOUR, 1))} an hour"
 
 
 def size(value: float | None) -> str:

@@ -27,8 +27,10 @@ from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, FINAL, IN_PROGRESS, PENDING, RUNNING, SCHEDULED
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.deployments.jobs.before_it import before_it
+from redrive.deployments.jobs.pauses import IN_PREFECT, paused_by
 from redrive.deployments.jobs.search import find_job
 from redrive.deployments.jobs.states import due_of
+from redrive.deployments.people.people import People
 
 #: A job that is due for less is on its way: workers poll every few seconds.
 ON_ITS_WAY: Final = timedelta(seconds=10)
@@ -72,8 +74,12 @@ class Answer:
     causes: tuple[Cause, ...]
 
 
-def why(reference: str | UUID) -> Answer:
+def why(reference: str | UUID, people: People | None = None) -> Answer:
     """Why a job is not running.
+
+    Args:
+        reference: as `find_job` takes it.
+        people: where who paused a queue is recorded; a connection of its own if None.
 
     Raises:
         NotFound, Conflict: as `find_job`. ApiUnavailable: nothing can be said without Prefect's API; jobs wait for it, too.
@@ -81,7 +87,7 @@ def why(reference: str | UUID) -> Answer:
     with counted_calls() as calls:
         run = find_job(reference)
         with reachable():
-            causes = tuple(_causes(run, SERVER_CLOCK.now()))
+            causes = tuple(_causes(run, SERVER_CLOCK.now(), people))
     if run.state_type == SCHEDULED and calls.sent and calls.seconds / calls.sent > SLOW:
         causes = (*causes, _slow(calls))
     return Answer(run=run, causes=causes or (_on_its_way(run),))
@@ -96,7 +102,7 @@ def _slow(calls: Calls) -> Cause:
     )
 
 
-def _causes(run: Run, now: datetime) -> Iterator[Cause]:
+def _causes(run: Run, now: datetime, people: People | None) -> Iterator[Cause]:
     if run.state_type in FINAL:
         yield Cause(kind="over", said=f"it has ended: {run.state_name}{f' ({run.message})' if run.message else ''}")
         return
@@ -111,7 +117,7 @@ def _causes(run: Run, now: datetime) -> Iterator[Cause]:
     if due is not None and due > now:
         yield _not_due(run, due)
     yield from _deployment(run)
-    yield from _pool_and_queue(run, now, due)
+    yield from _pool_and_queue(run, now, due, people)
 
 
 def _not_due(run: Run, due: datetime) -> Cause:
@@ -130,7 +136,8 @@ def _deployment(run: Run) -> Iterator[Cause]:
         return
     if found.get("paused"):
         yield Cause(
-            kind="paused", said=f"its deployment {run.job!r} is paused, which Prefect takes for its schedules only"
+            kind="paused",
+            said=f"its deployment {run.job!r} is paused {IN_PREFECT}; it takes that for its schedules only",
         )
     limit = found.get("global_concurrency_limit") or {}
     if (most := limit.get("limit")) is not None:
@@ -143,20 +150,21 @@ def _deployment(run: Run) -> Iterator[Cause]:
             )
 
 
-def _pool_and_queue(run: Run, now: datetime, due: datetime | None) -> Iterator[Cause]:
+def _pool_and_queue(run: Run, now: datetime, due: datetime | None, people: People | None) -> Iterator[Cause]:
     pool = ask(pools.read(run.pool).or_none()) if run.pool else None
     if pool is None:
         yield Cause(kind="gone", said=f"its work pool {run.pool or '(none)'!r} is gone: `redrive up` makes ours again")
         return
     if pool["is_paused"]:
-        yield Cause(kind="paused", said=f"work pool {run.pool!r} is paused: resume it in Prefect")
+        yield Cause(kind="paused", said=f"work pool {run.pool!r} is paused {IN_PREFECT}: resume it there")
     there = {str(one["name"]): one for one in ask(queues.of_pool(run.pool))}
     queue = there.get(run.queue)
     if queue is None:
         yield Cause(kind="gone", said=f"its queue {run.queue!r} is gone: `redrive up` makes ours again")
         return
     if queue["is_paused"]:
-        yield Cause(kind="paused", said=f"queue {run.queue!r} is paused: `redrive queues resume {run.queue}`")
+        by = paused_by(run.queue, people)
+        yield Cause(kind="paused", said=f"queue {run.queue!r} is paused {by}: `redrive queues resume {run.queue}`")
     # Slots that are full now say nothing about a job that is due later.
     is_due = due is not None and due <= now
     if is_due:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from prefect.artifacts import create_table_artifact
 from prefect.logging import get_run_logger
 
+from redrive.blocks.core.counted import counted
 from redrive.blocks.core.payloads import Payload
 
 #: Key of the table in Prefect's UI.
@@ -37,7 +38,7 @@ def message(total: int, refusals: Sequence[Refusal]) -> str:
     groups = [_group(reason, files) for reason, files in largest[:REASONS]]
     if len(largest) > REASONS:
         groups.append(
-            f"{sum(len(files) for _, files in largest[REASONS:])} files for {len(largest) - REASONS} other reasons"
+            f"{counted(sum(len(files) for _, files in largest[REASONS:]), 'file')} for {counted(len(largest) - REASONS, 'other reason')}"
         )
     return (
         f"{len(refusals)} of {total} files could not be read, the others are stored: {'; '.join(groups)}. "
@@ -51,7 +52,7 @@ def publish(refusals: Sequence[Refusal]) -> None:
         rows = [{"file": one.name, "reason": one.reason, "path": one.source} for one in refusals[first : first + ROWS]]
         key = ARTIFACT if not first else f"{ARTIFACT}-{first // ROWS + 1}"
         try:
-            create_table_artifact(table=rows, key=key, description=f"{len(refusals)} files that were not read")
+            create_table_artifact(table=rows, key=key, description=f"not read: {counted(len(refusals), 'file')}")
         except Exception:  # noqa: BLE001  (what counts is the job's end, and its message has the reasons)
             get_run_logger().warning("the table of files that were not read could not be published", exc_info=True)
             return

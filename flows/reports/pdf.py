@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import typst
 
+from redrive.blocks.core.counted import counted
 from redrive.flows.reports.chart import charts_of
 from redrive.flows.reports.fonts import FACES, FONTS, drawable
 from redrive.flows.reports.legend import swatch
@@ -75,7 +76,8 @@ def _said(view: ReportView, made: Table) -> list[str]:
     elif made.sheet.size < SIZE:
         said.append(f"The table is set in {made.sheet.size:g} points instead of {SIZE:g} to fit the page.")
     if made.cut:
-        said.append(f"Cut to fit and marked with {CUT}: {made.cut:,} values; HTML and XLSX have them whole.")
+        them = "it" if made.cut == 1 else "them"
+        said.append(f"Cut to fit and marked with {CUT}: {counted(made.cut, 'value')}; HTML and XLSX have {them} whole.")
     if made.missing:
         named = ", ".join(f"U+{ord(char):04X}" for char in sorted(made.missing)[:NAMED])
         more = f" and {len(made.missing) - NAMED:,} more" if len(made.missing) > NAMED else ""

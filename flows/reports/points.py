@@ -64,9 +64,16 @@ def _placed(kind: str, x: list[float | None], drawn: dict[str, list[float | None
             x=[place for place in x if place is not None],
             y={name: [line[n] for n in kept] for name, line in drawn.items()},
             texts=[],
-            note=f"{lost:,} of {len(x):,} rows have no value for this axis and are not drawn." if lost else "",
+            note=_not_drawn(lost, len(x)),
         )
     )
+
+
+def _not_drawn(lost: int, of: int) -> str:
+    if not lost:
+        return ""
+    has, are = ("has", "is") if lost == 1 else ("have", "are")
+    return f"{lost:,} of {of:,} rows {has} no value for this axis and {are} not drawn."
 
 
 def _sampled(points: Points) -> Points:

@@ -24,7 +24,9 @@ from redrive.infra.cli.output import (
 
 app = App(name="dead", help="Dead letters: see them, understand them, run them again or discard them.")
 app.command(
-    "redrive.infra.cli.dead_bulk:acts_command", name="acts", help="List the bulk acts that go on by themselves."
+    "redrive.infra.cli.dead_bulk:acts_command",
+    name="acts",
+    help="List the bulk acts that go on by themselves, or show one.",
 )
 app.command("redrive.infra.cli.dead_bulk:stop_command", name="stop", help="Stop a bulk act.")
 app.command("redrive.infra.cli.dead_note:note_command", name="note", help="Show or write the note about a cause.")

@@ -5,6 +5,7 @@ The same filters as the console's list of jobs, and the same views.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from cyclopts import App, Parameter
 
 from redrive.blocks.core.errors import NotFound, ParameterError
 from redrive.blocks.core.nearest import unknown
+from redrive.blocks.core.plain_text import plain_text
 from redrive.blocks.core.settings import settings
 from redrive.infra.cli.actor import Who, actor
 from redrive.infra.cli.output import ago, out, print_json, print_table, short_ids
@@ -25,34 +27,48 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Words = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
 
+#: Jobs that are listed where nobody says how many.
+SHOWN = 50
 #: Whose views these are, as the console names its pages.
 PAGE = "jobs"
 
 views = App(name="views", help="The filters that people keep under a name, which the console shows too.")
 
 
-def find_command(words: Words = None, *, view: str | None = None, limit: int = 50, as_json: Json = False) -> None:
+def find_command(
+    words: Words = None,
+    *,
+    view: str | None = None,
+    limit: int | None = None,
+    csv: Annotated[bool, Parameter(negative="")] = False,
+    as_json: Json = False,
+) -> None:
     """List the jobs that a filter finds, the latest due first: job:sync queue:high state:dead param.account:42 error:Timeout since:2h.
 
     Args:
         words: Conditions, which must all hold: job, queue, state, error, text, param.NAME, name, worker, since, until. A word alone is
             looked for in message, error, name and parameters.
         view: Name of a saved view; what is given beside it must hold too.
-        limit: At most this many.
+        limit: At most this many: 50 if it is not given, with --csv all that fit.
+        csv: Print CSV for a spreadsheet, as the console exports it.
         as_json: Print JSON.
     """
     from redrive.blocks.prefect.client import reachable
+    from redrive.dashboards.console.export import as_csv
     from redrive.deployments.jobs import query
     from redrive.deployments.jobs.query_language import parsed
     from redrive.deployments.jobs.search import known_job_types
     from redrive.deployments.queue_names import queues
 
-    if limit < 1:
+    if limit is not None and limit < 1:
         raise ParameterError(f"a limit of {limit} shows nothing; give 1 or more")
     text = " ".join([*([_kept(view)] if view else []), *map(_quoted, words or ())])
     with reachable():
         asked = parsed(text, datetime.now(UTC), jobs=known_job_types(), queues=tuple(queues()))
-    found = list(islice(query.all_jobs(asked), limit))
+    if csv:
+        sys.stdout.writelines(map(plain_text, as_csv(islice(query.all_jobs(asked), limit))))
+        return
+    found = list(islice(query.all_jobs(asked), limit or SHOWN))
     if as_json:
         print_json(found)
         return

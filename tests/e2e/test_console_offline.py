@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,7 +38,9 @@ def test_prefect_that_is_away_is_said_and_what_is_known_stays(consoles: Consoles
     job = enqueue("test-ok", {"folder": str(consoles.stack.folder("away"))}, delay=3600)
 
     with frozen(consoles.stack, "prefect"):
-        console.reads("Prefect's API is unavailable")
+        # What, since when, and what it means.
+        console.reads(re.compile(r"Prefect's API is unavailable · \d+ s ago"))
+        console.reads("Jobs that run go on; nothing new starts")
         assert console.row("default").is_visible()
         console.open("/failures")
         console.page.get_by_role("heading", name="Failures").wait_for()
@@ -65,7 +68,8 @@ def test_database_that_is_away_is_said_and_no_act_is_shown_as_done_that_was_not(
         console.press("Redrive", within=console.row(str(job.id)[:8]))
         console.page.locator(".toast.bad").wait_for()
         console.open("/")
-        console.reads("The ledger is unavailable")
+        console.reads(re.compile(r"The ledger is unavailable · \d+ m?s ago"))
+        console.reads("Failures are kept with their jobs until it is back")
         console.reads("Failures open")
 
     wait_until(lambda: consoles.stack.status()["healthy"], PATIENCE, "the stack to be healthy")
@@ -82,6 +86,7 @@ def test_keeper_that_is_away_is_said_with_what_it_means(consoles: Consoles) -> N
     console = consoles.sign_in(role="viewer")
     with frozen(consoles.stack, "keeper"):
         console.reads("The keeper is late", timeout=240)
+        console.reads(re.compile(r"not done for \d+ (s|min), since \d{4}-"))
 
 
 def test_console_that_is_away_is_said_by_the_page_that_is_open(consoles: Consoles) -> None:

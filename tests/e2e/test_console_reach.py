@@ -15,7 +15,18 @@ from tests.support.console import Console, Consoles, in_browser
 pytestmark = [pytest.mark.stack, in_browser]
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
-PAGES = ("/", "/jobs", "/failures", "/acts", "/schedules", "/types", "/types/test-fail-once", "/audit", "/runbooks")
+PAGES = (
+    "/",
+    "/jobs",
+    "/failures",
+    "/slow",
+    "/acts",
+    "/schedules",
+    "/types",
+    "/types/test-fail-once",
+    "/audit",
+    "/runbooks",
+)
 PHONE = {"width": 390, "height": 844}
 
 

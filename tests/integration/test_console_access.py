@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
+from redrive.blocks.core.plain_text import plain_text
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.requests import runs as requests
@@ -17,6 +18,7 @@ from redrive.dashboards.console.app import PAGES
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.people.people import People
 from tests.support.console import PATIENCE, client, sign_in_link, token_of
+from tests.support.hostile import HOSTILE, steers
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
 
@@ -144,6 +146,47 @@ def test_foreign_text_is_shown_as_text(job_stack: JobStack) -> None:
         assert ada.get("/jobs.csv?q=job:test-hostile").headers["content-type"].startswith("text/csv")
         ada.post("/views/forget", data={"name": evil[:60]}, headers=token)
         ada.post("/queues/low/resume", headers=token)
+
+
+def test_nothing_a_job_says_hides_or_reorders_what_a_page_shows(job_stack: JobStack) -> None:
+    text = " ".join(HOSTILE).replace("\x00", "").encode("utf-8", "replace").decode()
+    job = enqueue("test-hostile", {"text": text})
+    row = job_stack.dead_letter(job.id)
+    ask(requests.update(job.id, {"name": text[:200]}))
+    with client(job_stack) as ada:
+        token = {"X-CSRF-Token": token_of(ada)}
+        ada.post(f"/failures/{row.fingerprint}/note", data={"note": text}, headers=token)
+        ada.post("/queues/low/pause", data={"why": text[:400]}, headers=token)
+        wait_until(lambda: "[red]rich" in ada.get(f"/jobs/{job.id}").text.partition('role="log"')[2], 60, "its log")
+        try:
+            for path in (
+                "/",
+                "/jobs",
+                f"/jobs/{job.id}",
+                f"/jobs/{job.id}/now",
+                f"/jobs/{job.id}/edit",
+                "/failures",
+                f"/failures/{row.fingerprint}",
+                "/audit",
+            ):
+                answer = ada.get(path)
+                assert answer.status_code == 200, path
+                assert steers(answer.text) == [], path
+            # The form of its parameters shows what it cannot keep, and sent as it is it changes nothing.
+            sent = {"p.text": plain_text(text)}
+            same = ada.post(f"/jobs/{job.id}/edit", data=sent, headers={**token, "HX-Request": "true"})
+            assert (same.status_code, "nothing was changed" in same.text) == (422, True)
+        finally:
+            ada.post("/queues/low/resume", headers=token)
+
+
+def test_operator_is_offered_nothing_that_only_an_editor_may_do(job_stack: JobStack) -> None:
+    job = enqueue("test-permanent", {"folder": str(job_stack.folder("offered"))})
+    row = job_stack.dead_letter(job.id)
+    for role, offered in (("operator", False), ("editor", True)):
+        with client(job_stack, role, role) as one:
+            for path in (f"/jobs/{job.id}", f"/failures/{row.fingerprint}"):
+                assert (f'href="/jobs/{job.id}/edit"' in one.get(path).text) is offered, (role, path)
 
 
 @pytest.mark.parametrize(

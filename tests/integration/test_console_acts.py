@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID, uuid4
 
 import httpx
@@ -97,6 +100,45 @@ def test_all_failures_that_match_are_redriven_and_no_others(job_stack: JobStack)
 
     wait_until(lambda: counted("resolved") == 3, PATIENCE, "all that match to be resolved")
     assert job_stack.dead_letter(other.id).status == "open"
+
+
+def test_each_number_of_the_matrix_is_a_filter_that_finds_so_many(job_stack: JobStack) -> None:
+    word, folder = uuid4().hex[:10], str(job_stack.folder("matrix"))
+    for queue in ("high", "low"):
+        job = enqueue("test-fail", {"folder": folder, "message": word}, queue=queue).id
+        job_stack.dead_letter(job, timeout=PATIENCE)
+
+    with client(job_stack, "bob", "viewer") as bob:
+        # What was counted a moment ago is shared for some seconds.
+        def cells() -> dict[str, int]:
+            found = re.findall(
+                r'href="(/failures\?error=ConnectionError&amp;queue=[^"]*)">([\d,]+)</a>', bob.get("/failures").text
+            )
+            return {unescape(at): int(number.replace(",", "")) for at, number in found}
+
+        def agree() -> bool:
+            there = cells()
+            with job_stack.ledger() as ledger:
+                asked = {at: dict(parse_qsl(urlsplit(at).query)) for at in there}
+                counted = {
+                    at: ledger.count(
+                        Filter(
+                            status="open",
+                            error_type=one["error"],
+                            queue=one["queue"],
+                            since=datetime.now(UTC) - timedelta(hours={"1h": 1, "24h": 24}[one["since"]])
+                            if "since" in one
+                            else None,
+                        )
+                    )
+                    for at, one in asked.items()
+                }
+            return {one["queue"] for one in asked.values()} >= {"high", "low"} and counted == there
+
+        wait_until(agree, PATIENCE, "the numbers of the matrix to be those of the ledger")
+        at = next(at for at in cells() if "queue=high" in at and "since=1h" in at)
+        assert word in bob.get(at).text
+        assert word not in bob.get(at.replace("queue=high", "queue=bulk")).text
 
 
 def test_view_is_forgotten_where_it_is_shown(job_stack: JobStack) -> None:

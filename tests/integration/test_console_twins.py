@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from redrive.deployments.dead_letters.ledger import Filter
-from redrive.deployments.enqueue import enqueue
-from tests.support.console import client, token_of
+from redrive.deployments.enqueue import enqueue, enqueue_many
+from tests.support.console import PATIENCE, client, token_of
 from tests.support.job_stack import JobStack
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -63,6 +64,44 @@ def test_dead_letters_are_found_by_error_and_time(job_stack: JobStack) -> None:
     assert str(job) in listed("--error", row.error_type, "--since", "1h")
     assert str(job) not in listed("--error", "NobodysError")
     assert str(job) not in listed("--since", "2099-01-01")
+
+
+def test_jobs_that_fit_are_exported_alike(job_stack: JobStack, waiting: UUID) -> None:
+    words = ("param.folder:/two words", "state:scheduled")
+    with client(job_stack, "grace") as console:
+        exported = console.get("/jobs.csv", params={"q": 'param.folder:"/two words" state:scheduled'}).text
+    printed = job_stack.redrive("jobs", "find", *words, "--csv").stdout
+
+    assert str(waiting) in printed
+    assert printed.splitlines() == exported.splitlines()
+
+
+def test_bulk_act_of_the_console_is_shown_and_stopped_on_the_command_line(job_stack: JobStack) -> None:
+    message, folder = f"twins {uuid4().hex[:8]}", str(job_stack.folder("bulk-twins"))
+    jobs = enqueue_many("test-many", [{"folder": folder, "message": message}] * 2)
+    for job in jobs:
+        job_stack.dead_letter(job.id)
+    with client(job_stack, "grace") as console:
+        form = {"csrf": token_of(console), "text": message, "all": "1", "rate": "1/m", "why": "the cable is in"}
+        assert console.post("/failures/bulk/redrive", data=form).status_code == 303
+    listed = json.loads(job_stack.redrive("dead", "acts", "--json").stdout)
+    (act,) = [one for one in listed if one["filter"]["text"] == message]
+    assert (act["who"], act["why"], act["wanted"]) == ("grace", "the cable is in", 2)
+
+    def outcomes() -> dict[str, str]:
+        told = json.loads(job_stack.redrive("dead", "acts", act["id"][:8], "--json").stdout)
+        return {row["run_id"]: row["status"] for row in told["jobs"]}
+
+    # The first at once, and the second a minute later.
+    wait_until(lambda: len(outcomes()) == 1, PATIENCE, "the first to be redriven")
+    assert "stops after what is at hand" in job_stack.redrive("dead", "stop", act["id"][:8], "--who", "ada").stdout
+    shown = job_stack.redrive("dead", "acts", act["id"][:8]).stdout
+    assert f"bulk {act['what']} of 2 jobs" in shown
+    assert "the cable is in" in shown
+    refused = job_stack.redrive("dead", "stop", act["id"][:8], check=False)
+    assert refused.returncode == 5
+    assert "already by ada" in refused.stderr
+    assert job_stack.redrive("dead", "acts", "nothing-like-it", check=False).returncode == 4
 
 
 def test_note_about_a_cause_is_the_same_in_both(job_stack: JobStack) -> None:

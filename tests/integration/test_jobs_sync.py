@@ -100,7 +100,7 @@ def test_rows_with_too_few_values_are_a_warning(warehouse: Warehouse, tmp_path: 
     """As the last one of a file that was cut off."""
     cut = synced(warehouse, tmp_path, "id,name,price\n1,apple,2\n2,pear,3\n3,plu")
     assert cut.inserted == 3
-    assert cut.warnings[0].startswith("1 rows of stock.csv have fewer values than columns, the first in line 4")
+    assert cut.warnings[0].startswith("1 row of stock.csv has fewer values than columns, the first in line 4")
     assert not synced(warehouse, tmp_path, "id,name,price\n1,apple,2\n2,,\n").warnings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs.actions import cancel_job
 from redrive.deployments.jobs.why import Cause, why
 from redrive.deployments.queues import POOL, pause_queue
+from tests.support.console import client
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
 
@@ -64,6 +66,21 @@ def test_paused_queue_is_named_with_the_command_that_resumes_it(job_stack: JobSt
         assert "redrive queues resume low" in first.said
         printed = json.loads(job_stack.redrive("jobs", "why", str(job), "--json").stdout)
         assert printed["causes"][0]["said"] == first.said
+
+
+def test_paused_queue_says_who_paused_it_and_why(job_stack: JobStack) -> None:
+    job_stack.redrive("queues", "pause", "low", "--why", "the printer is mended until noon", "--who", "ada")
+    try:
+        job = asked(job_stack, queue="low")
+
+        assert re.search(r"paused by ada since .*Z \(the printer is mended until noon\)", why(job).causes[0].said)
+        with client(job_stack, role="viewer") as viewer:
+            assert "the printer is mended until noon" in viewer.get(f"/jobs/{job}/why").text
+    finally:
+        job_stack.redrive("queues", "resume", "low")
+    with paused("low"):
+        assert "paused by somebody in Prefect" in why(job).causes[0].said
+    wait_until(lambda: runs.by_id([job])[job].state_type == "COMPLETED", 60, "the job to run")
 
 
 def test_paused_pool_is_said_before_its_queue(job_stack: JobStack) -> None:

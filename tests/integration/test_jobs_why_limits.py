@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,6 +20,7 @@ from redrive.blocks.prefect.requests import deployments, pools
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, SCHEDULED, state
+from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs import why as why_module
 from redrive.deployments.jobs.actions import cancel_job
@@ -118,6 +120,37 @@ def test_pool_without_a_worker_is_said(job_stack: JobStack) -> None:
 
     assert f"no worker serves work pool '{pool}'" in cause(job, "nobody").said
     cancel_job(job)
+
+
+def test_deployment_that_is_gone_is_said(job_stack: JobStack, waiting: UUID) -> None:
+    with psycopg.connect(job_stack.settings.prefect_database_url().replace("+asyncpg", "", 1)) as database:
+        database.execute("UPDATE flow_run SET deployment_id = NULL WHERE id = %s", [waiting])
+
+    found = cause(waiting, "gone")
+
+    assert "the deployment of 'test-ok' is gone, so no worker can run it: `redrive up` registers it again" in found.said
+
+
+def test_queue_that_no_worker_polls_is_said_and_that_all_are_draining(job_stack: JobStack) -> None:
+    pool, there = f"why-{uuid4().hex[:8]}", ask(deployments.named("test-ok", "test-ok"))
+    ask(pools.create({"name": pool, "type": "warm"}))
+    made = ask(deployments.create({"name": pool, "flow_id": there["flow_id"], "work_pool_name": pool}))
+    job = UUID(ask(requests.create(made["id"], {}))["id"])
+    now = SERVER_CLOCK.now().isoformat()
+    report = WorkerReport(
+        name=pool, pool=pool, type="warm", host="here", pid=1, started=now, slots=2, queues=("other",)
+    )
+    reports = WorkerReports(job_stack.settings.valkey_url())
+    try:
+        reports.publish(report)
+        assert "no worker polls queue 'default'" in cause(job, "nobody").said
+
+        reports.publish(replace(report, queues=(), draining=True))
+        assert "every worker is draining" in cause(job, "nobody").said
+    finally:
+        reports.withdraw(pool)
+        reports.close()
+        cancel_job(job)
 
 
 def test_slow_api_is_said_with_what_its_answers_took(

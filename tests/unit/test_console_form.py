@@ -65,6 +65,17 @@ def test_text_that_still_holds_the_mask_is_refused():
         changes({"p.path": ["https://ada:***@example.com/b.csv"]}, known)
 
 
+def test_control_characters_are_not_in_the_form_and_stay_unless_the_text_is_written_anew():
+    values = {**VALUES, "path": "a\x1b[2J\u202eb.csv"}
+    known = fields(SCHEMA, {}, values)
+    assert known[0].shown == "a\ufffd[2J\ufffdb.csv"
+
+    assert changes({"p.path": [known[0].shown]}, known) == {}
+    assert changes({"p.path": ["b.csv"]}, known) == {"path": "b.csv"}
+    with pytest.raises(ParameterError, match="stands for what no page shows"):
+        changes({"p.path": [f"{known[0].shown}!"]}, known)
+
+
 @pytest.mark.parametrize(("name", "text"), [("rows", "ten"), ("address", "{city}")])
 def test_text_that_is_no_value_names_its_parameter(name: str, text: str):
     with pytest.raises(ParameterError, match=f"parameter '{name}'"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from redrive.dashboards.console.live.alerts import Firing, by_name
-from redrive.dashboards.console.values import compact, span
+from redrive.dashboards.console.shown import environment
+from redrive.dashboards.console.values import commands, compact, pace, span
+from tests.support.hostile import HOSTILE, steers
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,30 @@ def test_count_in_the_navigation_has_room(value: int, said: str):
 )
 def test_time_is_as_exact_as_it_is_worth(seconds: float, said: str):
     assert span(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [(20, "20 a second"), (1, "1 a second"), (0.25, "15 a minute"), (1 / 60, "1 a minute"), (5 / 3600, "5 an hour")],
+)
+def test_pace_is_said_in_the_unit_in_which_it_is_a_number(rate: float, said: str):
+    assert pace(rate) == said
+
+
+@pytest.mark.parametrize("foreign", HOSTILE)
+def test_nothing_that_a_page_shows_hides_or_reorders_what_stands_there(foreign: str):
+    shown = environment().from_string('<p title="{{ text }}">{{ text }}</p>{{ text | commands }}').render(text=foreign)
+
+    assert steers(shown) == []
+    assert "<script" not in shown
+    assert steers(commands(foreign)) == []
+
+
+def test_markup_of_a_page_itself_and_words_of_every_script_stay():
+    shown = environment().from_string("{{ icon('retry') }}{{ text }}").render(text="a\u00a0b\n北京\u200f é")
+
+    assert shown.startswith("<svg")
+    assert shown.endswith("a\u00a0b\n北京\u200f é")
 
 
 def test_alerts_of_one_name_stand_together_in_the_order_of_their_weight():

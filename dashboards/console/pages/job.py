@@ -106,7 +106,7 @@ def waits(request: Request, the: The, job_id: UUID) -> Response:
     """Why it is not running."""
     key = ("why", job_id)
     try:
-        causes = the.api.get(key, WHY_SHARED, lambda: why(job_id), stale=WHY_STALE).causes
+        causes = the.api.get(key, WHY_SHARED, lambda: why(job_id, the.people), stale=WHY_STALE).causes
     except ApiUnavailable as away:
         causes = (Cause(kind="unknown", said=f"nothing can be said now, and jobs wait for the same: {away}"),)
     return page(request, "parts/why.html", causes=causes, most=NAMED, at=the.api.read_at(key))

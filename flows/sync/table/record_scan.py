@@ -15,6 +15,7 @@ import io
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
+from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import PermanentError
 from redrive.flows.sync.table.column_types import Column
 
@@ -56,9 +57,10 @@ class RecordScan:
     def warnings(self) -> Iterator[str]:
         """What a person should know of the rows."""
         if self.short:
+            have, their = ("has", "its") if self.short == 1 else ("have", "their")
             yield (
-                f"{self.short:,} rows of {self._label} have fewer values than columns, the first in line {self.first_short:,}: their last "
-                "columns are empty; see that the file was not cut off"
+                f"{counted(self.short, 'row')} of {self._label} {have} fewer values than columns, the first in line "
+                f"{self.first_short:,}: {their} last columns are empty; see that the file was not cut off"
             )
 
     def scanned(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -116,8 +118,8 @@ class RecordScan:
         values = next(csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter))
         if len(values) > len(self.columns):
             raise PermanentError(
-                f"{self._label} is no proper CSV: line {self.line:,} has {len(values)} values for {len(self.columns)} columns: correct "
-                "the file"
+                f"{self._label} is no proper CSV: line {self.line:,} has {counted(len(values), 'value')} for "
+                f"{counted(len(self.columns), 'column')}: correct the file"
             )
         plain = (
             [value or None for value in values]
