@@ -38,6 +38,10 @@ def test_slow_job_type_is_told_from_a_quick_one_by_its_percentiles(consoles: Con
         assert slow > 5 > quick
 
     console = consoles.sign_in(role="viewer")
+    # By type and step, and each of its attempts, the slowest first.
+    console.open("/slow?span=1h&job=test-chatty")
+    console.page.locator(".types details", has_text="test-chatty").first.wait_for()
+    console.page.locator(".slowest tr.row a.main", has_text="test-chatty").first.wait_for()
     console.open("/types/test-chatty?span=1h")
     for chart in ("throughput", "wait", "duration"):
         drawn = console.page.locator(f"[data-chart='{chart}'] canvas")

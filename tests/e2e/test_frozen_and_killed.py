@@ -62,6 +62,27 @@ FROZEN: dict[str, dict[str, set[int]]] = {
     "supervisor": {"status": UNHEALTHY},
 }
 PARTS = [*TABLE, "supervisor"]
+#: What is asked about one job and by people's pages, of the two parts that such commands depend on. Whatever is not named may succeed
+#: or not while PostgreSQL is frozen, as above.
+FURTHER: dict[str, tuple[str, ...]] = {
+    "jobs show": ("jobs", "show", "JOB"),
+    "jobs logs": ("jobs", "logs", "JOB"),
+    "jobs why": ("jobs", "why", "JOB"),
+    "jobs find": ("jobs", "find", "state:scheduled"),
+    "jobs retry": ("jobs", "retry", "nothing-like-it"),
+    "jobs cancel": ("jobs", "cancel", "--job", "documents", "--state", "running"),
+    "schedules": ("schedules", "list"),
+    "policy": ("policy", "show", "documents"),
+    "queues": ("queues", "resume", "low"),
+    "groups": ("dead", "groups"),
+    "dead show": ("dead", "show", "00000000-0000-4000-8000-000000000000"),
+    "dead redrive": ("dead", "redrive", "--job", "documents"),
+    "acts": ("dead", "acts"),
+    "record": ("console", "record"),
+    "views": ("jobs", "views", "list"),
+}
+IN_THE_LEDGER = {"groups", "dead show", "dead redrive", "acts", "record", "views"}
+NOTHING = {0, 4}
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +127,28 @@ def test_every_command_tells_the_truth_in_time_while_a_component_is_frozen(
     wait_until(lambda: broken.status()["healthy"], 120, "the stack to be healthy again")
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("part", ["prefect", "postgres"])
+def test_commands_about_one_job_and_of_the_ledger_tell_the_truth_in_time_too(broken: LocalStack, part: str) -> None:
+    job = broken.command("enqueue", "documents", "--in", "1d").stdout.split()[-1]
+    further = {name: tuple(job if word == "JOB" else word for word in words) for name, words in FURTHER.items()}
+    healthy = {}
+    for name, words in further.items():
+        began = time.monotonic()
+        done = broken.command(*words, check=False)
+        assert done.returncode in NOTHING, (name, done.stdout, done.stderr)
+        healthy[name] = (max(WITHIN, WAIT + 2 * (time.monotonic() - began)), done.returncode)
+
+    with frozen(broken, part):
+        for name, (seconds, code) in healthy.items():
+            stands = (name in IN_THE_LEDGER) == (part == "postgres")
+            codes = UNAVAILABLE if stands else {code} | (UNAVAILABLE if part == "postgres" else set())
+            answered(broken, name, seconds, codes, further[name])
+
+    wait_until(lambda: broken.status()["healthy"], 120, "the stack to be healthy again")
+    broken.command("jobs", "cancel", job)
+
+
 @pytest.mark.parametrize("part", sized([part for part in PARTS if part != "supervisor"]))
 def test_every_command_tells_the_truth_in_time_when_a_component_is_killed(
     broken: LocalStack, limits: dict[str, float], part: str
@@ -117,10 +160,12 @@ def test_every_command_tells_the_truth_in_time_when_a_component_is_killed(
         wait_until(lambda: broken.status()["healthy"], 120, "the stack to be healthy again")
 
 
-def answered(stack: LocalStack, name: str, seconds: float, codes: set[int]) -> None:
+def answered(
+    stack: LocalStack, name: str, seconds: float, codes: set[int], arguments: tuple[str, ...] | None = None
+) -> None:
     """See that a command ends in time with one of these exit codes, and says why in one sentence."""
     began = time.monotonic()
-    process = stack.begin(*COMMANDS[name])
+    process = stack.begin(*(arguments or COMMANDS[name]))
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:

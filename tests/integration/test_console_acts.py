@@ -105,14 +105,14 @@ def test_all_failures_that_match_are_redriven_and_no_others(job_stack: JobStack)
 def test_each_number_of_the_matrix_is_a_filter_that_finds_so_many(job_stack: JobStack) -> None:
     word, folder = uuid4().hex[:10], str(job_stack.folder("matrix"))
     for queue in ("high", "low"):
-        job = enqueue("test-fail", {"folder": folder, "message": word}, queue=queue).id
+        job = enqueue("test-many", {"folder": folder, "message": word}, queue=queue).id
         job_stack.dead_letter(job, timeout=PATIENCE)
 
     with client(job_stack, "bob", "viewer") as bob:
         # What was counted a moment ago is shared for some seconds.
         def cells() -> dict[str, int]:
             found = re.findall(
-                r'href="(/failures\?error=ConnectionError&amp;queue=[^"]*)">([\d,]+)</a>', bob.get("/failures").text
+                r'href="(/failures\?error=ValueError&amp;queue=[^"]*)">([\d,]+)</a>', bob.get("/failures").text
             )
             return {unescape(at): int(number.replace(",", "")) for at, number in found}
 

@@ -84,8 +84,10 @@ class PrefectUI:
 
 
 @contextmanager
-def signed_in(settings: Settings) -> Iterator[PrefectUI]:
-    """A browser in which somebody signed in at the printed address, with the text in the printed file."""
+def signed_in(settings: Settings, first: str = "/") -> Iterator[PrefectUI]:
+    """A browser in which somebody opened a printed address (`first`, if it is not that of the start page) and signed in there, with
+    the text in the printed file.
+    """
     with sync_playwright() as playwright:
         # Chromium refuses to sandbox for root.
         program = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -93,7 +95,7 @@ def signed_in(settings: Settings) -> Iterator[PrefectUI]:
         context.set_default_timeout(PATIENCE * 1000)
         page = context.new_page()
         try:
-            page.goto("/")
+            page.goto(first)
             page.wait_for_url("**/v2/login**")
             page.locator("input").first.fill(settings.auth_string() or "")
             page.locator("button[type=submit]").first.click()
