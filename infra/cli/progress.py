@@ -23,7 +23,8 @@ def progress(what: str, total: int) -> Iterator[Callable[[int, int], bool]]:
     before = signal.signal(signal.SIGINT, stop)
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=err, transient=True) as bar:
+        # Where nobody watches it would leave an empty line before the message.
+        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
             task = bar.add_task(what, total=total)
 
             def moved(done: int, _of: int) -> bool:

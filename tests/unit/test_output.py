@@ -10,6 +10,7 @@ import pytest
 
 from redrive.blocks.core.counted import counted
 from redrive.infra.cli.output import print_json, short_ids
+from redrive.infra.cli.progress import progress
 
 FIRST = UUID("019ab3c4-1234-7abc-8def-0123456789ab")
 
@@ -46,3 +47,10 @@ def test_times_in_json_are_utc_of_one_width(capsys: pytest.CaptureFixture[str]) 
     )
 
     assert json.loads(capsys.readouterr().out) == ["2026-01-02T02:04:05.000000Z", "2026-01-02T03:04:05.000006Z"]
+
+
+def test_bar_of_a_bulk_act_says_nothing_where_nobody_watches_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("redriving", 2) as moved:
+        assert moved(1, 2)
+
+    assert capsys.readouterr().err == ""
