@@ -6,6 +6,7 @@ Where none can be started, tests are skipped with the reason.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import shutil
 import signal
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60
 #: An image without files; `here` mounts this machine's into it.
 IMAGE = "redrive-test/here:latest"
+#: Of the engines of this process.
+_NUMBERS = itertools.count()
 #: Folders of a system that are links into /usr. The engine puts its init into /sbin, so that one is none.
 _LINKS = ("bin", "lib", "lib64")
 
@@ -43,6 +46,8 @@ class TestEngine:
             pytest.skip("no container engine here: dockerd is missing (on Debian: apt-get install docker.io)")
         self.home = Path(tempfile.mkdtemp(prefix="redrive-engine-"))
         self.socket = self.home / "docker.sock"
+        # Neither the machine's own, nor none: told to have none, an engine deletes `docker0`, which may be another engine's.
+        self.bridge = _Bridge()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -62,6 +67,7 @@ class TestEngine:
         subprocess.run(
             ["/usr/bin/umount", "-q", *map(str, self.home.glob("exec/netns/*"))], check=False, capture_output=True
         )
+        self.bridge.remove()
         shutil.rmtree(self.home, ignore_errors=True)
 
     @property
@@ -76,13 +82,15 @@ class TestEngine:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        self.bridge.make()
         with (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     str(shutil.which("dockerd")), "--host", self.url, "--data-root", str(self.home / "data"),
                     "--exec-root", str(self.home / "exec"),
                     "--pidfile", str(self.home / "pid"),
-                    *([] if self._networks else ["--bridge", "none", "--iptables=false", "--ip-masq=false"]),
+                    "--bridge", self.bridge.name,
+                    *([] if self._networks else ["--iptables=false", "--ip-masq=false"]),
                 ],
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -118,6 +126,26 @@ class TestEngine:
         mounts = [f"{one}:{one}:ro" for one in shown] + [f"{one}:{one}" for one in folders]
         env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **more.pop("env", {})}
         return {"image": IMAGE, "mounts": mounts, "network": "host", "env": env, **more}
+
+
+class _Bridge:
+    """A bridge of one engine, in a network that no other interface of this machine has."""
+
+    def __init__(self) -> None:
+        self.name = f"rdtest{os.getpid() % 1_000_000}{next(_NUMBERS)}"
+
+    def make(self) -> None:
+        if self.name in psutil.net_if_addrs():
+            return
+        taken = {found.address for of_one in psutil.net_if_addrs().values() for found in of_one}
+        address = next(one for third in range(255) if (one := f"10.213.{third}.1") not in taken)
+        for words in (["link", "add", self.name, "type", "bridge"], ["addr", "add", f"{address}/24", "dev", self.name]):
+            done = subprocess.run(["/usr/sbin/ip", *words], check=False, capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"a container engine needs a network bridge, and none can be made here: {done.stderr.strip()}")
+
+    def remove(self) -> None:
+        subprocess.run(["/usr/sbin/ip", "link", "delete", self.name], check=False, capture_output=True)
 
 
 def _no_files() -> bytes:
