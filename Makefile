@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: compose-up compose-down images help up down test test-unit browser tools check bench soak constraints wheel
+.PHONY: compose-up compose-down compose-rotate images sbom help up down test test-unit browser tools check bench soak constraints wheel
 # Containers often set it. A stack has a dozen processes, and each would compile Prefect anew: twice the time to start.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -16,7 +16,7 @@ help:
 	@echo "make test-unit  the tests that need no server: a minute"
 	@echo "make check  lint, types, layers"
 	@echo "make bench  the benchmark tables (JSON in .redrive/bench/)"
-	@echo "make images, compose-up, compose-down   container images; an installation on one host with them"
+	@echo "make images, sbom, compose-up, compose-down, compose-rotate   container images; an installation on one host with them"
 	@echo "make soak   the fault suites, and the metrics against the truth, at full size"
 
 up: $(BIN)/.installed
@@ -61,9 +61,21 @@ images:
 	  DOCKER_BUILDKIT=1 docker build -q $(BUILD_ARGS) -f infra/docker/Dockerfile --target $$image -t redrive/$$image:latest . || exit 1; \
 	done
 
+# The bills of materials of the images, as files in build/sbom.
+sbom:
+	@DOCKER_BUILDKIT=1 docker build -q $(BUILD_ARGS) -f infra/docker/Dockerfile --target sbom --output build/sbom .
+	@ls build/sbom
+
+# TLS=1: between all of them. TLS_NAMES: names under which people reach it. LOGS=1: what containers print goes to the collector.
+TLS          ?=
+TLS_NAMES    ?=
+LOGS         ?=
+INSTALLATION := -p redrive -f infra/compose/compose.yaml $(if $(TLS),-f infra/compose/tls.yaml) $(if $(LOGS),-f infra/compose/logs.yaml)
+
 compose-up: images
 	@$(PYTHON) infra/docker/secrets_folder.py infra/compose/secrets
-	@$(COMPOSE) -p redrive -f infra/compose/compose.yaml up -d --remove-orphans
+	@$(if $(TLS),$(PYTHON) infra/docker/certificates.py infra/compose/tls $(TLS_NAMES))
+	@$(COMPOSE) $(INSTALLATION) up -d --remove-orphans
 	@for left in $$(seq 100); do \
 	  bad=$$(docker ps -a --filter label=com.docker.compose.project=redrive --format '{{.Names}}: {{.Status}}' | \
 	    grep -E 'starting|unhealthy|Restarting|Created|Exited \([1-9]' || true); \
@@ -72,7 +84,11 @@ compose-up: images
 	done; echo "not healthy after five minutes: $$bad" >&2; exit 1
 
 compose-down:
-	@$(COMPOSE) -p redrive -f infra/compose/compose.yaml down
+	@$(COMPOSE) $(INSTALLATION) down
+
+# A new password, while it runs: SECRET=database, redis or prefect.
+compose-rotate:
+	@$(PYTHON) infra/docker/rotate.py infra/compose/secrets "$(SECRET)" $(COMPOSE) $(INSTALLATION)
 
 bench: $(BIN)/.installed-dev
 	@$(BIN)/python -m tests.benchmarks

@@ -113,6 +113,10 @@ class SettingFields(BaseModel):
         default=False,
         description="1: the folder of results is one that all hosts share, as `redrive check` cannot see.",
     )
+    tls: Path | None = Field(
+        None,
+        description="In containers: folder with `tls.crt`, `tls.key` and `ca.crt`; API server, console and exporter speak TLS.",
+    )
     # Read from Prefect's own names, so that one shell configures both.
     external_api_url: str | None = Field(None, description="PREFECT_API_URL, if it is not this stack's own server.")
     api_auth: SecretStr | None = Field(None, description="PREFECT_API_AUTH_STRING, if given.")

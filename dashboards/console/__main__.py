@@ -39,6 +39,7 @@ def main() -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=LEAVE,
+        **here.certificate(),
         # What a proxy says of the client is believed from a trusted one only, by our own setting.
         proxy_headers=False,
     )

@@ -43,7 +43,7 @@ def main() -> None:
     with Ledger(here.ledger_url()) as ledger:
         exporter = Exporter(here, ledger)
         try:
-            server = MetricsServer(here.host, here.metrics_port, lambda: exporter.snapshot)
+            server = MetricsServer(here.host, here.metrics_port, lambda: exporter.snapshot, **here.certificate())
         except RedriveError as error:
             log.error("%s", error)  # noqa: TRY400  (one sentence that says what to do, not where in the code)
             sys.exit(1)
@@ -56,7 +56,8 @@ def main() -> None:
         threading.Thread(target=figures.run, args=(stop,), name="figures", daemon=True).start()
         threading.Thread(target=server.serve_forever, name="scrapes", daemon=True).start()
         _push(exporter, ledger, (platform, figures), stop)
-        log.info("figures of %s at http://%s:%d/metrics", here.api_url, here.host, here.metrics_port)
+        scheme = "https" if here.tls else "http"
+        log.info("figures of %s at %s://%s:%d/metrics", here.api_url, scheme, here.host, here.metrics_port)
         exporter.run(stop)
         server.shutdown()
 

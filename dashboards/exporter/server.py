@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
+import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -57,12 +61,15 @@ class MetricsServer(ThreadingHTTPServer):
 
     Raises:
         RedriveError: the port is taken.
+        ssl.SSLError: the certificate and its key do not fit.
     """
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, host: str, port: int, read: Read) -> None:
+    def __init__(
+        self, host: str, port: int, read: Read, *, ssl_certfile: Path | None = None, ssl_keyfile: Path | None = None
+    ) -> None:
         self.read = read
         self.page = Page()
         #: What is told besides the snapshot.
@@ -73,6 +80,16 @@ class MetricsServer(ThreadingHTTPServer):
             raise RedriveError(
                 f"the exporter cannot listen on {host}:{port} ({error.strerror}): set REDRIVE_METRICS_PORT to a free port"
             ) from error
+        if ssl_certfile:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(ssl_certfile, ssl_keyfile)
+            # Greeted by the thread of the request, so that a client that is silent holds up nobody else.
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Somebody who hangs up, or speaks no TLS, is no fault of ours."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

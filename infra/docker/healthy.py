@@ -6,6 +6,7 @@ The role is what `start` noted. The keeper is judged by when it last did a round
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 import tempfile
 import time
@@ -19,6 +20,8 @@ from redrive.infra.docker.roles import ROLES
 PATIENCE = 5.0
 #: Seconds since the keeper's last round; a round waits for Prefect's API and the ledger.
 ROUND = 60.0
+#: Roles whose program speaks TLS where `REDRIVE_TLS` says so.
+SPEAK_TLS = ("server", "server-alone", "exporter", "console")
 #: Ports where the environment names no other.
 PORTS = {"prefect_port": "4200", "metrics_port": "9464", "console_port": "4300"}
 
@@ -31,9 +34,15 @@ def complaint(role: str, environ: dict[str, str]) -> str | None:
     if asks == "keeper":
         return _rounds(Path(environ.get("REDRIVE_HOME", "")) / "run" / "keeper.alive")
     ports = {name: environ.get(f"REDRIVE_{name.upper()}") or port for name, port in PORTS.items()}
-    url = asks.format(**ports)
+    url, context = asks.format(**ports), None
+    if role in SPEAK_TLS and (folder := environ.get("REDRIVE_TLS")):
+        url = url.replace("http:", "https:", 1)
+        try:
+            context = ssl.create_default_context(cafile=Path(folder, "ca.crt"))
+        except OSError as error:
+            return f"REDRIVE_TLS={folder}: ca.crt cannot be read: {error.strerror}"
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE):  # noqa: S310  (http, as written in the table of roles)
+        with urllib.request.urlopen(url, timeout=PATIENCE, context=context):  # noqa: S310  (as written in the table of roles)
             return None
     except urllib.error.HTTPError as error:
         return f"{url} answers {error.code}: {error.read(200).decode(errors='replace')}"

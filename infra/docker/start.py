@@ -25,8 +25,13 @@ PASSWORD = "REDRIVE_DATABASE_PASSWORD"  # noqa: S105  (the name of a variable)
 #: Exit code for bad input, as the command line has it.
 USAGE = 2
 
-#: Variables of other programs that have such names of their own, and must keep them.
-_NOT_OURS = ("SSL_CERT_FILE",)
+#: Prefect's own settings of that name, whose value is the file.
+_FILES = (
+    "PREFECT_API_SSL_CERT_FILE",
+    "PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS_TLS_CA_FILE",
+    "PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS_TLS_CERT_FILE",
+    "PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS_TLS_KEY_FILE",
+)
 
 
 class CannotStart(Exception):  # noqa: N818  (named like what happened)
@@ -41,7 +46,7 @@ def with_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """
     found = dict(environ)
     for name, path in environ.items():
-        ours = name.startswith(("REDRIVE_", "PREFECT_")) and name.endswith(FILE) and name not in _NOT_OURS
+        ours = name.startswith(("REDRIVE_", "PREFECT_")) and name.endswith(FILE) and name not in _FILES
         if not ours or name == FILE:
             continue
         wanted = name.removesuffix(FILE)

@@ -14,6 +14,7 @@ import uvicorn
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
 
+from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.private import server
 from redrive.infra.server import contract
 from redrive.infra.server.front import Front
@@ -44,6 +45,7 @@ def main() -> None:
         ws_ping_interval=given.api.websocket_ping_interval,
         ws_ping_timeout=given.api.websocket_ping_timeout,
         log_level=given.logging_level.lower(),
+        **settings().certificate(),
     )
 
 
