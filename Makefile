@@ -136,7 +136,7 @@ $(BIN)/.installed-dev: pyproject.toml constraints.txt
 	@touch $(BIN)/.installed
 
 constraints:
-	@rm -rf build/constraints && $(PYTHON) -m venv build/constraints && build/constraints/bin/pip install -q '.[dev]' && \
+	@rm -rf build/constraints && $(PYTHON) -m venv build/constraints && build/constraints/bin/pip install -q '.[dev,kubernetes]' && \
 	(echo "# Every package Redrive and its tests run with, as tried together. Made with \`make constraints\`."; \
 	 build/constraints/bin/pip freeze --exclude redrive | grep -v '@'; grep -E '^(setuptools|uv)==' constraints.txt) > build/constraints.txt && \
 	mv build/constraints.txt constraints.txt && rm -rf build/constraints

@@ -113,6 +113,10 @@ class SettingFields(BaseModel):
         default=False,
         description="1: the folder of results is one that all hosts share, as `redrive check` cannot see.",
     )
+    pool_template: Path | None = Field(
+        None,
+        description="At registration: base job template (JSON) with which pool `jobs` is made of type `kubernetes`, not `warm`.",
+    )
     tls: Path | None = Field(
         None,
         description="In containers: folder with `tls.crt`, `tls.key` and `ca.crt`; API server, console and exporter speak TLS.",

@@ -57,8 +57,26 @@ def make(folder: Path, names: tuple[str, ...] = ()) -> list[str]:
     # With a new authority nothing of the old one is believed.
     is_new = not _is_valid(authority)
     if is_new:
-        subject = ["-subj", "/CN=Redrive", "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
-        _openssl("req", "-x509", *_NEW_KEY, "-days", str(AUTHORITY_DAYS), *subject, "-keyout", str(folder / "ca.key"), "-out", str(authority))
+        subject = [
+            "-subj",
+            "/CN=Redrive",
+            "-addext",
+            "basicConstraints=critical,CA:TRUE,pathlen:0",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",
+        ]
+        _openssl(
+            "req",
+            "-x509",
+            *_NEW_KEY,
+            "-days",
+            str(AUTHORITY_DAYS),
+            *subject,
+            "-keyout",
+            str(folder / "ca.key"),
+            "-out",
+            str(authority),
+        )
         (folder / "ca.key").chmod(0o600)
         made.append("ca")
     for server, own in SERVERS.items():
@@ -116,7 +134,9 @@ def _is_valid(certificate: Path, names: tuple[str, ...] = ()) -> bool:
     asked = ["openssl", "x509", "-in", str(certificate), "-noout"]
     if subprocess.run([*asked, "-checkend", str(LEFT)], capture_output=True, check=False).returncode:
         return False
-    hosts = (subprocess.run([*asked, "-checkhost", name], capture_output=True, check=False, text=True) for name in names)
+    hosts = (
+        subprocess.run([*asked, "-checkhost", name], capture_output=True, check=False, text=True) for name in names
+    )
     return all("does match" in host.stdout for host in hosts)
 
 

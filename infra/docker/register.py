@@ -5,6 +5,7 @@ Work pools with their forms, queues, blocks, one deployment per job type. Safe t
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -18,11 +19,14 @@ PAUSE = 2.0
 
 def main() -> None:
     from redrive.deployments.register import register  # noqa: PLC0415  (Prefect's import; what is wrong before is said at once)
+    from redrive.infra.docker.kubernetes_pool import make_kubernetes_pool, read_template  # noqa: PLC0415  (as above)
     from redrive.infra.local.components.worker import OpsWorker, Worker  # noqa: PLC0415  (as above)
 
     give_up = time.monotonic() + PATIENCE
     while True:
         try:
+            if template := settings().pool_template:
+                make_kubernetes_pool(read_template(template, os.environ))
             for worker in (Worker(settings()), OpsWorker(settings())):
                 worker.prepare()
             register(settings(), _say)

@@ -69,6 +69,13 @@ def _worker(pool: str, kind: str) -> Program:
     return program
 
 
+def _kubernetes_worker(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Its name stays: the pods that one made are the next one's, and outlive both."""
+    slots = environ.get("REDRIVE_SLOTS") or "50"
+    words = ["--pool", "jobs", "--type", "kubernetes", "--limit", slots, "--name", "isolated", "--with-healthcheck"]
+    return [sys.executable, "-P", "-m", "prefect", "worker", "start", *words], {}
+
+
 #: What several servers share through Redis. Names as in Prefect 3.8.8 and prefect-redis 0.3.
 SCALED = {
     "PREFECT_MESSAGING_BROKER": "prefect_redis.messaging",
@@ -114,6 +121,8 @@ ROLES = {
     "migrate": Role(_module("redrive.infra.docker.migrate"), None, _SERVER),
     "register": Role(_module("redrive.infra.docker.register"), None, _SERVICE),
     "worker": Role(_worker("jobs", "warm"), f"http://127.0.0.1:{WORKER_PORT}/health", _WORKER),
+    # In the place of warm workers: each job in a pod of its own.
+    "kubernetes-worker": Role(_kubernetes_worker, f"http://127.0.0.1:{WORKER_PORT}/health", _WORKER),
     "ops-worker": Role(_worker("ops", "process"), f"http://127.0.0.1:{WORKER_PORT}/health", _WORKER),
     "keeper": Role(_module("redrive.infra.keeper.service"), "keeper", _SERVICE),
     "exporter": Role(_module("redrive.dashboards.exporter"), "http://127.0.0.1:{metrics_port}/health"),

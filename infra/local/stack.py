@@ -34,7 +34,9 @@ def up(settings: Settings, report: Report) -> None:
     """
     began = time.monotonic()
     if settings.tls:
-        raise StackError("REDRIVE_TLS is for containers (infra/compose, infra/k8s); the local stack listens on this machine only: unset it")
+        raise StackError(
+            "REDRIVE_TLS is for containers (infra/compose, infra/k8s); the local stack listens on this machine only: unset it"
+        )
     check_job_modules(settings)
     make_folders(settings)
     copy_samples(settings)

@@ -142,7 +142,9 @@ class _Bridge:
         for words in (["link", "add", self.name, "type", "bridge"], ["addr", "add", f"{address}/24", "dev", self.name]):
             done = subprocess.run(["/usr/sbin/ip", *words], check=False, capture_output=True, text=True)
             if done.returncode:
-                pytest.skip(f"a container engine needs a network bridge, and none can be made here: {done.stderr.strip()}")
+                pytest.skip(
+                    f"a container engine needs a network bridge, and none can be made here: {done.stderr.strip()}"
+                )
 
     def remove(self) -> None:
         subprocess.run(["/usr/sbin/ip", "link", "delete", self.name], check=False, capture_output=True)
