@@ -10,25 +10,30 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-FILE = Path(__file__).resolve().parents[2] / "infra" / "otel" / "collector.yaml"
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / "infra" / "otel" / "collector.yaml"
+#: Of infra/compose, which takes what containers print as well.
+BESIDE = ROOT / "infra" / "compose" / "collector.yaml"
 SCHEMA = Path(__file__).resolve().parents[1] / "support" / "collector_schema.yaml"
 PARTS = ("receivers", "processors", "exporters")
 
 
-def given() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(FILE.read_text())
+def given(file: Path = FILE) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(file.read_text())
     return found
 
 
+@pytest.mark.parametrize("file", [FILE, BESIDE])
 @pytest.mark.parametrize("part", PARTS)
-def test_what_pipelines_name_is_there_and_all_of_it_is_used(part: str) -> None:
-    pipelines = given()["service"]["pipelines"].values()
+def test_what_pipelines_name_is_there_and_all_of_it_is_used(part: str, file: Path) -> None:
+    pipelines = given(file)["service"]["pipelines"].values()
 
-    assert {name for one in pipelines for name in one[part]} == given()[part].keys()
+    assert {name for one in pipelines for name in one[part]} == given(file)[part].keys()
 
 
-def test_what_limits_memory_comes_first_and_batches_last() -> None:
-    for one in given()["service"]["pipelines"].values():
+@pytest.mark.parametrize("file", [FILE, BESIDE])
+def test_what_limits_memory_comes_first_and_batches_last(file: Path) -> None:
+    for one in given(file)["service"]["pipelines"].values():
         assert (one["processors"][0], one["processors"][-1]) == ("memory_limiter", "batch")
 
 
@@ -38,8 +43,9 @@ def test_no_key_stands_in_it() -> None:
             assert re.fullmatch(r"(Basic )?\$\{env:[A-Z_]+\}", value)
 
 
-def test_it_has_only_what_the_collector_takes() -> None:
-    assert faults(given()) == []
+@pytest.mark.parametrize("file", [FILE, BESIDE])
+def test_it_has_only_what_the_collector_takes(file: Path) -> None:
+    assert faults(given(file)) == []
 
 
 @pytest.mark.parametrize(
