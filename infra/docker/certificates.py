@@ -1,4 +1,4 @@
-"""The certificates of infra/compose with TLS: `python infra/docker/certificates.py FOLDER [NAME …]`, an authority of its own and a key a server.
+"""The certificates of infra/compose with TLS, by an authority of its own: `python infra/docker/certificates.py FOLDER [NAME …]`.
 
 Further names are those under which people reach proxy, console and Grafana. What is there and stays valid for a month is left alone;
 run it again to renew the rest, and start the servers anew. With an authority of your own, put its files in their places instead.
@@ -34,6 +34,8 @@ EXTENSIONS = (
     "extendedKeyUsage=serverAuth\nbasicConstraints=critical,CA:FALSE\n"
     "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
 )
+#: Of the authority's own.
+AUTHORITY = ("basicConstraints=critical,CA:TRUE,pathlen:0", "keyUsage=critical,keyCertSign,cRLSign")
 #: Where systems keep the authorities they trust.
 PUBLIC_AUTHORITIES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 
@@ -48,7 +50,7 @@ def make(folder: Path, names: tuple[str, ...] = ()) -> list[str]:
     Raises:
         NoOpenssl: it is missing, or it failed.
     """
-    if not shutil.which("openssl"):
+    if not shutil.which(_OPENSSL):
         raise NoOpenssl("certificates are made with openssl, which is missing here: install it")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
@@ -57,26 +59,9 @@ def make(folder: Path, names: tuple[str, ...] = ()) -> list[str]:
     # With a new authority nothing of the old one is believed.
     is_new = not _is_valid(authority)
     if is_new:
-        subject = [
-            "-subj",
-            "/CN=Redrive",
-            "-addext",
-            "basicConstraints=critical,CA:TRUE,pathlen:0",
-            "-addext",
-            "keyUsage=critical,keyCertSign,cRLSign",
-        ]
-        _openssl(
-            "req",
-            "-x509",
-            *_NEW_KEY,
-            "-days",
-            str(AUTHORITY_DAYS),
-            *subject,
-            "-keyout",
-            str(folder / "ca.key"),
-            "-out",
-            str(authority),
-        )
+        subject = ["-subj", "/CN=Redrive", *(word for one in AUTHORITY for word in ("-addext", one))]
+        out = ["-keyout", str(folder / "ca.key"), "-out", str(authority)]
+        _openssl("req", "-x509", *_NEW_KEY, "-days", str(AUTHORITY_DAYS), *subject, *out)
         (folder / "ca.key").chmod(0o600)
         made.append("ca")
     for server, own in SERVERS.items():
@@ -131,7 +116,7 @@ def _is_valid(certificate: Path, names: tuple[str, ...] = ()) -> bool:
     """Whether it is there, lasts, and is for these names."""
     if not certificate.exists():
         return False
-    asked = ["openssl", "x509", "-in", str(certificate), "-noout"]
+    asked = [_OPENSSL, "x509", "-in", str(certificate), "-noout"]
     if subprocess.run([*asked, "-checkend", str(LEFT)], capture_output=True, check=False).returncode:
         return False
     hosts = (
@@ -140,11 +125,12 @@ def _is_valid(certificate: Path, names: tuple[str, ...] = ()) -> bool:
     return all("does match" in host.stdout for host in hosts)
 
 
+_OPENSSL = shutil.which("openssl") or "openssl"
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
 
 
 def _openssl(*words: str) -> None:
-    done = subprocess.run(["openssl", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([_OPENSSL, *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise NoOpenssl(f"openssl {words[0]} failed: {done.stderr.strip().splitlines()[-1]}")
 

@@ -25,7 +25,8 @@ USERS = {
     "database": ("prefect-1", "prefect-2", "services", "keeper-1", "keeper-2", "exporter", "console", "ops-worker"),
     "redis": ("prefect-1", "prefect-2", "services", "worker-1", "worker-2", "ops-worker", "redis"),
     "prefect": (
-        "prefect-1", "prefect-2", "services", "keeper-1", "keeper-2", "exporter", "console", "worker-1", "worker-2", "ops-worker", "prometheus",
+        "prefect-1", "prefect-2", "services", "keeper-1", "keeper-2", "exporter", "console", "prometheus",
+        "worker-1", "worker-2", "ops-worker",
     ),
 }  # fmt: skip
 #: They are stopped before the API has another password, so that no job is cut off from it.
@@ -34,13 +35,14 @@ DRAINED_FIRST = ("worker-1", "worker-2", "ops-worker")
 _TOLD = {
     "database": (
         "postgres",
-        """read -r old; read -r new; printf "ALTER USER redrive PASSWORD '%s'" "$new" """
-        "| PGPASSWORD=$old psql -q -h 127.0.0.1 -U redrive -d redrive -v ON_ERROR_STOP=1",
+        """read -r old; read -r new
+        printf "ALTER USER redrive PASSWORD '%s'" "$new" |
+        PGPASSWORD=$old psql -q -h 127.0.0.1 -U redrive -d redrive -v ON_ERROR_STOP=1""",
     ),
     "redis": (
         "redis",
-        """read -r old; read -r new; test -e /run/tls/ca.crt && tls="--tls --cacert /run/tls/ca.crt"; """
-        """printf 'ACL SETUSER default >%s\\n' "$new" | REDISCLI_AUTH=$old redis-cli $tls | grep -qx OK""",
+        """read -r old; read -r new; test -e /run/tls/ca.crt && tls="--tls --cacert /run/tls/ca.crt"
+        printf 'ACL SETUSER default >%s\\n' "$new" | REDISCLI_AUTH=$old redis-cli $tls | grep -qx OK""",
     ),
 }
 
