@@ -5,7 +5,10 @@ Where no engine can be started, or compose is missing, this is skipped with the 
 
 from __future__ import annotations
 
+import json
 import re
+from importlib.metadata import version
+from typing import Any
 
 import pytest
 
@@ -67,6 +70,45 @@ def test_no_secret_is_in_a_description_a_log_a_layer_or_a_list_of_processes(inst
         assert not [word for word in words if any(word in text for text in seen)], name
 
 
+def test_each_image_has_its_bill_of_materials(installation: Installation) -> None:
+    for service, package in (("worker-1", "pikepdf"), ("prefect-1", "prefect-redis"), ("keeper-1", "psycopg")):
+        bill = json.loads(installation.inside(service, "cat", "/opt/redrive/sbom.cdx.json"))
+        versions = {one["name"]: one["version"] for one in bill["components"]}
+        assert bill["bomFormat"] == "CycloneDX"
+        assert versions["prefect"] == version("prefect")
+        assert versions[package] == version(package)
+
+
+def test_prometheus_finds_everything_it_scrapes_and_who_it_tells(installation: Installation) -> None:
+    def asked(path: str) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(
+                installation.inside("prometheus", "curl", "-sS", f"http://127.0.0.1:9090/api/v1/{path}")
+            )["data"]
+        except ValueError:
+            return {}
+        return found
+
+    def scraped() -> list[str]:
+        return sorted(f"{one['scrapePool']} {one['health']}" for one in asked("targets").get("activeTargets", ()))
+
+    installation.compose("up", "-d", "--no-deps", "prometheus", "alertmanager")
+    try:
+        wait_until(
+            lambda: scraped() == ["prefect up", "prefect up", "prometheus up", "redrive up"],
+            90,
+            "both API servers and the exporter",
+        )
+        assert [one["url"] for one in asked("alertmanagers")["activeAlertmanagers"]] == [
+            "http://alertmanager:9093/api/v2/alerts"
+        ]
+        assert {group["name"] for group in asked("rules")["groups"]} >= {"redrive-queues"}
+        for name in ("prometheus", "alertmanager"):
+            assert installation.containers()[name]["HostConfig"]["ReadonlyRootfs"], name
+    finally:
+        installation.compose("rm", "-sfv", "prometheus", "alertmanager")
+
+
 def test_under_load_an_api_server_a_worker_redis_and_postgres_are_killed_and_no_job_is_lost_or_runs_twice_at_once(
     installation: Installation,
 ) -> None:
@@ -109,6 +151,31 @@ def test_redrive_is_updated_under_load_and_no_job_is_lost_or_runs_twice_at_once(
     assert all(len(spans) == 1 for spans in installation.executions("update").values()), "a drained job ran twice"
 
 
+def test_passwords_are_rotated_under_load_and_no_job_is_lost_or_runs_twice_at_once(installation: Installation) -> None:
+    before = {path.name: path.read_text() for path in installation.secrets.iterdir()}
+    producer = installation.producer("rotate", JOBS)
+    wait_until(lambda: installation.executions("rotate"), 240, "load before the rotation")
+
+    installation.rotate("database")
+    installation.rotate("redis")
+    out, err = producer.communicate(timeout=300)
+    # Prefect's API has one password: who enqueues needs the new one.
+    installation.rotate("prefect")
+
+    installation.until_healthy("after the rotation")
+    assert len(out.splitlines()) == JOBS, err[-2000:]
+    all_done(installation, "rotate", JOBS)
+    after = {path.name: path.read_text() for path in installation.secrets.iterdir()}
+    assert {name for name in after if after[name] == before[name]} == {"grafana-password"}
+    old = before["redis-url"].split(":")[2].partition("@")[0]
+    assert "WRONGPASS" in installation.inside("redis", "redis-cli", "--no-auth-warning", "-a", old, "ping")
+    wrong = before["database-password"]
+    refused = f"PGPASSWORD={wrong} psql -h 127.0.0.1 -U redrive -d redrive -c 'SELECT 1'"
+    assert "password authentication failed" in installation.inside("postgres", "sh", "-c", refused)
+    done = installation.inside("ops-worker", "redrive", "enqueue", "probe", "--param", "name=rotated-0", "--wait")
+    assert "Completed" in done
+
+
 def test_everything_is_destroyed_and_goes_on_from_a_backup_that_was_made_under_load(installation: Installation) -> None:
     out, err = installation.producer("before", 60, seconds=3).communicate(timeout=300)
     accepted = {line.split()[0] for line in out.splitlines()}
@@ -133,3 +200,27 @@ def test_everything_is_destroyed_and_goes_on_from_a_backup_that_was_made_under_l
     wait_until(lambda: accepted <= installation.completed(), 300, "all that was accepted before the backup to be done")
     assert len(installation.executions("before")) == 60
     assert list(installation.effects.glob("overlap.*")) == []
+
+
+def test_with_tls_nothing_of_it_speaks_without(installation: Installation) -> None:
+    installation.compose("down", "-v", "--timeout", "5")
+    installation.certify()
+    installation.compose("up", "-d")
+    installation.until_healthy("with TLS")
+
+    done = installation.inside("ops-worker", "redrive", "enqueue", "probe", "--param", "name=tls-0", "--wait")
+
+    assert "Completed" in done
+    others = "FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE client_addr <> '127.0.0.1'"
+    assert int(installation.asked(f"SELECT count(*) {others} AND ssl")) > 5
+    assert installation.asked(f"SELECT count(*) {others} AND NOT ssl").strip() == "0"
+    assert "PONG" not in installation.inside("redis", "redis-cli", "-h", "redis", "ping")
+    for url in ("http://proxy:4200/api/ready", "http://prefect-1:4200/api/ready", "http://console:4300/alive"):
+        assert installation.inside("proxy", "curl", "-so", "/dev/null", "-w", "%{http_code}", url).endswith(
+            ("000", "400")
+        ), url
+    for url in ("https://proxy:4200/api/ready", "https://console:4300/alive"):
+        trusted = ["--cacert", "/etc/nginx/tls/ca.crt"]
+        assert installation.inside("proxy", "curl", "-so", "/dev/null", "-w", "%{http_code}", *trusted, url) == "200", (
+            url
+        )

@@ -88,6 +88,8 @@ class Installation:
     secrets: Path
     ports: dict[str, int]
     version: str = "latest"
+    #: With tls.yaml.
+    tls: bool = False
 
     @property
     def effects(self) -> Path:
@@ -102,11 +104,22 @@ class Installation:
         }  # fmt: skip
 
     def _compose(self, *words: str) -> list[str]:
-        files = ["-f", str(ROOT / "infra/compose/compose.yaml"), "-f", str(HERE / "override.yaml")]
+        ours = [ROOT / "infra/compose/compose.yaml", *([ROOT / "infra/compose/tls.yaml"] if self.tls else [])]
+        files = [word for file in (*ours, HERE / "override.yaml") for word in ("-f", str(file))]
         return ["docker-compose", "-p", PROJECT, *files, *words]
 
     def compose(self, *words: str, timeout: float = 600) -> str:
         return run(*self._compose(*words), timeout=timeout, **self._env)
+
+    def rotate(self, kind: str) -> str:
+        """Give it a new secret as `make compose-rotate` does."""
+        program = str(ROOT / "infra/docker/rotate.py")
+        return run(sys.executable, program, str(self.secrets), kind, *self._compose(), **self._env)
+
+    def certify(self) -> None:
+        """Make the certificates of tls.yaml, and have it from the next start on."""
+        run(sys.executable, str(ROOT / "infra/docker/certificates.py"), str(ROOT / "infra/compose/tls"))
+        self.tls = True
 
     def producer(self, name: str, jobs: int, *, seconds: float = 0.3) -> subprocess.Popen[str]:
         """Somebody in a container of the console's image who asks for so many jobs one by one, and prints the id of each."""
@@ -162,9 +175,12 @@ class Installation:
 
     def completed(self) -> set[str]:
         """The runs that Prefect's database knows as completed."""
-        ask = "SELECT id FROM flow_run WHERE state_type = 'COMPLETED'"
+        return set(self.asked("SELECT id FROM flow_run WHERE state_type = 'COMPLETED'").split())
+
+    def asked(self, query: str) -> str:
+        """What Prefect's database answers."""
         login = "PGPASSWORD=$(cat /run/secrets/database-password) psql -h 127.0.0.1 -U redrive -d redrive_prefect"
-        return set(self.inside("postgres", "sh", "-c", f'{login} -Atc "{ask}"').split())
+        return self.inside("postgres", "sh", "-c", f'{login} -Atc "{query}"')
 
     def log(self, service: str, lines: int | str = 60) -> str:
         return str(self.api.logs(self.containers()[service]["Id"], tail=lines).decode(errors="replace"))
