@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import psycopg
 import redis
@@ -53,7 +54,24 @@ def of_this_installation(here: Settings) -> list[Point]:
 
 def _shared_state() -> str:
     said = ask(server.settings())
-    return production.shared_state(said)
+    return production.shared_state(said, _hosts_of_prefect())
+
+
+def _hosts_of_prefect() -> int:
+    """How many hosts have sessions of Prefect's servers in its database; 1 where that is not known here."""
+    if not settings().database_url:
+        return 1
+    url = settings().prefect_database_url().replace("+asyncpg:", ":", 1)
+    # psql, pg_dump and their like give a name; Prefect's servers give none.
+    asked = "SELECT count(DISTINCT client_addr) FROM pg_stat_activity WHERE datname = current_database() AND application_name = ''"
+    try:
+        with psycopg.connect(url, connect_timeout=PATIENCE, application_name="redrive check") as connection:
+            found = connection.execute(asked).fetchone()
+    except psycopg.Error as error:
+        raise RedriveError(
+            f"Prefect's database does not say who works with it: {' '.join(str(error).split())}"
+        ) from None
+    return int(found[0]) if found else 1
 
 
 def _automations() -> str:
@@ -70,7 +88,7 @@ def _containers() -> str:
 def _passwords() -> str:
     here = settings()
     asks = ask(server.settings())["server"]["api"].get("auth_string")
-    urls = [url.get_secret_value() for url in (here.database_url, here.warehouse_url) if url]
+    urls = [url.get_secret_value() for url in (here.database_url, here.warehouse_url, here.redis_url) if url]
     return production.passwords(here.auth_string() if asks else None, urls)
 
 
@@ -92,6 +110,10 @@ def _clocks() -> str:
         raise RedriveError(f"the ledger's database does not tell its time: {' '.join(str(error).split())}") from None
     if found:
         ahead["the ledger's database"] = (found[0] - datetime.now(UTC)).total_seconds()
+    if settings().redis_url:
+        with _redis() as client:
+            seconds, micros = client.time()
+        ahead["Redis"] = seconds + micros / 1e6 - datetime.now(UTC).timestamp()
     return production.clocks(ahead)
 
 
@@ -132,11 +154,17 @@ def _reports() -> list[WorkerReport]:
 
 
 def _streams() -> str:
+    with _redis() as client:
+        return production.streams(
+            {name.decode(): int(client.xlen(name)) for name in client.scan_iter(_type="stream", count=1000)}
+        )
+
+
+@contextmanager
+def _redis() -> Iterator[Any]:
     client = redis.Redis.from_url(settings().valkey_url(), socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
     with closing(client):
         try:
-            return production.streams(
-                {name.decode(): int(client.xlen(name)) for name in client.scan_iter(_type="stream", count=1000)}
-            )
+            yield client
         except redis.RedisError as error:
             raise RedriveError(f"Redis does not answer: {error}") from None

@@ -41,8 +41,12 @@ STREAM = 100_000
 BACKUP = timedelta(days=1)
 
 
-def shared_state(settings: Json) -> str:
-    """Several API servers share everything through Redis, or one keeps everything in its memory; never a part of it."""
+def shared_state(settings: Json, hosts: int = 1) -> str:
+    """Several API servers share everything through Redis, or one keeps everything in its memory; never a part of it.
+
+    Args:
+        hosts: that work with Prefect's database, as that sees it.
+    """
     found = {
         "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": settings["server"]["events"]["messaging_broker"],
         "PREFECT_SERVER_EVENTS_MESSAGING_CACHE": settings["server"]["events"]["messaging_cache"],
@@ -53,6 +57,11 @@ def shared_state(settings: Json) -> str:
     in_memory = [name for name, value in found.items() if str(value).startswith(MEMORY[name])]
     if not in_memory:
         return "several may run: they share events, leases and the docket"
+    if len(in_memory) == len(found) and hosts > 1:
+        raise RedriveError(
+            f"{hosts} hosts work with Prefect's database, and its API server keeps events, leases and the docket in its memory: with "
+            "several servers jobs are scheduled twice, or events are lost; set " + ", ".join(in_memory)
+        )
     if len(in_memory) == len(found):
         return "one API server, which runs the services itself: a second one would schedule everything twice"
     raise RedriveError(

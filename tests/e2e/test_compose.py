@@ -52,6 +52,27 @@ def test_sample_jobs_run_and_the_command_line_works_in_a_container(installation:
     assert "probe" in installation.inside("console", "redrive", "jobs", "list")
 
 
+def test_check_finds_nothing_wrong_with_it_but_that_there_is_no_backup(installation: Installation) -> None:
+    found = json.loads(installation.inside("ops-worker", "redrive", "check", "--json"))
+
+    said = {one["point"]: one["said"] for one in found if not one["well"]}
+    points = {one["point"] for one in found}
+    assert {
+        "API servers",
+        "passwords",
+        "retention",
+        "clocks",
+        "versions",
+        "queues",
+        "lease",
+        "results",
+        "streams",
+    } <= points
+    # Those of others are not in the installation.
+    assert set(said) <= {"backups", "mail server", "warehouse"}, said
+    assert "backups" in said
+
+
 def test_no_secret_is_in_a_description_a_log_a_layer_or_a_list_of_processes(installation: Installation) -> None:
     secrets = [path.read_text().strip() for path in installation.secrets.iterdir() if path.name != "redis-conf"]
     words = {

@@ -58,6 +58,12 @@ def test_state_that_is_shared_by_halves_is_named(server: Any, environment: dict[
         production.shared_state(server(**environment))
 
 
+def test_several_servers_that_share_nothing_are_found(server: Any) -> None:
+    with pytest.raises(RedriveError, match=r"2 hosts work with Prefect's database.*PREFECT_SERVER_DOCKET_URL"):
+        production.shared_state(server(), hosts=2)
+    assert production.shared_state(server(PREFECT_SERVER_DOCKET_URL="redis://r:6379", **SCALED), hosts=5)
+
+
 def test_passwords_that_cannot_be_guessed_are_fine() -> None:
     assert production.passwords("redrive:x7ZgQ", ["postgresql://u:x7ZgQ@db/redrive", "postgresql:///redrive?host=/run"])
 
@@ -69,6 +75,12 @@ def test_passwords_that_cannot_be_guessed_are_fine() -> None:
         ("admin:pass", [], "PREFECT_API_AUTH_STRING can be guessed"),
         ("redrive:x7ZgQ", ["postgresql://redrive:redrive@db/redrive"], "the password of redrive at db can be guessed"),
         ("redrive:x7ZgQ", ["postgresql://redrive@db/redrive"], "the password of redrive at db can be guessed"),
+        ("redrive:x7ZgQ", ["redis://cache:6379/0"], "the password of nobody at cache can be guessed"),
+        (
+            "redrive:CHANGE-ME",
+            ["redis://:CHANGE-ME@cache:6379/0"],
+            "PREFECT_API_AUTH_STRING and the password of nobody at cache",
+        ),
     ],
 )
 def test_missing_and_well_known_passwords_are_found(auth: str | None, urls: list[str], said: str) -> None:
