@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import (
+    capacity,
     console,
     edits,
     enqueue,
@@ -30,6 +31,7 @@ from tests.benchmarks import (
 FOLDER = Path(__file__).resolve().parents[2] / ".redrive" / "bench"
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "capacity": capacity.measure,
     "console": console.measure,
     "edits": edits.measure,
     "enqueue": enqueue.measure,

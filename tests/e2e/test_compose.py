@@ -53,7 +53,8 @@ def test_sample_jobs_run_and_the_command_line_works_in_a_container(installation:
 
 
 def test_check_finds_nothing_wrong_with_it_but_that_there_is_no_backup(installation: Installation) -> None:
-    found = json.loads(installation.inside("ops-worker", "redrive", "check", "--json"))
+    told = installation.inside("ops-worker", "redrive", "check", "--json")
+    found = json.loads(told[told.index("[") :])
 
     said = {one["point"]: one["said"] for one in found if not one["well"]}
     points = {one["point"] for one in found}
