@@ -36,8 +36,6 @@ EXTENSIONS = (
 )
 #: Of the authority's own.
 AUTHORITY = ("basicConstraints=critical,CA:TRUE,pathlen:0", "keyUsage=critical,keyCertSign,cRLSign")
-#: Where systems keep the authorities they trust.
-PUBLIC_AUTHORITIES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 
 
 class NoOpenssl(Exception):  # noqa: N818  (named like what happened)
@@ -69,8 +67,8 @@ def make(folder: Path, names: tuple[str, ...] = ()) -> list[str]:
         if is_new or not _is_valid(folder / server / "tls.crt", wanted):
             _of_server(folder, server, wanted)
             made.append(server)
-    if made or not (folder / "trusted" / "bundle.crt").exists():
-        _trusted(folder)
+    if made:
+        _put(_readable(folder / "trusted") / "ca.crt", authority.read_text())
     return made
 
 
@@ -90,14 +88,6 @@ def _of_server(folder: Path, server: str, names: tuple[str, ...]) -> None:
     _put(place / "ca.crt", (folder / "ca.crt").read_text())
     for path in (request, extensions):
         path.unlink()
-
-
-def _trusted(folder: Path) -> None:
-    place = _readable(folder / "trusted")
-    ours = (folder / "ca.crt").read_text()
-    public = next((path.read_text() for path in PUBLIC_AUTHORITIES if path.exists()), "")
-    _put(place / "ca.crt", ours)
-    _put(place / "bundle.crt", f"{ours}{public}")
 
 
 def _readable(place: Path) -> Path:

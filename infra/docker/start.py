@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +23,10 @@ from redrive.infra.docker.roles import ROLES
 FILE = "_FILE"
 #: Stands for it in `REDRIVE_DATABASE_URL`.
 PASSWORD = "REDRIVE_DATABASE_PASSWORD"  # noqa: S105  (the name of a variable)
+#: An authority that is believed beside the public ones: what our servers' certificates are of.
+AUTHORITY = "REDRIVE_CA"
+#: Where Debian keeps those.
+PUBLIC_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 #: Exit code for bad input, as the command line has it.
 USAGE = 2
 
@@ -69,13 +74,37 @@ def with_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def with_authority(environ: Mapping[str, str], public: Path = PUBLIC_AUTHORITIES) -> dict[str, str]:
+    """The environment with `SSL_CERT_FILE`, which Python's clients read, naming a file of all that is to be believed.
+
+    Raises:
+        CannotStart: the authority cannot be read.
+    """
+    found = dict(environ)
+    own = found.pop(AUTHORITY, None)
+    if not own or found.get("SSL_CERT_FILE"):
+        return found
+    try:
+        text = Path(own).read_text()
+    except OSError as error:
+        raise CannotStart(
+            f"{AUTHORITY}={own} cannot be read: {error.strerror}; mount the authority's certificate there"
+        ) from None
+    all_of_them = Path(environ.get("TMPDIR", tempfile.gettempdir()), f"redrive-authorities-{os.getuid()}.crt")
+    # Beside another one that starts: each sees a whole file.
+    new = all_of_them.with_suffix(f".{os.getpid()}")
+    new.write_text(text + (public.read_text() if public.exists() else ""))
+    new.replace(all_of_them)
+    return {**found, "SSL_CERT_FILE": str(all_of_them)}
+
+
 def main() -> None:
     """Become the program of a role, or the command that was given."""
     if len(sys.argv) < 2:  # noqa: PLR2004  (the program's own name)
         _refuse(f"name a role: {', '.join(ROLES)}; or a command, like `redrive check`")
     role, *arguments = sys.argv[1:]
     try:
-        environment = with_secrets(os.environ)
+        environment = with_authority(with_secrets(os.environ))
     except CannotStart as error:
         _refuse(str(error))
     if role in ROLES:

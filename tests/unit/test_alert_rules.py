@@ -13,6 +13,7 @@ import yaml
 
 from redrive.dashboards.alerts.rules import document
 from redrive.dashboards.alerts.thresholds import FILE, Thresholds
+from redrive.dashboards.console.pages.runbooks import _text, router
 from redrive.infra.cli.main import app
 from tests.support.alert_scenarios_budgets import OF_BUDGETS
 from tests.support.alert_scenarios_jobs import OF_JOBS, OF_THE_STACK
@@ -87,6 +88,16 @@ def test_no_link_of_an_alert_is_relative() -> None:
         assert url.startswith(("http://", "https://")), (alert, key, url)
     linked = {url.partition("#")[2] for _, key, url in links if key == "runbook_url"}
     assert linked == {rule["alert"].lower() for rule in rules()}
+
+
+def test_link_of_every_alert_leads_to_its_section_in_the_console() -> None:
+    linked = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules()}
+    page = str(_text())
+
+    for alert, url in linked.items():
+        place, _, section = url.partition("#")
+        assert place.endswith(router.url_path_for("runbooks"))
+        assert f'<h2 id="{section}">{alert}</h2>' in page
 
 
 def test_every_command_in_alerts_and_runbooks_exists() -> None:

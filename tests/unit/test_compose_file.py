@@ -169,7 +169,7 @@ def test_with_tls_every_server_has_its_certificate_and_every_client_checks_it() 
         env = TLS["services"][name]["environment"]
         assert "./tls/trusted:/run/trusted:ro" in mounted[name]
         assert (env["PGSSLMODE"], env["PGSSLROOTCERT"]) == ("verify-full", "/run/trusted/ca.crt")
-        assert env["SSL_CERT_FILE"] == "/run/trusted/bundle.crt"
+        assert env["REDRIVE_CA"] == "/run/trusted/ca.crt"
         api = {**SERVICES[name]["environment"], **env}.get("PREFECT_API_URL", "https://")
         assert api.startswith("https://"), name
     assert TLS["secrets"]["redis-url"]["file"].endswith("redis-url-tls")

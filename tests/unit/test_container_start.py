@@ -13,7 +13,7 @@ from prefect.settings import Settings as PrefectSettings
 from redrive.infra.docker.dependencies import requirements
 from redrive.infra.docker.healthy import complaint
 from redrive.infra.docker.roles import ROLES, SCALED
-from redrive.infra.docker.start import CannotStart, with_secrets
+from redrive.infra.docker.start import CannotStart, with_authority, with_secrets
 
 
 def test_content_of_a_file_takes_the_place_of_its_name(tmp_path: Path) -> None:
@@ -48,6 +48,20 @@ def test_password_of_the_database_may_be_a_file_of_its_own(tmp_path: Path) -> No
 def test_secret_that_cannot_be_had_is_one_sentence(environ: dict[str, str], said: str) -> None:
     with pytest.raises(CannotStart, match=said):
         with_secrets(environ)
+
+
+def test_authority_of_ours_is_believed_beside_the_public_ones(tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").write_text("ours\n")
+    (tmp_path / "public.crt").write_text("theirs\n")
+
+    found = with_authority({"REDRIVE_CA": str(tmp_path / "ca.crt"), "TMPDIR": str(tmp_path)}, tmp_path / "public.crt")
+
+    assert set(found) == {"TMPDIR", "SSL_CERT_FILE"}, "an unknown name would be refused by the program"
+    assert Path(found["SSL_CERT_FILE"]).read_text() == "ours\ntheirs\n"
+    given = {"REDRIVE_CA": "/not/there", "SSL_CERT_FILE": "/mine"}
+    assert with_authority(given) == {"SSL_CERT_FILE": "/mine"}
+    with pytest.raises(CannotStart, match="REDRIVE_CA=/not/there cannot be read"):
+        with_authority({"REDRIVE_CA": "/not/there"})
 
 
 @pytest.mark.parametrize("arguments", [[], ["no-such-role"]])

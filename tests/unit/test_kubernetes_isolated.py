@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 from prefect.workers.base import BaseJobConfiguration
 
 from redrive.blocks.core.errors import SettingsError
 from redrive.infra.docker.kubernetes_pool import read_template
 from redrive.infra.docker.roles import ROLES
-from tests.support.kustomize import K8S, kustomized
+from tests.support.kustomize import K8S, example_with
 
 #: What `register` has in its pod.
 POD = {"POD_NAMESPACE": "redrive", "JOB_IMAGE": "registry.example.com/redrive/worker:0.1.0"}
@@ -26,22 +24,12 @@ VERSIONS = ("1.29", "1.33")
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], dict[str, Any]]:
     """The example with this component, as README.md tells to use it."""
-    folder = tmp_path_factory.mktemp("isolated")
-    beside = os.path.relpath(K8S, folder.resolve())
-    installation = {
-        "namespace": "redrive",
-        "resources": [f"{beside}/example"],
-        "components": [f"{beside}/isolated"],
-        "secretGenerator": [
-            {
-                "name": "redrive-jobs",
-                "literals": ["prefect-auth=redrive:x"],
-                "options": {"disableNameSuffixHash": True},
-            }
-        ],
+    secret = {
+        "name": "redrive-jobs",
+        "literals": ["prefect-auth=redrive:x"],
+        "options": {"disableNameSuffixHash": True},
     }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(installation))
-    return {(one["kind"], one["metadata"]["name"]): one for one in kustomized(folder)}
+    return example_with("isolated", tmp_path_factory.mktemp("isolated"), secretGenerator=[secret])
 
 
 Made = Callable[..., dict[str, Any]]
@@ -147,3 +135,17 @@ def test_template_that_lacks_something_is_one_sentence(tmp_path: Path) -> None:
         read_template(K8S / "isolated" / "pool.json", {"POD_NAMESPACE": "x"})
     with pytest.raises(SettingsError, match="cannot be read"):
         read_template(tmp_path / "none.json", {})
+
+
+def test_prefects_own_worker_takes_the_template() -> None:
+    worker = pytest.importorskip(
+        "prefect_kubernetes.worker", reason="Prefect's Kubernetes worker is not installed: extra `kubernetes`"
+    )
+    template = read_template(K8S / "isolated" / "pool.json", POD)
+
+    made = asyncio.run(
+        worker.KubernetesWorkerJobConfiguration.from_template_and_values(template, {"memory_limit": 512})
+    )
+
+    assert made.namespace == "redrive"
+    assert made.job_manifest["spec"]["template"]["metadata"]["labels"] == {"redrive.dev/job": "true"}
