@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from pydantic import ValidationError
 
@@ -154,8 +154,16 @@ class Settings(SettingFields):
         return self._database("redrive", "")
 
     def prefect_database_url(self) -> str:
-        """SQLAlchemy URL (asyncpg) of the local Prefect server's database."""
-        return self._database("redrive_prefect", "_prefect").replace("+psycopg:", "+asyncpg:", 1)
+        """SQLAlchemy URL (asyncpg) of Prefect's database, as its server takes it.
+
+        Raises:
+            SettingsError: the given address has a parameter that asyncpg does not know.
+        """
+        return _for_asyncpg(self.prefect_psycopg_url())
+
+    def prefect_psycopg_url(self) -> str:
+        """The same database for a client of ours."""
+        return self._database("redrive_prefect", "_prefect")
 
     def synced_url(self) -> str:
         """SQLAlchemy URL (psycopg) of the database that sync jobs write to."""
@@ -190,6 +198,26 @@ class Settings(SettingFields):
 def settings() -> Settings:
     """The settings of this process, read once."""
     return Settings.load()
+
+
+#: Parameters of libpq's addresses that asyncpg takes, by its name for them.
+_ASYNCPG = {"host": "host", "port": "port", "sslmode": "ssl", "target_session_attrs": "target_session_attrs"}
+#: Those that it reads from the environment only.
+_FROM_ENVIRONMENT = {"sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY", "sslcrl": "PGSSLCRL"}
+
+
+def _for_asyncpg(url: str) -> str:
+    parts = urlsplit(url.replace("+psycopg:", "+asyncpg:", 1))
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    for name, value in given:
+        if name not in _ASYNCPG:
+            env = _FROM_ENVIRONMENT.get(name)
+            fix = f"set {env}={value} in the environment, which all of us read" if env else "leave it out"
+            raise SettingsError(
+                f"REDRIVE_DATABASE_URL: Prefect's server takes no `{name}` in the address of its database: {fix}"
+            )
+    query = "&".join(f"{_ASYNCPG[name]}={quote(value, safe='/')}" for name, value in given)
+    return parts._replace(query=query).geturl()
 
 
 def _with_driver(url: str) -> str:

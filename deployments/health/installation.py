@@ -61,7 +61,7 @@ def _hosts_of_prefect() -> int:
     """How many hosts have sessions of Prefect's servers in its database; 1 where that is not known here."""
     if not settings().database_url:
         return 1
-    url = settings().prefect_database_url().replace("+asyncpg:", ":", 1)
+    url = settings().prefect_psycopg_url().replace("+psycopg:", ":", 1)
     # psql, pg_dump and their like give a name; Prefect's servers give none.
     asked = "SELECT count(DISTINCT client_addr) FROM pg_stat_activity WHERE datname = current_database() AND application_name = ''"
     try:

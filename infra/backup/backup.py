@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 def databases(settings: Settings) -> dict[str, str]:
     """The databases of an installation, by what they are. One of the warehouse that somebody else owns is theirs to save."""
-    found = {"ledger": settings.ledger_url(), "prefect": settings.prefect_database_url()}
+    found = {"ledger": settings.ledger_url(), "prefect": settings.prefect_psycopg_url()}
     if not settings.warehouse_url:
         # As who owns the other two: the login of sync jobs may read its own tables only.
         found["warehouse"] = (

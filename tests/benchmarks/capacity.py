@@ -145,7 +145,7 @@ def _cpu_of(stack: JobStack, component: str) -> float:
 
 def _size(stack: JobStack) -> Figures:
     """Bytes of Prefect's database with its indexes, and rows of the tables that grow with jobs."""
-    url = stack.settings.prefect_database_url().replace("+asyncpg:", ":", 1)
+    url = stack.settings.prefect_psycopg_url().replace("+psycopg:", ":", 1)
     found: Figures = {}
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CHECKPOINT")

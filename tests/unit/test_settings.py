@@ -51,8 +51,23 @@ def test_three_databases_on_a_server_of_ones_own(tmp_path: Path) -> None:
     here = load(tmp_path, REDRIVE_DATABASE_URL="postgresql://u:p%40w@db.example:5433/jobs?sslmode=require")
 
     assert here.ledger_url() == "postgresql+psycopg://u:p%40w@db.example:5433/jobs?sslmode=require"
-    assert here.prefect_database_url() == "postgresql+asyncpg://u:p%40w@db.example:5433/jobs_prefect?sslmode=require"
+    assert here.prefect_database_url() == "postgresql+asyncpg://u:p%40w@db.example:5433/jobs_prefect?ssl=require"
+    assert here.prefect_psycopg_url() == "postgresql+psycopg://u:p%40w@db.example:5433/jobs_prefect?sslmode=require"
     assert here.synced_url() == "postgresql+psycopg://u:p%40w@db.example:5433/jobs_warehouse?sslmode=require"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "fix"),
+    [
+        ("sslrootcert=/ca.pem", "set PGSSLROOTCERT=/ca.pem in the environment"),
+        ("channel_binding=require", "`channel_binding` in the address of its database: leave it out"),
+    ],
+)
+def test_parameter_that_prefects_driver_does_not_know_is_named(tmp_path: Path, parameter: str, fix: str) -> None:
+    here = load(tmp_path, REDRIVE_DATABASE_URL=f"postgresql://u:p@db.example/jobs?sslmode=verify-full&{parameter}")
+
+    with pytest.raises(SettingsError, match=fix):
+        here.prefect_database_url()
 
 
 def test_secrets_do_not_show(tmp_path: Path) -> None:
