@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Self
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from pydantic import ValidationError
 
@@ -180,7 +180,7 @@ class Settings(SettingFields):
     def _database(self, embedded: str, suffix: str, *, user: str = "postgres") -> str:
         if self.database_url:
             parts = urlsplit(_with_driver(self.database_url.get_secret_value()))
-            return parts._replace(path=parts.path.rstrip("/") + suffix).geturl()
+            return _url(parts._replace(path=parts.path.rstrip("/") + suffix))
         return f"postgresql+psycopg://{user}@/{embedded}?host={quote(str(self.socket_folder), safe='/')}"
 
     def valkey_url(self) -> str:
@@ -217,7 +217,12 @@ def _for_asyncpg(url: str) -> str:
                 f"REDRIVE_DATABASE_URL: Prefect's server takes no `{name}` in the address of its database: {fix}"
             )
     query = "&".join(f"{_ASYNCPG[name]}={quote(value, safe='/')}" for name, value in given)
-    return parts._replace(query=query).geturl()
+    return _url(parts._replace(query=query))
+
+
+def _url(parts: SplitResult) -> str:
+    """Not `geturl`, which takes the `//` away where no host stands, as in `postgresql:///jobs?host=/run/postgresql`."""
+    return f"{parts.scheme}://{parts.netloc}{parts.path}{'?' if parts.query else ''}{parts.query}"
 
 
 def _with_driver(url: str) -> str:

@@ -56,6 +56,13 @@ def test_three_databases_on_a_server_of_ones_own(tmp_path: Path) -> None:
     assert here.synced_url() == "postgresql+psycopg://u:p%40w@db.example:5433/jobs_warehouse?sslmode=require"
 
 
+def test_database_behind_a_socket_needs_no_host(tmp_path: Path) -> None:
+    here = load(tmp_path, REDRIVE_DATABASE_URL="postgresql:///jobs?host=/run/postgresql")
+
+    assert here.ledger_url() == "postgresql+psycopg:///jobs?host=/run/postgresql"
+    assert here.prefect_database_url() == "postgresql+asyncpg:///jobs_prefect?host=/run/postgresql"
+
+
 @pytest.mark.parametrize(
     ("parameter", "fix"),
     [
