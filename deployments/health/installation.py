@@ -71,7 +71,7 @@ def _hosts_of_prefect() -> int:
         raise RedriveError(
             f"Prefect's database does not say who works with it: {' '.join(str(error).split())}"
         ) from None
-    return int(found[0]) if found else 1
+    return max(1, int(found[0])) if found else 1
 
 
 def _automations() -> str:

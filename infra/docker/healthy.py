@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from redrive.infra.docker.roles import ROLES
+from redrive.infra.docker.start import noted_role
 
 #: Seconds an answer may take.
 PATIENCE = 5.0
@@ -59,7 +59,7 @@ def _rounds(alive: Path) -> str | None:
 
 
 def main() -> None:
-    noted = Path(os.environ.get("TMPDIR", tempfile.gettempdir()), "redrive-role")
+    noted = noted_role(os.environ)
     role = noted.read_text() if noted.exists() else ""
     said = complaint(role, dict(os.environ))
     if said:

@@ -98,6 +98,11 @@ def with_authority(environ: Mapping[str, str], public: Path = PUBLIC_AUTHORITIES
     return {**found, "SSL_CERT_FILE": str(all_of_them)}
 
 
+def noted_role(environ: Mapping[str, str]) -> Path:
+    """Where the first program of a container notes its role."""
+    return Path(environ.get("TMPDIR", tempfile.gettempdir()), "redrive-role")
+
+
 def main() -> None:
     """Become the program of a role, or the command that was given."""
     if len(sys.argv) < 2:  # noqa: PLR2004  (the program's own name)
@@ -111,8 +116,12 @@ def main() -> None:
         argv, own = ROLES[role].program(environment)
         environment = {**ROLES[role].defaults, **environment, **own}
         if os.getpid() == 1:
-            Path(environment.get("TMPDIR", "/tmp"), "redrive-role").write_text(role)  # noqa: S108  (the container's own)
+            noted_role(environment).write_text(role)
     else:
+        # Inside of a container that runs already, it is told what the role there is: `redrive check` judges the same settings.
+        noted = noted_role(environment)
+        if noted.exists() and (its := noted.read_text()) in ROLES:
+            environment = {**ROLES[its].defaults, **environment}
         # The image's command `redrive` comes here, so that it has the secrets too.
         argv = [sys.executable, "-P", "-m", "redrive.infra.cli.main"] if role == "redrive" else [role]
     # Python ignores it, and what a job starts would inherit that.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -75,6 +76,16 @@ def test_unknown_role_names_those_there_are(arguments: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_command_in_a_container_has_the_settings_of_its_role(tmp_path: Path) -> None:
+    environ = {"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)}
+    asked = [sys.executable, "-m", "redrive.infra.docker.start", "printenv", "REDRIVE_RESULTS_SHARED"]
+    assert subprocess.run(asked, env=environ, capture_output=True, text=True, check=False).stdout == ""
+
+    (tmp_path / "redrive-role").write_text("worker")
+
+    assert subprocess.run(asked, env=environ, capture_output=True, text=True, check=False).stdout == "1\n"
+
+
 def test_several_servers_share_what_prefect_knows_by_these_names(monkeypatch: pytest.MonkeyPatch) -> None:
     argv, own = ROLES["server"].program(
         {"REDRIVE_DATABASE_URL": "postgresql://u:p@db/redrive", "REDRIVE_REDIS_URL": "redis://r:6379/0"}
@@ -104,8 +115,6 @@ def test_each_start_of_a_worker_has_a_name_of_its_own() -> None:
 
 
 def test_keeper_is_judged_by_its_last_round(tmp_path: Path) -> None:
-    import os
-
     environ = {"REDRIVE_HOME": str(tmp_path)}
     assert complaint("keeper", environ) == "the keeper has done no round yet"
 
