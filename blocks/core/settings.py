@@ -121,16 +121,16 @@ class Settings(SettingFields):
         """Where a trace is shown; None if there is no trace, or nobody said where."""
         return self.trace_url.replace("{trace_id}", trace_id) if trace_id and self.trace_url else None
 
-    def certificate(self) -> dict[str, Path]:
-        """What a server of ours speaks TLS with, named as uvicorn names it; nothing without TLS.
+    def certificate(self) -> tuple[Path, Path] | tuple[None, None]:
+        """Certificate and key with which a server of ours speaks TLS; nothing without TLS.
 
         Raises:
             SettingsError: a file of it cannot be read.
         """
         if self.tls is None:
-            return {}
-        found = {"ssl_certfile": self.tls / "tls.crt", "ssl_keyfile": self.tls / "tls.key"}
-        for path in found.values():
+            return None, None
+        found = self.tls / "tls.crt", self.tls / "tls.key"
+        for path in found:
             if not os.access(path, os.R_OK):
                 raise SettingsError(f"REDRIVE_TLS={self.tls}: {path.name} is not there, or not for this account")
         return found

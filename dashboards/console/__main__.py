@@ -31,6 +31,7 @@ def main() -> None:
     # A person waits for every page.
     hurry()
     here = settings()
+    certificate, key = here.certificate()
     config = uvicorn.Config(
         make_app(here),
         host=here.host,
@@ -39,7 +40,8 @@ def main() -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=LEAVE,
-        **here.certificate(),
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
         # What a proxy says of the client is believed from a trusted one only, by our own setting.
         proxy_headers=False,
     )

@@ -43,7 +43,7 @@ def main() -> None:
     with Ledger(here.ledger_url()) as ledger:
         exporter = Exporter(here, ledger)
         try:
-            server = MetricsServer(here.host, here.metrics_port, lambda: exporter.snapshot, **here.certificate())
+            server = MetricsServer(here.host, here.metrics_port, lambda: exporter.snapshot, here.certificate())
         except RedriveError as error:
             log.error("%s", error)  # noqa: TRY400  (one sentence that says what to do, not where in the code)
             sys.exit(1)

@@ -68,7 +68,7 @@ class MetricsServer(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(
-        self, host: str, port: int, read: Read, *, ssl_certfile: Path | None = None, ssl_keyfile: Path | None = None
+        self, host: str, port: int, read: Read, certificate: tuple[Path, Path] | tuple[None, None] = (None, None)
     ) -> None:
         self.read = read
         self.page = Page()
@@ -80,9 +80,9 @@ class MetricsServer(ThreadingHTTPServer):
             raise RedriveError(
                 f"the exporter cannot listen on {host}:{port} ({error.strerror}): set REDRIVE_METRICS_PORT to a free port"
             ) from error
-        if ssl_certfile:
+        if certificate[0]:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(ssl_certfile, ssl_keyfile)
+            context.load_cert_chain(*certificate)
             # Greeted by the thread of the request, so that a client that is silent holds up nobody else.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 

@@ -37,6 +37,7 @@ def main() -> None:
     if why_off is None:
         server.store_by(_storing)
     given = get_current_settings().server
+    certificate, key = settings().certificate()
     uvicorn.run(
         Front(create_app(final=True, webserver_only=only_web), why_off=why_off),
         host=given.api.host,
@@ -45,7 +46,8 @@ def main() -> None:
         ws_ping_interval=given.api.websocket_ping_interval,
         ws_ping_timeout=given.api.websocket_ping_timeout,
         log_level=given.logging_level.lower(),
-        **settings().certificate(),
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
     )
 
 

@@ -99,11 +99,11 @@ def test_what_is_mounted_can_be_read_and_the_authoritys_key_cannot(folder: Path)
 
 
 @contextmanager
-def metrics(certificate: dict[str, Any]) -> Iterator[dict[str, str]]:
+def metrics(certificate: tuple[Path, Path] | tuple[None, None]) -> Iterator[dict[str, str]]:
     """An exporter's server; the environment of its container."""
     port = free_ports("metrics_port")["metrics_port"]
     now: Any = SimpleNamespace(ledger_read=None, failing={"read the ledger": "it is not there"}, read=None)
-    server = MetricsServer("127.0.0.1", port, lambda: now, **certificate)
+    server = MetricsServer("127.0.0.1", port, lambda: now, certificate)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield {"REDRIVE_METRICS_PORT": str(port)}
