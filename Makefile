@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: compose-up compose-down compose-rotate images sbom help up down test test-unit browser tools check bench soak constraints wheel
+.PHONY: compose-up compose-down compose-roll compose-rotate images sbom help up down test test-unit browser tools check bench soak constraints wheel
 # Containers often set it. A stack has a dozen processes, and each would compile Prefect anew: twice the time to start.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -16,7 +16,7 @@ help:
 	@echo "make test-unit  the tests that need no server: a minute"
 	@echo "make check  lint, types, layers"
 	@echo "make bench  the benchmark tables (JSON in .redrive/bench/)"
-	@echo "make images, sbom, compose-up, compose-down, compose-rotate   container images; an installation on one host with them"
+	@echo "make images, sbom, compose-up, compose-down, compose-roll, compose-rotate   container images; an installation on one host with them"
 	@echo "make soak   the fault suites, and the metrics against the truth, at full size"
 
 up: $(BIN)/.installed
@@ -85,6 +85,10 @@ compose-up: images
 
 compose-down:
 	@$(COMPOSE) $(INSTALLATION) down
+
+# Every part of ours anew, one after the other: an update (REDRIVE_VERSION=…), or a restart.
+compose-roll:
+	@$(PYTHON) infra/docker/roll.py $(COMPOSE) $(INSTALLATION)
 
 # A new password, while it runs: SECRET=database, redis or prefect.
 compose-rotate:

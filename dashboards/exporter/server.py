@@ -80,9 +80,10 @@ class MetricsServer(ThreadingHTTPServer):
             raise RedriveError(
                 f"the exporter cannot listen on {host}:{port} ({error.strerror}): set REDRIVE_METRICS_PORT to a free port"
             ) from error
-        if certificate[0]:
+        file, key = certificate
+        if file:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(*certificate)
+            context.load_cert_chain(file, key)
             # Greeted by the thread of the request, so that a client that is silent holds up nobody else.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 

@@ -116,6 +116,10 @@ class Installation:
         program = str(ROOT / "infra/docker/rotate.py")
         return run(sys.executable, program, str(self.secrets), kind, *self._compose(), **self._env)
 
+    def roll(self) -> str:
+        """Start everything of ours anew as `make compose-roll` does."""
+        return run(sys.executable, str(ROOT / "infra/docker/roll.py"), *self._compose(), **self._env)
+
     def certify(self) -> None:
         """Make the certificates of tls.yaml, and have it from the next start on."""
         run(sys.executable, str(ROOT / "infra/docker/certificates.py"), str(ROOT / "infra/compose/tls"))
