@@ -12,10 +12,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import secrets_folder
-from roll import NotHealthy, roll, run, there
+if TYPE_CHECKING or __package__:
+    from redrive.infra.docker import secrets_folder
+    from redrive.infra.docker.roll import NotHealthy, roll, run, there
+else:
+    # As a script, on a host that has Redrive as images only.
+    import secrets_folder
+    from roll import NotHealthy, roll, run, there
 
 #: Who has the secret, in the order in which they are started anew. The database keeps sessions that there are.
 USERS = {
