@@ -17,8 +17,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3000)]
 
-#: Jobs of one producer.
-JOBS = 150
+#: Jobs of one producer, and seconds of each: eight slots are busy with them for more than a minute.
+JOBS, SECONDS = 300, 2.0
 
 
 def all_done(installation: Installation, name: str, jobs: int) -> None:
@@ -134,13 +134,14 @@ def test_prometheus_finds_everything_it_scrapes_and_who_it_tells(installation: I
 def test_under_load_an_api_server_a_worker_redis_and_postgres_are_killed_and_no_job_is_lost_or_runs_twice_at_once(
     installation: Installation,
 ) -> None:
-    producer = installation.producer("kill", JOBS)
+    producer = installation.producer("kill", JOBS, seconds=SECONDS)
 
     for number, victim in enumerate(("prefect-1", "worker-1", "redis", "postgres"), 1):
         wait_until(
-            lambda: len(installation.executions("kill")) >= 20 * number,  # noqa: B023  (asked for at once)
+            lambda: len(installation.executions("kill")) >= 40 * number,  # noqa: B023  (asked for at once)
             240, f"load before {victim} is killed",
         )  # fmt: skip
+        assert len(installation.executions("kill")) < JOBS, "there is load when it is killed"
         installation.kill(victim)
         installation.until_healthy(f"after {victim} was killed")
     out, err = producer.communicate(timeout=300)
@@ -153,7 +154,7 @@ def test_redrive_is_updated_under_load_and_no_job_is_lost_or_runs_twice_at_once(
     for image in IMAGES:
         run(DOCKER, "tag", f"redrive/{image}:latest", f"redrive/{image}:next", DOCKER_HOST=installation.url)
     installation.version = "next"
-    producer = installation.producer("update", JOBS)
+    producer = installation.producer("update", JOBS, seconds=SECONDS)
     wait_until(lambda: installation.executions("update"), 240, "load before the update")
 
     said = installation.roll()
@@ -170,7 +171,7 @@ def test_redrive_is_updated_under_load_and_no_job_is_lost_or_runs_twice_at_once(
 
 def test_passwords_are_rotated_under_load_and_no_job_is_lost_or_runs_twice_at_once(installation: Installation) -> None:
     before = {path.name: path.read_text() for path in installation.secrets.iterdir()}
-    producer = installation.producer("rotate", JOBS)
+    producer = installation.producer("rotate", JOBS, seconds=SECONDS)
     wait_until(lambda: installation.executions("rotate"), 240, "load before the rotation")
 
     installation.rotate("database")
