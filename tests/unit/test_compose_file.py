@@ -98,7 +98,7 @@ def test_secrets_are_made_once_and_fit_each_other(tmp_path: Path) -> None:
     made = make(tmp_path / "secrets")
     again = make(tmp_path / "secrets")
 
-    assert set(made) == set(FILE["secrets"])
+    assert set(made) == {*FILE["secrets"], "redis-url-tls"}, "that one is for tls.yaml"
     assert again == []
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     read = {name: (tmp_path / "secrets" / name).read_text() for name in made}

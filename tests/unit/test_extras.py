@@ -59,6 +59,8 @@ def imported() -> dict[str, str]:
             for node in ast.walk(ast.parse(path.read_text())):
                 names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
                 names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+                # A script finds what lies beside it.
+                names = [name for name in names if not path.with_name(f"{name}.py").exists()]
                 found |= {name.partition(".")[0]: str(path.relative_to(ROOT)) for name in names}
     return {name: file for name, file in found.items() if name not in {*sys.stdlib_module_names, "redrive"}}
 
