@@ -7,11 +7,11 @@ from uuid import UUID
 from prefect.client.schemas.objects import State
 
 from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.labels import NOBODY
 from redrive.blocks.prefect.private.begun import present
 from redrive.blocks.prefect.private.clients import settle_events
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import fast
-from redrive.blocks.prefect.run_state import NOBODY
 
 
 def finish(request: Json) -> Json:

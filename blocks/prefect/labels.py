@@ -58,11 +58,15 @@ CANCEL_REASON: Final = "redrive.cancel_reason"
 ATTEMPT: Final = "redrive.attempt"
 #: Set by Prefect's workers, and by ours: the worker that took the run, its type, and its pool.
 WORKER: Final = "prefect.worker.name"
+#: What a run carries that nobody has.
+NOBODY: Final = {WORKER: "", ATTEMPT: ""}
 WORKER_TYPE: Final = "prefect.worker.type"
 POOL_NAME: Final = "prefect.work-pool.name"
 POOL_ID: Final = "prefect.work-pool.id"
 #: Tries spent when a worker killed a job's process because a step outlived its timeout (`blocks/process/step_deadline.py`).
 HARD_TIMEOUT: Final = "redrive.hard_timeout"
+#: And which step that was, with its policy, as JSON; empty if it follows the job's.
+TIMED_OUT_STEP: Final = "redrive.timed_out_step"
 
 #: Of traces: the span in which the job was asked for; that of its last try; set by workers that trace (`blocks/tracing/`).
 TRACE_CREATED: Final = "redrive.trace_created"
@@ -86,6 +90,9 @@ class Labels:
     retries: int = 0
     rescues: int = 0
     hard_timeout: int = 0
+    #: As they stand there; `spent_tries.py` and `run_labels.py` read them.
+    own_tries: str = ""
+    timed_out_step: str = ""
     first_start: datetime | None = None
     first_failure: datetime | None = None
     redriven_at: str = ""
@@ -117,6 +124,8 @@ class Labels:
             retries=count(labels.get(RETRIES)),
             rescues=count(labels.get(RESCUES)),
             hard_timeout=count(labels.get(HARD_TIMEOUT)),
+            own_tries=_text(labels.get(OWN_TRIES), limit=None) or "",
+            timed_out_step=_text(labels.get(TIMED_OUT_STEP), limit=None) or "",
             first_start=moment(labels.get(FIRST_START)),
             first_failure=moment(labels.get(FIRST_FAILURE)),
             redriven_at=_text(labels.get(REDRIVEN_AT)) or "",

@@ -5,6 +5,7 @@ Danger: label values are JSON scalars; times are written as ISO 8601 text.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,17 +16,23 @@ from redrive.blocks.prefect.labels import (
     CRASH_COUNTED,
     CRASHES,
     DEATH_COUNTED,
+    ERROR,
+    ERROR_MESSAGE,
     FIRST_FAILURE,
     FIRST_START,
+    HARD_TIMEOUT,
     KEY,
     OWN_TRIES,
+    REASON,
     REDRIVEN_AT,
     REPLACED_BY,
     REPLACES,
     RESCUES,
     RETRIES,
+    TIMED_OUT_STEP,
     TRIES,
     WORKER,
+    Labels,
     moment,
 )
 from redrive.blocks.prefect.states import DEAD_LETTER
@@ -52,6 +59,8 @@ __all__ = [
     "effect_key",
     "fresh_count",
     "moment",
+    "step_that_timed_out",
+    "timed_out",
 ]
 
 #: How a key begins that nobody gave: it was drawn for one request.
@@ -68,9 +77,33 @@ def fresh_count(now: datetime, *, death: object) -> dict[str, Any]:
         RESCUES: 0,
         FIRST_START: "",
         FIRST_FAILURE: "",
+        # What the death before was about must not be taken for the next one.
+        REASON: "",
+        ERROR: "",
+        ERROR_MESSAGE: "",
+        **timed_out(0),
         DEATH_COUNTED: str(death or ""),
         REDRIVEN_AT: now.isoformat(),
     }
+
+
+def timed_out(tries: int, *, step: str = "", own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The labels of a job whose process was killed because a step outlived its timeout; with 0 tries, that none did.
+
+    Args:
+        tries: of the step, this one included.
+        step: its name. own: its policy, if it has one of its own.
+    """
+    return {HARD_TIMEOUT: tries, TIMED_OUT_STEP: json.dumps({"step": step, "policy": own}) if own else ""}
+
+
+def step_that_timed_out(labels: Labels) -> tuple[str, Mapping[str, Any]] | None:
+    """Name and policy of the step that `timed_out` named; None for one that follows its job's policy."""
+    try:
+        noted = json.loads(labels.timed_out_step or "{}")
+        return (str(noted["step"]), dict(noted["policy"])) if noted else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def effect_key(labels: Mapping[str, Any], idempotency_key: str | None, run_id: object) -> str:

@@ -8,28 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from redrive.blocks.core.errors import Conflict
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask
-from redrive.blocks.prefect.labels import ATTEMPT, WORKER
+from redrive.blocks.prefect.fast_calls import ask_fast
+from redrive.blocks.prefect.labels import NOBODY
+from redrive.blocks.prefect.requests import fast
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD, SCHEDULED, state
 
-#: Labels of a run that nobody has.
-NOBODY: Final = {WORKER: "", ATTEMPT: ""}
 
-
-def forget_process(run_id: UUID, labels: Mapping[str, Any] | None = None) -> None:
+def forget_process(run_id: UUID, state_id: UUID, labels: Mapping[str, Any] | None = None) -> None:
     """Before a run waits: nobody has it. Once it waits, a worker may take it and write its own name and pid.
 
     With the old pid still on it, cancelling would hang until that pid answers; with the old worker still on it, the keeper
     would call it lost in the moment between Pending and the next worker's signature. Further `labels` cost no call of their own.
+
+    Raises:
+        Conflict: it is not in the state `state_id`, in which it was read; nothing was written. Prefect's plain server takes no
+            such condition: there it is asked right before, and a warm worker that was quicker in between signs again.
     """
-    ask(requests.forget_pid(run_id))
-    ask(requests.label(run_id, {**NOBODY, **(labels or {})}))
+    wanted = {**NOBODY, **(labels or {})}
+    forgotten = ask_fast(fast.forget(run_id, state_id, wanted))
+    if not forgotten:
+        require_state(run_id, state_id)
+    if forgotten is None:
+        ask(requests.forget_pid(run_id))
+        ask(requests.label(run_id, wanted))
+    elif not forgotten:
+        raise Conflict(f"run {run_id} was acted on meanwhile")
 
 
 def require_state(run_id: UUID, state_id: UUID) -> None:
@@ -61,8 +71,7 @@ def start_again(
         Conflict: it is in another state by now, because somebody was quicker, or the server refuses.
     """
     wanted = state(SCHEDULED, name=AWAITING_RETRY if retrying else None, message=message, at=at)
-    require_state(run_id, state_id)
-    forget_process(run_id, labels)
+    forget_process(run_id, state_id, labels)
     done = runs.transition(run_id, wanted, only_from=only_from)
     if not done:
         raise Conflict(f"run {run_id} cannot be started again: {done.refused}")

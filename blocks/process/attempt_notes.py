@@ -12,18 +12,20 @@ from collections.abc import Callable
 from typing import TypedDict
 
 
-class SpentTries(TypedDict):
+class Announcement(TypedDict):
     """So many tries of a step have failed and another one follows in this process; 0 when the step is done."""
 
     step: str
     spent: int
+    #: Whether the step has a policy of its own, so that its tries are counted apart.
+    own: bool
 
 
 _attempt: str | None = None
-_listener: Callable[[SpentTries], None] | None = None
+_listener: Callable[[Announcement], None] | None = None
 
 
-def begin(attempt: str | None, listener: Callable[[SpentTries], None] | None = None) -> None:
+def begin(attempt: str | None, listener: Callable[[Announcement], None] | None = None) -> None:
     """Set which attempt this process runs from now on, and who hears of spent tries."""
     global _attempt, _listener
     _attempt, _listener = attempt, listener
@@ -34,7 +36,7 @@ def attempt() -> str | None:
     return _attempt
 
 
-def announce_spent(step: str, spent: int) -> None:
+def announce_spent(step: str, spent: int, *, own: bool) -> None:
     """Tell the worker, so that they count should this process be killed."""
     if _listener is not None:
-        _listener({"step": step, "spent": spent})
+        _listener({"step": step, "spent": spent, "own": own})

@@ -24,16 +24,16 @@ _listener: Callable[[Deadline], None] | None = None
 
 
 def listen(listener: Callable[[Deadline], None] | None) -> None:
-    """Set who is told: `{"step", "number", "seconds", "at", "tries"}` when one begins, `{"number", "over": True}` when it ends.
+    """Set who is told: `{"step", "number", "seconds", "at", "tries", "own"}` when one begins, `{"number", "over": True}` when it ends.
 
-    `at` is `time.monotonic()`; `seconds` the timeout; `tries` which try of the step it is.
+    `at` is `time.monotonic()`; `seconds` the timeout; `tries` which try of the step it is; `own` its policy as JSON, if it has one.
     """
     global _listener  # noqa: PLW0603  (one a process, by its nature)
     _listener = listener
 
 
 @contextmanager
-def announced(step: str, seconds: float | None, *, tries: int) -> Generator[None]:
+def announced(step: str, seconds: float | None, *, tries: int, own: dict[str, Any] | None = None) -> Generator[None]:
     """While a step runs: it should be over in `seconds`; this is its `tries`-th try. None means no deadline."""
     listener = _listener
     if listener is None or not seconds:
@@ -41,7 +41,8 @@ def announced(step: str, seconds: float | None, *, tries: int) -> Generator[None
         return
     number = next(_numbers)
     # The monotonic clock of Linux is one for all processes.
-    listener({"step": step, "number": number, "seconds": seconds, "at": time.monotonic(), "tries": tries})
+    at = time.monotonic()
+    listener({"step": step, "number": number, "seconds": seconds, "at": at, "tries": tries, "own": own})
     try:
         yield
     finally:

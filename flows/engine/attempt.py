@@ -24,11 +24,11 @@ from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_labels import FIRST_FAILURE, FIRST_START, RETRIES
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.spent_tries import SpentTries
 from redrive.blocks.process.attempt_notes import announce_spent
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.causes_of import causes_of
 from redrive.flows.engine.failed_tries import FailedTries
-from redrive.flows.engine.spent import Spent
 from redrive.flows.engine.superseded import require_current
 from redrive.flows.engine.traced import Origin
 
@@ -75,7 +75,7 @@ class Attempt:
     key: str
     job: JobType
     policy: RetryPolicy
-    spent: Spent = field(default_factory=Spent)
+    spent: SpentTries = field(default_factory=SpentTries)
     crashes: int = 0
     retries: int = 0
     first_start: datetime = field(default_factory=SERVER_CLOCK.now)
@@ -169,7 +169,7 @@ class Attempt:
 
         The worker writes them when the process dies; should both die, nobody is left who knows.
         """
-        announce_spent(step, spent)
+        announce_spent(step, spent, own=own)
         (self._own_here if own else self._spent_here)[step] = spent
         if not (self.can_leave and self.reports):
             return

@@ -25,11 +25,11 @@ from redrive.blocks.prefect.run_labels import (
     moment,
 )
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.spent_tries import SpentTries
 from redrive.blocks.process import attempt_notes
 from redrive.blocks.retry_policy import effective_policy
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.attempt import Attempt, running
-from redrive.flows.engine.spent import Spent
 from redrive.flows.engine.superseded import history_of, latest_attempt
 from redrive.flows.engine.traced import Origin
 
@@ -72,7 +72,7 @@ def begun(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
         # Somebody pressed Retry in Prefect's UI: that is a redrive, and counts afresh.
         ask(requests.label(run.id, fresh_count(SERVER_CLOCK.now(), death=death)))
         return attempt
-    attempt.spent = Spent.of(labels)
+    attempt.spent = SpentTries.of(labels)
     attempt.crashes = int(labels.get(CRASHES) or 0)
     attempt.retries = int(labels.get(RETRIES) or 0)
     attempt.first_failure = moment(labels.get(FIRST_FAILURE))

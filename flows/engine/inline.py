@@ -25,6 +25,7 @@ from redrive.blocks.core.decision import GiveUp
 from redrive.blocks.core.durations import duration
 from redrive.blocks.core.errors import CatalogError, ParameterError
 from redrive.blocks.core.nearest import unknown
+from redrive.blocks.prefect.spent_tries import SpentTries
 from redrive.blocks.prefect.states import COMPLETED, DEAD_LETTER
 from redrive.deployments.accepted import Accepted
 from redrive.deployments.catalog import job_type
@@ -36,7 +37,6 @@ from redrive.flows.engine.inline_job import InlineJob
 from redrive.flows.engine.inline_steps import INLINE, InlineSteps
 from redrive.flows.engine.job import Job
 from redrive.flows.engine.listeners import notify
-from redrive.flows.engine.spent import Spent
 from redrive.flows.engine.stored_result import as_stored
 
 #: Draws of the jitter: its middle, so that waits are what the policy says.
@@ -139,7 +139,7 @@ class _Run:
 
     def to_its_end(self, accepted: InlineJob) -> InlineJob:
         end: dict[str, Any] = {}
-        attempt: Attempt | None = self._attempt(accepted.id, Spent(), self._jobs.now)
+        attempt: Attempt | None = self._attempt(accepted.id, SpentTries(), self._jobs.now)
         while attempt is not None:
             try:
                 with running(attempt), self._steps:
@@ -172,9 +172,9 @@ class _Run:
             attempt.spent = replace(attempt.spent, shared=decision.tries)
             return attempt, {}
         labels = attempt.counted(decision, failed, self._jobs.now)
-        return self._attempt(attempt.id, Spent.of(labels), attempt.first_start), {}
+        return self._attempt(attempt.id, SpentTries.of(labels), attempt.first_start), {}
 
-    def _attempt(self, run_id: UUID, spent: Spent, first_start: datetime) -> Attempt:
+    def _attempt(self, run_id: UUID, spent: SpentTries, first_start: datetime) -> Attempt:
         self._attempts += 1
         attempt = Attempt(
             id=run_id,

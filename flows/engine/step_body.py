@@ -105,7 +105,8 @@ def _watched(attempt: Attempt | None, context: TaskRunContext | None, failed: Fa
         return nullcontext()
     step = failed(context.task, attempt, context.task_run.run_count)
     tries = attempt.spent.of_step(step.counted_apart) + step.executions
-    return announced(context.task.name, context.task.timeout_seconds, tries=tries)
+    own = step.own.model_dump(mode="json") if step.own else None
+    return announced(context.task.name, context.task.timeout_seconds, tries=tries, own=own)
 
 
 def _span(attempt: Attempt | None, context: TaskRunContext | None, failed: Failed) -> AbstractContextManager[object]:

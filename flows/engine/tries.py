@@ -20,7 +20,7 @@ from prefect.exceptions import Abort, Pause
 from prefect.logging import get_run_logger
 
 from redrive.blocks.core.decision import GiveUp, RetryAt
-from redrive.blocks.core.errors import ApiUnavailable, Snooze
+from redrive.blocks.core.errors import ApiUnavailable, Conflict, Snooze
 from redrive.blocks.core.patience import SERVICE
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.begun_run import leave_to_wait
@@ -36,7 +36,7 @@ from redrive.flows.engine.attempt import Attempt, FailedStep
 from redrive.flows.engine.failure_report import fingerprint_of, report_failure, verdict_labels
 from redrive.flows.engine.listeners import notify
 from redrive.flows.engine.stored_result import require_job_result
-from redrive.flows.engine.superseded import Superseded
+from redrive.flows.engine.superseded import Superseded, state_of
 from redrive.flows.engine.traced import Traced
 
 #: Seconds between two attempts to report to an unavailable API how a try ended, and how long a job goes on trying: longer than a
@@ -212,10 +212,15 @@ def _await_retry(attempt: Attempt, decision: RetryAt, failed: FailedStep) -> Pau
     wanted = state(SCHEDULED, name=AWAITING_RETRY, message=decision.message, at=decision.at)
     if state_id := leave_to_wait(attempt.id, wanted, labels):
         return Pause(state=State.model_validate({**wanted, "id": state_id}))
-    ask(requests.label(attempt.id, labels))
-    forget_process(attempt.id)
+    held = state_of(attempt.id)
+    if held is None or held.type != RUNNING:
+        # Cancelled just now, for instance; as the engine's own proposals end.
+        raise Abort(f"the run cannot wait for its next try: it is {held.type if held else 'gone'}")
+    try:
+        forget_process(attempt.id, held.id, labels)
+    except Conflict as error:
+        raise Abort(f"the run cannot wait for its next try: {error}") from None
     done = runs.transition(attempt.id, wanted, only_from=[RUNNING])
     if not done:
-        # Cancelled just now, for instance; as the engine's own proposals end.
         raise Abort(f"the run cannot wait for its next try: {done.refused}")
     return Pause(state=State.model_validate({**wanted, "id": done.state_id}))

@@ -15,17 +15,26 @@ from typing import Any
 from uuid import UUID
 
 from redrive.blocks.core.decision import Decision, GiveUp, after_crash, after_failure
-from redrive.blocks.core.errors import Conflict
+from redrive.blocks.core.errors import Conflict, PolicyError
 from redrive.blocks.core.retry import RetryPolicy
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask
-from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, HARD_TIMEOUT, REASON, TRACE
+from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, REASON, TRACE
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
-from redrive.blocks.prefect.run_labels import CRASH_COUNTED, CRASHES, FIRST_FAILURE, RESCUES, RETRIES, TRIES
-from redrive.blocks.prefect.run_state import forget_process, require_state, start_again
+from redrive.blocks.prefect.run_labels import (
+    CRASH_COUNTED,
+    CRASHES,
+    FIRST_FAILURE,
+    RESCUES,
+    RETRIES,
+    step_that_timed_out,
+    timed_out,
+)
+from redrive.blocks.prefect.run_state import forget_process, start_again
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
+from redrive.blocks.prefect.spent_tries import SpentTries
 from redrive.blocks.prefect.states import CANCELLED, CRASHED, DEAD_LETTER, FAILED, state
 from redrive.blocks.retry_policy import effective_policy
 from redrive.deployments.catalog import catalog
@@ -96,14 +105,16 @@ class Recovery:
         message = "dead letter: the keeper could not rescue it, see the keeper's log"
         if run.state_type != CRASHED:
             run = self._set(run, state(CRASHED, message="lost"))
-        self._dead_letter(run, message, {})
+        self._dead_letter(run, message, {REASON: "crash", ERROR: message, ERROR_MESSAGE: message})
         return Rescued(run_id=run.id, job=run.job, cause=message, again=False, message=message)
 
     def _after_timeout(self, run: Run, cause: str, *, tries: int) -> Rescued:
         """A step outlived its timeout and its process was killed for it: a failed try, not a crash."""
         now = SERVER_CLOCK.now()
+        step, policy = _of_timeout(run)
+        spent = SpentTries.of_run(run.labels)
         decision = after_failure(
-            _policy(run.job),
+            policy,
             error=TimeoutError(cause),
             tries=tries,
             first_start=run.labels.first_start or now,
@@ -113,9 +124,9 @@ class Recovery:
         # Of the tries since the last label all were followed by another one, but for the last one of a dead letter.
         last = 1 if isinstance(decision, GiveUp) else 0
         labels: dict[str, Any] = {
-            HARD_TIMEOUT: 0,
-            TRIES: tries,
-            RETRIES: max(0, run.labels.retries + max(0, tries - run.labels.tries) - last),
+            **timed_out(0),
+            **spent.labels(step, tries),
+            RETRIES: max(0, run.labels.retries + max(0, tries - spent.of_step(step)) - last),
             FIRST_FAILURE: (run.labels.first_failure or now).isoformat(),
         }
         return self._carry_out(run, decision, cause, message=f"{decision.message}: {cause}", labels=labels)
@@ -146,8 +157,7 @@ class Recovery:
     def _dead_letter(self, run: Run, message: str, labels: dict[str, Any]) -> None:
         """The run's last state, and at once its row: nobody else may ever see this end."""
         # Without its worker's name: pressed Retry on in Prefect, it would be that worker's again until another one signs.
-        require_state(run.id, run.state_id)
-        forget_process(run.id, labels)
+        forget_process(run.id, run.state_id, labels)
         failed = state(FAILED, name=DEAD_LETTER, message=message)
         # By force: Prefect's own retries of a flow would keep it for the process that is gone. The condition holds all the same.
         dead = self._set(run, failed, force=True)
@@ -173,3 +183,15 @@ class Recovery:
 def _policy(job: str) -> RetryPolicy:
     known = catalog().get(job)
     return effective_policy(job, known.policy) if known else UNKNOWN
+
+
+def _of_timeout(run: Run) -> tuple[str | None, RetryPolicy]:
+    """Whose tries a hard timeout spends: those of a step with a policy of its own, or those of all others."""
+    own = step_that_timed_out(run.labels)
+    if own is None:
+        return None, _policy(run.job)
+    try:
+        return own[0], RetryPolicy(**own[1])
+    except (PolicyError, TypeError):
+        # Of another release, or nobody's: the job's policy ends it, at the latest.
+        return None, _policy(run.job)

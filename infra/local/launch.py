@@ -14,6 +14,7 @@ import sys
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.settings import Settings
 from redrive.infra.local.components.all import component
+from redrive.infra.local.components.component import Component, Program
 from redrive.infra.local.marks import marks
 from redrive.infra.local.process import become, end_with_parent
 
@@ -36,10 +37,14 @@ def _become_component(name: str) -> None:
         become(account)
         end_with_parent(part.stop_signal)  # the kernel forgets it when the account changes
     program = part.program()
-    inherited = {key: value for key, value in _inherited().items() if key not in program.without}
-    environment = {**program.defaults, **inherited, **program.environment, **marks(settings, name)}
     os.chdir(part.folder)
-    os.execve(program.argv[0], program.argv, environment)  # noqa: S606  (no shell is wanted)
+    os.execve(program.argv[0], program.argv, environment_of(part, program))  # noqa: S606  (no shell is wanted)
+
+
+def environment_of(part: Component, program: Program) -> dict[str, str]:
+    """What a component's process gets: its own, marks, and what this one has, as far as it may have that."""
+    inherited = {key: value for key, value in _inherited().items() if key not in program.without}
+    return {**program.defaults, **inherited, **program.environment, **marks(part.settings, part.name)}
 
 
 def _inherited() -> dict[str, str]:

@@ -22,13 +22,14 @@ from redrive.blocks.prefect.requests.fast import (
     CREATE,
     FIND,
     FINISH,
+    FORGET,
     LOG,
     LOOK,
     TRAIL,
     VERSION,
     VERSION_OF_CALLS,
 )
-from redrive.infra.server import begin, create, find, finish, look, one_run
+from redrive.infra.server import begin, create, find, finish, forget, look, one_run
 from redrive.infra.server.database import Database
 
 log = logging.getLogger("prefect.server.redrive")
@@ -43,6 +44,7 @@ LARGEST = 64 * 1024 * 1024
 _CALLS: dict[str, Callable[[Database, dict[str, Any]], Awaitable[dict[str, Any]]]] = {
     BEGIN: begin.begin,
     FINISH: finish.finish,
+    FORGET: forget.forget,
     CREATE: create.create,
     FIND: find.find,
     COUNT: find.count,

@@ -37,6 +37,8 @@ class Deadline:
     seconds: float
     tries: int
     at: float
+    #: The step's policy, if it has one of its own.
+    own: Json | None = None
 
 
 @dataclass(eq=False)
@@ -54,10 +56,12 @@ class Attempt:
     #: Why it was told to leave, and what to say if its process is killed for something.
     intent: Intent | None = None
     killed_for: str | None = None
-    spent_tries: int | None = None
+    #: The step that was too late, if that is why it was killed.
+    too_late: Deadline | None = None
     deadlines: dict[int, Deadline] = field(default_factory=dict)
-    #: Tries of steps that failed in this process and were followed by another one.
+    #: Tries of steps that failed in this process and were followed by another one; apart, of those with a policy of their own.
     spent: dict[str, int] = field(default_factory=dict)
+    spent_apart: dict[str, int] = field(default_factory=dict)
     taken: bool = False
     #: Its spans, if it is traced.
     spans: JobSpans | None = None
@@ -148,7 +152,7 @@ class Attempt:
         now = time.monotonic()
         late = next((one for one in self.deadlines.values() if now > one.at), None)
         if late:
-            self.spent_tries = late.tries
+            self.too_late = late
             self._kill_for(
                 f"step {late.step!r} ran over its {late.seconds:g} s and did not stop, so its process was killed"
             )
@@ -192,10 +196,15 @@ class Attempt:
                 self.deadlines.pop(message["number"], None)
             case "deadline":
                 at = message["at"] + message["seconds"] + GRACE
-                step = Deadline(step=message["step"], seconds=message["seconds"], tries=message["tries"], at=at)
-                self.deadlines[message["number"]] = step
+                self.deadlines[message["number"]] = Deadline(
+                    step=message["step"],
+                    seconds=message["seconds"],
+                    tries=message["tries"],
+                    at=at,
+                    own=message.get("own"),
+                )
             case "spent":
-                self.spent[message["step"]] = message["spent"]
+                (self.spent_apart if message.get("own") else self.spent)[message["step"]] = message["spent"]
             case "kept" if "told" in message:
                 self.kept.clear()
             case "kept":

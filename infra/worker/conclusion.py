@@ -6,10 +6,12 @@ from the API before the worker writes anything about it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from redrive.blocks.prefect.labels import ATTEMPT, HARD_TIMEOUT, TRIES, count
-from redrive.infra.worker.attempt import Attempt
+from redrive.blocks.prefect.labels import ATTEMPT
+from redrive.blocks.prefect.run_labels import timed_out
+from redrive.blocks.prefect.spent_tries import SpentTries
+from redrive.infra.worker.attempt import Attempt, Deadline
 from redrive.infra.worker.job_process import ProcessEnd
 from redrive.infra.worker.run_api import Json, RunApi
 
@@ -48,10 +50,12 @@ async def conclude(api: RunApi, attempt: Attempt, ending: ProcessEnd | None, wor
         cancelled: Json = {"type": "CANCELLED", "name": "Cancelled", "message": "cancelled by an operator"}
         await api.transition(run["id"], cancelled, only_from=IN_PROGRESS, force=True)
         return
-    if labels := _tries(run, attempt):
+    if labels := spent_labels(run["labels"], attempt.spent, attempt.spent_apart, attempt.too_late):
         await api.label(run["id"], labels)
     if attempt.intent == "reschedule":
-        await hand_back(api, run["id"], f"worker {worker} stopped before the job was done; it starts again")
+        if not await hand_back(api, run, f"worker {worker} stopped before the job was done; it starts again"):
+            # What its process asked for in its last moment was done just now: judged again on what it is.
+            await conclude(api, attempt, ending, worker, hooks)
         return
     why = (
         attempt.killed_for
@@ -64,25 +68,34 @@ async def conclude(api: RunApi, attempt: Attempt, ending: ProcessEnd | None, wor
         await hooks(answer["state"])
 
 
-def _tries(run: Json, attempt: Attempt) -> Json:
-    """The labels that keep what this attempt spent: its process cannot write them any more."""
-    if attempt.killed_for and attempt.spent_tries is not None:
-        return {HARD_TIMEOUT: attempt.spent_tries}
-    spent = max(attempt.spent.values(), default=0)
-    return {TRIES: spent} if spent > count(run["labels"].get(TRIES)) else {}
+def spent_labels(known: Json, spent: Mapping[str, int], apart: Mapping[str, int], late: Deadline | None) -> Json:
+    """The labels that keep what an attempt spent, beside those that are known: its process cannot write them any more.
+
+    Args:
+        spent: tries by run of a step. apart: by name, of steps with a policy of their own.
+        late: the step for whose timeout the process was killed.
+    """
+    before = SpentTries.of(known)
+    now = before.with_(spent, apart)
+    labels: Json = {} if now == before else now.labels()
+    if late is not None:
+        labels |= timed_out(late.tries, step=late.step, own=late.own)
+    return labels
 
 
 async def release(api: RunApi, run: Json, message: str) -> None:
     """Make a claimed run that never began wait for any worker again, if it still is as it was when it was claimed."""
     now = await api.read(run["id"])
     if now is not None and now["state"]["id"] == run["state"]["id"]:
-        await hand_back(api, run["id"], message)
+        await hand_back(api, now, message)
 
 
-async def hand_back(api: RunApi, run_id: str, message: str) -> None:
-    """Make a run wait for any worker, now: nothing failed and nothing crashed."""
-    await api.forget_process(run_id)
-    await api.wait_again(run_id, message, only_from=("PENDING", "RUNNING"))
+async def hand_back(api: RunApi, run: Json, message: str) -> bool:
+    """Make a run wait for any worker, now: nothing failed and nothing crashed. False if it is not as it was read any more."""
+    if not await api.forget_process(run["id"], run["state"]["id"]):
+        return False
+    await api.wait_again(run["id"], message, only_from=("PENDING", "RUNNING"))
+    return True
 
 
 def cut_off(attempt: Attempt, ending: ProcessEnd | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from redrive.blocks.prefect.labels import ATTEMPT, WORKER
+from redrive.blocks.prefect.labels import NOBODY
 from redrive.blocks.prefect.paging import Order, Place, page
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import artifacts, deployments, fast, flows, queues, runs
@@ -108,10 +108,17 @@ class RunApi:
         """Write labels on a run; the others stay."""
         await self._client.ask(runs.label(run_id, labels))
 
-    async def forget_process(self, run_id: str) -> None:
-        """Nobody has the run any more."""
+    async def forget_process(self, run_id: str, state_id: str) -> bool:
+        """Nobody has the run any more; False if it is in another state than that by now, and nothing was written.
+
+        Prefect's plain server takes no such condition: there it is written in any case.
+        """
+        if fast.may_be_there():
+            with fast.UnlessAbsent():
+                return bool(await self._client.ask(fast.forget(run_id, state_id, dict(NOBODY))))
         await self._client.ask(runs.forget_pid(run_id))
-        await self.label(run_id, {WORKER: "", ATTEMPT: ""})
+        await self.label(run_id, dict(NOBODY))
+        return True
 
     async def deployment(self, deployment_id: str) -> Json | None:
         """A deployment; None if it was deleted."""

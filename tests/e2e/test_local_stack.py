@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import psutil
 import psycopg
 import pytest
 import redis
@@ -194,6 +195,10 @@ def test_servers_of_ones_own_replace_the_embedded_ones(stack: LocalStack, tmp_pa
         replaced = ["postgres", "valkey", "mail", "prefect"]
         assert states == dict.fromkeys(TABLE, "running") | dict.fromkeys(replaced, "external")
         assert other.status()["healthy"]
+        worker = psutil.Process(other.component("worker")["pid"])
+        # The stack was given the ledger's address; whoever runs jobs was not.
+        for process in (worker, *worker.children(recursive=True)):
+            assert "REDRIVE_DATABASE_URL" not in process.environ()
     finally:
         other.stop()
     assert stack.status()["healthy"]

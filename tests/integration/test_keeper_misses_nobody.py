@@ -17,6 +17,7 @@ from redrive.deployments.dead_letters.failure_report import FailureReport
 from redrive.infra.keeper import auditing, collecting
 from redrive.infra.keeper.auditing import Auditor
 from redrive.infra.keeper.collecting import CURSOR, Collector
+from redrive.infra.keeper.recovery import Recovery
 from redrive.infra.keeper.rescue import Rescuer
 from tests.support.keeperless import Keeperless
 from tests.support.prefect_client import api
@@ -197,3 +198,21 @@ def test_crashed_housekeeping_is_started_again_and_gets_no_row(keeperless: Keepe
 
     assert keeperless.read(run).state_name == "AwaitingRetry"
     assert keeperless.rows() == {}
+
+
+def test_death_that_nobody_can_explain_has_nothing_of_the_one_before(
+    keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {"redrive.reason": "permanent", "redrive.error": "OldError", "redrive.error_message": "old"}
+    run = keeperless.run(keeperless.deployment("jobs"), labels=before)
+    keeperless.set(run, "CRASHED")
+
+    def fault(*_: object) -> None:
+        raise LookupError("nobody foresaw this")
+
+    monkeypatch.setattr(Recovery, "after_crash", fault)
+    rescued(keeperless, run)
+
+    (row,) = keeperless.ledger.find().rows
+    assert (row.reason, row.error_type) == ("crash", "Crashed")
+    assert "the keeper could not rescue it" in row.message

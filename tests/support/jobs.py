@@ -45,6 +45,11 @@ DEAF = JobType(
     entrypoint="tests.support.jobs.deaf",
     policy=RetryPolicy(max_tries=2, backoff=(1,), jitter=0, timeout=2),
 )
+DEAF_APART = JobType(
+    "test-deaf-apart",
+    entrypoint="tests.support.jobs.deaf_apart",
+    policy=RetryPolicy(max_tries=5, backoff=(1,), jitter=0),
+)
 THREE = JobType("test-three", entrypoint="tests.support.jobs.three", policy=ONCE)
 #: Only for the test that looks for its job among the slowest of its type.
 TIMED = JobType("test-timed", entrypoint="tests.support.jobs.timed", policy=ONCE)
@@ -71,6 +76,7 @@ JOBS = [
     NAP,
     SLOW,
     DEAF,
+    DEAF_APART,
     THREE,
     TIMED,
     LONG,
@@ -239,6 +245,16 @@ def deaf_step(folder: str, good_at: int) -> int:
 def deaf(folder: str, good_at: int = 99) -> int:
     touch(folder, "before")
     return deaf_step(folder, good_at)
+
+
+@step(DEAF.policy)
+def deaf_step_apart(folder: str) -> None:
+    deaf_step.function(folder, 99)
+
+
+@job(DEAF_APART)
+def deaf_apart(folder: str) -> None:
+    deaf_step_apart(folder)
 
 
 @step(ONCE)

@@ -191,6 +191,25 @@ def test_helpers_of_a_job_whose_process_and_worker_are_gone_are_left_over_after_
     assert lost.left_over(run, helpers)
 
 
+@pytest.mark.parametrize("signed", [True, False])
+def test_helpers_of_a_job_that_is_to_be_cancelled_hold_it_no_longer_than_the_lease(
+    lost: Lost, tmp_path: Path, *, signed: bool
+) -> None:
+    note(tmp_path, alive=False)
+    run = a_run(state_type="CANCELLING", **({} if signed else {"labels": {}}))
+    helpers = JobProcesses({run.id: [1]}, without_leader=frozenset({run.id}))
+
+    _sample(lost, run, helpers, LEASE - EVERY)
+    # Nobody is left to tell the job of a dead worker; what nobody signed may be another worker's in the next moment.
+    assert lost.left_over(run, helpers) is signed
+    assert lost.cause(run, helpers) is None
+
+    _sample(lost, run, helpers, 2 * LEASE)
+    assert lost.left_over(run, helpers)
+    # Once they were ended, its cancellation is finished.
+    assert lost.cause(run, JobProcesses({})) is not None
+
+
 def test_processes_of_a_job_that_lives_are_never_left_over(lost: Lost, tmp_path: Path) -> None:
     note(tmp_path, alive=False)
     run = a_run()
@@ -201,7 +220,9 @@ def test_processes_of_a_job_that_lives_are_never_left_over(lost: Lost, tmp_path:
     assert not lost.left_over(run, processes)
 
 
-def test_lease_is_stretched_for_a_worker_whose_heartbeats_are_far_apart(lost: Lost) -> None:
+def test_lease_is_stretched_for_a_worker_whose_heartbeats_are_far_apart(
+    lost: Lost, caplog: pytest.LogCaptureFixture
+) -> None:
     run = a_run()
     workers = Workers({WORKER: "10:00"}, {"jobs": "warm"}, {WORKER: LEASE})
 
@@ -209,7 +230,11 @@ def test_lease_is_stretched_for_a_worker_whose_heartbeats_are_far_apart(lost: Lo
     while now <= 2 * LEASE:
         lost.sample([run], JobProcesses({}), workers, now=now)
         now += EVERY
-    assert lost.cause(run, JobProcesses({})) is None
+        assert lost.cause(run, JobProcesses({})) is None
+    # Said once, with the setting to change.
+    (said,) = caplog.messages
+    assert f"its lease is {3 * LEASE:g} s instead of REDRIVE_RETRY_AFTER={LEASE:g}" in said
+    assert "PREFECT_WORKER_HEARTBEAT_SECONDS" in said
 
     while now <= 3 * LEASE + EVERY:
         lost.sample([run], JobProcesses({}), workers, now=now)

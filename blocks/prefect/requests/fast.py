@@ -1,4 +1,4 @@
-"""The calls that our own server answers beside Prefect's: `begin`, `finish`, `create`, and what it tells of runs; and whether it has them.
+"""The calls that our own server answers beside Prefect's: `begin`, `finish`, `forget`, `create`, and what it tells of runs; has it them?
 
 The version is part of each route: a server without it, or with another one, does not know the route, and then nobody asks it
 again for a while. So no call is spent on finding out.
@@ -23,6 +23,7 @@ VERSION_OF_CALLS = 1
 VERSION = "/redrive/version"
 BEGIN = f"/redrive/{VERSION_OF_CALLS}/begin"
 FINISH = f"/redrive/{VERSION_OF_CALLS}/finish"
+FORGET = f"/redrive/{VERSION_OF_CALLS}/forget"
 CREATE = f"/redrive/{VERSION_OF_CALLS}/create"
 FIND = f"/redrive/{VERSION_OF_CALLS}/find"
 COUNT = f"/redrive/{VERSION_OF_CALLS}/count"
@@ -75,6 +76,12 @@ def finish(body: Json) -> Request[Json]:
         body: as `infra/server/finish.py` takes it.
     """
     return Request(method="POST", path=FINISH, body=body, read=as_json)
+
+
+def forget(run_id: object, state_id: object, labels: Json) -> Request[bool | None]:
+    """Take a run from its process, with labels to add: whether it still was in that state. None: not understood."""
+    body = {"id": str(run_id), "state_id": str(state_id), "labels": labels}
+    return Request(method="POST", path=FORGET, body=body, read=lambda answer: bool(answer["forgotten"]))
 
 
 def create(deployment: object, runs: list[Json]) -> Request[list[Json] | None]:

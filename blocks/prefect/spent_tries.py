@@ -1,6 +1,6 @@
 """Tries that were spent: one count for all steps that follow the job's policy, one for each step that has its own.
 
-Danger: `redrive.tries` is what people see and what a worker writes whose job was killed; the counts apart stand beside it.
+Danger: `redrive.tries` is what people see; where there are counts apart, they hold, and the shared one stands among them.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from redrive.blocks.prefect.labels import OWN_TRIES, TRIES, count
+from redrive.blocks.prefect.labels import OWN_TRIES, TRIES, Labels, count
 
 #: Name of the shared count among the others.
 _SHARED = ""
 
 
 @dataclass(frozen=True)
-class Spent:
+class SpentTries:
     """Tries that earlier attempts spent. `own` is by name of the step."""
 
     shared: int = 0
     own: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, labels: Mapping[str, Any]) -> Spent:
+    def of(cls, labels: Mapping[str, Any]) -> SpentTries:
         """As the labels of a run say."""
         try:
             apart = json.loads(str(labels.get(OWN_TRIES) or "{}"))
@@ -32,6 +32,11 @@ class Spent:
         except (ValueError, AttributeError):
             own = {}
         return cls(own.pop(_SHARED, count(labels.get(TRIES))), own)
+
+    @classmethod
+    def of_run(cls, labels: Labels) -> SpentTries:
+        """As the labels of a run that was read say."""
+        return cls.of({TRIES: labels.tries, OWN_TRIES: labels.own_tries})
 
     def of_step(self, own: str | None) -> int:
         """Tries of one step.
@@ -41,10 +46,10 @@ class Spent:
         """
         return self.own.get(own, 0) if own else self.shared
 
-    def with_(self, shared: Mapping[str, int], own: Mapping[str, int]) -> Spent:
+    def with_(self, shared: Mapping[str, int], own: Mapping[str, int]) -> SpentTries:
         """With what steps spent since, if that is more."""
         apart = {name: max(self.of_step(name), own.get(name, 0)) for name in {*self.own, *own}}
-        return Spent(max(self.shared, *shared.values(), 0), apart)
+        return SpentTries(max(self.shared, *shared.values(), 0), apart)
 
     def labels(self, own: str | None = None, tries: int | None = None) -> dict[str, Any]:
         """The labels that say so.
@@ -55,7 +60,7 @@ class Spent:
         """
         now = self
         if tries is not None:
-            now = Spent(self.shared, {**self.own, own: tries}) if own else Spent(tries, self.own)
+            now = SpentTries(self.shared, {**self.own, own: tries}) if own else SpentTries(tries, self.own)
         labels: dict[str, Any] = {TRIES: max(now.shared, *now.own.values(), 0) if tries is None else tries}
         if now.own:
             labels[OWN_TRIES] = json.dumps({_SHARED: now.shared, **now.own})
