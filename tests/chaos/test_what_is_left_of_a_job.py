@@ -4,11 +4,15 @@ it, and helpers that it started do not hold it for ever.
 
 from __future__ import annotations
 
+from pathlib import Path
+from uuid import UUID
+
 import psutil
 import pytest
 
 from redrive.blocks.process.end_notes import EndNotes
 from redrive.deployments.enqueue import enqueue, wait_for
+from redrive.deployments.jobs.actions import cancel_job
 from tests.chaos.fault_stack import PATIENCE, FaultStack, kill
 from tests.chaos.journal import read_journal
 from tests.support.prefect_client import api
@@ -43,20 +47,23 @@ def test_tries_spent_before_the_process_died_with_its_worker_count(stack: FaultS
 
 
 def test_helper_of_a_job_whose_worker_was_killed_is_ended_after_the_lease(stack: FaultStack) -> None:
-    folder = stack.folder("helper")
-    job = enqueue("fault-helper", {"folder": str(folder)})
-    wait_until(lambda: read_journal(folder), PATIENCE, "the job to run")
-    helper = psutil.Process(int((folder / "helper").read_text()))
-    (line,) = read_journal(folder)
-    worker = psutil.Process(stack.pid("worker"))
+    folder, job, helper = left_with_its_helper(stack)
 
-    kill(worker, psutil.Process(line.pid))
-    assert helper.is_running()
+    wait_for(job, timeout=PATIENCE)
 
-    wait_for(job.id, timeout=PATIENCE)
-    assert api().read_flow_run(job.id).state_name == "Completed"
+    assert api().read_flow_run(job).state_name == "Completed"
     assert [line.what for line in read_journal(folder)] == ["first", "second"]
-    wait_until(lambda: not helper.is_running() or helper.status() == psutil.STATUS_ZOMBIE, PATIENCE, "its end")
+    wait_until(lambda: has_ended(helper), PATIENCE, "the helper's end")
+
+
+def test_helper_of_a_job_that_is_cancelled_then_does_not_hold_its_cancellation(stack: FaultStack) -> None:
+    folder, job, helper = left_with_its_helper(stack)
+
+    cancel_job(job)
+
+    assert wait_for(job, timeout=PATIENCE).state_name == "Cancelled"
+    assert [line.what for line in read_journal(folder)] == ["first"]
+    wait_until(lambda: has_ended(helper), PATIENCE, "the helper's end")
 
 
 @pytest.mark.parametrize("with_its_worker", [True, False])
@@ -80,3 +87,19 @@ def test_job_that_had_ended_before_it_was_killed_does_not_run_again(
     assert [line.what for line in read_journal(folder)] == ["first", "goes-on"]
     assert api().read_flow_run(job.id).run_count == 1
     wait_until(lambda: not note.exists(), PATIENCE, "the note to go")
+
+
+def left_with_its_helper(stack: FaultStack) -> tuple[Path, UUID, psutil.Process]:
+    """The folder of a job, its id, and a process that it started: its own and its worker's were killed."""
+    folder = stack.folder("helper")
+    job = enqueue("fault-helper", {"folder": str(folder)})
+    wait_until(lambda: read_journal(folder), PATIENCE, "the job to run")
+    helper = psutil.Process(int((folder / "helper").read_text()))
+    (line,) = read_journal(folder)
+    kill(psutil.Process(stack.pid("worker")), psutil.Process(line.pid))
+    assert not has_ended(helper)
+    return folder, job.id, helper
+
+
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
