@@ -26,6 +26,7 @@ from redrive.deployments.dead_letters.review_questions import PATIENCE, withdraw
 from redrive.infra.keeper.auditing import Auditor
 from redrive.infra.keeper.collecting import Collector
 from redrive.infra.keeper.duty_times import DutyTimes
+from redrive.infra.keeper.postponed import Postponed
 from redrive.infra.keeper.rescue import Rescuer
 from redrive.infra.keeper.resolving import Resolver
 from redrive.infra.keeper.stranded import Stranded
@@ -37,6 +38,7 @@ COLLECT = 1.5
 RESOLVE = 3.0
 WIDE_COLLECT = 60.0
 RECLAIM_STRANDED = 20.0
+BRING_FORWARD = 20.0
 WITHDRAW = 60.0
 AUDIT = 60.0
 #: A rescue sweep looks this often within one lease, and at most every so many seconds.
@@ -73,6 +75,7 @@ class Keeper:
             Duty("collect widely", WIDE_COLLECT, lambda: collector.sweep(wide=True)),
             Duty("resolve", RESOLVE, resolver.sweep),
             Duty("unstrand", RECLAIM_STRANDED, Stranded().sweep),
+            Duty("bring forward", BRING_FORWARD, Postponed().sweep),
             Duty("audit", AUDIT, Auditor(ledger).sweep),
             Duty("withdraw", WITHDRAW, lambda: withdraw_unanswered(patience)),
         ]

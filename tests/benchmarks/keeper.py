@@ -21,6 +21,7 @@ from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.queues import pause_queue
 from redrive.infra.keeper.auditing import Auditor
 from redrive.infra.keeper.collecting import Collector
+from redrive.infra.keeper.postponed import Postponed
 from redrive.infra.keeper.rescue import Rescuer
 from redrive.infra.keeper.stranded import Stranded
 from redrive.infra.local.supervisor import Supervisor
@@ -73,6 +74,7 @@ def _rounds(ledger: Ledger) -> dict[str, Figures]:
     duties: dict[str, Callable[[], Any]] = {
         "rescue": lambda: rescuer.sweep(now=time.monotonic()),
         "unstrand": stranded.sweep,
+        "bring forward": Postponed().sweep,
         "collect": collector.sweep,
         "audit": auditor.sweep,
     }

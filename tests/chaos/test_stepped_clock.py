@@ -60,6 +60,7 @@ STEPS = [
     pytest.param(keeper, NONE, -HOUR, id="keeper put back"),
     pytest.param(keeper, NONE, HOUR, id="keeper put forward"),
     pytest.param(prefect, -HOUR, NONE, id="server put forward"),
+    pytest.param(prefect, NONE, -HOUR, id="server put back"),
 ]
 
 

@@ -17,6 +17,7 @@ from redrive.deployments.dead_letters.review_questions import withdraw_unanswere
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.infra.keeper.auditing import PAGES, Auditor
 from redrive.infra.keeper.collecting import Collector
+from redrive.infra.keeper.postponed import Postponed
 from redrive.infra.keeper.rescue import Rescuer
 from redrive.infra.keeper.resolving import Resolver
 from redrive.infra.keeper.stranded import Stranded
@@ -67,6 +68,7 @@ def looks(ledger: Ledger) -> dict[str, Callable[[], Any]]:
         "rescue": lambda: rescuer.sweep(now=0),
         "resolve": Resolver(ledger).sweep,
         "unstrand": Stranded().sweep,
+        "bring forward": Postponed().sweep,
         "withdraw": withdraw_unanswered,
     }
 

@@ -25,7 +25,7 @@ TYPES = {
     "cancelled": "CANCELLED",
 }
 HOURS = st.sampled_from([0.0, 1.0, -1.0])
-DUTIES = st.sampled_from(["rescue", "collect", "collect widely", "resolve", "unstrand", "audit"])
+DUTIES = st.sampled_from(["rescue", "collect", "collect widely", "resolve", "unstrand", "bring forward", "audit"])
 
 
 class NoJobDisappears(RuleBasedStateMachine):
