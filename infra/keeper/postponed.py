@@ -23,6 +23,8 @@ from redrive.deployments.pools import pools
 STEP: Final = timedelta(minutes=1)
 #: What is due so soon after it was asked for was to start at once.
 AT_ONCE: Final = timedelta(seconds=5)
+#: What a run says that was made due sooner: once is enough, also where the clocks of several API servers differ for long.
+SOONER: Final = "due sooner, as the server's clock was put back"
 
 
 class Postponed:
@@ -46,7 +48,7 @@ class Postponed:
 
 def is_postponed(run: Run, now: datetime) -> bool:
     """Whether a waiting run was told its time by a clock that was put back since."""
-    if run.scheduled is None or run.since <= now + STEP:
+    if run.scheduled is None or run.since <= now + STEP or run.message.endswith(SOONER):
         return False
     return run.state_name in {AWAITING_RETRY, RETRYING} or run.scheduled <= run.since + AT_ONCE
 
@@ -55,6 +57,6 @@ def _made_due(run: Run) -> bool:
     assert run.scheduled is not None  # noqa: S101  (what is postponed has one)
     name = run.state_name if run.state_name in {AWAITING_RETRY, RETRYING} else None
     at = SERVER_CLOCK.now() + max(timedelta(0), run.scheduled - run.since)
-    message = f"{run.message}; due sooner, as the server's clock was put back".removeprefix("; ")
+    message = f"{run.message}; {SOONER}".removeprefix("; ")
     sooner = state(SCHEDULED, name=name, message=message, at=at)
     return bool(runs.transition(run.id, sooner, only_from=[SCHEDULED], names=[run.state_name]))

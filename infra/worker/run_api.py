@@ -115,7 +115,8 @@ class RunApi:
         """
         if fast.may_be_there():
             with fast.UnlessAbsent():
-                return bool(await self._client.ask(fast.forget(run_id, state_id, dict(NOBODY))))
+                forgotten: bool | None = await self._client.ask(fast.forget(run_id, state_id, dict(NOBODY)))
+                return bool(forgotten)
         await self._client.ask(runs.forget_pid(run_id))
         await self.label(run_id, dict(NOBODY))
         return True
