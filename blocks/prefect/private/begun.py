@@ -136,6 +136,11 @@ class Begun:
                 "task_events": [event.model_dump(mode="json") for event in self._events],
             }
 
+    def note_ahead(self, state: State[Any], *, force: bool) -> None:
+        """Note what `finish` will be asked before the last events are in: from here on the work is not done again."""
+        if body := self.body(state, force=force):
+            self.note_end(body)
+
     @contextmanager
     def noted(self, body: Json) -> Iterator[None]:
         """Ask `finish` in here. What it answered, if only that it declines, needs no note any more."""

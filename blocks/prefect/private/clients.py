@@ -67,6 +67,7 @@ class _WarmClient(Reader, SyncPrefectClient):
         if (begun := _begun(flow_run_id)) is not None:
             if accepted := begun.accept(state, force=force):
                 return accepted
+            begun.note_ahead(state, force=force)
             settle_events()
             if (body := begun.body(state, force=force)) and (done := self._finish(begun, body)):
                 return done
@@ -115,6 +116,7 @@ class _AsyncWarmClient(Reader, PrefectClient):
         if (begun := _begun(flow_run_id)) is not None:
             if accepted := begun.accept(state, force=force):
                 return accepted
+            begun.note_ahead(state, force=force)
             await asyncio.to_thread(settle_events)
             if (body := begun.body(state, force=force)) and (done := await self._finish(begun, body)):
                 return done
