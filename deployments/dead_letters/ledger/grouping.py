@@ -24,6 +24,10 @@ LATELY: Final = 5_000
 
 GROUPS_LIMIT: Final = 1_000
 
+Parts = dict[str, list[AnyRow]]
+
+_NEWEST_FIRST: Final = (dead_letters.c.last_failure.desc(), dead_letters.c.id.desc())
+
 
 def find_groups(connection: Connection, asked: Filter, *, limit: int) -> list[Group]:
     """Groups with most open rows first, then the most recent."""
@@ -88,20 +92,12 @@ def _from_rows(connection: Connection, asked: Filter, *, limit: int) -> list[Gro
     columns = [
         dead_letters.c[name] for name in ("fingerprint", "job", "queue", "status", "first_failure", "last_failure")
     ]
-    newest = _newest(connection, asked, columns)
-    key = [newest.c.fingerprint, newest.c.job, newest.c.queue]
-    counts = [func.sum(case((newest.c.status == status, 1), else_=0)).label(status) for status in STATUSES]
-    query = select(
-        *key, *counts, func.min(newest.c.first_failure).label("first"), func.max(newest.c.last_failure).label("last")
-    ).group_by(*key)
-    parts: dict[str, list[AnyRow]] = {}
-    for part in connection.execute(query):
-        parts.setdefault(part.fingerprint, []).append(part)
+    parts = _lately(connection, asked, columns) or _parts(connection, _newest(connection, asked, columns))
     _plan(connection, in_order=False)
     samples = {
         row.fingerprint: row for row in connection.execute(select(groups).where(groups.c.fingerprint.in_(list(parts))))
     }
-    examined = sum(getattr(part, status) for of_group in parts.values() for part in of_group for status in STATUSES)
+    examined = _examined(parts)
     found = []
     for fingerprint, of_group in parts.items():
         sample = samples.get(fingerprint)
@@ -130,17 +126,39 @@ def _from_rows(connection: Connection, asked: Filter, *, limit: int) -> list[Gro
 
 def _newest(connection: Connection, asked: Filter, columns: Sequence[Column[Any]]) -> Subquery:
     """The newest rows that fit."""
-    order = (dead_letters.c.last_failure.desc(), dead_letters.c.id.desc())
-    if asked.text is not None and connection.dialect.name == "postgresql":
-        without = asked.model_copy(update={"text": None}).rows(connection)
-        lately = select(*columns, dead_letters.c.message).where(without).order_by(*order).limit(LATELY).subquery()
-        said = says(connection, lately.c.message, asked.text)
-        found = select(*(lately.c[column.name] for column in columns)).where(said).limit(ROWS_LIMIT).subquery()
-        _plan(connection, in_order=True)
-        if connection.scalar(select(func.count()).select_from(found)) == ROWS_LIMIT:
-            return found
-        _plan(connection, in_order=False)
-    return select(*columns).where(asked.rows(connection)).order_by(*order).limit(ROWS_LIMIT).subquery()
+    return select(*columns).where(asked.rows(connection)).order_by(*_NEWEST_FIRST).limit(ROWS_LIMIT).subquery()
+
+
+def _lately(connection: Connection, asked: Filter, columns: Sequence[Column[Any]]) -> Parts | None:
+    """The parts of a text's newest rows, if the newest rows of all have it often enough: they are read once, in order."""
+    if asked.text is None or connection.dialect.name != "postgresql":
+        return None
+    without = asked.model_copy(update={"text": None}).rows(connection)
+    lately = select(*columns, dead_letters.c.message).where(without).order_by(*_NEWEST_FIRST).limit(LATELY).subquery()
+    said = says(connection, lately.c.message, asked.text)
+    _plan(connection, in_order=True)
+    parts = _parts(
+        connection, select(*(lately.c[one.name] for one in columns)).where(said).limit(ROWS_LIMIT).subquery()
+    )
+    _plan(connection, in_order=False)
+    return parts if _examined(parts) == ROWS_LIMIT else None
+
+
+def _parts(connection: Connection, found: Subquery) -> Parts:
+    """What these rows add up to by job type and queue, by fingerprint."""
+    key = [found.c.fingerprint, found.c.job, found.c.queue]
+    counts = [func.sum(case((found.c.status == status, 1), else_=0)).label(status) for status in STATUSES]
+    query = select(
+        *key, *counts, func.min(found.c.first_failure).label("first"), func.max(found.c.last_failure).label("last")
+    ).group_by(*key)
+    parts: Parts = {}
+    for part in connection.execute(query):
+        parts.setdefault(part.fingerprint, []).append(part)
+    return parts
+
+
+def _examined(parts: Parts) -> int:
+    return sum(getattr(part, status) for of_group in parts.values() for part in of_group for status in STATUSES)
 
 
 def _plan(connection: Connection, *, in_order: bool) -> None:
