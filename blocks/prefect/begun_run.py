@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from prefect.client.schemas.objects import State
+from prefect.results import ResultRecord
+from prefect.states import Completed
 
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.labels import NOBODY
@@ -23,6 +26,18 @@ def finish(request: Json) -> Json:
     with fast.UnlessAbsent():
         return ask(fast.finish(request))
     return {"state": None}
+
+
+def note_completed(run_id: UUID, result: Any) -> None:
+    """Note that this process's run has done its work, if its result is stored: killed from here on, the job does not run again.
+
+    Args:
+        run_id: of the run; one that was not begun by the server's call has no notes.
+        result: the stored record; anything else is stored by the engine first.
+    """
+    begun = next((one for one in present if one.run_id == run_id), None)
+    if begun is not None and isinstance(result, ResultRecord):
+        begun.note_ahead(Completed(data=result), force=False)
 
 
 def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:

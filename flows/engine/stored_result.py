@@ -15,6 +15,7 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.filesystems import NullFileSystem
 from prefect.futures import PrefectFuture
 from prefect.results import resolve_serializer
 from prefect.serializers import JSONSerializer, Serializer
@@ -30,11 +31,30 @@ _PREFECTS = (State, PrefectFuture, GeneratorType)
 _DEEPEST = 50
 
 
-def require_job_result(value: Any) -> None:
-    """Raises `PermanentError` if what a job returned cannot be stored as it is."""
+def store_job_result(value: Any) -> Any:
+    """Store what a job returned.
+
+    Returns:
+        What the engine is to get: the stored record, which it takes as it is, or the value, where storing is left to Prefect.
+
+    Raises:
+        PermanentError: it cannot be stored as it is.
+    """
     context = FlowRunContext.get()
-    if context is not None and context.persist_result and context.flow is not None:
-        _require(value, context.result_store.serializer, f"job {context.flow.name!r}", "@job")
+    if context is None or not context.persist_result or context.flow is None:
+        return value
+    _require(value, context.result_store.serializer, f"job {context.flow.name!r}", "@job")
+    if _has_prefects(value):
+        return value
+    try:
+        store = context.result_store
+        if isinstance(store.metadata_storage, NullFileSystem):
+            store = store.model_copy(update={"metadata_storage": _Nowhere()})
+        record = store.create_result_record(value)
+        store.persist_result_record(record)
+    except Exception:  # noqa: BLE001  (a storage may raise anything; Prefect tries again, and tells of it)
+        return value
+    return record
 
 
 def require_step_result(value: Any) -> None:
@@ -117,6 +137,13 @@ def _has_prefects(value: Any, depth: int = 0) -> bool:
         return False
     inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple | set) else ()
     return any(_has_prefects(one, depth + 1) for one in inside)
+
+
+class _Nowhere:
+    """Where metadata of results goes that the server keeps. Prefect's own (3.8.8) cannot be called without an event loop."""
+
+    def write_path(self, *_: Any, **__: Any) -> None:
+        pass
 
 
 def _first(found: Any) -> str | None:

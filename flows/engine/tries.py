@@ -23,7 +23,7 @@ from redrive.blocks.core.decision import GiveUp, RetryAt
 from redrive.blocks.core.errors import ApiUnavailable, Conflict, Snooze
 from redrive.blocks.core.patience import SERVICE
 from redrive.blocks.prefect import runs
-from redrive.blocks.prefect.begun_run import leave_to_wait
+from redrive.blocks.prefect.begun_run import leave_to_wait, note_completed
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_state import forget_process
@@ -35,7 +35,7 @@ from redrive.deployments.catalog import catalog
 from redrive.flows.engine.attempt import Attempt, FailedStep
 from redrive.flows.engine.failure_report import fingerprint_of, report_failure, verdict_labels
 from redrive.flows.engine.listeners import notify
-from redrive.flows.engine.stored_result import require_job_result
+from redrive.flows.engine.stored_result import store_job_result
 from redrive.flows.engine.superseded import Superseded, state_of
 from redrive.flows.engine.traced import Traced
 
@@ -53,7 +53,7 @@ class Tries:
     Attributes:
         again: whether another one follows.
         wait: seconds before it.
-        outcome: what the engine is to get: the result, or the state that ends the job.
+        outcome: what the engine is to get: the result, as it is or stored, or the state that ends the job.
     """
 
     def __init__(self, attempt: Attempt) -> None:
@@ -61,6 +61,7 @@ class Tries:
         self.again = True
         self.wait = 0.0
         self.outcome: Any = None
+        self._result: Any = None
         # Listeners of a project may be registered by any of its job modules, not only by the one this job comes from.
         catalog()
         self._traced = Traced(attempt)
@@ -72,8 +73,7 @@ class Tries:
         Raises:
             PermanentError: its result cannot be stored.
         """
-        require_job_result(result)
-        self.outcome = result
+        self._result, self.outcome = result, store_job_result(result)
 
     def __enter__(self) -> Self:
         self._traced.begin()
@@ -91,7 +91,8 @@ class Tries:
         if error is None:
             self.again = False
             with self._traced.settling("completed"):
-                _complete(self._attempt, self.outcome)
+                _complete(self._attempt, self._result)
+                note_completed(self._attempt.id, self.outcome)
             self._traced.outcome("completed")
             return False
         if not isinstance(error, Exception):

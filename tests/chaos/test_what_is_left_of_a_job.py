@@ -89,6 +89,17 @@ def test_job_that_had_ended_before_it_was_killed_does_not_run_again(
     wait_until(lambda: not note.exists(), PATIENCE, "the note to go")
 
 
+def test_job_that_returned_before_it_was_killed_does_not_run_again(stack: FaultStack) -> None:
+    folder = stack.folder("returned")
+
+    job = enqueue("fault-returned", {"folder": str(folder)})
+
+    run = wait_for(job.id, timeout=PATIENCE)
+    assert run.state_name == "Completed", run.state
+    assert [line.what for line in read_journal(folder)] == ["begin"]
+    assert job.result(timeout=PATIENCE) == ["done"]
+
+
 def left_with_its_helper(stack: FaultStack) -> tuple[Path, UUID, psutil.Process]:
     """The folder of a job, its id, and a process that it started: its own and its worker's were killed."""
     folder = stack.folder("helper")

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prefect.flow_engine import FlowRunEngine
+
 from redrive.blocks.core.errors import PermanentError, Snooze
 from redrive.blocks.core.retry import RetryPolicy
 from redrive.deployments.job_type import JobType
@@ -47,6 +49,8 @@ QUICK = JobType("fault-quick", entrypoint="tests.support.fault_jobs.quick", poli
 
 CUT_OFF = JobType("fault-cut-off", entrypoint="tests.support.fault_jobs.cut_off", policy=PATIENT)
 
+RETURNED = JobType("fault-returned", entrypoint="tests.support.fault_jobs.returned", policy=PATIENT)
+
 TRIES = JobType(
     "fault-tries",
     entrypoint="tests.support.fault_jobs.tries",
@@ -55,7 +59,7 @@ TRIES = JobType(
 SPENT = JobType("fault-spent", entrypoint="tests.support.fault_jobs.spent", policy=TRIES.policy)
 HELPER = JobType("fault-helper", entrypoint="tests.support.fault_jobs.helper", policy=PATIENT)
 
-JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD, LATE, QUICK, CUT_OFF, TRIES, SPENT, HELPER]
+JOBS = [STEPS, FLAKY, HOPELESS, POISON, HELD, LATE, QUICK, CUT_OFF, RETURNED, TRIES, SPENT, HELPER]
 
 #: The steps of `fault-steps`, in order.
 STAGES = ("reserve", "charge", "confirm")
@@ -173,6 +177,14 @@ def quick(folder: str, seconds: float = 0.1) -> None:
     with alone(folder):
         time.sleep(seconds)
         bring_about(folder, "quick")
+
+
+@job(RETURNED)
+def returned(folder: str) -> list[str]:
+    """Its process is killed as soon as Prefect's engine is told what it returned."""
+    note(folder, "begin")
+    FlowRunEngine.handle_success = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment, method-assign]
+    return ["done"]
 
 
 @job(CUT_OFF)

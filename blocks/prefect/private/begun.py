@@ -48,6 +48,7 @@ class Begun:
     _move: UUID = field(default_factory=uuid4)
     _update: Json | None = None
     _events: list[Any] = field(default_factory=list)
+    _ahead: bool = False
     _stage: Literal["pending", "running", "left"] = "pending"
     _keeps: bool = True
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -137,8 +138,9 @@ class Begun:
             }
 
     def note_ahead(self, state: State[Any], *, force: bool) -> None:
-        """Note what `finish` will be asked before the last events are in: from here on the work is not done again."""
-        if body := self.body(state, force=force):
+        """Note once what `finish` will be asked, before the last events are in: from here on the work is not done again."""
+        if not self._ahead and (body := self.body(state, force=force)):
+            self._ahead = True
             self.note_end(body)
 
     @contextmanager
