@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.schemas.objects import State
-from prefect.results import ResultRecord
+from prefect.results import ResultRecord  # type: ignore[attr-defined]  # public in its documentation
 from prefect.states import Completed
 
 from redrive.blocks.prefect.client import ask
