@@ -42,9 +42,10 @@ def ago(at: datetime | None) -> Markup:
     """How long ago something was; the page counts on."""
     if at is None:
         return Markup("–")
-    said = span(datetime.now(UTC) - at)
+    age = int((datetime.now(UTC) - at).total_seconds())
+    said = f"{_long(age)} ago" if age > 0 else "just now"
     exact = at.astimezone(UTC)
-    return Markup('<time datetime="{}" title="{}" data-ago>{} ago</time>').format(
+    return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(
         exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S} UTC", said
     )
 
@@ -95,6 +96,11 @@ def pace(rate: float) -> str:
         if rate * seconds >= 1:
             return f"{number(round(rate * seconds, 1))} {unit}"
     return f"{number(round(rate * HOUR, 1))} an hour"
+
+
+def percent(value: float) -> str:
+    """A share of a hundred: `42 %`; what is there and too little to count is `<1 %`."""
+    return "<1 %" if 0 < value < 0.5 else f"{value:.0f} %"  # noqa: PLR2004  (rounds to nothing)
 
 
 def size(value: float | None) -> str:

@@ -41,7 +41,7 @@ def slow_command(*, since: str = "24h", job: str | None = None, as_json: Json = 
     if found.jobs:
         out.print()
         print_table(
-            {"TOOK": "right", "TYPE": "left", "MOSTLY IN": "left", "ID": "left"},
+            {"TOOK": "right", "TYPE": "left", "LONGEST STEP": "left", "ID": "left"},
             [(span(one.attempt.seconds), one.attempt.job, one.attempt.step, one.attempt.run_id) for one in found.jobs],
             none="",
         )

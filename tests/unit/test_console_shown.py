@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from redrive.dashboards.console.live.alerts import Firing, by_name
 from redrive.dashboards.console.shown import environment
-from redrive.dashboards.console.values import commands, compact, pace, span
+from redrive.dashboards.console.values import ago, commands, compact, pace, percent, span
 from tests.support.hostile import HOSTILE, steers
 
 
@@ -52,6 +54,16 @@ def test_time_is_as_exact_as_it_is_worth(seconds: float, said: str):
 )
 def test_pace_is_said_in_the_unit_in_which_it_is_a_number(rate: float, said: str):
     assert pace(rate) == said
+
+
+@pytest.mark.parametrize(("value", "said"), [(0, "0 %"), (0.2, "<1 %"), (0.6, "1 %"), (99.7, "100 %")])
+def test_share_that_is_there_is_not_said_to_be_nothing(value: float, said: str):
+    assert percent(value) == said
+
+
+def test_age_of_what_just_happened_needs_no_number():
+    assert ">just now<" in ago(datetime.now(UTC))
+    assert ">5 s ago<" in ago(datetime.now(UTC) - timedelta(seconds=5.2))
 
 
 @pytest.mark.parametrize("foreign", HOSTILE)

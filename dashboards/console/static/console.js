@@ -27,7 +27,10 @@
   document.addEventListener("htmx:afterSwap", () => { unread = ""; });
 
   function tick() {
-    for (const node of $$("time[data-ago]")) set(node, `${span((now() - Date.parse(node.dateTime)) / 1000)} ago`);
+    for (const node of $$("time[data-ago]")) {
+      const age = (now() - Date.parse(node.dateTime)) / 1000;
+      set(node, age < 1 ? "just now" : `${span(age)} ago`);
+    }
     for (const node of $$("time[data-since]")) set(node, span((now() - Date.parse(node.dateTime)) / 1000));
     for (const node of $$("time[data-until]")) {
       const left = (Date.parse(node.dateTime) - now()) / 1000;
