@@ -82,8 +82,14 @@ def left_for(server: str) -> float:
 
 
 def unanswered(server: str) -> None:
-    """Note that it did not answer in time."""
-    _unanswered_at[server] = time.monotonic()
+    """Note that it did not answer in time.
+
+    What it did not answer in the little time that it gets then is not noted anew: a busy server, asked again and again, would
+    never have its full time again.
+    """
+    now = time.monotonic()
+    if now - _unanswered_at.get(server, -REMEMBERED) >= REMEMBERED:
+        _unanswered_at[server] = now
 
 
 def answered(server: str) -> None:

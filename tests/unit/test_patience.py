@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import ModuleType
 
 import pytest
 from prefect.settings import PREFECT_API_REQUEST_TIMEOUT
 
 from redrive.blocks.core import patience
-from redrive.blocks.core.patience import AGAIN, COMMAND, LEAST, PERSON, SERVICE, answered, hurry, left_for, unanswered
+from redrive.blocks.core.patience import (
+    AGAIN,
+    COMMAND,
+    LEAST,
+    PERSON,
+    REMEMBERED,
+    SERVICE,
+    answered,
+    hurry,
+    left_for,
+    unanswered,
+)
 from redrive.blocks.prefect.client import prefect_settings, reachable
 
 
@@ -59,6 +71,19 @@ def test_server_that_was_silent_a_moment_ago_is_not_waited_for_anew() -> None:
     unanswered("api")
 
     assert left_for("api") == AGAIN
+
+
+def test_busy_server_that_is_asked_again_and_again_has_its_full_time_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(age=0)
+    now = time.monotonic()
+    had_all_its_time = 0
+
+    for second in range(int(3 * REMEMBERED)):
+        monkeypatch.setattr(patience.time, "monotonic", lambda at=now + second: at)
+        had_all_its_time += left_for("api") > AGAIN
+        unanswered("api")
+
+    assert had_all_its_time == 3
 
 
 def test_age_of_a_process_is_counted_by_the_kernel() -> None:
