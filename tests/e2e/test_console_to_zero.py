@@ -84,6 +84,7 @@ def test_failed_jobs_of_three_causes_go_to_zero_in_few_clicks(consoles: Consoles
     assert seconds < SECONDS
     for message in causes:
         wait_until(lambda m=message: not open_now(m), 600, f"nothing to be open of: {message}")
+    at_zero = time.monotonic() - began
     with stack.ledger() as ledger:
         discarded = ledger.find(
             Filter(job="test-many", status="discarded", text="the file is not there"), limit=1
@@ -91,7 +92,7 @@ def test_failed_jobs_of_three_causes_go_to_zero_in_few_clicks(consoles: Consoles
     assert (discarded.closed_by, discarded.closed_why) == ("grace", "the customer sent it again")
     console.open("/acts")
     console.keep(f"zero-{many}-5-acts")
-    print(f"{many} failed jobs: {console.clicks} clicks, {seconds:.1f} s")
+    print(f"{many} failed jobs: {console.clicks} clicks in {seconds:.1f} s, nothing open after {at_zero:.1f} s")
 
 
 def test_bulk_act_goes_on_after_the_console_was_killed_and_stops_when_told(consoles: Consoles) -> None:
