@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import httpx
@@ -125,6 +126,17 @@ def test_list_of_jobs_finds_by_the_filter_language(consoles: Consoles) -> None:
 
     console.page.locator(f"a[href='/jobs/{job.id}']").wait_for()
     assert console.page.locator(f"a[href='/jobs/{other.id}']").count() == 0
+
+    # Somebody who paused the list reads on undisturbed, and goes on where they please.
+    again = "document.body.dispatchEvent(new Event('changed'))"
+    console.page.get_by_role("button", name="Live").click()
+    late = enqueue("test-ok", {"folder": folder, "name": "needle"})
+    with console.page.expect_response(re.compile("/jobs/count")):
+        console.page.evaluate(f"{again}; fetch('/jobs/count?q=job:test-ok')")
+    assert console.page.locator(f"a[href='/jobs/{late.id}']").count() == 0
+    console.page.get_by_role("button", name="Paused").click()
+    console.page.evaluate(again)
+    console.page.locator(f"a[href='/jobs/{late.id}']").wait_for()
 
     box.fill("job:test-okk")
     box.press("Enter")
