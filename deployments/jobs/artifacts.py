@@ -1,4 +1,4 @@
-"""What a job published: its artifacts, as Prefect keeps them, without the report that Redrive itself leaves on a dead job."""
+"""What a job left in Prefect: its states, tries and artifacts, without the report that Redrive itself leaves on a dead job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 from redrive.blocks.core.masking import mask, mask_text
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.states import PastState
-from redrive.blocks.prefect.trail import trail_of
+from redrive.blocks.prefect.trail import StepTry, trail_of
 from redrive.deployments.dead_letters.failure_report import FailureReport
 
 #: Artifacts of one job that are read, the newest.
@@ -32,16 +32,25 @@ class Artifact:
     at: datetime
 
 
-def history_and_artifacts(job_id: UUID) -> tuple[list[PastState], list[Artifact]]:
-    """The states of a job, the oldest first; and its artifacts, the newest first.
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """The states of a job and the tries of its steps, the oldest first; and its artifacts, the newest first."""
+
+    history: list[PastState]
+    tries: list[StepTry]
+    artifacts: list[Artifact]
+
+
+def left_by(job_id: UUID, *, most: int = MOST) -> Left:
+    """What a job left in Prefect; `most` artifacts.
 
     Raises:
         ApiUnavailable.
     """
     with reachable():
-        trail = trail_of(job_id, most=MOST)
+        trail = trail_of(job_id, most=most)
     published = [one for one in trail.artifacts if FailureReport.from_markdown(str(one.get("data") or "")) is None]
-    return trail.states, [_artifact(one) for one in published]
+    return Left(history=trail.states, tries=trail.tries, artifacts=[_artifact(one) for one in published])
 
 
 def _artifact(raw: dict[str, Any]) -> Artifact:

@@ -11,8 +11,10 @@ from uuid import UUID
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.states import PastState
+from redrive.blocks.prefect.trail import StepTry
 from redrive.deployments.dead_letters.failure_report import reports_of
 from redrive.deployments.jobs.actions import Rerun, cancel_job, rerun_job, retry_now
+from redrive.deployments.jobs.artifacts import left_by
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.result import Result, result_of
 from redrive.deployments.jobs.search import JobFilter, find_job, list_jobs, matching
@@ -37,10 +39,11 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """All that is to be known of one job; `history` has the oldest state first."""
+    """All that is to be known of one job; `history` has the oldest state first, `tries` the tries of steps that it waited after."""
 
     job: Job
     history: list[PastState]
+    tries: list[StepTry]
     result: Result | None
 
 
@@ -57,4 +60,5 @@ def show_job(reference: str | UUID) -> tuple[Job, list[PastState]]:
 def whole_job(reference: str | UUID) -> Shown:
     """A job with its history and, if it completed, its result."""
     job, history = show_job(reference)
-    return Shown(job=job, history=history, result=result_of(history[-1] if history else None))
+    tries = left_by(job.id, most=0).tries
+    return Shown(job=job, history=history, tries=tries, result=result_of(history[-1] if history else None))

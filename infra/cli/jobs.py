@@ -142,15 +142,15 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
                 "result_unreadable": result.unreadable if result else None,
                 "url": link,
                 "history": [_state(one) for one in shown.history],
+                "tries": shown.tries,
             }
         )
         return
     print_heading("", job.job, " job ", job.name, f" ({job.id})")
     print_fields(_fields(shown, link), width=12)
     out.print("history")
-    for state in shown.history:
-        at = f"{state.timestamp:%Y-%m-%d %H:%M:%SZ}" if state.timestamp else ""
-        out.print(f"  {at:<20}  {plain_line(state.name or ''):<14} {plain_line(state.message or '')}", soft_wrap=True)
+    for at, name, said in _lines(shown):
+        out.print(f"  {at:%Y-%m-%d %H:%M:%SZ}  {plain_line(name):<14} {plain_line(said)}", soft_wrap=True)
     if job.replaced_by:
         out.print(f"what became of it: `redrive jobs show {job.replaced_by}`", soft_wrap=True)
     elif job.state == DEAD_LETTER:
@@ -190,6 +190,15 @@ def _fields(shown: Shown, link: str) -> list[tuple[str, object]]:
         ("parameters", ", ".join(f"{name}={one_line(value)}" for name, value in job.parameters.items())),
         ("result", result_text(shown.result)),
     ]
+
+
+def _lines(shown: Shown) -> list[tuple[datetime, str, str]]:
+    """Its states, and the tries of its steps in between: when, what, and what is said of it."""
+    found = [(one.timestamp, one.name, one.message) for one in shown.history]
+    for one in shown.tries:
+        after = f"; the next after {span(one.next - one.at)}, in the same process" if one.next else ""
+        found.append((one.at, "try failed", f"in step {one.step}{after}"))
+    return sorted(found, key=lambda line: line[0])
 
 
 def _state(state: PastState) -> dict[str, Any]:

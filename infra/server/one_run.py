@@ -19,6 +19,10 @@ SELECT s.id, s.type::text, s.name, s.timestamp, s.message, s.state_details, coal
 FROM flow_run_state s LEFT JOIN artifact a ON a.id = s.result_artifact_id
 WHERE s.flow_run_id = $1 ORDER BY s.timestamp
 """
+_TRIES: Final = """
+SELECT t.name, s.timestamp, s.state_details FROM task_run t JOIN task_run_state s ON s.task_run_id = t.id
+WHERE t.flow_run_id = $1 AND s.name = 'AwaitingRetry' ORDER BY s.timestamp DESC LIMIT $2
+"""
 _ARTIFACTS: Final = """
 SELECT id, created, type, key, description, data::text AS data FROM artifact
 WHERE flow_run_id = $1 AND type <> 'result' ORDER BY created DESC LIMIT $2
@@ -30,12 +34,16 @@ WHERE flow_run_id = ANY($1) AND level >= $2 AND timestamp >= $3 ORDER BY timesta
 
 
 async def trail(database: Database, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The `states` of run `id`, the oldest first, and its `most` newest `artifacts` but results, as Prefect's own calls tell them."""
+    """The `states` of run `id`, the oldest first, so the `tries` of its steps that it waited after, and its `most` newest `artifacts` but
+    results, as Prefect's own calls tell them.
+    """
     run_id = UUID(body["id"])
     states = await database.fetch(_STATES, run_id)
+    tries = await database.fetch(_TRIES, run_id, LIMIT)
     artifacts = await database.fetch(_ARTIFACTS, run_id, min(int(body["most"]), LIMIT))
     return {
         "states": [_with_json(row, "state_details", "data") for row in states],
+        "tries": [_with_json(row, "state_details") for row in reversed(tries)],
         "artifacts": [_with_json(row, "data") for row in artifacts],
     }
 

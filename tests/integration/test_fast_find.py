@@ -21,7 +21,7 @@ from redrive.blocks.prefect.trail import trail_of
 from redrive.blocks.prefect.wanted import Wanted
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs.actions import cancel_job
-from redrive.deployments.jobs.artifacts import history_and_artifacts
+from redrive.deployments.jobs.artifacts import left_by
 from redrive.deployments.jobs.logs import log_of
 from redrive.deployments.jobs.result import result_of
 from redrive.deployments.queues import pause_queue
@@ -162,13 +162,13 @@ def test_states_artifacts_and_log_are_what_prefects_own_calls_tell(
         log = wait_until(
             lambda one=run: list(log_of(one.id)) or one.state_type in {"SCHEDULED", "CANCELLED"}, 30, "a log"
         )
-        ours, result = history_and_artifacts(run.id), result_of(trail_of(run.id, most=20).states[-1])
+        ours, result = left_by(run.id), result_of(trail_of(run.id, most=20).states[-1])
         with monkeypatch.context() as plain:
             plain.setattr(fast, "_absent_until", [float("inf")])
-            theirs, their_result = history_and_artifacts(run.id), result_of(trail_of(run.id, most=20).states[-1])
+            theirs, their_result = left_by(run.id), result_of(trail_of(run.id, most=20).states[-1])
             their_log = list(log_of(run.id))
-        assert [replace(one, raw={}) for one in ours[0]] == [replace(one, raw={}) for one in theirs[0]]
-        assert ours[1] == theirs[1]
+        assert [replace(one, raw={}) for one in ours.history] == [replace(one, raw={}) for one in theirs.history]
+        assert (ours.artifacts, ours.tries) == (theirs.artifacts, theirs.tries)
         assert result == their_result
         assert log is True or {line.id for line in log} <= {line.id for line in their_log}
 

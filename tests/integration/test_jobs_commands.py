@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import signal
 from collections.abc import Callable
@@ -17,12 +18,15 @@ from prefect.states import Scheduled
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.core.exit_codes import ExitCode, exit_code_of
 from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.requests import fast
 from redrive.blocks.prefect.run import Run
 from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
 from redrive.deployments.jobs import actions as job_actions
+from redrive.deployments.jobs.artifacts import left_by
 from redrive.deployments.jobs.details import cancel_job, list_jobs, rerun_job, retry_now, show_job
 from redrive.infra.cli import jobs_acts
 from redrive.infra.cli.main import app
+from tests.support.console import client
 from tests.support.hostile import HOSTILE, steers
 from tests.support.job_stack import JobStack, effects
 from tests.support.prefect_client import api
@@ -132,6 +136,25 @@ def test_a_running_job_shows_how_long_it_runs(redrive: Commands) -> None:
     assert "is being stopped" in redrive("jobs", "cancel", str(job.id), "--who", "ada", "--why", "wrong month")
     wait_until(lambda: show_job(job.id)[0].state == "Cancelled", PATIENCE, "the job to be cancelled")
     assert re.search(r"cancelled by +ada: wrong month", redrive("jobs", "show", str(job.id)))
+
+
+def test_tries_that_a_job_waited_after_in_its_process_are_in_its_history(
+    job_stack: JobStack, redrive: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = enqueue("test-flaky", {"folder": str(job_stack.folder("tries")), "good_at": 2})
+    wait_for(job.id, timeout=PATIENCE)
+
+    # The server writes down what a step did a moment later.
+    tries = wait_until(lambda: redrive.json("jobs", "show", str(job.id))["tries"], PATIENCE, "the try to be known")
+    assert tries is not None
+    assert [one["step"] for one in tries] == ["flaky_step"]
+    shown = redrive("jobs", "show", str(job.id))
+    assert re.search(r"Running.*try failed +in step flaky_step; the next after .*Completed", shown, re.DOTALL)
+    with client(job_stack, role="viewer") as viewer:
+        assert re.search(r"<b>A try failed</b>.*in step flaky_step", viewer.get(f"/jobs/{job.id}").text, re.DOTALL)
+    ours = left_by(job.id).tries
+    monkeypatch.setattr(fast, "_absent_until", [math.inf])
+    assert left_by(job.id).tries == ours
 
 
 def test_a_cancel_names_who_and_why(redrive: Commands, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from redrive.blocks.process.job_figures import Counting, JobFigures
 from redrive.deployments.enqueue import wait_for
-from redrive.deployments.jobs.artifacts import history_and_artifacts
+from redrive.deployments.jobs.artifacts import left_by
 from redrive.deployments.jobs.details import show_job
 from redrive.infra.worker.slow_jobs import ENOUGH
 from tests.support import traced_jobs
@@ -54,7 +54,7 @@ def profiled(stack: TracedStack, run: UUID, *options: str) -> dict[str, Any]:
 def test_profile_of_a_busy_job_names_the_guilty_function_and_holds_no_secret(traced_stack: TracedStack) -> None:
     with running(traced_stack, "traced-burns", password=MARKED["password"]) as run:
         found = profiled(traced_stack, run)
-        (artifact,) = history_and_artifacts(run)[1]
+        (artifact,) = left_by(run).artifacts
 
     assert found["rows"][0]["FUNCTION"].startswith("guilty (")
     assert "guilty (" in artifact.text
@@ -91,7 +91,7 @@ def test_a_job_slower_than_its_types_p99_keeps_a_profile_by_itself(http_traced_s
 
     # When one takes longer.
     with running(http_traced_stack, "traced-burns", password=MARKED["password"]) as run:
-        (artifact,) = wait_until(lambda: history_and_artifacts(run)[1], PATIENCE, "the profile")
+        (artifact,) = wait_until(lambda: left_by(run).artifacts, PATIENCE, "the profile")
 
     # Then its profile names the guilty function, and nothing of its parameters.
     assert "guilty (" in artifact.text

@@ -109,7 +109,9 @@ def look(pool: str, rows: Json) -> Request[Json | None]:
 
 
 def trail(run_id: object, most: int) -> Request[Json | None]:
-    """The `states` of a run, by time, and its newest `artifacts` without results, as Prefect's own calls tell them."""
+    """The `states` of a run and the `tries` of its steps, by time, and its newest `artifacts` without results, as Prefect's own calls
+    tell them.
+    """
     return Request(method="POST", path=TRAIL, body={"id": str(run_id), "most": most}, read=as_json)
 
 

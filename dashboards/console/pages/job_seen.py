@@ -14,9 +14,10 @@ from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.states import FINAL, PastState
+from redrive.blocks.prefect.trail import StepTry
 from redrive.dashboards.console.parts import Parts
 from redrive.deployments.dead_letters.ledger import Act, DeadLetter
-from redrive.deployments.jobs.artifacts import Artifact, history_and_artifacts
+from redrive.deployments.jobs.artifacts import Left, left_by
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.logs import SETTLE
 from redrive.deployments.jobs.search import find_job
@@ -35,8 +36,7 @@ class Told:
     """What Prefect tells of a job beside its state now."""
 
     state_id: UUID | None
-    history: list[PastState]
-    artifacts: list[Artifact]
+    left: Left
     policy: Policy | None
 
 
@@ -68,6 +68,13 @@ class Seen:
     def is_settled(self) -> bool:
         """Whether its last lines have had their time to arrive."""
         return self.is_over and (datetime.now(UTC) - self.run.since).total_seconds() > SETTLE
+
+    @property
+    def timeline(self) -> list[tuple[datetime, PastState | StepTry]]:
+        """Its states and the tries of its steps in between, the newest first."""
+        found: list[tuple[datetime, PastState | StepTry]] = [(one.timestamp, one) for one in self.told.left.history]
+        found += [(one.at, one) for one in self.told.left.tries]
+        return sorted(found, key=lambda one: one[0], reverse=True)
 
     @property
     def tries(self) -> str:
@@ -113,9 +120,9 @@ def _runs(keys: Sequence[Hashable]) -> Mapping[Hashable, object]:
 
 def _told(the: Parts, run: Run) -> Told:
     with reachable():
-        history, artifacts = history_and_artifacts(run.id)
+        left = left_by(run.id)
         policy = the.kept.get(("policy", run.job), POLICY_SHARED, lambda: policy_of(run.job))
-    return Told(state_id=run.state_id, history=history, artifacts=artifacts, policy=policy)
+    return Told(state_id=run.state_id, left=left, policy=policy)
 
 
 def _booked(the: Parts, run: Run) -> Booked:
