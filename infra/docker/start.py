@@ -115,7 +115,8 @@ def main() -> None:
     if role in ROLES:
         argv, own = ROLES[role].program(environment)
         environment = {**ROLES[role].defaults, **environment, **own}
-        if os.getpid() == 1:
+        # The container's first program, or the one below its init.
+        if 1 in {os.getpid(), os.getppid()}:
             noted_role(environment).write_text(role)
     else:
         # Inside of a container that runs already, it is told what the role there is: `redrive check` judges the same settings.
