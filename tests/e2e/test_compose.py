@@ -10,9 +10,10 @@ import re
 from importlib.metadata import version
 from typing import Any
 
+import psutil
 import pytest
 
-from tests.support.compose_installation import DOCKER, IMAGES, Installation, overlapping, run
+from tests.support.compose_installation import DOCKER, IMAGES, PYTHON, Installation, overlapping, run
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3000)]
@@ -42,6 +43,22 @@ def test_everything_comes_healthy_and_may_no_more_than_it_needs(installation: In
             assert re.findall(r"Cap(?:Prm|Eff|Bnd|Amb):\t(\w+)", status) == ["0" * 16] * 4, name
             assert "NoNewPrivs:\t1" in status, name
             assert "Read-only file system" in installation.inside(name, "touch", "/usr/bin/x"), name
+
+
+@pytest.mark.parametrize("service", ["prefect-1", "exporter", "console"])
+def test_program_that_hangs_is_unhealthy(installation: Installation, service: str) -> None:
+    def said() -> str:
+        return installation.inside(service, PYTHON, "-P", "-m", "redrive.infra.docker.healthy")
+
+    (program,) = psutil.Process(installation.containers()[service]["State"]["Pid"]).children()
+    assert said() == ""
+
+    program.suspend()
+    try:
+        assert "does not answer" in said()
+    finally:
+        program.resume()
+    wait_until(lambda: said() == "", 30, "it to answer again")
 
 
 def test_sample_jobs_run_and_the_command_line_works_in_a_container(installation: Installation) -> None:
