@@ -23,8 +23,22 @@ class HeartbeatTimer:
         self._heard: dict[str, object] = {}
         self._overdue: dict[str, float] = {}
         self._polled: float | None = None
+        self._answered: float | None = None
         self._missed = False
         self._counts_from = float("-inf")
+
+    def answered(self, *, now: float, longest_gap: float) -> None:
+        """The API answered a question of this keeper, whatever it was: until now both were there, however long a sweep takes.
+
+        Args:
+            now: this machine's monotonic clock, seconds.
+            longest_gap: two answers further apart than this say nothing: the keeper itself was stopped or cut off.
+        """
+        elapsed = 0.0 if self._answered is None else now - self._answered
+        if self._missed or elapsed > longest_gap:
+            self._counts_from = max(self._counts_from, now + min(elapsed, LONGEST_BACKOFF))
+        self._answered = now if self._answered is None else max(now, self._answered)
+        self._missed = False
 
     def sample(self, signs: Mapping[str, object], *, now: float, longest_gap: float) -> None:
         """A successful look at the API.
@@ -32,14 +46,11 @@ class HeartbeatTimer:
         Args:
             signs: per worker (or run), what changes while it lives: its last heartbeat.
             now: this machine's monotonic clock, seconds.
-            longest_gap: two polls further apart than this say nothing: the keeper itself was stopped or cut off.
+            longest_gap: as for `answered`.
         """
-        elapsed = 0.0 if self._polled is None else now - self._polled
-        if self._missed or elapsed > longest_gap:
-            self._counts_from = max(self._counts_from, now + min(elapsed, LONGEST_BACKOFF))
-        counted = elapsed if now >= self._counts_from else 0.0
+        self.answered(now=now, longest_gap=longest_gap)
+        counted = 0.0 if self._polled is None else max(0.0, now - max(self._polled, self._counts_from))
         self._polled = now
-        self._missed = False
         for name, sign in signs.items():
             same = name in self._heard and self._heard[name] == sign
             self._overdue[name] = self._overdue.get(name, 0.0) + counted if same else 0.0

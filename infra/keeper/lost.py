@@ -35,6 +35,7 @@ class Lost:
         self._stuck = HeartbeatTimer()
         self._orphans = HeartbeatTimer()
         self._helpers = HeartbeatTimer()
+        self._timers = (self._workers, self._stuck, self._orphans, self._helpers)
         #: Workers whose lease was stretched, and of whom that was said.
         self._stretched: set[str] = set()
 
@@ -45,24 +46,36 @@ class Lost:
         workers: Workers,
         *,
         now: float,
+        read: float | None = None,
         crashed: Sequence[Run] = (),
     ) -> None:
-        """Take in what there is; `now` is a monotonic clock in seconds."""
+        """Take in what there is.
+
+        Args:
+            now: when the workers were read, by a monotonic clock in seconds.
+            read: when the runs were; None for the same moment.
+        """
+        read = now if read is None else read
         self._known = workers
         gap = self._settings.retry_after * LONGEST_GAP
         # A worker that Prefect no longer knows gives no sign at all, which is silence too.
         signs: dict[str, object] = {run.labels.worker: None for run in in_progress if run.labels.worker}
         self._workers.sample(signs | dict(workers.heartbeats), now=now, longest_gap=gap)
-        self._stuck.sample({str(run.id): run.state_id for run in in_progress}, now=now, longest_gap=gap)
+        self._stuck.sample({str(run.id): run.state_id for run in in_progress}, now=read, longest_gap=gap)
         orphans = {str(run.id): run.state_id for run in in_progress if run.id not in processes.pids}
-        self._orphans.sample(orphans, now=now, longest_gap=gap)
+        self._orphans.sample(orphans, now=read, longest_gap=gap)
         helpers = {str(run.id): run.state_id for run in in_progress if run.id in processes.without_leader}
         helpers |= {str(run.id): run.state_id for run in crashed if run.id in processes.pids}
-        self._helpers.sample(helpers, now=now, longest_gap=gap)
+        self._helpers.sample(helpers, now=read, longest_gap=gap)
+
+    def answered(self, *, now: float) -> None:
+        """The API answered; a sweep asks several times, and on a busy machine each answer takes seconds."""
+        for timer in self._timers:
+            timer.answered(now=now, longest_gap=self._settings.retry_after * LONGEST_GAP)
 
     def missed(self) -> None:
         """The API did not answer."""
-        for timer in (self._workers, self._stuck, self._orphans, self._helpers):
+        for timer in self._timers:
             timer.missed()
 
     def is_unsigned(self, run: Run) -> bool:

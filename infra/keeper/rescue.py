@@ -7,6 +7,7 @@ destroy a retry that waits, and two keepers must not count one crash twice.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
@@ -51,11 +52,21 @@ class Rescuer:
 
     def sweep(self, *, now: float) -> list[Rescued]:
         """Judge everything that is in progress; `now` is a monotonic clock in seconds."""
+        began = time.monotonic()
+
+        def answered() -> float:
+            at = now + time.monotonic() - began
+            self._lost.answered(now=at)
+            return at
+
         in_progress = _all([RUNNING, PENDING, CANCELLING])
+        read = answered()
         crashed = [run for run in _all([CRASHED]) if SERVER_CLOCK.has_passed(LAST_BREATH, since=run.since)]
         # One snapshot of this machine for the whole sweep, taken after the runs were read: what it lacks had ended by then.
         processes = JobProcesses.snapshot(self._settings) if in_progress or crashed else JobProcesses({})
-        self._lost.sample(in_progress, processes, Workers.read(), now=now, crashed=crashed)
+        answered()
+        workers = Workers.read()
+        self._lost.sample(in_progress, processes, workers, now=answered(), read=read, crashed=crashed)
         for run in [*in_progress, *crashed]:
             if self._lost.left_over(run, processes):
                 # The next sweep finds it gone.
@@ -63,7 +74,12 @@ class Rescuer:
         suspects = [run for run in in_progress if self._lost.cause(run, processes)] + crashed
         found = {run.id for run in suspects}
         self._failed = Counter({run_id: count for run_id, count in self._failed.items() if run_id in found})
-        return [done for run in suspects if (done := self._try_to_reclaim(run, processes))]
+        reclaimed = []
+        for run in suspects:
+            if done := self._try_to_reclaim(run, processes):
+                reclaimed.append(done)
+            answered()
+        return reclaimed
 
     def missed(self) -> None:
         """The API did not answer."""

@@ -42,7 +42,8 @@ def test_an_outage_does_not_count_nor_as_much_again() -> None:
 
     timer.sample({"w": "10:00"}, now=19, longest_gap=GAP)
 
-    assert timer.of("w") == 2
+    # From second 18 on.
+    assert timer.of("w") == 1
 
 
 def test_a_keeper_that_was_stopped_itself_counts_nothing() -> None:
@@ -63,3 +64,29 @@ def test_worker_that_prefect_forgot_is_silent_too() -> None:
 
 def test_worker_never_seen_is_not_silent() -> None:
     assert HeartbeatTimer().of("nobody") == 0
+
+
+def test_sweeps_of_a_busy_keeper_count_as_long_as_it_was_answered_between_them() -> None:
+    """Ten seconds a sweep, on a machine that is busy: each of its questions is answered, so both were there all the time."""
+    timer = HeartbeatTimer()
+
+    for at in range(0, 41, 10):
+        timer.sample({"w": 1}, now=at, longest_gap=7.5)
+        timer.answered(now=at + 5, longest_gap=7.5)
+
+    assert timer.of("w") == 40
+
+
+def test_keeper_that_was_stopped_between_two_answers_counts_nothing_of_it() -> None:
+    timer = HeartbeatTimer()
+    timer.sample({"w": 1}, now=0, longest_gap=7.5)
+
+    timer.answered(now=20, longest_gap=7.5)
+    timer.sample({"w": 1}, now=25, longest_gap=7.5)
+    assert timer.of("w") == 0
+
+    # As much again has to pass, for workers that wait as long before they ask again.
+    timer.answered(now=32, longest_gap=7.5)
+    timer.answered(now=39, longest_gap=7.5)
+    timer.sample({"w": 1}, now=45, longest_gap=7.5)
+    assert timer.of("w") == 5
