@@ -33,6 +33,7 @@ async def look(database: Database, body: Mapping[str, Any]) -> dict[str, Any]:
     found = await find(database, body["find"])
     async with database.connection() as connection, connection.transaction(readonly=True):
         # What is not finished is little beside what is; without statistics the planner cannot know.
-        await connection.execute("SET LOCAL enable_seqscan = off")
+        # Without JIT, as in `find.py`.
+        await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL jit = off")
         rows = await connection.fetch(_QUEUES, str(body["pool"]))
     return {"queues": [dict(row) for row in rows], "runs": found["runs"]}

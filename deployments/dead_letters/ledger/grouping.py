@@ -165,4 +165,6 @@ def _plan(connection: Connection, *, in_order: bool) -> None:
     """Whether rows are read in the order of an index at any cost: without statistics the planner would sort all that fit."""
     if connection.dialect.name == "postgresql":
         wanted = "off" if in_order else "on"
-        connection.execute(text(f"SET LOCAL enable_sort = {wanted}; SET LOCAL enable_bitmapscan = {wanted}"))
+        connection.execute(
+            text(f"SET LOCAL enable_sort = {wanted}; SET LOCAL enable_bitmapscan = {wanted}; SET LOCAL jit = off")
+        )
