@@ -79,7 +79,7 @@ def test_busy_server_that_is_asked_again_and_again_has_its_full_time_again(monke
     had_all_its_time = 0
 
     for second in range(int(3 * REMEMBERED)):
-        monkeypatch.setattr(patience.time, "monotonic", lambda at=now + second: at)
+        monkeypatch.setattr(time, "monotonic", lambda at=now + second: at)
         had_all_its_time += left_for("api") > AGAIN
         unanswered("api")
 
