@@ -22,6 +22,9 @@ CUT = " … "
 
 _SQL_LITERAL = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|(?<![\w$])\d+(?:\.\d+)?\b", re.DOTALL)
 _QUERY = re.compile(r"(?P<name>[^=&;]+)=[^&;]*")
+_MAIL = re.compile(r"[^\s<>,;:\"@/]+@[^\s<>,;:\"@/]+")
+#: A name with an ending; one without may be any word.
+_FILE = re.compile(r".*\w\.\w{1,8}")
 _OURS = ("messaging.", "redrive.")
 _URLS = frozenset({"url.full", "http.url", "http.target", "url.query", "url.path"})
 _STATEMENTS = frozenset({"db.statement", "db.query.text"})
@@ -107,7 +110,8 @@ def _texts(name: str, value: Any, *, shown: str, depth: int = 8) -> Iterator[tup
     match value:
         case str():
             yield value, shown
-            # A message may quote a part of it: the path of an address, the name of a file.
+            for part in _parts(value):
+                yield part, shown
             if password := _password(value):
                 yield password, MASK
         case bool() | None:
@@ -122,6 +126,14 @@ def _texts(name: str, value: Any, *, shown: str, depth: int = 8) -> Iterator[tup
                 yield from _texts("", inner, shown=shown, depth=depth - 1)
         case _:
             yield str(value), shown
+
+
+def _parts(value: str) -> Iterator[str]:
+    """What messages quote of a value: the bare address of `Ada <ada@example.com>`, the name of a path's file."""
+    yield from (found.group() for found in _MAIL.finditer(value) if found.group() != value)
+    place = re.split(r"[?#]", value, maxsplit=1)[0]
+    if "/" in place and _FILE.fullmatch(last := place.rpartition("/")[2]):
+        yield last
 
 
 def _secrets(name: str, value: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import redis
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.settings import Settings
-from redrive.blocks.process.job_figures import RUN
+from redrive.blocks.process.job_figures import RUN, Histograms
 from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.figures import Figures
@@ -34,12 +35,37 @@ LEAST, SECONDS = 1.0, 10.0
 HOUR = 3600.0
 
 
+class Budget:
+    """So many in any hour. `clock` gives seconds, and never goes back."""
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._clock = most, clock
+        self._spent: deque[float] = deque(maxlen=max(1, most))
+
+    def is_left(self) -> bool:
+        """Whether another one may be made now."""
+        return len(self._spent) < self._most or (self._most > 0 and self._clock() - self._spent[0] > HOUR)
+
+    def spend(self) -> None:
+        """One is made now."""
+        self._spent.append(self._clock())
+
+
+def limits(found: Histograms) -> dict[str, float]:
+    """From how many seconds on a job is slow, by job type; none of a type that too few attempts are known of."""
+    return {
+        series.job: max(LEAST, histogram.at(0.99) or 0.0)
+        for series, histogram in found.items()
+        if series.metric == RUN and histogram.count >= ENOUGH
+    }
+
+
 class SlowJobs:
     """Profiles the slow ones among a worker's attempts, one at a time, `REDRIVE_PROFILE_SLOW` an hour at most."""
 
     def __init__(self, attempts: Attempts, figures: Figures, api: RunApi, settings: Settings, log: Log) -> None:
         self._attempts, self._figures, self._api, self._settings, self._log = attempts, figures, api, settings, log
-        self._made: deque[float] = deque(maxlen=max(1, settings.profile_slow))
+        self._budget = Budget(settings.profile_slow)
         self._limits: dict[str, float] = {}
         self._renewed = float("-inf")
 
@@ -49,7 +75,7 @@ class SlowJobs:
             return
         while True:
             await asyncio.sleep(LOOK)
-            if not self._has_budget() or not len(self._attempts):
+            if not self._budget.is_left() or not len(self._attempts):
                 continue
             await self._renew()
             for attempt in self._attempts:
@@ -57,9 +83,6 @@ class SlowJobs:
                 if limit is not None and attempt.seconds > limit and not attempt.profiled and attempt.child.pid:
                     await self._profile(attempt, limit)
                     break
-
-    def _has_budget(self) -> bool:
-        return len(self._made) < self._settings.profile_slow or time.monotonic() - self._made[0] > HOUR
 
     async def _renew(self) -> None:
         if time.monotonic() - self._renewed < RENEW or self._figures.shared is None:
@@ -70,17 +93,13 @@ class SlowJobs:
         except redis.RedisError as error:
             self._log.debug("Redis is unavailable, so what slow jobs are is not known anew: %s", error)
             return
-        self._limits = {
-            series.job: max(LEAST, histogram.at(0.99) or 0.0)
-            for series, histogram in found.items()
-            if series.metric == RUN and histogram.count >= ENOUGH
-        }
+        self._limits = limits(found)
 
     async def _profile(self, attempt: Attempt, limit: float) -> None:
         from redrive.infra.profiles.report import BY_ITSELF, artifact  # noqa: PLC0415  (only where somebody wants it)
 
         attempt.profiled = True
-        self._made.append(time.monotonic())
+        self._budget.spend()
         try:
             file, rows = await asyncio.to_thread(self._watch, attempt)
             said = f"Processor time of a slow job: it ran for longer than {limit:.3g} s, the p99 of its type"

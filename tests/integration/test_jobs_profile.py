@@ -63,12 +63,15 @@ def test_profile_of_a_busy_job_names_the_guilty_function_and_holds_no_secret(tra
     assert [name for name, value in MARKED.items() if value in svg + artifact.text] == []
 
 
-def test_profile_of_a_leaking_job_names_the_guilty_line(traced_stack: TracedStack) -> None:
-    with running(traced_stack, "traced-keeps") as run:
+def test_profile_of_a_leaking_job_names_the_guilty_line_and_holds_no_secret(traced_stack: TracedStack) -> None:
+    with running(traced_stack, "traced-keeps", password=MARKED["password"]) as run:
         found = profiled(traced_stack, run, "--memory")
+        (artifact,) = history_and_artifacts(run)[1]
 
     assert found["rows"][0]["LINE"] == f"keeps ({traced_jobs.__file__}:{GUILTY})"
-    assert Path(found["file"]).read_text().lstrip().startswith("<!DOCTYPE html>")
+    report = Path(found["file"]).read_text()
+    assert report.lstrip().startswith("<!DOCTYPE html>")
+    assert [name for name, value in MARKED.items() if value in report + artifact.text] == []
 
 
 def test_a_job_that_does_not_run_cannot_be_profiled(traced_stack: TracedStack) -> None:

@@ -18,6 +18,7 @@ from redrive.blocks.tracing.sdk.metric_sender import PROCESSING, sender
 from redrive.blocks.tracing.switch import metrics_are_asked_for
 from redrive.dashboards.exporter.pushed import POINTS, Pushed, Temporality, temporality
 from redrive.deployments.dead_letters.ledger import Ledger
+from tests.support.conventions import metric_faults
 from tests.support.otlp import Protocol, Receiver, receiving
 
 SECOND = 1_000_000_000
@@ -138,6 +139,22 @@ def test_histograms_have_their_buckets_and_the_name_of_the_conventions_too(recei
         )
         assert {one.key: one.value.string_value for one in point.attributes}[label] == "high"
         assert not point.HasField("min")
+
+
+def test_the_name_of_the_conventions_has_their_unit_and_attributes(receiver: Receiver, ledger: Ledger) -> None:
+    figures = Figures()
+    figures.done, figures.quick = 1, 1
+    assert pushing(ledger, figures, "cumulative").push(1 * SECOND)
+
+    metrics = [
+        metric
+        for request in receiver.metrics
+        for of in request.resource_metrics
+        for scope in of.scope_metrics
+        for metric in scope.metrics
+    ]
+    (processing,) = (one for one in metrics if one.name == names.PROCESS_DURATION)
+    assert metric_faults(processing) == []
 
 
 def test_a_counter_that_begins_anew_is_told_as_it_is(receiver: Receiver, ledger: Ledger) -> None:

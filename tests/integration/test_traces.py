@@ -14,6 +14,7 @@ from redrive.blocks.tracing.trace_context import TraceContext
 from redrive.deployments.enqueue import wait_for
 from redrive.deployments.jobs.details import show_job
 from redrive.deployments.jobs.logs import log_of
+from tests.support.console import client
 from tests.support.conventions import exception_faults, faults, metric_faults
 from tests.support.http_source import answering
 from tests.support.otlp import ReceivedLine, ReceivedSpan, Receiver
@@ -104,6 +105,22 @@ def tell_story(traced_stack: TracedStack) -> set[str]:
     return {one.trace for one in (created, *tries, recreated, last)}
 
 
+def test_a_job_that_is_redriven_as_it_was_leads_back_to_its_dead_try(traced_stack: TracedStack) -> None:
+    receiver, folder = traced_stack.receiver, traced_stack.folder("redriven")
+    job = traced_stack.asked("traced-story", folder=str(folder), script="permanent,ok")
+    assert wait_for(job, timeout=PATIENCE).state_name == "DeadLetter"
+    traced_stack.dead_letter(job)
+    traced_stack.redrive("dead", "redrive", str(job))
+    wait_until(lambda: show_job(job)[0].state == "Completed", PATIENCE, "the job to be done")
+
+    (created,) = receiver.wait_for("create traced-story", message=job)
+    dead, done = receiver.wait_for("process default", 2, message=job)
+    assert (done.linked("created"), done.linked("previous")) == (created.place, dead.place)
+    # Its tries count afresh, and its trace is the one that people are shown.
+    assert done.attributes[names.TRY] == 1
+    assert show_job(job)[0].trace_id == done.trace
+
+
 def test_spans_say_what_the_conventions_ask_for(traced_stack: TracedStack) -> None:
     receiver = traced_stack.receiver
     job = traced_stack.asked("traced-idle")
@@ -143,6 +160,33 @@ def test_what_a_job_asks_of_others_is_below_its_step_and_holds_no_data(traced_st
     assert traced_stack.settings.api_url not in json.dumps([one.attributes for one in receiver.of_trace(process.trace)])
 
 
+def test_a_mail_that_is_handed_over_is_a_span_of_ours_and_names_nobody(traced_stack: TracedStack) -> None:
+    receiver, folder = traced_stack.receiver, traced_stack.folder("mail")
+    (folder / "hello.txt.j2").write_text("Marked subject 5\n\nHello.\n")
+    (folder / "hello.html.j2").write_text("<p>Hello.</p>\n")
+    to = ["Ada <marked.ada@example.com>", "marked.bob@example.com"]
+    job = traced_stack.asked(
+        "mail",
+        to=to,
+        template=str(folder / "hello"),
+        data=None,
+        attachments=[],
+        send="visible",
+        subject="Marked subject 5",
+    )
+    assert wait_for(job, timeout=PATIENCE).state_name == "Completed"
+
+    (process,) = receiver.wait_for("process high", message=job)
+    sent = next(one for one in receiver.of_trace(process.trace) if one.name == "SMTP")
+    above = next(one for one in receiver.of_trace(process.trace) if one.id == sent.parent)
+    assert (sent.kind, above.name.startswith("step "), sent.failed) == ("CLIENT", True, False)
+    assert (sent.attributes[names.RECIPIENTS], sent.attributes[names.REFUSED]) == (2, 0)
+    assert sent.attributes[names.SERVER_PORT] == traced_stack.settings.smtp_port
+    arrived = b"".join(receiver.requests)
+    assert str(job).encode() in arrived
+    assert [one for one in (b"marked.ada", b"marked.bob", b"Marked subject 5") if one in arrived] == []
+
+
 def test_every_line_of_the_log_has_the_trace_and_shows_it_as_a_field(traced_stack: TracedStack) -> None:
     job = traced_stack.asked("traced-story", folder=str(traced_stack.folder("log")), script="permanent")
     assert wait_for(job, timeout=PATIENCE).state_name == "DeadLetter"
@@ -157,6 +201,8 @@ def test_every_line_of_the_log_has_the_trace_and_shows_it_as_a_field(traced_stac
     assert f"https://traces.example.com/{trace}" in traced_stack.redrive("jobs", "show", str(job)).stdout
     traced_stack.dead_letter(job)
     assert f"https://traces.example.com/{trace}" in traced_stack.redrive("dead", "show", str(job)).stdout
+    with client(traced_stack, "grace", "viewer") as grace:
+        assert f'href="https://traces.example.com/{trace}"' in grace.get(f"/jobs/{job}").text
 
 
 def test_a_job_of_a_worker_of_prefects_own_is_traced_by_its_process(traced_stack: TracedStack) -> None:

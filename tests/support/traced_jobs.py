@@ -114,8 +114,9 @@ def guilty(password: str) -> int:
 
 
 @job(KEEPS)
-def keeps(until: str) -> None:
+def keeps(until: str, password: str) -> None:
     """Keep more and more memory until a file is there, and give other memory back."""
+    assert password
     kept: list[bytearray] = []
     while not Path(until).exists():
         kept.append(bytearray(50_000))  # the guilty line

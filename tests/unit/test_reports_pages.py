@@ -11,10 +11,11 @@ from typing import Any
 import openpyxl
 import pypdfium2
 import pytest
+from fontTools.ttLib import TTFont
 
 from redrive.flows.reports.chart import charts_of, specification
 from redrive.flows.reports.definition import Chart, Series
-from redrive.flows.reports.page import page
+from redrive.flows.reports.page import TEMPLATES, page
 from redrive.flows.reports.paper import ROWS_LIMIT
 from redrive.flows.reports.pdf import pdf
 from redrive.flows.reports.points import POINTS_LIMIT
@@ -25,6 +26,12 @@ from tests.support.reports import SENTENCE, numbers, reports, texts, view
 #: Points: ends of letters may touch the box of a neighbour by this much without anybody seeing it.
 TOUCH = 1.0
 SIX = list(reports())
+#: What a font's own notices say, by the licence that the README names.
+LICENCES = {
+    "Apache 2.0": "apache license",
+    "SIL OFL 1.1": "SIL Open Font License",
+    "free for any use": "free",
+}
 
 
 def pages_of(content: bytes) -> Iterator[tuple[str, list[tuple[float, float, float, float]]]]:
@@ -57,6 +64,30 @@ def test_nothing_is_overprinted_and_nothing_leaves_the_page(name: str):
             across = min(one[2], other[2]) - max(one[0], other[0])
             down = min(one[3], other[3]) - max(one[1], other[1])
             assert across <= TOUCH or down <= TOUCH, (one, other)
+
+
+@pytest.mark.parametrize(("name", "turned"), [("narrow", False), ("empty", False), ("rtl", False), ("wide", True)])
+def test_paper_is_turned_for_a_table_that_does_not_fit_upright(name: str, turned: bool):
+    with pypdfium2.PdfDocument(pdf(reports()[name])[0]) as document:
+        sizes = [document.get_page_size(number) for number in range(len(document))]
+    assert {width > height for width, height in sizes} == {turned}
+
+
+def test_each_font_says_its_licence_and_the_folder_has_its_terms():
+    folder = TEMPLATES / "fonts"
+    told = (folder / "README.md").read_text()
+    fonts = [file for file in folder.iterdir() if file.suffix in {".ttf", ".otf"}]
+    assert len(fonts) >= 10
+    for file in fonts:
+        named = re.compile(
+            rf"`{re.escape(file.stem.partition('-')[0])}(-\*|-{file.stem.partition('-')[2]}|)({file.suffix})?`"
+        )
+        (row,) = filter(named.search, told.splitlines())
+        with TTFont(file) as font:
+            notices = " ".join(str(font["name"].getDebugName(number) or "") for number in (0, 13, 14))
+        terms = next(words for licence, words in LICENCES.items() if f"| {licence}" in row)
+        assert re.search(terms, notices, re.IGNORECASE), (file.name, notices)
+    assert "SIL OPEN FONT LICENSE Version 1.1" in (folder / "OFL.txt").read_text()
 
 
 @pytest.mark.parametrize("name", SIX)

@@ -140,6 +140,14 @@ def test_what_could_not_be_asked_is_said_and_the_rest_stands() -> None:
     assert "dead letters" not in text
 
 
+def test_job_types_beyond_their_budgets_are_said_in_a_sentence_each() -> None:
+    over = ("One job in twenty of sync runs 90 s or longer in the last 1h; the budget is 30s.", "mail fails too often.")
+
+    lines = shown(a_top(over_budget=over), width=120).splitlines()
+
+    assert [line.strip() for line in lines if line.strip() in over] == list(over)
+
+
 @pytest.mark.parametrize("width", [60, 80])
 def test_no_line_is_longer_than_a_narrow_terminal(width: int) -> None:
     (worker,) = workers([a_report("some-host-with-a-long-name-4f5a6b7c", "dead-letter-review")], [], [])
