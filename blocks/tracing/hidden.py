@@ -19,6 +19,8 @@ SHORTEST, MOST = 4, 2_000
 #: Characters of an attribute that vendors take: New Relic cuts at 4,095.
 LONGEST = 4_095
 CUT = " … "
+#: Characters from which on a text may have been cut by whoever made it: messages of failures, labels, the SDK's attributes.
+MAYBE_CUT = 900
 
 _SQL_LITERAL = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$|(?<![\w$])\d+(?:\.\d+)?\b", re.DOTALL)
 _QUERY = re.compile(r"(?P<name>[^=&;]+)=[^&;]*")
@@ -79,12 +81,27 @@ class Hidden:
         """A text as it may leave; a long one keeps its beginning and, above all, its end."""
         if self._everything:
             return MASK if text else text
+        if len(text) >= MAYBE_CUT:
+            text = self._whole_at_both_ends(text)
         # Most texts hold none of them, and to find one is quicker than to try them all at each place.
         if there := [one for one in self._longest_first if one in text]:
             pattern = "|".join(map(self._sought, there))
             text = re.sub(pattern, lambda found: self._names[found.group()], text)
         text = mask_text(text)
         return text if len(text) <= limit else text[: limit // 4] + CUT + text[len(CUT) - (limit - limit // 4) :]
+
+    def _whole_at_both_ends(self, text: str) -> str:
+        """The text without what is left of a value in which it was cut off."""
+        for value in self._longest_first:
+            for size in range(len(value) - 1, SHORTEST - 1, -1) if text[-SHORTEST:] in value else ():
+                if text.endswith(value[:size]):
+                    text = text[:-size] + self._names[value]
+                    break
+            for size in range(len(value) - 1, SHORTEST - 1, -1) if text[:SHORTEST] in value else ():
+                if text.startswith(value[-size:]):
+                    text = self._names[value] + text[size:]
+                    break
+        return text
 
     def value(self, key: str, value: object) -> str | bool | int | float | list[Any]:
         """An attribute's value as it may leave."""

@@ -49,6 +49,9 @@ def profile(
 ) -> ProcessorProfile:
     """Watch a process, and all that it starts, for so many seconds.
 
+    It is not stopped for a sample: the job is not slowed down, and no thread that waits is woken. On a busy machine woken threads look
+    as if they worked, while they queue for a core to go on waiting.
+
     Args:
         over: whether what it does by now is no more of the job. A warm process goes on to the next one.
         start: starts the watching process, for whoever has to know its children.
@@ -58,7 +61,7 @@ def profile(
     """
     command = [
         str(_py_spy()), "record", "--pid", str(pid), "--duration", str(max(1, round(seconds))), "--rate", str(RATE),
-        "--format", "flamegraph", "--subprocesses", "--output", str(file),
+        "--format", "flamegraph", "--subprocesses", "--nonblocking", "--output", str(file),
     ]  # fmt: skip
     said = " ".join(_said(command, seconds, over, start or _started).split())
     if "ermission" in said:

@@ -21,7 +21,7 @@ import pytest
 
 from tests.support.prefect_ui import CHROMIUM, PATIENCE, PrefectUI, signed_in
 from tests.support.readme import ROOT, Command, Meaning, blocks, commands, controls, pressed, section, steps, typed
-from tests.support.stack import LocalStack
+from tests.support.stack import INTERRUPTIBLE, LocalStack
 from tests.support.waiting import wait_until
 
 OWN_JOB = section("A job of your own in ten lines")
@@ -134,13 +134,11 @@ def test_changed_code_is_taken_up_while_its_log_is_followed(newcomer: Newcomer) 
     log = newcomer.stack.project / "dev.log"
     with log.open("w") as output:
         dev = subprocess.Popen(
-            [str(newcomer.stack.home.parent / "bin" / "redrive"), "dev", "shout.py"],
+            [*INTERRUPTIBLE, str(newcomer.stack.home.parent / "bin" / "redrive"), "dev", "shout.py"],
             cwd=newcomer.stack.project,
             env=newcomer.env,
             stdout=output,
             stderr=subprocess.STDOUT,
-            # Tests that run in the background of a shell inherit that Ctrl-C is ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (does nothing that a thread could hold)
         )
     try:
         wait_until(lambda: "following the log" in log.read_text(), PATIENCE, "the stack to have the new job")

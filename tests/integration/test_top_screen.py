@@ -13,6 +13,7 @@ import pytest
 
 from redrive.deployments.enqueue import enqueue, wait_for
 from tests.support.job_stack import JobStack
+from tests.support.stack import INTERRUPTIBLE
 from tests.support.waiting import wait_until
 
 PATIENCE = 120
@@ -51,10 +52,8 @@ def test_a_job_under_way_is_shown_with_its_worker(job_stack: JobStack) -> None:
 def test_leaving_gives_the_terminal_back_as_it_was(job_stack: JobStack, how: str) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "redrive.infra.cli.main", "top", "--every", "0.5"],
+        [*INTERRUPTIBLE, sys.executable, "-m", "redrive.infra.cli.main", "top", "--every", "0.5"],
         stdin=theirs, stdout=theirs, stderr=theirs, env=job_stack.env | {"TERM": "xterm"},
-        # Tests that run in the background of a shell inherit that Ctrl-C is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (nothing here has threads)
     )  # fmt: skip
     os.close(theirs)
     seen = b""

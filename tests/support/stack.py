@@ -27,6 +27,9 @@ from tests.support.waiting import wait_until
 
 #: Seconds a command of the stack may take on a busy machine.
 PATIENCE = 240
+#: Before a command: tests that run in the background of a shell inherit that Ctrl-C is ignored. Not by `preexec_fn`: this process may
+#: have gRPC loaded, as a receiver of traces, which ends what is forked before it becomes the command (grpc/grpc#43055).
+INTERRUPTIBLE = ("env", "--default-signal=INT")
 
 
 class LocalStack:
@@ -76,14 +79,12 @@ class LocalStack:
     def begin(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
         """Start a command of the stack and do not wait."""
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "redrive.infra.cli.main", *arguments],
+            [*INTERRUPTIBLE, sys.executable, "-P", "-m", "redrive.infra.cli.main", *arguments],
             cwd=self.project,
             env=self.env | more,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Tests that run in the background of a shell inherit that Ctrl-C is ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (does nothing that a thread could hold)
         )
 
     def processes(self) -> list[psutil.Process]:

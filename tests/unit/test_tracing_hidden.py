@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from redrive.blocks.tracing.hidden import LONGEST, Hidden
+from redrive.blocks.tracing.hidden import LONGEST, MAYBE_CUT, SHORTEST, Hidden
 
 PARAMETERS = {
     "password": "correct-horse",
@@ -92,6 +92,20 @@ def test_a_long_text_keeps_its_end_within_the_vendors_limit(hidden: Hidden) -> N
     assert len(said) == LONGEST
     assert said.startswith("begin")
     assert said.endswith("ValueError: the cause")
+
+
+@pytest.mark.parametrize("value", ["correct-horse", "Ada Lovelace", "tok-marked"])
+def test_a_text_that_was_cut_within_a_value_has_no_piece_of_it(hidden: Hidden, value: str) -> None:
+    for size in range(SHORTEST, len(value)):
+        cut_at_its_end = hidden.text("x" * MAYBE_CUT + " " + value[:size])
+        cut_at_its_start = hidden.text(value[-size:] + " " + "x" * MAYBE_CUT)
+
+        assert not cut_at_its_end.endswith(value[:size])
+        assert not cut_at_its_start.startswith(value[-size:])
+
+
+def test_a_short_text_may_end_with_a_word_that_a_value_begins_with(hidden: Hidden) -> None:
+    assert hidden.text("that is not correct") == "that is not correct"
 
 
 def test_of_a_job_with_very_many_values_no_text_leaves() -> None:
