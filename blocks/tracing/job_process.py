@@ -50,11 +50,14 @@ def begin(parameters: Mapping[str, Any], *, allowed: frozenset[str]) -> None:
     if not provider.is_begun():
         from redrive.blocks.prefect.private import sending  # noqa: PLC0415  (a process that runs jobs has Prefect)
 
+        def send(line: dict[str, Any]) -> None:
+            if shown := shown_line(line):
+                provider.put_line(shown)
+            sending.send_log({**line, "message": marked(line["message"], trace_of_log())})
+
         provider.send_by_itself("job")
         instruments.install()
-        sending.send_logs_by(
-            lambda line: sending.send_log({**line, "message": marked(line["message"], trace_of_log())})
-        )
+        sending.send_logs_by(send)
     provider.hide(Hidden.of_job(parameters, allowed=allowed))
 
 

@@ -212,6 +212,10 @@ def test_a_job_of_a_worker_of_prefects_own_is_traced_by_its_process(traced_stack
     (process,) = traced_stack.receiver.wait_for("process default", message=job)
     assert (process.service, process.linked("created") is not None) == ("redrive-job", True)
     wait_until(lambda: process.trace in {one.trace_id for one in log_of(job)}, 30, "its marked lines")
+    # And sent by OTLP, as those of the warm worker's jobs are.
+    lines = traced_stack.receiver.lines
+    sent = wait_until(lambda: [one for one in list(lines) if one.message == str(job)], 30, "its lines")
+    assert {one.trace for one in sent} == {process.trace}
 
 
 def test_no_secret_arrives(traced_stack: TracedStack) -> None:

@@ -87,6 +87,7 @@ class _Ours:
     tracer: Tracer | None = None
     provider: _Provider | None = None
     handing: _Handing | None = None
+    lines: LogOutbox | None = None
 
 
 def hand_to(hand: Hand) -> None:
@@ -104,6 +105,7 @@ def send_by_itself(component: str) -> None:
     """Trace in this process, and send from it; at its end what is left, within `LAST_SPANS` seconds."""
     who = resource(component, f"{os.getpid()}")
     outbox, lines = SpanOutbox(who), LogOutbox(who) if sends_logs() else None
+    _Ours.lines = lines
 
     def hand(span: as_json.Json, *, ended: bool) -> None:
         if not ended:
@@ -127,6 +129,12 @@ def _finish(boxes: Sequence[Callable[[float], None]]) -> None:
         end.start()
     for end in ends:
         end.join(2 * LAST_SPANS)
+
+
+def put_line(line: as_json.Json) -> None:
+    """Send a line of the job's log, cleaned, where this process sends by itself and logs are asked for."""
+    if _Ours.lines:
+        _Ours.lines.put(line)
 
 
 def is_begun() -> bool:
