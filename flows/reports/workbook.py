@@ -14,7 +14,8 @@ import xlsxwriter
 
 from redrive.flows.reports.about_sheet import A4, FONT, INK, about
 from redrive.flows.reports.answer import DOUBLE_DIGITS
-from redrive.flows.reports.definition import Column, Value
+from redrive.flows.reports.definition import Value
+from redrive.flows.reports.excel_formats import number_format, power_format
 from redrive.flows.reports.sheet import CUT
 from redrive.flows.reports.values import DATES, INFINITY, clean, moment
 from redrive.flows.reports.view import ReportView
@@ -34,9 +35,9 @@ LINE_HEIGHT, HIGHEST = 15.0, 409.0
 CELL_LIMIT = 32_767
 #: Excel's calendar begins in 1900; earlier dates are texts.
 EXCEL_YEAR = 1901
-#: Characters of a date with its month written out.
-DATE_WIDTH = 18
-#: Numbers from here on are shown by Excel as powers of ten.
+#: Characters of a date with its month written out, and of a power of ten.
+DATE_WIDTH, POWER_WIDTH = 18, 12
+#: Numbers from here on are shown as powers of ten: with all their digits they are wider than any column, and show as ###.
 LONG = 1e21
 HEADING = {
     **FONT,
@@ -96,6 +97,8 @@ class _Rows:
         self._cut = self._inexact = 0
         #: Columns with numbers written as texts, which no formula would count.
         self._texts: set[int] = set()
+        #: By column, how its numbers look as powers of ten.
+        self._powers: dict[int, Any] = {}
 
     def heading(self) -> None:
         for place, label in enumerate(self._labels):
@@ -124,14 +127,17 @@ class _Rows:
             return
         first, last = HEADING_ROW + 1, HEADING_ROW + len(view.rows)
         for place, (column, total) in enumerate(zip(view.columns, view.totals, strict=True)):
-            style = self._book.add_format({**self._looks[place], "bold": True, "top": 2, "top_color": INK, "bottom": 0})
+            look = {**self._looks[place], "bold": True, "top": 2, "top_color": INK, "bottom": 0}
+            shown = _excel_number(total)
+            if shown is not None and abs(shown) >= LONG:
+                look["num_format"] = power_format(column)
+            style = self._book.add_format(look)
             if column.total is None:
                 self._sheet.write_string(last + 1, place, "Total" if place == 0 else "", style)
                 continue
             name = {"sum": "SUBTOTAL(109,", "mean": "SUBTOTAL(101,"}[column.total]
             letters = xlsxwriter.utility.xl_range(first, place, last, place)
             # SUBTOTAL follows the filter above; the value is for readers that do not calculate.
-            shown = _excel_number(total)
             if shown is None or place in self._texts:
                 self._write(last + 1, place, total, style)
             else:
@@ -197,9 +203,12 @@ class _Rows:
                 text = str(value).replace("Infinity", INFINITY).replace("inf", INFINITY)
                 sheet.write_string(row, place, text, style)
                 self._wide(place, len(text))
-            else:
+            elif abs(number) < LONG:
                 sheet.write_number(row, place, number, style)
-                self._wide(place, len(f"{number:,.{column.digits}f}") if abs(number) < LONG else 12)
+                self._wide(place, len(f"{number:,.{column.digits}f}"))
+            else:
+                sheet.write_number(row, place, number, self._power(place))
+                self._wide(place, POWER_WIDTH)
             return
         text = clean(str(value))
         if len(text) > CELL_LIMIT:
@@ -207,6 +216,12 @@ class _Rows:
             text = text[: CELL_LIMIT - 1] + CUT
         sheet.write_string(row, place, text, style)
         self._wide(place, len(text))
+
+    def _power(self, place: int) -> Any:
+        if place not in self._powers:
+            look = {**self._looks[place], "num_format": power_format(self._view.columns[place])}
+            self._powers[place] = self._book.add_format(look)
+        return self._powers[place]
 
     def _wide(self, place: int, characters: int) -> None:
         self._longest[place] = max(self._longest[place], characters)
@@ -222,21 +237,3 @@ def _lines(value: Value) -> int:
 def _excel_number(value: Value) -> float | int | None:
     """The number, if Excel keeps it as it is."""
     return value if isinstance(value, int | float) and isfinite(value) else None
-
-
-def number_format(column: Column) -> str:
-    """Excel's format of a column."""
-    match column.format:
-        case "month":
-            return "mmmm yyyy"
-        case "date":
-            return "d mmmm yyyy"
-        case "time":
-            return "d mmmm yyyy hh:mm"
-        case "text":
-            return "@"
-    digits = f"0.{'0' * column.digits}" if column.digits else "0"
-    if column.format == "percent":
-        return f"{digits}%"
-    plain = f"#,##{digits}"
-    return f"+{plain};-{plain};{digits}" if column.signed else plain

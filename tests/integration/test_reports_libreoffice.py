@@ -81,12 +81,16 @@ def test_every_cell_comes_back_as_it_was_and_sums_are_right(opened: dict[str, Op
                 elif isinstance(cell.value, float):
                     assert again == pytest.approx(cell.value, rel=1e-14), (name, cell.coordinate)
                 else:
-                    assert again == cell.value, (name, cell.coordinate)
+                    # It writes no empty texts.
+                    given = None if cell.value == "" else cell.value
+                    assert again == given, (name, cell.coordinate)
 
 
 @pytest.mark.parametrize("name", SIX)
 def test_no_column_is_too_narrow_for_its_numbers(opened: dict[str, Opened], name: str) -> None:
     assert "##" not in opened[name].printed
+    if name == "many numbers":
+        assert "+1.00E+300" in opened[name].printed
 
 
 def test_the_page_is_turned_around_where_one_reads_from_the_right(opened: dict[str, Opened]) -> None:

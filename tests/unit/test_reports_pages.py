@@ -121,6 +121,13 @@ def test_numbers_that_excel_does_not_keep_are_texts_and_said():
     assert said == ("Excel keeps 15 digits: 3 longer, infinite or missing numbers are written as texts.",)
 
 
+def test_number_too_long_for_a_column_is_a_power_of_ten_in_a_workbook():
+    made = view([{"name": "n", "decimals": 2, "total": "sum"}], [(1e300,), (-1e21,), (-1e20,)], totals=(1e300,))
+    sheet = openpyxl.load_workbook(io.BytesIO(workbook(made)[0]))["Report"]
+    looks = [sheet[f"A{row}"].number_format for row in range(5, 9)]
+    assert looks == ["0.00E+00", "0.00E+00", "#,##0.00", "0.00E+00"]
+
+
 def test_text_too_long_for_its_cell_is_cut_with_a_mark_and_said():
     content, said = pdf(view(texts("story"), [(SENTENCE * 40,)]))
     assert "…" in "".join(text for text, _ in pages_of(content))
