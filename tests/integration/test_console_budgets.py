@@ -10,15 +10,18 @@ from html import unescape
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
+from starlette.testclient import TestClient
 
+from redrive.blocks.core.settings import Settings, settings
 from redrive.blocks.process.job_figures import MEGABYTE, Counting, JobFigures
+from redrive.dashboards.console.app import make_app
+from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.dead_letters.ledger.finishes import Finish, Kind
+from redrive.deployments.people.people import People
 from redrive.infra.cli.top import _over_budget
-from tests.support.console import own_console, sign_in_link
-from tests.support.job_stack import JobStack, pointed_at
 from tests.support.postgres import PostgresServer
+from tests.support.stack import free_ports
 from tests.support.valkey import running_valkey
 
 SLOW = r"One job in twenty of reports runs \d+ s or longer in the last 1h; the budget is 5m\."
@@ -26,27 +29,38 @@ LARGE = r"One attempt in twenty of reports has 1,\d{3} MB of memory or more in t
 
 
 @pytest.fixture
-def over_budget(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[JobStack]:
-    """A stack that does not run, with a ledger in which reports take too long and too much memory, by the thresholds that come along."""
+def over_budget(postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """An installation whose reports take too long and too much memory, by the thresholds that come with Redrive."""
     with running_valkey() as url:
-        stack = JobStack(tmp_path / ".redrive", redis_url=url, database_url=postgres_server.database())
-        stack.home.mkdir()
+        ports = free_ports("prefect_port", "metrics_port", "console_port")
+        given = {"home": tmp_path, "redis_url": url, "database_url": postgres_server.database(), **ports}
+        for name, value in given.items():
+            monkeypatch.setenv(f"REDRIVE_{name.upper()}", str(value))
+        settings.cache_clear()
+        here = settings()
         at = datetime.now(UTC) - timedelta(minutes=2)
-        kind = Kind(queue="low", job="reports")
-        ends = [Finish(run_id=uuid4(), kind=kind, at=at, status="completed", ran=400, waited=0.1) for _ in range(20)]
+        ends = [
+            Finish(
+                run_id=uuid4(), kind=Kind(queue="low", job="reports"), at=at, status="completed", ran=400, waited=0.1
+            )
+            for _ in range(20)
+        ]
         counting = Counting()
         for _ in range(20):
             counting.attempt("reports", seconds=400, memory=1400 * MEGABYTE, steps={"render": ({"600.0": 1}, 300.0)})
-        with stack.ledger() as ledger, closing(JobFigures(url)) as figures:
+        with Ledger(here.ledger_url()) as ledger, closing(JobFigures(url)) as figures:
+            ledger.migrate()
             ledger.counts.count(ends)
             figures.add(counting.take(), at)
-        yield stack
+        yield here
+    settings.cache_clear()
 
 
-def test_the_console_shows_them_beside_the_job_type_and_among_the_alerts(over_budget: JobStack) -> None:
-    with own_console(over_budget, None) as (base, _), httpx.Client(base_url=base, trust_env=False) as grace:
-        token = sign_in_link(over_budget, "grace", "viewer").rpartition("/")[2]
-        assert grace.get(f"/sign-in/{token}").status_code == 303
+def test_the_console_shows_them_beside_the_job_type_and_among_the_alerts(over_budget: Settings) -> None:
+    with People(over_budget.ledger_url()) as people:
+        token = people.link("grace", "viewer")
+    with TestClient(make_app(over_budget), follow_redirects=True) as grace:
+        assert grace.get(f"/sign-in/link?token={token}").is_success
         slow = unescape(grace.get("/slow").text)
         overview = unescape(grace.get("/").text)
 
@@ -58,8 +72,8 @@ def test_the_console_shows_them_beside_the_job_type_and_among_the_alerts(over_bu
     assert "redrive jobs list --job reports --state running" in overview
 
 
-def test_top_says_them(over_budget: JobStack) -> None:
-    with pointed_at(over_budget), over_budget.ledger() as ledger:
+def test_top_says_them(over_budget: Settings) -> None:
+    with Ledger(over_budget.ledger_url()) as ledger:
         slow, large = _over_budget(ledger, datetime.now(UTC))
 
     assert re.fullmatch(SLOW, slow)
