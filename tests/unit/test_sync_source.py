@@ -322,7 +322,7 @@ def test_rows_are_put_together_up_to_a_size_however_large_they_are():
 
 
 #: Kilobytes that reading may take beyond what it takes of a small file: pieces of a megabyte are on their way.
-GROWN = 4_000
+GROWN = 8_000
 READER = """
 import json, resource, sys
 from redrive.flows.sync.source.opened import opened
@@ -336,7 +336,7 @@ small, large = sys.argv[1:5], sys.argv[5:]
 assert [read(path) for path in small]
 for path in large:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert read(path) > 6_000_000
+    assert read(path) > 12_000_000
     grown[path] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 print(json.dumps(grown))
 """
@@ -356,11 +356,11 @@ def test_file_of_any_size_is_read_in_bounded_memory(tmp_path: Path):
             (tmp_path / f"{count}-{name}").write_text(content)
         return [tmp_path / f"{count}-{name}" for name in contents]
 
-    command = [sys.executable, "-c", READER, *written(20), *written(30_000)]
+    command = [sys.executable, "-c", READER, *written(20), *written(60_000)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
     assert done.returncode == 0, done.stderr
-    # Kilobytes, of files with seven million bytes.
+    # Kilobytes, of files with fourteen million bytes.
     assert {path: grown for path, grown in json.loads(done.stdout).items() if grown > GROWN} == {}
 
 
