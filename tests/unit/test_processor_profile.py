@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,12 @@ import pytest
 
 from redrive.blocks.core.errors import Conflict
 from redrive.infra.profiles.processor import profile
+
+YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 and YAMA.exists() and YAMA.read_text().strip() != "0",
+    reason="here only root may look into a process: kernel.yama.ptrace_scope",
+)
 
 #: One function works. Others wait, each in a thread and in a way of its own.
 PROGRAM = """
