@@ -66,7 +66,7 @@ def test_profile_of_a_busy_job_names_the_guilty_function_and_holds_no_secret(tra
 def test_profile_of_a_leaking_job_names_the_guilty_line_and_holds_no_secret(traced_stack: TracedStack) -> None:
     with running(traced_stack, "traced-keeps", password=MARKED["password"]) as run:
         found = profiled(traced_stack, run, "--memory")
-        (artifact,) = history_and_artifacts(run)[1]
+        (artifact,) = left_by(run).artifacts
 
     assert found["rows"][0]["LINE"] == f"keeps ({traced_jobs.__file__}:{GUILTY})"
     report = Path(found["file"]).read_text()
