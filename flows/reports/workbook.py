@@ -12,6 +12,7 @@ from typing import Any
 
 import xlsxwriter
 
+from redrive.blocks.core.counted import counted
 from redrive.flows.reports.about_sheet import A4, FONT, INK, about
 from redrive.flows.reports.answer import DOUBLE_DIGITS
 from redrive.flows.reports.definition import Value
@@ -159,9 +160,9 @@ class _Rows:
 
     def said(self) -> Iterator[str]:
         if self._cut:
-            yield f"Excel holds {CELL_LIMIT:,} characters in a cell: {self._cut:,} longer texts are cut and end with {CUT}."
+            yield f"Excel holds {CELL_LIMIT:,} characters in a cell; {counted(self._cut, 'longer text')} cut, with {CUT} at the end."
         if self._inexact:
-            yield f"Excel keeps {DOUBLE_DIGITS} digits: {self._inexact:,} longer, infinite or missing numbers are written as texts."
+            yield f"Excel keeps {DOUBLE_DIGITS} digits; written as text: {counted(self._inexact, 'longer, infinite or missing number')}."
 
     def _look(self, place: int) -> dict[str, Any]:
         column = self._view.columns[place]

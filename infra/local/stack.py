@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import ComponentFailed, StackError
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.core.settings import settings as current
@@ -43,7 +44,7 @@ def up(settings: Settings, report: Report) -> None:
     with only_one(settings, report):
         running = Supervisor.find(settings)
         if not running and (ended := end_leftovers(settings)):
-            report(f"ended {ended} processes that a killed supervisor left behind")
+            report(f"ended {counted(ended, 'process', 'processes')} that a killed supervisor left behind")
         settings = choose_ports(settings, _to_listen(settings, running), report)
         parts = components(settings)
         external = [part for part in parts if part.is_external]
@@ -163,6 +164,6 @@ def _stop(settings: Settings, report: Report) -> None:
     left = end_leftovers(settings)
     clear_temporary(settings)
     if left:
-        report(f"ended {left} processes that were left")
+        report(f"ended {counted(left, 'process', 'processes')} left over")
     elif not supervisor:
         report("nothing runs")

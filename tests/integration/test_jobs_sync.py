@@ -133,7 +133,7 @@ def test_value_that_the_table_would_round_is_refused(
     ("csv", "key", "said"),
     [
         ("id,name\n1,a\n1,b\n", ("id",), r"does not identify one row of stock\.csv: 1 \(2 times\)"),
-        ("id,name\n,a\n2,b\n", ("id",), "1 rows of stock.csv have no value in the key"),
+        ("id,name\n,a\n2,b\n", ("id",), "1 row of stock.csv has no value in the key"),
         ("id,name\n1,a\n", ("nr",), "has no column 'nr' for the key; it has id, name"),
         ("id,name\n1,a\n", (), "a sync needs a key"),
     ],

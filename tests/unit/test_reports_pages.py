@@ -118,7 +118,7 @@ def test_numbers_that_excel_does_not_keep_are_texts_and_said():
     sheet = openpyxl.load_workbook(io.BytesIO(content))["Report"]
     row = [cell.value for cell in sheet[155]]
     assert row == [1e300, "-∞", "NaN", "-1234567890123456.78", 0]
-    assert said == ("Excel keeps 15 digits: 3 longer, infinite or missing numbers are written as texts.",)
+    assert said == ("Excel keeps 15 digits; written as text: 3 longer, infinite or missing numbers.",)
 
 
 def test_number_too_long_for_a_column_is_a_power_of_ten_in_a_workbook():

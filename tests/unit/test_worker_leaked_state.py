@@ -32,7 +32,7 @@ DEEDS = {
     "open(sys.executable, 'rb').close()": None,
     # As a thread of Prefect's that reads certificates for a connection.
     "reading = threading.Timer(0.05, open(sys.executable, 'rb').close); reading.name = 'EventsWorker'; reading.start()": None,
-    "kept.append(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']))": "1 processes behind",
+    "kept.append(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']))": "1 process behind",
     "subprocess.run([sys.executable, '-c', 'pass'])": None,
     "os.fork() or os._exit(0)": None,
 }
@@ -68,7 +68,7 @@ def test_process_in_a_session_of_its_own_is_ended() -> None:
     said = _after(textwrap.dedent(deed))
 
     # How it ended is known to whoever waited for it first; that it ended, `wait` says.
-    assert "it left 1 processes behind, which were killed" in said
+    assert "it left 1 process behind, killed by the worker" in said
 
 
 def test_grandchild_whose_parent_ended_is_found() -> None:
@@ -81,7 +81,7 @@ def test_grandchild_whose_parent_ended_is_found() -> None:
         os.wait()
     """
 
-    assert "1 processes behind" in _after(textwrap.dedent(deed))
+    assert "1 process behind" in _after(textwrap.dedent(deed))
 
 
 def test_folder_and_environment_of_the_loading_are_accepted() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
+from redrive.blocks.core.counted import counted
 from redrive.dashboards.alerts.limits import Severity, seconds
 from redrive.dashboards.alerts.runbook import first_step
 from redrive.dashboards.alerts.thresholds import QueueThresholds, Thresholds
@@ -78,7 +79,7 @@ def _of_queue(queue: QueueNow, mine: QueueThresholds, sample: Sample, now: datet
             queue,
             "RedriveQueueDeep",
             mine.depth.severity,
-            f"has {queue.waiting:,} jobs waiting, more than {mine.depth.jobs:,}",
+            f"has {counted(queue.waiting, 'job')} waiting, more than {mine.depth.jobs:,}",
         )
     if queue.oldest and not queue.paused and (now - queue.oldest).total_seconds() > seconds(mine.oldest_waiting.age):
         said = f"has a job that waits for more than {mine.oldest_waiting.age}"
@@ -88,7 +89,7 @@ def _of_queue(queue: QueueNow, mine: QueueThresholds, sample: Sample, now: datet
             queue,
             "RedriveNoWorker",
             mine.no_worker.severity,
-            f"has {queue.waiting:,} jobs waiting and no worker reports",
+            f"has {counted(queue.waiting, 'job')} waiting and no worker reports",
         )
 
 
@@ -130,7 +131,7 @@ def _of_books(books: Books, limits: Thresholds, now: datetime) -> Iterator[Firin
         yield Firing(
             name="RedriveUncollected",
             severity=limits.keeper.uncollected.severity,
-            said=f"{books.audit.uncollected:,} failures are not in the ledger yet.",
+            said=f"Not in the ledger yet: {counted(books.audit.uncollected, 'failure')}.",
         )
 
 

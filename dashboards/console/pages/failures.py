@@ -119,7 +119,11 @@ def bulk(request: Request, the: The, who: Operator, form: Fields, what: str) -> 
         return done(request, f"Would {what} {counted(number, 'job')}; nothing was done.", kind="")
     act = ask(the.ledger, _what(what), asked, who=who.name, why=why, rate=rate if what == "redrive" else None)
     the.people.record(
-        who=who.name, what=f"bulk {what}", about=f"bulk act {act.id}", why=why, outcome=f"{act.wanted} jobs asked for"
+        who=who.name,
+        what=f"bulk {what}",
+        about=f"bulk act {act.id}",
+        why=why,
+        outcome=f"{counted(act.wanted, 'job')} asked for",
     )
     the.bulk.wake()
     the.forget()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import psycopg
 from psycopg import sql
 
+from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import PermanentError
 from redrive.flows.sync.source.source import Since, Source
 from redrive.flows.sync.table.column_types import KNOWN, MISSING, Column
@@ -76,21 +77,23 @@ class Incoming:
         """
         keys = [self._values[name] for name in key]
         absent = sql.SQL(" or ").join(sql.SQL("{} is null").format(value) for value in keys)
-        counted = self._connection.execute(
+        found = self._connection.execute(
             sql.SQL("select count(*), count(*) filter (where {}) from {} where {}").format(absent, INCOMING, self._left)
         ).fetchone()
-        count, incomplete = counted or (0, 0)
+        count, incomplete = found or (0, 0)
         if incomplete:
+            has, them = ("has", "it") if incomplete == 1 else ("have", "them")
             raise PermanentError(
-                f"{incomplete:,} rows of {self._source.label} have no value in the key ({', '.join(key)}): complete or remove them"
+                f"{counted(incomplete, 'row')} of {self._source.label} {has} no value in the key ({', '.join(key)}): "
+                f"complete or remove {them}"
             )
-        found = self._connection.execute(
+        doubled = self._connection.execute(
             sql.SQL(
                 "select {}, count(*) from {} where {} group by {} having count(*) > 1 order by count(*) desc limit {}"
             ).format(sql.SQL(", ").join(keys), INCOMING, self._left, sql.SQL(", ").join(keys), EXAMPLES)
         ).fetchall()
-        if found:
-            named = "; ".join(f"{', '.join(map(str, values))} ({times} times)" for *values, times in found)
+        if doubled:
+            named = "; ".join(f"{', '.join(map(str, values))} ({times} times)" for *values, times in doubled)
             raise PermanentError(
                 f"the key ({', '.join(key)}) does not identify one row of {self._source.label}: {named}; add a column to the key"
             )

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from redrive.blocks.core.counted import counted
 from redrive.infra.worker.linux import descendants_of
 
 #: Seconds threads and processes of a job get to end after it; Prefect's own task runners need a moment.
@@ -109,7 +110,9 @@ class LeakedState:
                 continue
         for pid in alive:
             _reap(pid)
-        return f"it left {len(alive)} processes behind, which were killed" if alive else None
+        if not alive:
+            return None
+        return f"it left {counted(len(alive), 'process', 'processes')} behind, killed by the worker"
 
     def _threads(self) -> str | None:
         for thread in threading.enumerate():
@@ -135,7 +138,7 @@ class LeakedState:
         for number in new:
             if _is_somebodys(number, now[number]):
                 return f"it left {now[number]} open"
-        return f"it left {len(new)} files open" if len(now) - len(self.files) > SPARE_FILES else None
+        return f"it left {counted(len(new), 'file')} open" if len(now) - len(self.files) > SPARE_FILES else None
 
 
 def _reap(pid: int) -> bool:
