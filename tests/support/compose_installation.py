@@ -218,6 +218,8 @@ def installed(url: str, probe: Path) -> Iterator[Installation]:
     run(sys.executable, str(ROOT / "infra/docker/secrets_folder.py"), str(secrets))
     made = Installation(url, probe, secrets, free_ports("prefect_port", "console_port"))
     try:
+        # A run that was cut off has left its volumes, and with them the keys of its jobs.
+        made.compose("down", "-v", "--timeout", "5")
         made.compose("up", "-d")
         made.until_healthy("after the first start")
         yield made
