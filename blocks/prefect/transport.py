@@ -6,6 +6,7 @@ transport lies below that: while a person waits it retries by itself, and what i
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from urllib.parse import urlsplit
@@ -119,7 +120,8 @@ def _tls(url: str) -> ssl.SSLContext | bool:
         return context
     import certifi  # noqa: PLC0415  (only here)
 
-    return ssl.create_default_context(cafile=settings.cert_file or certifi.where())
+    # As Prefect's own client and httpx have it.
+    return ssl.create_default_context(cafile=settings.cert_file or os.environ.get("SSL_CERT_FILE") or certifi.where())
 
 
 def _proxy(url: str) -> str | None:
