@@ -19,7 +19,8 @@ import pytest
 
 from redrive.blocks.core.errors import SettingsError
 from redrive.blocks.core.settings import Settings
-from redrive.blocks.prefect.transport import _tls
+from redrive.blocks.prefect import transport
+from redrive.blocks.prefect.client_settings import ClientSettings
 from redrive.dashboards.exporter.server import MetricsServer
 from redrive.infra.docker.certificates import SERVERS, make
 from redrive.infra.docker.healthy import complaint
@@ -135,8 +136,10 @@ def test_certificate_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None
 
 def test_client_of_the_api_believes_whom_the_environment_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "trusted" / "ca.crt"))
+    # As a producer that loads no Prefect has them.
+    monkeypatch.setattr(transport, "client_settings", ClientSettings)
 
-    context = _tls("https://proxy:4200/api")
+    context = transport._tls("https://proxy:4200/api")
 
     assert isinstance(context, ssl.SSLContext)
     assert [dict(part[0] for part in one["subject"])["commonName"] for one in context.get_ca_certs()] == ["Redrive"]
