@@ -55,6 +55,11 @@ def on_failed(listener: Listener | None = None, *, job: str | None = None) -> An
     return _register("failed", listener, job)
 
 
+def is_awaited(moment: Moment, job: str) -> bool:
+    """Whether a listener is registered for such a job."""
+    return any(wanted == moment and of in {None, job} for wanted, of, _ in _listeners)
+
+
 def notify(moment: Moment, attempt: Attempt, *, result: Any = None, error: BaseException | None = None) -> None:
     """Call every listener that registered for it; what one raises is logged."""
     event = JobEvent(

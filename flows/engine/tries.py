@@ -34,7 +34,7 @@ from redrive.blocks.tracing.switch import is_on
 from redrive.deployments.catalog import catalog
 from redrive.flows.engine.attempt import Attempt, FailedStep
 from redrive.flows.engine.failure_report import fingerprint_of, report_failure, verdict_labels
-from redrive.flows.engine.listeners import notify
+from redrive.flows.engine.listeners import is_awaited, notify
 from redrive.flows.engine.stored_result import store_job_result
 from redrive.flows.engine.superseded import Superseded, state_of
 from redrive.flows.engine.traced import Traced
@@ -91,7 +91,10 @@ class Tries:
         if error is None:
             self.again = False
             with self._traced.settling("completed"):
+                if not is_awaited("finished", self._attempt.job.name):
+                    note_completed(self._attempt.id, self.outcome)
                 _complete(self._attempt, self._result)
+                # What listeners do is part of the work.
                 note_completed(self._attempt.id, self.outcome)
             self._traced.outcome("completed")
             return False
