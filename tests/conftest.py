@@ -22,6 +22,11 @@ pytest_plugins = [
     "tests.support.exporter_rig",
     "tests.support.traced_stack",
     "tests.support.compose_installation",
+    "tests.support.lost_jobs",
+    "tests.support.document_readers",
+    "tests.support.synced",
+    "tests.support.commands",
+    "tests.support.document_store",
 ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
 import redis
@@ -27,6 +27,7 @@ from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, FINAL, IN_PROGRESS, PENDING, RUNNING, SCHEDULED
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.deployments.jobs.before_it import before_it
+from redrive.deployments.jobs.cause import Cause
 from redrive.deployments.jobs.pauses import IN_PREFECT, paused_by
 from redrive.deployments.jobs.search import find_job
 from redrive.deployments.jobs.states import due_of
@@ -38,32 +39,6 @@ ON_ITS_WAY: Final = timedelta(seconds=10)
 SLOW: Final = 1.0
 #: Jobs that are named where many hold the slots.
 NAMED: Final = 5
-
-Kind = Literal[
-    "over",
-    "running",
-    "early",
-    "retry",
-    "paused",
-    "gone",
-    "nobody",
-    "busy",
-    "limit",
-    "behind",
-    "slow",
-    "soon",
-    "unknown",
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cause:
-    """One thing that keeps a job from running. `until`: when it ends by itself; `held_by`: the jobs that hold what it needs."""
-
-    kind: Kind
-    said: str
-    until: datetime | None = None
-    held_by: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

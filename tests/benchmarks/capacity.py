@@ -27,8 +27,9 @@ from redrive.deployments.enqueue import enqueue_many
 from redrive.deployments.queues import pause_queue
 from redrive.infra.local.supervisor import Supervisor
 from tests.benchmarks.stack import benchmarked
-from tests.benchmarks.worker import _completed, _cpu, _stop
+from tests.benchmarks.worker import completed
 from tests.benchmarks.worker_figures import ends_of, rate_of
+from tests.benchmarks.worker_processes import cpu_of, stop_parts
 from tests.support.job_stack import ROOT, JobStack, forget_caches
 from tests.support.stack import free_ports
 from tests.support.waiting import wait_until
@@ -51,7 +52,7 @@ Figures = dict[str, float]
 def measure() -> dict[str, Any]:
     """Print the table; returns its figures."""
     with benchmarked() as stack:
-        _stop(stack, REPLACED)
+        stop_parts(stack, REPLACED)
         found = {}
         for servers in SERVERS:
             print(f"   {servers} API servers ...", flush=True)
@@ -103,7 +104,7 @@ def _burst(stack: JobStack, jobs: int) -> float:
 
 def _over(ids: list[str]) -> bool:
     time.sleep(0.5)
-    return _completed(ids) == len(ids)
+    return completed(ids) == len(ids)
 
 
 def _deletes(stack: JobStack, apis: list[psutil.Process]) -> Figures:
@@ -121,16 +122,16 @@ def _deletes(stack: JobStack, apis: list[psutil.Process]) -> Figures:
 
 
 def _deleting(stack: JobStack, apis: list[psutil.Process]) -> float:
-    return _cpu_of(stack, "postgres") + sum(map(_cpu, apis))
+    return _cpu_of(stack, "postgres") + sum(map(cpu_of, apis))
 
 
 def _cpus(
     stack: JobStack, apis: list[psutil.Process], services: psutil.Process, workers: list[psutil.Process]
 ) -> Figures:
     return {
-        "CPU ms: API": sum(map(_cpu, apis)),
-        "CPU ms: services": _cpu(services),
-        "CPU ms: worker": sum(map(_cpu, workers)),
+        "CPU ms: API": sum(map(cpu_of, apis)),
+        "CPU ms: services": cpu_of(services),
+        "CPU ms: worker": sum(map(cpu_of, workers)),
         "CPU ms: PostgreSQL": _cpu_of(stack, "postgres"),
         "CPU ms: Valkey": _cpu_of(stack, "valkey"),
     }
@@ -140,7 +141,7 @@ def _cpu_of(stack: JobStack, component: str) -> float:
     supervisor = Supervisor.find(stack.settings)
     assert supervisor is not None
     with supervisor:
-        return _cpu(psutil.Process(supervisor.all()[component].pid))
+        return cpu_of(psutil.Process(supervisor.all()[component].pid))
 
 
 def _size(stack: JobStack) -> Figures:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -27,6 +26,7 @@ import psutil
 from redrive.deployments.queues import pause_queue
 from redrive.infra.local.cost import cost
 from redrive.infra.local.supervisor import Supervisor
+from tests.benchmarks.exporter_processes import PUBLIC, PUBLIC_PYTHON, _started
 from tests.support.counting_proxy import CountingProxy, counting
 from tests.support.full_prefect import FullPrefect
 from tests.support.job_stack import JobStack, pointed_at
@@ -36,12 +36,15 @@ from tests.support.waiting import wait_until
 
 #: Ended and waiting runs.
 SIZES = ((1_000, 50), (200_000, 10_000))
+
 SECONDS = float(os.environ.get("BENCH_EXPORTER_SECONDS", "60"))
+
 SETTLE = 20
+
 SCRAPES = 101
+
 JOBS_PER_SECOND = 5
-PUBLIC = os.environ.get("BENCH_PREFECT_EXPORTER")
-PUBLIC_PYTHON = os.environ.get("BENCH_PREFECT_EXPORTER_PYTHON", sys.executable)
+
 MEGABYTE = 1024 * 1024
 
 
@@ -204,28 +207,6 @@ def _public(stack: JobStack, proxy: CountingProxy) -> Iterator[tuple[psutil.Proc
     }
     with _started([PUBLIC_PYTHON, "main.py"], environment, Path(PUBLIC), port) as process:
         yield process, f"http://127.0.0.1:{port}/metrics"
-
-
-@contextmanager
-def _started(argv: list[str], environment: dict[str, str], folder: Path, port: int) -> Iterator[psutil.Process]:
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(argv, env=environment, cwd=folder, stdout=log, stderr=log)
-        try:
-            wait_until(lambda: _listens(port) or process.poll() is not None, 300, f"{argv[-1]} to listen")
-            assert process.poll() is None, f"{argv} ended with {process.returncode}"
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def _listens(port: int) -> bool:
-    try:
-        with httpx.Client(trust_env=False, timeout=300) as client:
-            client.get(f"http://127.0.0.1:{port}/none-of-these")
-    except httpx.HTTPError:
-        return False
-    return True
 
 
 def _stop_own_exporter(stack: JobStack) -> None:

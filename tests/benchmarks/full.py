@@ -20,8 +20,9 @@ from redrive.deployments.enqueue import enqueue, enqueue_many
 from redrive.deployments.queues import pause_queue
 from redrive.infra.local.supervisor import Supervisor
 from tests.benchmarks.stack import benchmarked
-from tests.benchmarks.worker import _completed, _cpu
+from tests.benchmarks.worker import completed
 from tests.benchmarks.worker_figures import ends_of, rate_of
+from tests.benchmarks.worker_processes import cpu_of
 from tests.support.console import client
 from tests.support.full_ledger import fill
 from tests.support.full_prefect import FullPrefect
@@ -118,7 +119,7 @@ def _query() -> float:
 
 def _left(ids: list[str]) -> int:
     time.sleep(0.5)
-    return len(ids) - _completed(ids)
+    return len(ids) - completed(ids)
 
 
 def _pages(stack: JobStack) -> Figures:
@@ -150,10 +151,10 @@ def _at_rest(stack: JobStack) -> Figures:
     assert supervisor is not None
     with supervisor:
         parts = {name: psutil.Process(supervisor.all()[name].pid) for name in PARTS}
-    before = {name: _cpu(process) for name, process in parts.items()}
+    before = {name: cpu_of(process) for name, process in parts.items()}
     time.sleep(REST)
     return {
-        f"{name} at rest, % of a core": 100 * (_cpu(process) - before[name]) / REST for name, process in parts.items()
+        f"{name} at rest, % of a core": 100 * (cpu_of(process) - before[name]) / REST for name, process in parts.items()
     }
 
 

@@ -13,8 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.worker import BESIDE, Bench, Contestant, _stop
+from tests.benchmarks.contestants import Contestant
+from tests.benchmarks.worker import BESIDE, Bench
 from tests.benchmarks.worker_figures import Figures
+from tests.benchmarks.worker_processes import stop_parts
 from tests.support.bench_jobs import one_step
 from tests.support.job_stack import JobStack, pointed_at
 from tests.support.otlp import receiving
@@ -30,7 +32,7 @@ def measure() -> dict[str, Any]:
     found: dict[str, list[Figures]] = {"off": [], "on": []}
     try:
         stack.start()
-        _stop(stack, BESIDE)
+        stop_parts(stack, BESIDE)
         with pointed_at(stack), receiving(keeps=False) as receiver:
             bench = Bench(stack, folder)
             # As a person sets it: only where.

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,10 @@ from prefect.utilities.callables import parameter_schema
 
 from redrive.infra.local.supervisor import Supervisor
 from redrive.infra.worker.job_template import base_job_template
+from tests.benchmarks.contestants import CONTESTANTS, Contestant
 from tests.benchmarks.peers import PEERS, Installed
 from tests.benchmarks.worker_figures import Figures, ends_of, print_table, rate_of, steps_of_latest
+from tests.benchmarks.worker_processes import cpu_of, idle_of, lines_of, memory_of, stop_parts
 from tests.support.bench_flows import one_task
 from tests.support.bench_flows_pandas import one_task_pandas
 from tests.support.job_stack import ROOT, JobStack, pointed_at
@@ -36,48 +38,25 @@ from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+
 #: Names of contestants, with commas; all if not given.
 ONLY = os.environ.get("BENCH_ONLY", "")
+
 SLOTS = 4
+
 #: Seconds between two looks at whether the jobs are done, and at the memory of all processes, which takes milliseconds for each.
 LOOK, WEIGH = 0.5, 3.0
+
 #: Jobs under load whose states are read to tell where the time goes.
 SAMPLE = 40
+
 #: Not parts of what is measured.
 BESIDE = ("worker", "ops-worker", "keeper", "exporter", "console", "mail")
+
 _REQUEST = re.compile(r'"(?:GET|POST|PATCH|PUT|DELETE) (/api/\S*)')
+
 #: Our own questions while we measure.
 _OURS = ("/api/flow_runs/count", "/api/work_pools/bench-")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contestant:
-    """One way to run jobs: its work pool's type, its settings, how many jobs tell enough."""
-
-    name: str
-    kind: str
-    jobs: int
-    singles: int
-    settings: dict[str, str] = field(default_factory=dict)
-    #: Whether the module of the job imports pandas, as that of a report does.
-    pandas: bool = False
-    #: What runs; by default a plain flow with one task.
-    flow: Any = None
-    #: A peer's name for what runs.
-    job: str = "rq_job.one_task"
-
-
-CONTESTANTS = (
-    Contestant(name="stock", kind="process", jobs=12, singles=4),
-    Contestant(name="stock, 1 s", kind="process", jobs=12, singles=4, settings={"PREFECT_WORKER_QUERY_SECONDS": "1"}),
-    Contestant(name="warm", kind="warm", jobs=900, singles=30),
-    Contestant(name="warm-plain", kind="warm", jobs=300, singles=30, settings={"REDRIVE_FAST_SERVER": "0"}),
-    Contestant(name="RQ", kind="rq", jobs=300, singles=30),
-    Contestant(name="Celery", kind="celery", jobs=3000, singles=30),
-    Contestant(name="pgqueuer", kind="pgqueuer", jobs=3000, singles=30),
-    Contestant(name="warm, pandas", kind="warm", jobs=150, singles=20, pandas=True),
-    Contestant(name="RQ, pandas", kind="rq", jobs=60, singles=10, pandas=True, job="rq_job_pandas.one_task"),
-)
 
 
 def measure() -> dict[str, Any]:
@@ -89,7 +68,7 @@ def measure() -> dict[str, Any]:
     found: dict[str, list[Figures]] = {one.name: [] for one in contestants}
     try:
         stack.start()
-        _stop(stack, BESIDE)
+        stop_parts(stack, BESIDE)
         with pointed_at(stack):
             bench = Bench(stack, folder)
             for number in range(ROUNDS):
@@ -128,15 +107,15 @@ class Bench:
                 self._single(deployment)
             starts = [self._single(deployment) for _ in range(one.singles)]
             start_steps = steps_of_latest(deployment, one.singles)
-            idle = _idle(worker)
+            idle = idle_of(worker)
             client.update_work_pool(pool, WorkPoolUpdate(is_paused=True))
             ids = [str(client.create_flow_run_from_deployment(deployment).id) for _ in range(one.jobs)]
             time.sleep(2)
             server, database = self._cpu_of("prefect"), self._cpu_of("postgres")
-            mine, at = _cpu(worker), self._log.stat().st_size
+            mine, at = cpu_of(worker), self._log.stat().st_size
             memory: list[float] = []
             client.update_work_pool(pool, WorkPoolUpdate(is_paused=False))
-            _until(lambda: _completed(ids) == len(ids), memory, worker)
+            _until(lambda: completed(ids) == len(ids), memory, worker)
             # Logs and task runs follow within seconds, and are part of the price.
             time.sleep(3)
             return Figures(
@@ -144,7 +123,7 @@ class Bench:
                 starts=starts,
                 server_cpu=(self._cpu_of("prefect") - server) / one.jobs,
                 database_cpu=(self._cpu_of("postgres") - database) / one.jobs,
-                client_cpu=(_cpu(worker) - mine) / one.jobs,
+                client_cpu=(cpu_of(worker) - mine) / one.jobs,
                 requests=self._requests(at) / one.jobs,
                 memory=max(memory),
                 idle=idle,
@@ -157,27 +136,27 @@ class Bench:
         with self._start(self._peers.worker(one.kind, SLOTS), **self._peers.environment(one.kind)) as worker:
             told = self._folder / f"{one.kind}-warm-{time.time_ns()}"
             ask(SLOTS * 2, told)
-            wait_until(lambda: _lines(told) >= SLOTS * 2, 60, f"{one.name} to be warm")
+            wait_until(lambda: lines_of(told) >= SLOTS * 2, 60, f"{one.name} to be warm")
             starts = []
             for number in range(one.singles):
                 told = self._folder / f"{one.kind}-{time.time_ns()}-{number}"
                 (asked,) = ask(1, told)
-                wait_until(lambda told=told: _lines(told) == 1, 60, "the job to start")  # type: ignore[misc]  # mypy cannot infer it
+                wait_until(lambda told=told: lines_of(told) == 1, 60, "the job to start")  # type: ignore[misc]  # mypy cannot infer it
                 starts.append(float(told.read_text()) - asked)
-            idle = _idle(worker)
+            idle = idle_of(worker)
             workers = [worker, *worker.children(recursive=True)]
             for process in workers:
                 process.suspend()
             told = self._folder / f"{one.kind}-many-{time.time_ns()}"
             ask(one.jobs, told)
-            mine, memory = _cpu(worker), []
+            mine, memory = cpu_of(worker), []
             for process in reversed(workers):
                 process.resume()
-            _until(lambda: _lines(told) == one.jobs, memory, worker)
+            _until(lambda: lines_of(told) == one.jobs, memory, worker)
             return Figures(
                 rate=rate_of(map(float, told.read_text().split()), SLOTS),
                 starts=starts,
-                client_cpu=(_cpu(worker) - mine) / one.jobs,
+                client_cpu=(cpu_of(worker) - mine) / one.jobs,
                 memory=max(memory),
                 idle=idle,
             )
@@ -187,7 +166,7 @@ class Bench:
         told = self._folder / f"single-{time.time_ns()}"
         api().create_flow_run_from_deployment(deployment, parameters={"told": str(told)})
         asked = time.time()
-        wait_until(lambda: _lines(told) == 1, 120, "the job to start")
+        wait_until(lambda: lines_of(told) == 1, 120, "the job to start")
         # It should be over before the next one.
         time.sleep(0.4)
         return float(told.read_text()) - asked
@@ -228,7 +207,7 @@ class Bench:
         supervisor = Supervisor.find(self._stack.settings)
         assert supervisor is not None
         with supervisor:
-            return _cpu(psutil.Process(supervisor.all()[component].pid))
+            return cpu_of(psutil.Process(supervisor.all()[component].pid))
 
     def _requests(self, since: int) -> int:
         with self._log.open() as log:
@@ -253,7 +232,7 @@ def _deployment(pool: str, one: Contestant) -> Any:
     )
 
 
-def _completed(ids: list[str]) -> int:
+def completed(ids: list[str]) -> int:
     wanted = {"flow_runs": {"id": {"any_": ids}, "state": {"type": {"any_": ["COMPLETED"]}}}}
     return int(api().request("POST", "/flow_runs/count", json=wanted).json())
 
@@ -263,48 +242,7 @@ def _until(over: Callable[[], bool], memory: list[float], worker: psutil.Process
     while not over():
         assert time.monotonic() < deadline, "the jobs did not end"
         if time.monotonic() - weighed > WEIGH:
-            memory.append(_memory(worker))
+            memory.append(memory_of(worker))
             weighed = time.monotonic()
         time.sleep(LOOK)
-    memory.append(_memory(worker))
-
-
-def _cpu(process: psutil.Process) -> float:
-    """CPU seconds of a process, of all below it, and of those below it that ended."""
-    total = 0.0
-    for one in [process, *process.children(recursive=True)]:
-        try:
-            total += sum(one.cpu_times()[:4])
-        except psutil.Error:
-            continue
-    return total
-
-
-def _memory(process: psutil.Process) -> float:
-    total = 0.0
-    for one in [process, *process.children(recursive=True)]:
-        try:
-            total += one.memory_full_info().pss
-        except psutil.Error:
-            continue
-    return total
-
-
-def _idle(worker: psutil.Process, seconds: float = 10) -> float:
-    """Share of a core that a worker takes while it has nothing to do."""
-    before = _cpu(worker)
-    time.sleep(seconds)
-    return (_cpu(worker) - before) / seconds
-
-
-def _lines(path: Path) -> int:
-    return len(path.read_text().splitlines()) if path.exists() else 0
-
-
-def _stop(stack: JobStack, names: tuple[str, ...]) -> None:
-    supervisor = Supervisor.find(stack.settings)
-    assert supervisor is not None
-    with supervisor:
-        for name in names:
-            if name in supervisor.all():
-                supervisor.stop(name)
+    memory.append(memory_of(worker))

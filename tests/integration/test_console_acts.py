@@ -11,32 +11,21 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from redrive.blocks.prefect import runs
 from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.enqueue import enqueue, enqueue_many
 from redrive.deployments.jobs.actions import cancel_job
 from redrive.deployments.people.people import People
-from redrive.deployments.policies import override, policy_of
-from tests.support.console import PATIENCE, client, own_console, token_of
+from tests.support.console import PATIENCE, client, own_console
+from tests.support.console_parts import part, states
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.stack
 
 
-def part(signed_in: httpx.Client) -> dict[str, str]:
-    """What our script sends with an act."""
-    return {"X-CSRF-Token": token_of(signed_in), "HX-Request": "true"}
-
-
 def waiting(stack: JobStack, name: str, many: int) -> list[UUID]:
     folder = str(stack.folder("acts"))
     return [enqueue("test-ok", {"folder": folder, "name": name}, delay=3600).id for _ in range(many)]
-
-
-def states(jobs: list[UUID]) -> list[str]:
-    found = runs.by_id(jobs)
-    return [found[job].state_name for job in jobs]
 
 
 def test_marked_jobs_are_cancelled_with_a_reason_and_the_others_stay(job_stack: JobStack) -> None:
@@ -152,46 +141,6 @@ def test_view_is_forgotten_where_it_is_shown(job_stack: JobStack) -> None:
 
         assert f"The view {view['name']} is gone" in bob.get("/jobs").text
         assert view["name"] not in bob.get("/jobs").text
-
-
-def test_result_of_a_job_is_shown_when_somebody_asks(job_stack: JobStack) -> None:
-    job = enqueue("test-result", {"folder": str(job_stack.folder("result")), "name": "plain", "of": "job"}).id
-    wait_until(lambda: runs.by_id([job])[job].state_type == "COMPLETED", PATIENCE, "the job to complete")
-    with client(job_stack, role="viewer") as viewer:
-        assert f"/jobs/{job}/result" in viewer.get(f"/jobs/{job}").text
-        shown = viewer.get(f"/jobs/{job}/result").text
-    assert "Ada" in shown
-
-
-def test_delays_that_grow_are_shown_and_saved_in_one_form(job_stack: JobStack) -> None:
-    try:
-        with client(job_stack) as ada:
-            saved = ada.post("/types/test-flaky/policy", data={"backoff": "growing 5 2 600"}, headers=part(ada))
-            assert saved.status_code == 200
-            found = policy_of("test-flaky")
-            assert found is not None
-            assert found.overridden["exponential"] == {"base": 5.0, "factor": 2.0, "cap": 600.0}
-            # What the page shows can be saved as it is.
-            (shown,) = re.findall(r'name="backoff" value="([^"]*)"', ada.get("/types/test-flaky").text)
-            assert ada.post("/types/test-flaky/policy", data={"backoff": shown}, headers=part(ada)).status_code == 200
-            wrong = ada.post("/types/test-flaky/policy", data={"backoff": "soon"}, headers=part(ada))
-            assert wrong.status_code == 422
-            assert "growing BASE FACTOR CAP" in wrong.text
-    finally:
-        override("test-flaky", {})
-
-
-def test_job_is_asked_for_at_a_time_or_after_a_span(job_stack: JobStack) -> None:
-    folder = str(job_stack.folder("later"))
-    with client(job_stack, "bob", "operator") as bob:
-        for delay in ("10m", "2099-12-24T18:00"):
-            made = bob.post("/types/test-ok/enqueue", data={"p.folder": folder, "delay": delay}, headers=part(bob))
-            job = UUID(made.headers["HX-Redirect"].rpartition("/")[2])
-            assert states([job]) == ["Scheduled"]
-            cancel_job(job)
-        refused = bob.post("/types/test-ok/enqueue", data={"p.folder": folder, "delay": "soon"}, headers=part(bob))
-        assert refused.status_code == 422
-        assert "write 90, 10m, 2h" in refused.text
 
 
 def test_header_of_a_proxy_names_a_person_only_where_that_proxy_is_trusted(job_stack: JobStack) -> None:

@@ -2,100 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import signal
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-from prefect.client.schemas.objects import StateType
-from prefect.states import Scheduled
 
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
-from redrive.blocks.core.exit_codes import ExitCode, exit_code_of
+from redrive.blocks.core.exit_codes import ExitCode
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.requests import fast
-from redrive.blocks.prefect.run import Run
 from redrive.deployments.enqueue import enqueue, enqueue_many, wait_for
-from redrive.deployments.jobs import actions as job_actions
 from redrive.deployments.jobs.artifacts import left_by
-from redrive.deployments.jobs.details import cancel_job, list_jobs, rerun_job, retry_now, show_job
+from redrive.deployments.jobs.details import cancel_job, list_jobs, rerun_job, show_job
 from redrive.infra.cli import jobs_acts
-from redrive.infra.cli.main import app
+from tests.support.commands import Commands
 from tests.support.console import client
-from tests.support.hostile import HOSTILE, steers
 from tests.support.job_stack import JobStack, effects
-from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
 PATIENCE = 120.0
-ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
-OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
-
-
-class Commands:
-    """`redrive` in this process: what it printed, and its exit code."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.code: int = 0
-
-    def __call__(self, *arguments: str) -> str:
-        self._capsys.readouterr()
-        self.code = app(arguments) or 0
-        return self._capsys.readouterr().out
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self(*arguments, "--json"))
-
-
-@pytest.fixture
-def redrive(job_stack: JobStack, capsys: pytest.CaptureFixture[str]) -> Commands:
-    return Commands(capsys)
-
-
-def test_what_a_job_logged_and_printed_is_shown_once_and_in_order(redrive: Commands) -> None:
-    job = enqueue("test-chatty", {"lines": 450})
-    wait_for(job.id, timeout=PATIENCE)
-    # What a step prints is in the log, and its last batch comes with the end of the process.
-    wait_until(lambda: "line 449" in redrive("jobs", "logs", str(job.id)), PATIENCE, "the last line")
-
-    lines = [line.split()[-1] for line in redrive("jobs", "logs", str(job.id)).splitlines() if " line " in line]
-
-    assert lines == [str(number) for number in range(450)]
-    assert " line " not in redrive("jobs", "logs", str(job.id), "--level", "warning")
-    told = [json.loads(line) for line in redrive("jobs", "logs", str(job.id), "--json").splitlines()]
-    assert {line["level"] for line in told} >= {"INFO"}
-    assert sum(line["message"].startswith("line ") for line in told) == 450
-
-
-def test_a_log_is_followed_from_before_the_start_to_the_end(redrive: Commands) -> None:
-    job = enqueue("test-chatty", {"lines": 3, "seconds": 2}, delay=2)
-
-    printed = redrive("jobs", "logs", str(job.id), "--follow")
-
-    assert redrive.code == ExitCode.OK
-    assert printed.count("line 2") == 1
-    assert show_job(job.id)[0].state == "Completed"
-
-
-def test_ctrl_c_leaves_a_followed_log_and_the_job_goes_on(job_stack: JobStack) -> None:
-    job = enqueue("test-chatty", {"lines": 1, "seconds": 300})
-    following = job_stack.begin("jobs", "logs", str(job.id), "--follow")
-    assert following.stdout is not None
-    assert following.stdout.readline(), "a line came"
-
-    following.send_signal(signal.SIGINT)
-    _, said = following.communicate(timeout=PATIENCE)
-
-    assert following.returncode == ExitCode.INTERRUPTED
-    assert said == ""
-    assert show_job(job.id)[0].status in {"starting", "running"}
-    cancel_job(job.id)
 
 
 def test_ctrl_c_while_waiting_says_that_the_job_goes_on(job_stack: JobStack) -> None:
@@ -295,130 +224,3 @@ def test_an_unknown_name_is_refused_with_the_nearest(redrive: Commands, argument
 
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_times_in_json_have_one_form(job_stack: JobStack, redrive: Commands) -> None:
-    dead = enqueue("test-hostile", {"text": "x"})
-    wait_for(dead.id, timeout=PATIENCE)
-    job_stack.dead_letter(dead.id)
-    later = redrive("enqueue", "test-crowd", "--in", "1h", "--json")
-    printed = [
-        later,
-        *(
-            redrive(*arguments, "--json")
-            for arguments in (
-                ("jobs", "list"),
-                ("jobs", "show", str(dead.id)),
-                ("jobs", "logs", str(dead.id)),
-                ("jobs", "cancel", json.loads(later)["id"]),
-                ("dead", "list"),
-                ("dead", "groups"),
-                ("dead", "show", str(dead.id)),
-                ("queues", "list"),
-                ("status",),
-                ("top",),
-            )
-        ),
-    ]
-
-    found = [text for one in printed for text in re.findall(r'"([^"]*)"', one) if ISO.match(text)]
-    assert len(found) > 10
-    assert [text for text in found if not OURS.fullmatch(text)] == []
-
-
-def test_nothing_a_job_says_steers_the_terminal(job_stack: JobStack, redrive: Commands) -> None:
-    text = " ".join(HOSTILE).replace("\x00", "").encode("utf-8", "replace").decode()
-    dead = enqueue("test-hostile", {"text": text})
-    wait_for(dead.id, timeout=PATIENCE)
-    api().request("PATCH", "/flow_runs/{id}", path_params={"id": dead.id}, json={"name": text[:200]})
-    row = job_stack.dead_letter(dead.id)
-    wait_until(lambda: "[red]rich" in redrive("jobs", "logs", str(dead.id)), PATIENCE, "its log to arrive")
-
-    def check(*arguments: str) -> None:
-        shown, told = redrive(*arguments), redrive(*arguments, "--json")
-        assert steers(shown + told) == [], arguments
-        assert "[red]rich[/red]" in shown + told, f"{arguments}: the words stay"
-
-    check("top")
-    check("jobs", "list", "--limit", "500")
-    check("jobs", "show", str(dead.id))
-    check("jobs", "logs", str(dead.id))
-    check("dead", "list")
-    check("dead", "groups")
-    with job_stack.ledger() as ledger:
-        ledger.discard(row.id, who=text[:50], why=text)
-    check("dead", "show", str(row.id))
-    assert text in redrive.json("jobs", "show", str(dead.id))["job"]["parameters"].values()
-
-
-def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[Run], object]) -> None:
-    """Let something happen to a job after it was read and before it is changed."""
-    find, done = job_actions.find_job, []
-
-    def found(reference: str | UUID) -> Run:
-        run = find(reference)
-        if not done:
-            done.append(happens(run))
-        return run
-
-    monkeypatch.setattr(job_actions, "find_job", found)
-
-
-def test_a_claim_is_quicker_than_retry_now(job_stack: JobStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = enqueue("test-chatty", {"lines": 1, "seconds": 300}, delay=3600)
-
-    def is_claimed(run: Run) -> None:
-        api().set_flow_run_state(run.id, Scheduled(scheduled_time=datetime.now(UTC)))
-        wait_until(lambda: show_job(run.id)[0].status == "running", PATIENCE, "a worker to take it")
-
-    meanwhile(monkeypatch, is_claimed)
-
-    with pytest.raises(Conflict, match=r"worker .* was quicker, it is Running") as caught:
-        retry_now(job.id, who="ada")
-
-    assert exit_code_of(caught.value) == ExitCode.CONFLICT
-    assert [state.type for state in show_job(job.id)[1]][-1] == StateType.RUNNING, "the claim holds"
-    cancel_job(job.id)
-
-
-def test_a_completion_is_quicker_than_a_cancel(redrive: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = enqueue("test-chatty", {"lines": 1, "seconds": 3})
-    wait_until(lambda: show_job(job.id)[0].status == "running", PATIENCE, "it to run")
-    meanwhile(monkeypatch, lambda run: wait_for(run.id, timeout=PATIENCE))
-
-    with pytest.raises(Conflict, match="ended in the meantime: Completed"):
-        redrive("jobs", "cancel", str(job.id))
-
-    after = show_job(job.id)[0]
-    assert (after.state, after.cancelled_by) == ("Completed", None)
-
-
-def test_a_cancel_follows_a_job_that_went_to_wait_for_its_next_try(
-    job_stack: JobStack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = job_stack.folder("cancel-follows")
-    job = enqueue("test-fail", {"folder": str(folder)})
-    wait_until(lambda: show_job(job.id)[0].status == "running", PATIENCE, "it to run")
-
-    def goes_to_wait(run: Run) -> None:
-        wait_until(lambda: show_job(run.id)[0].status == "retrying", PATIENCE, "it to wait")
-
-    meanwhile(monkeypatch, goes_to_wait)
-
-    cancelled = cancel_job(job.id, who="ada")
-
-    assert cancelled.state == "Cancelled", "what waits is cancelled at once"
-    assert len(effects(folder, "fail")) == 2
-
-
-def test_a_cancel_while_a_job_goes_to_wait_is_not_undone(job_stack: JobStack) -> None:
-    folder = job_stack.folder("cancel-stays")
-    jobs = [enqueue("test-fail", {"folder": str(folder / str(number))}) for number in range(4)]
-    # Each is cancelled about when its second try failed, when it proposes to wait: before, after or in the middle.
-    for number, job in enumerate(jobs):
-        wait_until(lambda number=number: len(effects(folder / str(number), "fail")) >= 2, PATIENCE, "two tries")  # type: ignore[misc]
-        cancel_job(job.id, who="ada")
-
-    for job in jobs:
-        wait_until(lambda job=job: show_job(job.id)[0].state == "Cancelled", PATIENCE, "it to be cancelled")  # type: ignore[misc]
-    assert [len(effects(folder / str(number), "fail")) for number in range(4)] == [2] * 4

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.filesystems import LocalFileSystem
-from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 from redrive.blocks.core.errors import PermanentError
-from redrive.flows.documents import content, refusals
+from redrive.flows.documents import refusals
 from redrive.flows.documents.flow import documents
-from redrive.flows.documents.reading_stopped import ReadingStopped
 from tests.support.odd_documents import mail, pdf
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples"
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of the document store."""
-    folder = tmp_path_factory.mktemp("library")
-    with temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}), prefect_test_harness():
-        LocalFileSystem(basepath=str(folder)).save("documents", overwrite=True)
-        yield folder
 
 
 def checksum(path: Path) -> str:
@@ -102,91 +86,6 @@ def test_attachment_is_stored_under_a_safe_name(library: Path, tmp_path: Path):
 def test_storage_block_that_is_not_there_is_named(library: Path):
     with pytest.raises(PermanentError, match="there is no storage block local-file-system/nowhere"):
         documents(source=str(SAMPLES / "inbox" / "iowa-electricity.csv"), store="nowhere")
-
-
-def test_store_holds_the_text_of_the_bytes_it_names_while_files_are_swapped(library: Path, tmp_path: Path):
-    """Somebody replaces the files by others all the time, as an upload folder does."""
-    versions = [[f"file {number} holds {word}".encode() for word in ("apples", "pears")] for number in range(20)]
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
-    for number, version in enumerate(versions):
-        (inbox / f"{number:02}.txt").write_bytes(version[0])
-    done = threading.Event()
-
-    def swap() -> None:
-        turn = 0
-        while not done.is_set():
-            turn += 1
-            for number, version in enumerate(versions):
-                (tmp_path / "next").write_bytes(version[turn % 2])
-                (tmp_path / "next").replace(inbox / f"{number:02}.txt")
-
-    swapping = threading.Thread(target=swap)
-    swapping.start()
-    try:
-        found = documents(source=str(inbox)).documents
-    finally:
-        done.set()
-        swapping.join()
-    stored = {hashlib.sha256(text).hexdigest(): text for version in versions for text in version}
-    assert len(found) == 20
-    for record in found:
-        assert (library / record.checksum / "text.txt").read_bytes() == stored[record.checksum]
-
-
-def test_file_that_is_written_to_while_it_is_read_is_no_document_yet(
-    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    (tmp_path / "growing.txt").write_text("half of")
-    opened = content.open_file
-
-    class Growing(io.BufferedReader):
-        def read(self, size: int | None = -1, /) -> bytes:
-            with (tmp_path / "growing.txt").open("a") as writer:
-                writer.write(" it")
-            return super().read(size)
-
-    monkeypatch.setattr(content, "open_file", lambda path: Growing(opened(path).detach()))
-    with pytest.raises(ReadingStopped, match=r"growing\.txt was written to while it was read"):
-        documents(source=str(tmp_path / "growing.txt"))
-
-
-@pytest.mark.parametrize("spoilt", ["text.txt", "document.json", "attachments/001-list.bin", "reader"])
-def test_stored_document_that_does_not_verify_is_read_again(library: Path, tmp_path: Path, spoilt: str):
-    (tmp_path / "m.eml").write_bytes(mail(f"spoilt {spoilt}", files={"list.bin": b"123"}).as_bytes())
-    (record,) = documents(source=str(tmp_path)).documents
-    folder = library / record.checksum
-    if spoilt == "reader":
-        # As 031a0ef stored it: perhaps with the text of another version of the file.
-        (folder / "document.json").write_text(
-            record.model_copy(update={"extractor": "kreuzberg 4.10.4"}).model_dump_json()
-        )
-        (folder / "text.txt").write_text("of another version")
-    else:
-        whole = (folder / spoilt).read_bytes()
-        (folder / spoilt).write_bytes(whole[: len(whole) // 2])
-    (again,) = documents(source=str(tmp_path)).documents
-    assert not again.stored_before
-    assert f"spoilt {spoilt}" in (folder / "text.txt").read_text()
-    assert (folder / "attachments" / "001-list.bin").read_bytes() == b"123"
-    assert documents(source=str(tmp_path)).documents[0].stored_before
-
-
-def test_reread_writes_anew_what_is_stored(library: Path, tmp_path: Path):
-    (tmp_path / "a.txt").write_text("apples again")
-    (record,) = documents(source=str(tmp_path)).documents
-    assert not documents(source=str(tmp_path), reread=True).documents[0].stored_before
-    assert (library / record.checksum / "text.txt").read_text() == "apples again"
-
-
-def test_same_bytes_as_another_format_do_not_replace_the_first(library: Path, tmp_path: Path):
-    page = "<p>three <b>apples</b></p>"
-    for name in ("source.txt", "page.html"):
-        (tmp_path / name).write_text(page)
-    found = {record.name: Path(record.location) for record in documents(source=str(tmp_path)).documents}
-    assert (found["source.txt"] / "text.txt").read_text() == page
-    assert (found["page.html"] / "text.txt").read_text() == "three **apples**"
-    assert all(record.stored_before for record in documents(source=str(tmp_path)).documents)
 
 
 def test_every_bad_file_is_in_the_table_and_counted_by_reason(library: Path, tmp_path: Path):

@@ -17,7 +17,8 @@ from redrive.blocks.prefect.requests import pools, queues
 from redrive.blocks.prefect.runs import Wanted
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs.actions import cancel_job
-from redrive.deployments.jobs.why import Cause, why
+from redrive.deployments.jobs.cause import Cause
+from redrive.deployments.jobs.why import why
 from redrive.deployments.queues import POOL, pause_queue
 from tests.support.console import client
 from tests.support.job_stack import JobStack

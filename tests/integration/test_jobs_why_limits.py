@@ -24,7 +24,8 @@ from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs import why as why_module
 from redrive.deployments.jobs.actions import cancel_job
-from redrive.deployments.jobs.why import Cause, why
+from redrive.deployments.jobs.cause import Cause
+from redrive.deployments.jobs.why import why
 from redrive.deployments.queues import pause_queue
 from tests.support.counting_proxy import counting
 from tests.support.full_prefect import FullPrefect

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -19,9 +14,11 @@ from redrive.blocks.tracing.switch import metrics_are_asked_for
 from redrive.dashboards.exporter.pushed import POINTS, Pushed, Temporality, temporality
 from redrive.deployments.dead_letters.ledger import Ledger
 from tests.support.conventions import metric_faults
-from tests.support.otlp import Protocol, Receiver, receiving
+from tests.support.otlp import Receiver, receiving
+from tests.support.otlp_points import told
 
 SECOND = 1_000_000_000
+
 DELTA, CUMULATIVE = 1, 2
 
 
@@ -64,17 +61,6 @@ class Figures:
 def pushing(ledger: Ledger, figures: Figures, how: Temporality) -> Pushed:
     """An exporter that has just started."""
     return Pushed(ledger, figures.families, sender("exporter", "here"), how=how)
-
-
-def told(receiver: Receiver, name: str) -> list[Any]:
-    """The points of a metric, in the order in which they came."""
-    found = []
-    for request in receiver.metrics:
-        for metric in (one for of in request.resource_metrics for scope in of.scope_metrics for one in scope.metrics):
-            if metric.name == name:
-                kind = metric.WhichOneof("data")
-                found += [(getattr(metric, kind), point) for point in getattr(metric, kind).data_points]
-    return found
 
 
 def test_deltas_add_up_across_a_restart_and_a_refusal(receiver: Receiver, ledger: Ledger) -> None:
@@ -195,56 +181,6 @@ def test_more_than_vendors_take_at_once_is_told_in_parts_and_each_once(receiver:
         found[job] = found.get(job, 0) + point.count
     assert (len(found), set(found.values())) == (each, {3})
     assert max(one.ByteSize() for one in receiver.metrics) < 1_000_000
-
-
-@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_operations_are_measured_in_the_process_that_asks(protocol: Protocol) -> None:
-    program = (
-        "from redrive.blocks.tracing.operations import measured\n"
-        "with measured('create', 'high'): pass\n"
-        "try:\n"
-        "    with measured('create', 'high'): raise ConnectionError\n"
-        "except ConnectionError: pass\n"
-    )
-    with receiving(protocol) as receiver:
-        api = {"PREFECT_API_URL": "https://prefect.example.com/api"}
-        environment = {**os.environ, **receiver.environment, **api, "OTEL_METRICS_EXPORTER": "otlp"}
-        subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
-
-        points = told(receiver, names.OPERATION_DURATION)
-
-    errors = [{one.key: one.value.string_value for one in point.attributes} for _, point in points]
-    assert [point.count for _, point in points] == [1, 1]
-    assert [one.pop(names.ERROR_TYPE, None) for one in errors] == [None, "ConnectionError"]
-    assert {one.pop(names.SERVER_ADDRESS) for one in errors} == {"prefect.example.com"}
-    assert [list(one.keys() & {names.SERVER_PORT}) for one in errors] == [[names.SERVER_PORT]] * 2
-    for one in errors:
-        del one[names.SERVER_PORT]
-    shared = {
-        names.SYSTEM: "redrive",
-        names.OPERATION: "create",
-        names.OPERATION_TYPE: "create",
-        names.DESTINATION: "high",
-    }
-    assert errors == [shared, shared]
-
-
-def test_a_process_that_asks_waits_no_longer_than_it_may_for_a_receiver_that_hangs() -> None:
-    program = (
-        "import time\n"
-        "from redrive.blocks.tracing import operations\n"
-        "with operations.measured('create', 'high'): pass\n"
-        "from redrive.blocks.tracing.sdk.operations import LAST_FIGURES, of_this_process\n"
-        "began = time.monotonic()\n"
-        "of_this_process().finish()\n"
-        "assert time.monotonic() - began < LAST_FIGURES + 1\n"
-        "import os; os._exit(0)\n"
-    )
-    with receiving() as receiver:
-        receiver.held = threading.Event()
-        environment = {**os.environ, **receiver.environment, "OTEL_METRICS_EXPORTER": "otlp"}
-        subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
-        assert receiver.arrived.is_set()
 
 
 @pytest.mark.parametrize(

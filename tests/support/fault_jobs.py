@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from prefect.flow_engine import FlowRunEngine
@@ -28,14 +29,11 @@ from redrive.flows.engine.job import current_job, job, step
 HARDY = 50
 
 PATIENT = RetryPolicy(max_tries=3, backoff=(3,), jitter=0, timeout=None, retry_until=None, max_crashes=HARDY)
+SOON = replace(PATIENT, backoff=(0.1,))
 
 STEPS = JobType("fault-steps", entrypoint="tests.support.fault_jobs.steps", policy=PATIENT)
 FLAKY = JobType("fault-flaky", entrypoint="tests.support.fault_jobs.flaky", policy=PATIENT)
-HOPELESS = JobType(
-    "fault-hopeless",
-    entrypoint="tests.support.fault_jobs.hopeless",
-    policy=RetryPolicy(max_tries=2, backoff=(0.1,), jitter=0, timeout=None, retry_until=None, max_crashes=HARDY),
-)
+HOPELESS = JobType("fault-hopeless", entrypoint="tests.support.fault_jobs.hopeless", policy=replace(SOON, max_tries=2))
 POISON = JobType(
     "fault-poison",
     entrypoint="tests.support.fault_jobs.poison",
@@ -51,11 +49,7 @@ CUT_OFF = JobType("fault-cut-off", entrypoint="tests.support.fault_jobs.cut_off"
 
 RETURNED = JobType("fault-returned", entrypoint="tests.support.fault_jobs.returned", policy=PATIENT)
 
-TRIES = JobType(
-    "fault-tries",
-    entrypoint="tests.support.fault_jobs.tries",
-    policy=RetryPolicy(max_tries=3, backoff=(0.1,), jitter=0, timeout=None, retry_until=None, max_crashes=HARDY),
-)
+TRIES = JobType("fault-tries", entrypoint="tests.support.fault_jobs.tries", policy=SOON)
 SPENT = JobType("fault-spent", entrypoint="tests.support.fault_jobs.spent", policy=TRIES.policy)
 HELPER = JobType("fault-helper", entrypoint="tests.support.fault_jobs.helper", policy=PATIENT)
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,9 +19,6 @@ from redrive.flows.sync.source.download import Budget, download
 from redrive.flows.sync.source.limits import Limits
 from redrive.flows.sync.source.unreachable import SourceUnreachable
 from tests.support.http_source import Page, serving
-
-#: Exit code of the process below where it cannot be what it should.
-NO_NETWORK_OF_ITS_OWN = 77
 
 
 @pytest.mark.parametrize(
@@ -120,57 +113,6 @@ def test_redirect_to_what_is_not_allowed_is_refused(nothing_private: Callable[[s
 
     with serving(answer) as url, pytest.raises(HostRefused, match="no public address"):
         asked(url, tmp_path)
-
-
-_SOURCE_ON_A_PUBLIC_HOST = """
-import json, sys
-from pathlib import Path
-from tests.support.public_host import ADDRESS, become_public_host
-if not become_public_host():
-    raise SystemExit(77)
-from redrive.blocks.access.http_sources import HostRefused
-from redrive.flows.sync.source.download import Budget, download
-from redrive.flows.sync.source.limits import Limits
-from redrive.flows.sync.source.unreachable import SourceUnreachable
-from tests.support.http_source import Page, serving
-
-asked, answer = [], Path(sys.argv[1]) / "answer"
-
-def private(path, _headers):
-    asked.append(path)
-    return Page(b"id\\n1\\n")
-
-with serving(private) as inside, serving(
-    lambda path, _headers: Page(b"id\\n2\\n") if path == "/rows" else Page(status=302, headers={"Location": inside}), host=ADDRESS
-) as outside:
-    download(f"{outside}/rows", answer, Budget(Limits()))
-    rows = answer.read_text()
-    try:
-        download(f"{outside}/moved", answer, Budget(Limits()))
-        said = None
-    except HostRefused as error:
-        said = str(error)
-print(json.dumps({"rows": rows, "said": said, "asked": asked}))
-"""
-
-
-def test_redirect_from_a_public_host_to_this_machine_is_refused_and_nothing_is_asked_there(tmp_path: Path):
-    """The host is public by its address; no setting allows anything."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("REDRIVE_")}
-    done = subprocess.run(
-        [sys.executable, "-c", _SOURCE_ON_A_PUBLIC_HOST, tmp_path],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=Path(__file__).resolve().parents[2],
-        check=False,
-    )
-    if done.returncode == NO_NETWORK_OF_ITS_OWN:
-        pytest.skip("this user may make no network of its own here")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert (found["rows"], found["asked"]) == ("id\n2\n", [])
-    assert "leads to 127.0.0.1, which is no public address" in found["said"]
 
 
 def test_name_is_resolved_once_and_only_what_was_judged_is_connected_to(

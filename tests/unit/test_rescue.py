@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,59 +10,12 @@ from uuid import uuid4
 
 import pytest
 
-from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.labels import Labels
-from redrive.blocks.prefect.run import Run
-from redrive.blocks.process.identity import ProcessIdentity
 from redrive.deployments.pools import Workers
 from redrive.infra.keeper.auditing import _is_overdue
 from redrive.infra.keeper.lost import Lost
 from redrive.infra.keeper.processes import JobProcesses
-
-LEASE = 90.0
-WORKER = "host-1"
-#: Looks at the API are that far apart.
-EVERY = 5.0
-
-
-@pytest.fixture
-def lost(tmp_path: Path) -> Lost:
-    return Lost(Settings.load({"REDRIVE_HOME": str(tmp_path), "REDRIVE_RETRY_AFTER": str(LEASE)}))
-
-
-def a_run(**given: Any) -> Run:
-    now = datetime.now(UTC)
-    values: dict[str, Any] = {
-        "id": uuid4(), "name": "happy-owl", "job": "mail", "flow_id": uuid4(), "deployment_id": uuid4(), "queue": "default",
-        "pool": "jobs", "state_id": uuid4(), "state_type": "RUNNING", "state_name": "Running", "message": "", "since": now,
-        "transition": None, "scheduled": None, "expected_start": now, "start_time": None, "end_time": None, "run_count": 1,
-        "ran": 0.0, "parameters": {}, "tags": (), "labels": {"prefect.worker.name": WORKER}, "idempotency_key": None,
-        "pid": None, "retry_type": None,
-    }  # fmt: skip
-    values |= given
-    return Run(**{**values, "labels": Labels.of(values["labels"])})
-
-
-def signed(run: Run) -> dict[str, str]:
-    """The labels that a warm worker writes when it takes a run."""
-    return {"prefect.worker.name": WORKER, "redrive.attempt": str(run.state_id)}
-
-
-def note(folder: Path, *, alive: bool) -> None:
-    """Say that the stack started the worker here: as this process, or as one that is gone."""
-    me = ProcessIdentity.of()
-    (folder / "run" / "workers").mkdir(parents=True)
-    noted = me if alive else replace(me, started=me.started - 1)
-    (folder / "run" / "workers" / WORKER).write_text(json.dumps(noted.note()))
-
-
-def silent(lost: Lost, run: Run, seconds: float, *, pool_type: str = "warm") -> None:
-    """Nothing changes for so long, while the API answers every time."""
-    workers = Workers({WORKER: "10:00"}, {"jobs": pool_type})
-    now = 0.0
-    while now <= seconds:
-        lost.sample([run], JobProcesses({}), workers, now=now)
-        now += EVERY
+from tests.support.lost_jobs import EVERY, LEASE, WORKER, a_run, note, signed, silent
 
 
 @pytest.mark.parametrize("alive", [True, False], ids=["worker lives", "worker is gone"])
@@ -177,49 +129,6 @@ def test_an_outage_longer_than_the_lease_makes_nobody_lost(lost: Lost) -> None:
     assert lost.cause(run, JobProcesses({})) is None
 
 
-def test_helpers_of_a_job_whose_process_and_worker_are_gone_are_left_over_after_the_lease(
-    lost: Lost, tmp_path: Path
-) -> None:
-    note(tmp_path, alive=False)
-    run = a_run()
-    helpers = JobProcesses({run.id: [1]}, without_leader=frozenset({run.id}))
-
-    _sample(lost, run, helpers, LEASE - EVERY)
-    assert not lost.left_over(run, helpers)
-
-    _sample(lost, run, helpers, 2 * LEASE)
-    assert lost.left_over(run, helpers)
-
-
-@pytest.mark.parametrize("signed", [True, False])
-def test_helpers_of_a_job_that_is_to_be_cancelled_hold_it_no_longer_than_the_lease(
-    lost: Lost, tmp_path: Path, *, signed: bool
-) -> None:
-    note(tmp_path, alive=False)
-    run = a_run(state_type="CANCELLING", **({} if signed else {"labels": {}}))
-    helpers = JobProcesses({run.id: [1]}, without_leader=frozenset({run.id}))
-
-    _sample(lost, run, helpers, LEASE - EVERY)
-    # Nobody is left to tell the job of a dead worker; what nobody signed may be another worker's in the next moment.
-    assert lost.left_over(run, helpers) is signed
-    assert lost.cause(run, helpers) is None
-
-    _sample(lost, run, helpers, 2 * LEASE)
-    assert lost.left_over(run, helpers)
-    # Once they were ended, its cancellation is finished.
-    assert lost.cause(run, JobProcesses({})) is not None
-
-
-def test_processes_of_a_job_that_lives_are_never_left_over(lost: Lost, tmp_path: Path) -> None:
-    note(tmp_path, alive=False)
-    run = a_run()
-    processes = JobProcesses({run.id: [1, 2]}, leaders=frozenset({1}))
-
-    _sample(lost, run, processes, 10 * LEASE)
-
-    assert not lost.left_over(run, processes)
-
-
 def test_lease_is_stretched_for_a_worker_whose_heartbeats_are_far_apart(
     lost: Lost, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -240,13 +149,6 @@ def test_lease_is_stretched_for_a_worker_whose_heartbeats_are_far_apart(
         lost.sample([run], JobProcesses({}), workers, now=now)
         now += EVERY
     assert lost.cause(run, JobProcesses({})) is not None
-
-
-def _sample(lost: Lost, run: Run, processes: JobProcesses, seconds: float) -> None:
-    now = 0.0
-    while now <= seconds:
-        lost.sample([run], processes, Workers({WORKER: "10:00"}, {"jobs": "warm"}), now=now)
-        now += EVERY
 
 
 @pytest.mark.parametrize("kind", ["FAILED", "CRASHED"])
