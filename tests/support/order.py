@@ -19,7 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).resolve().parents[2]
 #: Stacks that live as long as the session, by the parameter with which a test asks for one; the longest of them first.
 SHARED = {
-    "job stack": re.compile(r"\b(?:running_)?job_stack: JobStack\b"),
+    "job stack": re.compile(r"\b(?:(?:running_)?job_stack: JobStack|redrive: Commands)\b"),
     "traced stack": re.compile(r"\btraced_stack: TracedStack\b"),
     "local stack": re.compile(r"\b(?:stack|stopped): LocalStack\b"),
     "plain Prefect": re.compile(r"\b(?:plain_prefect: PlainPrefect|keeperless: Keeperless)\b"),
