@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from prefect.flow_engine import FlowRunEngine
@@ -29,11 +28,13 @@ from redrive.flows.engine.job import current_job, job, step
 HARDY = 50
 
 PATIENT = RetryPolicy(max_tries=3, backoff=(3,), jitter=0, timeout=None, retry_until=None, max_crashes=HARDY)
-SOON = replace(PATIENT, backoff=(0.1,))
+SOON = PATIENT.model_copy(update={"backoff": (0.1,)})
 
 STEPS = JobType("fault-steps", entrypoint="tests.support.fault_jobs.steps", policy=PATIENT)
 FLAKY = JobType("fault-flaky", entrypoint="tests.support.fault_jobs.flaky", policy=PATIENT)
-HOPELESS = JobType("fault-hopeless", entrypoint="tests.support.fault_jobs.hopeless", policy=replace(SOON, max_tries=2))
+HOPELESS = JobType(
+    "fault-hopeless", entrypoint="tests.support.fault_jobs.hopeless", policy=SOON.model_copy(update={"max_tries": 2})
+)
 POISON = JobType(
     "fault-poison",
     entrypoint="tests.support.fault_jobs.poison",
