@@ -110,11 +110,13 @@ class Engine:
             api.inspect_image(image)
         except docker.errors.ImageNotFound:
             name, tag = parse_repository_tag(image)
-            for line in self.api.pull(name, tag=tag or "latest", stream=True, decode=True):
-                if "error" in line:
-                    raise CannotContain(
-                        f"image {image} is not on this engine, and cannot be pulled: {line['error']}"
-                    ) from None
+            absent = f"image {image} is not on this engine, and cannot be pulled"
+            try:
+                for line in self.api.pull(name, tag=tag or "latest", stream=True, decode=True):
+                    if "error" in line:
+                        raise CannotContain(f"{absent}: {line['error']}") from None
+            except docker.errors.APIError as error:
+                raise CannotContain(f"{absent}: {error.explanation or error}") from None
 
     def attach(self, container: str) -> socket.socket:
         """Standard input and output of a container that is not started yet."""

@@ -29,6 +29,8 @@ from redrive.infra.worker.oom_kills import Whose
 #: A frame of the engine's stream: the channel (1 for standard output, which is the line; 2 for standard error) and its length.
 _HEADER = struct.Struct(">B3xI")
 _LINE = 1
+#: Of an init that found no program of that name.
+_NOT_FOUND = 127
 #: Above it an exit code says which signal, by the shells' convention.
 _SIGNAL = 128
 
@@ -46,6 +48,8 @@ class ContainerEnd(ProcessEnd):
             return "its container was removed by somebody else"
         if self.code > _SIGNAL:
             return f"its container was killed by signal {self.code - _SIGNAL}"
+        if self.code == _NOT_FOUND:
+            return f"its container exited with status code: {self.code}, as it does where its image has no python3 to run the job"
         return f"its container exited with status code: {self.code}"
 
 
