@@ -11,7 +11,7 @@ from prefect.states import Completed
 
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.labels import NOBODY
-from redrive.blocks.prefect.private.begun import present
+from redrive.blocks.prefect.private.begun import begun_run
 from redrive.blocks.prefect.private.clients import settle_events
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import fast
@@ -35,7 +35,7 @@ def note_completed(run_id: UUID, result: Any) -> None:
         run_id: of the run; one that was not begun by the server's call has no notes.
         result: the stored record; anything else is stored by the engine first.
     """
-    begun = next((one for one in present if one.run_id == run_id), None)
+    begun = begun_run(run_id)
     if begun is not None and isinstance(result, ResultRecord):
         begun.note_ahead(Completed(data=result), force=False)
 
@@ -53,7 +53,7 @@ def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:
     Raises:
         ApiUnavailable: the server does not answer; asking again does no harm.
     """
-    begun = next((one for one in present if one.run_id == run_id), None)
+    begun = begun_run(run_id)
     if begun is None:
         return None
     settle_events()

@@ -21,6 +21,15 @@ def sandboxes() -> Iterator[Sandboxes]:
         yield running
 
 
+def read_file(sandboxes: Sandboxes, path: Path) -> tuple[str, dict[str, Any]]:
+    """Text and findings of a file."""
+    with (
+        private_copy(path) as content,
+        sandboxes.extracted(content.file, formats.by_ending(path.name)) as made,
+    ):
+        return made.text.decode(), made.found.model_dump()
+
+
 @pytest.fixture
 def read(sandboxes: Sandboxes, tmp_path: Path) -> Any:
     """Text and findings of a document given by name and content."""

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from redrive.flows.documents import formats
-from redrive.flows.documents.content import private_copy
 from redrive.flows.documents.formats import Unreadable
 from redrive.flows.documents.reading_stopped import ReadingStopped
 from redrive.flows.documents.sandboxes import Sandboxes
+from tests.support.document_readers import read_file
 from tests.support.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def sandboxes() -> Iterator[Sandboxes]:
-    with Sandboxes() as running:
-        yield running
-
-
-def read(sandboxes: Sandboxes, path: Path) -> tuple[str, dict[str, Any]]:
-    with (
-        private_copy(path) as content,
-        sandboxes.extracted(content.file, formats.by_ending(path.name)) as made,
-    ):
-        return made.text.decode(), made.found.model_dump()
 
 
 @pytest.fixture
@@ -55,7 +39,7 @@ def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 def outcome(sandboxes: Sandboxes, path: Path) -> str:
     with sandboxes:
         try:
-            read(sandboxes, path)
+            read_file(sandboxes, path)
         except (Unreadable, ReadingStopped) as error:
             return f"{type(error).__name__} {error}"
     return "read"
@@ -127,6 +111,6 @@ def test_answer_of_a_reader_that_was_taken_over_leads_nowhere(hostile: Any, tmp_
 def test_what_a_sandbox_starts_ends_with_it(hostile: Any, tmp_path: Path):
     code = f"import os, time\nif not os.fork(): os.setsid(); time.sleep(600)\n{DONE}"
     with hostile(code) as sandboxes:
-        read(sandboxes, tmp_path / "x.txt")
+        read_file(sandboxes, tmp_path / "x.txt")
         template = psutil.Process(sandboxes._templates[0].process.pid)
         wait_until(lambda: not template.children(recursive=True), 10, "the orphan to be ended")

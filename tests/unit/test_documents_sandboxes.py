@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,10 @@ from redrive.flows.documents.content import private_copy
 from redrive.flows.documents.formats import Unreadable
 from redrive.flows.documents.reading_stopped import ReadingStopped
 from redrive.flows.documents.sandboxes import Sandboxes
+from tests.support.document_readers import read_file
 from tests.support.waiting import wait_until
 
 SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples" / "inbox"
-
-
-@pytest.fixture(scope="module")
-def sandboxes() -> Iterator[Sandboxes]:
-    with Sandboxes() as running:
-        yield running
-
-
-def read(sandboxes: Sandboxes, path: Path) -> tuple[str, dict[str, Any]]:
-    with (
-        private_copy(path) as content,
-        sandboxes.extracted(content.file, formats.by_ending(path.name)) as made,
-    ):
-        return made.text.decode(), made.found.model_dump()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +41,7 @@ def read(sandboxes: Sandboxes, path: Path) -> tuple[str, dict[str, Any]]:
     ],
 )
 def test_sample_gives_text_and_metadata(sandboxes: Sandboxes, name: str, text: str, about: dict[str, Any]):
-    content, found = read(sandboxes, SAMPLES / name)
+    content, found = read_file(sandboxes, SAMPLES / name)
     assert text in content
     assert {key: found[key] for key in about} == about
 
@@ -70,7 +56,7 @@ def test_attachment_of_a_mail_comes_out_whole(sandboxes: Sandboxes):
 
 def test_document_without_text_says_why(sandboxes: Sandboxes, tmp_path: Path):
     (tmp_path / "blank.txt").write_text(" \n\n ")
-    found = read(sandboxes, tmp_path / "blank.txt")[1]
+    found = read_file(sandboxes, tmp_path / "blank.txt")[1]
     assert (found["characters"], found["empty_because"]) == (0, "it holds no text")
 
 
@@ -78,7 +64,7 @@ def test_corrupt_pdf_is_the_documents_fault(sandboxes: Sandboxes, tmp_path: Path
     whole = (SAMPLES / "filesystem-hierarchy-standard-3.0.pdf").read_bytes()
     (tmp_path / "torn.pdf").write_bytes(whole[:2000])
     with pytest.raises(Unreadable, match=r"^cannot be read"):
-        read(sandboxes, tmp_path / "torn.pdf")
+        read_file(sandboxes, tmp_path / "torn.pdf")
 
 
 def test_slow_document_is_stopped_and_the_next_one_is_read(sandboxes: Sandboxes):
@@ -88,14 +74,14 @@ def test_slow_document_is_stopped_and_the_next_one_is_read(sandboxes: Sandboxes)
         sandboxes.extracted(content.file, formats.XLSX, wall_limit=0.0001),
     ):
         pass
-    assert "2001" in read(sandboxes, SAMPLES / "iowa-electricity.csv")[0]
+    assert "2001" in read_file(sandboxes, SAMPLES / "iowa-electricity.csv")[0]
 
 
 def test_template_has_one_thread_no_network_and_no_secret(monkeypatch: pytest.MonkeyPatch):
     """A fork of a process with threads hangs; what the environment holds a hostile document could send."""
     monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:secret")
     with Sandboxes() as sandboxes:
-        read(sandboxes, SAMPLES / "filesystem-hierarchy-standard-3.0.pdf")
+        read_file(sandboxes, SAMPLES / "filesystem-hierarchy-standard-3.0.pdf")
         template = psutil.Process(sandboxes._templates[0].process.pid)
         assert template.num_threads() == 1
         assert "admin:secret" not in str(template.environ())
@@ -114,25 +100,25 @@ def test_template_has_only_the_libraries_that_its_documents_need(tmp_path: Path)
 
     with Sandboxes() as sandboxes:
         for name in ("iowa-electricity.csv", "mail-with-attachment.eml", "filesystem-hierarchy-standard-3.0.pdf"):
-            read(sandboxes, SAMPLES / name)
-        read(sandboxes, tmp_path / "x.txt")
+            read_file(sandboxes, SAMPLES / name)
+        read_file(sandboxes, tmp_path / "x.txt")
         assert [loaded(one) for one in sandboxes._templates] == [set(), {"kreuzberg"}, {"kreuzberg", "pikepdf"}]
     with Sandboxes() as sandboxes:
-        read(sandboxes, SAMPLES / "filesystem-hierarchy-standard-3.0.pdf")
-        read(sandboxes, tmp_path / "x.txt")
+        read_file(sandboxes, SAMPLES / "filesystem-hierarchy-standard-3.0.pdf")
+        read_file(sandboxes, tmp_path / "x.txt")
         assert len(sandboxes._templates) == 1, "what reads the hardest reads the rest"
 
 
 def test_killed_template_stops_what_was_read_and_a_new_one_reads_the_next(tmp_path: Path):
     with Sandboxes() as sandboxes:
-        read(sandboxes, SAMPLES / "iowa-electricity.csv")
+        read_file(sandboxes, SAMPLES / "iowa-electricity.csv")
         first = sandboxes._templates[0]
         os.kill(first.process.pid, signal.SIGSTOP)
         reading: list[BaseException] = []
 
         def waits() -> None:
             try:
-                read(sandboxes, SAMPLES / "iowa-electricity.csv")
+                read_file(sandboxes, SAMPLES / "iowa-electricity.csv")
             except ReadingStopped as error:
                 reading.append(error)
 
@@ -141,7 +127,7 @@ def test_killed_template_stops_what_was_read_and_a_new_one_reads_the_next(tmp_pa
         os.kill(first.process.pid, signal.SIGKILL)
         thread.join(30)
         assert len(reading) <= 1
-        assert "2001" in read(sandboxes, SAMPLES / "iowa-electricity.csv")[0]
+        assert "2001" in read_file(sandboxes, SAMPLES / "iowa-electricity.csv")[0]
         assert sandboxes._templates[0] is not first
 
 

@@ -172,5 +172,10 @@ class Begun:
         self._stage = "left"
 
 
+def begun_run(run_id: UUID) -> Begun | None:
+    """The present run, if that is it and it was begun for this process."""
+    return next((begun for begun in present if begun.run_id == run_id), None)
+
+
 def _accepted(state: State[Any]) -> OrchestrationResult[Any]:
     return OrchestrationResult(state=state, status=SetStateStatus.ACCEPT, details=StateAcceptDetails())

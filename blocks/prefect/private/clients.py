@@ -16,7 +16,7 @@ from prefect.context import AsyncClientContext, ContextModel, SyncClientContext
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
-from redrive.blocks.prefect.private.begun import Begun, Json, present
+from redrive.blocks.prefect.private.begun import Begun, Json, begun_run, present
 from redrive.blocks.prefect.requests.fast import FINISH, UnlessAbsent
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class _WarmClient(Reader, SyncPrefectClient):
         return None
 
     def set_flow_run_state(self, flow_run_id: UUID, state: State[Any], force: bool = False) -> Any:  # type: ignore[override]  # noqa: FBT001, FBT002  (Prefect's)
-        if (begun := _begun(flow_run_id)) is not None:
+        if (begun := begun_run(flow_run_id)) is not None:
             if accepted := begun.accept(state, force=force):
                 return accepted
             begun.note_ahead(state, force=force)
@@ -113,7 +113,7 @@ class _AsyncWarmClient(Reader, PrefectClient):
         return await super().update_flow_run(flow_run_id, **_with_process(flow_run_id, fields))
 
     async def set_flow_run_state(self, flow_run_id: UUID, state: State[Any], force: bool = False) -> Any:  # type: ignore[override]  # noqa: FBT001, FBT002  (Prefect's)
-        if (begun := _begun(flow_run_id)) is not None:
+        if (begun := begun_run(flow_run_id)) is not None:
             if accepted := begun.accept(state, force=force):
                 return accepted
             begun.note_ahead(state, force=force)
@@ -153,11 +153,6 @@ def _with_process(run_id: UUID, fields: dict[str, Any]) -> dict[str, Any]:
     if "empirical_policy" in fields and noted.get("run") == run_id and "pid" in noted:
         return {"infrastructure_pid": noted.pop("pid"), **fields}
     return fields
-
-
-def _begun(run_id: UUID) -> Begun | None:
-    """The present run, if that is it and it was begun for this process."""
-    return next((begun for begun in present if begun.run_id == run_id), None)
 
 
 def settle_events() -> None:

@@ -93,7 +93,6 @@ def _from_rows(connection: Connection, asked: Filter, *, limit: int) -> list[Gro
         dead_letters.c[name] for name in ("fingerprint", "job", "queue", "status", "first_failure", "last_failure")
     ]
     parts = _lately(connection, asked, columns) or _parts(connection, _newest(connection, asked, columns))
-    _plan(connection, in_order=False)
     samples = {
         row.fingerprint: row for row in connection.execute(select(groups).where(groups.c.fingerprint.in_(list(parts))))
     }
