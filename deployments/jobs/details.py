@@ -10,6 +10,7 @@ from uuid import UUID
 
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
+from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.states import PastState
 from redrive.blocks.prefect.trail import StepTry
 from redrive.deployments.dead_letters.failure_report import reports_of
@@ -52,13 +53,18 @@ def show_job(reference: str | UUID) -> tuple[Job, list[PastState]]:
     run = find_job(reference)
     with reachable():
         history = runs.states_of(run.id)
-        report = reports_of([run.id]).get(run.id) if run.state_type == "FAILED" else None
-    error = f"{report.error_type}: {report.message}" if report else None
-    return Job.of(run, error), history
+    return _job(run), history
 
 
 def whole_job(reference: str | UUID) -> Shown:
     """A job with its history and, if it completed, its result."""
-    job, history = show_job(reference)
-    tries = left_by(job.id, most=0).tries
-    return Shown(job=job, history=history, tries=tries, result=result_of(history[-1] if history else None))
+    run = find_job(reference)
+    left = left_by(run.id, most=0)
+    result = result_of(left.history[-1] if left.history else None)
+    return Shown(job=_job(run), history=left.history, tries=left.tries, result=result)
+
+
+def _job(run: Run) -> Job:
+    with reachable():
+        report = reports_of([run.id]).get(run.id) if run.state_type == "FAILED" else None
+    return Job.of(run, f"{report.error_type}: {report.message}" if report else None)
