@@ -23,7 +23,7 @@ from redrive.blocks.prefect.run_requests import batches, made
 from redrive.blocks.prefect.states import SCHEDULED, state
 from redrive.blocks.tracing.creations import Creations
 from redrive.deployments.accepted import Accepted
-from redrive.deployments.enqueue import Asked, Item, due_at
+from redrive.deployments.job_request import Item, JobRequest, due_at
 from redrive.deployments.parameters import checked
 from redrive.deployments.removed import is_removed
 
@@ -34,28 +34,28 @@ DEPLOYMENT_SECONDS = 30.0
 _deployments: dict[str, tuple[float, Deployment]] = {}
 
 
-def accept(asked: Asked) -> list[Accepted[Any]]:
+def accept(request: JobRequest) -> list[Accepted[Any]]:
     """Make the jobs; all are checked before the first.
 
     Raises:
         as `enqueue_many`.
     """
-    due = due_at(asked.delay, asked.at)
+    due = due_at(request.delay, request.at)
     with reachable():
-        _require_queue(asked.queue)
-        deployment = deployment_of(asked.job)
+        _require_queue(request.queue)
+        deployment = deployment_of(request.job)
         schema, defaults = deployment.parameter_openapi_schema, deployment.parameters
-        with Creations(asked.job, asked.queue or deployment.queue, due_at_once=due is None) as creations:
+        with Creations(request.job, request.queue or deployment.queue, due_at_once=due is None) as creations:
             bodies = [
                 _body(
                     item,
-                    checked(asked.job, item.parameters, schema, defaults),
+                    checked(request.job, item.parameters, schema, defaults),
                     creations.labels(item.follows),
-                    queue=asked.queue,
+                    queue=request.queue,
                     due=due,
-                    tags=asked.tags,
+                    tags=request.tags,
                 )
-                for item in asked.items
+                for item in request.items
             ]
             accepted: list[Accepted[Any]] = []
             for batch in batches(bodies):
@@ -63,10 +63,10 @@ def accept(asked: Asked) -> list[Accepted[Any]]:
                     runs = made(deployment.id, batch)
                 except NotFound:
                     # Deleted since it was read.
-                    _deployments.pop(asked.job, None)
-                    raise _not_registered(asked.job) from None
+                    _deployments.pop(request.job, None)
+                    raise _not_registered(request.job) from None
                 for run, body in zip(runs, batch, strict=True):
-                    one = _accepted(asked.job, run, body)
+                    one = _accepted(request.job, run, body)
                     creations.made(len(accepted), one.id, new=one.new)
                     accepted.append(one)
             return accepted

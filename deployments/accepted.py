@@ -61,7 +61,7 @@ class Accepted(Generic[R]):
             TimeoutError: it did not end in time; it goes on.
             NotFound: there is no such job (any more).
         """
-        from redrive.deployments.jobs.result import stored_result  # noqa: PLC0415  (as below)
+        from redrive.deployments.job_result import stored_result  # noqa: PLC0415  (as below)
 
         state = PastState.of(wait_for_end(self.id, timeout)["state"])
         if state.type != COMPLETED:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from redrive.blocks.tracing.trace_context import TraceContext
+from redrive.blocks.core.trace_context import TraceContext
 
 TRIES: Final = "redrive.tries"
 #: Of steps with a policy of their own, by name, and of all others together, as JSON; absent where there is no such step.

@@ -9,9 +9,11 @@ from typing import Self
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.labels import TRACE_CREATED, TRACE_FIRST, Labels
 from redrive.blocks.tracing import names
+from redrive.blocks.tracing.links import Follows
+from redrive.blocks.tracing.messaging import messaging
 from redrive.blocks.tracing.open_span import OpenSpan
 from redrive.blocks.tracing.operations import measured
-from redrive.blocks.tracing.spans import Follows, messaging, started
+from redrive.blocks.tracing.spans import started
 
 
 def followed(labels: Labels, how: str) -> tuple[Follows, ...]:

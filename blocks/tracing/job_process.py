@@ -9,34 +9,29 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
+from redrive.blocks.core.trace_context import TraceContext
 from redrive.blocks.tracing import names
 from redrive.blocks.tracing.log_lines import marked
+from redrive.blocks.tracing.span_sink import SpanSink
 from redrive.blocks.tracing.switch import is_on, sends_logs
-from redrive.blocks.tracing.trace_context import TraceContext
 
 log = logging.getLogger("redrive.tracing")
-
-
-class Hand(Protocol):
-    """Takes a span as JSON: one of ours that began, or any that ended."""
-
-    def __call__(self, span: dict[str, Any], *, ended: bool) -> None: ...
 
 
 class _Log:
     at: TraceContext | None = None
 
 
-def hand_to(hand: Hand) -> None:
-    """Give the spans of this process to somebody else from now on."""
+def send_spans_to(sink: SpanSink) -> None:
+    """Send the spans of this process to `sink` from now on."""
     if not is_on():
         return
     try:
         from redrive.blocks.tracing.sdk import instruments, provider  # noqa: PLC0415  (only when tracing is on)
 
-        provider.hand_to(hand)
+        provider.send_spans_to(sink)
         instruments.install()
     except Exception:  # a job needs no traces
         log.warning("this process cannot trace; its jobs run all the same", exc_info=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from redrive.blocks.tracing.trace_context import TraceContext
+from redrive.blocks.core.trace_context import TraceContext
 
 Value = str | bool | int | float
 

@@ -28,7 +28,8 @@ from redrive.blocks.prefect.states import CANCELLED, DEAD, SCHEDULED, state
 from redrive.blocks.tracing.creations import followed
 from redrive.deployments.acceptance import deployment_of
 from redrive.deployments.dead_letters.ledger import DeadLetter, Ledger
-from redrive.deployments.enqueue import Item, enqueue_many
+from redrive.deployments.enqueue import enqueue_many
+from redrive.deployments.job_request import Item
 from redrive.deployments.parameters import checked
 from redrive.deployments.queue_names import queues
 

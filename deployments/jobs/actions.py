@@ -20,7 +20,8 @@ from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, CANCELLED, CANCELLING, DEAD_LETTER, FINAL, SCHEDULED, state
 from redrive.blocks.tracing.creations import followed
-from redrive.deployments.enqueue import Item, enqueue_many
+from redrive.deployments.enqueue import enqueue_many
+from redrive.deployments.job_request import Item
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.search import find_job
 from redrive.deployments.queue_names import queues

@@ -14,10 +14,10 @@ from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.states import PastState
 from redrive.blocks.prefect.trail import StepTry
 from redrive.deployments.dead_letters.failure_report import reports_of
+from redrive.deployments.job_result import Result, result_of
 from redrive.deployments.jobs.actions import Rerun, cancel_job, rerun_job, retry_now
 from redrive.deployments.jobs.artifacts import left_by
 from redrive.deployments.jobs.job import Job
-from redrive.deployments.jobs.result import Result, result_of
 from redrive.deployments.jobs.search import JobFilter, find_job, list_jobs, matching
 from redrive.deployments.jobs.states import WORDS
 

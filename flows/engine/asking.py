@@ -11,7 +11,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from redrive.blocks.core.errors import ParameterError
 from redrive.deployments.accepted import Accepted
-from redrive.deployments.enqueue import PRODUCING, Delay, enqueue
+from redrive.deployments.enqueue import PRODUCING, enqueue
+from redrive.deployments.job_request import Delay
 from redrive.deployments.job_type import JobType
 
 P = ParamSpec("P")

@@ -29,8 +29,8 @@ from redrive.blocks.process.attempt_notes import announce_spent
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.causes_of import causes_of
 from redrive.flows.engine.failed_tries import FailedTries
+from redrive.flows.engine.origin import Origin
 from redrive.flows.engine.superseded import require_current
-from redrive.flows.engine.traced import Origin
 
 #: Seconds of the shortest lease: a worker's heartbeats are a second apart at least, and three fit into it.
 SHORTEST_LEASE = 3.0

@@ -30,8 +30,8 @@ from redrive.blocks.process import attempt_notes
 from redrive.blocks.retry_policy import effective_policy
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.attempt import Attempt, running
+from redrive.flows.engine.origin import Origin
 from redrive.flows.engine.superseded import history_of, latest_attempt
-from redrive.flows.engine.traced import Origin
 
 
 @contextmanager

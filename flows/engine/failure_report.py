@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import prefect
 
@@ -19,9 +19,7 @@ from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, REASON, TEXT_LIMIT
 from redrive.blocks.prefect.requests import artifacts
 from redrive.deployments.dead_letters.failure_report import ARTIFACT_TYPE, MESSAGE_LIMIT, TRACEBACK_LIMIT, FailureReport
-
-if TYPE_CHECKING:
-    from redrive.flows.engine.attempt import Attempt
+from redrive.flows.engine.attempt import Attempt
 
 #: Where the frames come from that are the same for every failure: Prefect's engine, and what stands between it and the work.
 ENGINE = (

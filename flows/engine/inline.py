@@ -29,14 +29,16 @@ from redrive.blocks.prefect.spent_tries import SpentTries
 from redrive.blocks.prefect.states import COMPLETED, DEAD_LETTER
 from redrive.deployments.accepted import Accepted
 from redrive.deployments.catalog import job_type
-from redrive.deployments.enqueue import PRODUCING, Asked, Item, due_at
+from redrive.deployments.enqueue import PRODUCING
+from redrive.deployments.job_request import Item, JobRequest, due_at
 from redrive.deployments.parameters import checked
 from redrive.deployments.queue_names import queues
 from redrive.flows.engine.attempt import Attempt, running
 from redrive.flows.engine.inline_job import InlineJob
-from redrive.flows.engine.inline_steps import INLINE, InlineSteps
+from redrive.flows.engine.inline_steps import InlineSteps
 from redrive.flows.engine.job import Job
 from redrive.flows.engine.listeners import notify
+from redrive.flows.engine.step_runner import STEPS
 from redrive.flows.engine.stored_result import as_stored
 
 #: Draws of the jitter: its middle, so that waits are what the policy says.
@@ -89,15 +91,17 @@ class InlineJobs(Sequence[InlineJob]):
         """Jobs that are asked for by their function need not stand in a catalog."""
         self._known.setdefault(job.job_type.name, job)
 
-    def accept(self, asked: Asked) -> list[Accepted[Any]]:
+    def accept(self, request: JobRequest) -> list[Accepted[Any]]:
         """Run each of them to its end; all are checked before the first."""
-        job = self._known.get(asked.job) or _loaded(asked.job)
+        job = self._known.get(request.job) or _loaded(request.job)
         schema, defaults = job.parameters.model_dump_for_openapi(), job.job_type.parameters
-        if asked.queue is not None and asked.queue not in queues():
-            raise ParameterError(unknown("queue", asked.queue, queues()))
-        due = due_at(asked.delay, asked.at, now=self.now)
-        ready = [(item, {**defaults, **checked(asked.job, item.parameters, schema, defaults)}) for item in asked.items]
-        return [self._accepted(job, item, parameters, asked.queue, due) for item, parameters in ready]
+        if request.queue is not None and request.queue not in queues():
+            raise ParameterError(unknown("queue", request.queue, queues()))
+        due = due_at(request.delay, request.at, now=self.now)
+        ready = [
+            (item, {**defaults, **checked(request.job, item.parameters, schema, defaults)}) for item in request.items
+        ]
+        return [self._accepted(job, item, parameters, request.queue, due) for item, parameters in ready]
 
     def _accepted(
         self, job: Job[..., Any], item: Item, parameters: dict[str, Any], queue: str | None, due: datetime | None
@@ -210,14 +214,14 @@ def inline(*jobs: Job[..., Any], start: datetime | None = None) -> Iterator[Inli
         start: the time by the clock; now if not given.
     """
     made = InlineJobs(jobs, start or datetime.now(UTC))
-    before = PRODUCING.place, INLINE.steps
+    before = PRODUCING.place, STEPS.runner
     PRODUCING.place = made
-    INLINE.steps = INLINE.steps or InlineSteps(lambda: made.now, made.advance, None)
+    STEPS.runner = STEPS.runner or InlineSteps(lambda: made.now, made.advance, None)
     try:
         with disable_run_logger():
             yield made
     finally:
-        PRODUCING.place, INLINE.steps = before
+        PRODUCING.place, STEPS.runner = before
 
 
 def _loaded(name: str) -> Job[..., Any]:

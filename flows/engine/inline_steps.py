@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from uuid import uuid4
 
 from prefect.cache_policies import INPUTS
@@ -15,20 +15,10 @@ from prefect.futures import PrefectFutureList
 
 from redrive.blocks.prefect.private.settled import FutureList, Settled
 from redrive.flows.engine.attempt import Attempt, current_attempt
+from redrive.flows.engine.step import Step
 from redrive.flows.engine.step_body import no_stable_key
+from redrive.flows.engine.step_runner import STEPS, StepRunner
 from redrive.flows.engine.stored_result import as_stored
-
-if TYPE_CHECKING:
-    from redrive.flows.engine.step import Step
-
-
-class _Inline:
-    """Where the steps of this process run: in Prefect's engine, unless somebody runs jobs in place."""
-
-    steps: InlineSteps | None = None
-
-
-INLINE = _Inline()
 
 
 class InlineSteps:
@@ -44,14 +34,14 @@ class InlineSteps:
         self.waits: list[timedelta] = []
         self.executions: Counter[str] = Counter()
         self.completed: dict[tuple[str, str], Any] = {}
-        self._outer: InlineSteps | None = None
+        self._outer: StepRunner | None = None
 
     def __enter__(self) -> Self:
-        self._outer, INLINE.steps = INLINE.steps, self
+        self._outer, STEPS.runner = STEPS.runner, self
         return self
 
     def __exit__(self, *_: object) -> None:
-        INLINE.steps = self._outer
+        STEPS.runner = self._outer
 
     def call(self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What a call of the step returns: its result, or what is to be awaited."""
@@ -66,18 +56,17 @@ class InlineSteps:
         """A future that has its result."""
         return Settled(self.call(step, args, kwargs))
 
-
-def mapped(steps: InlineSteps, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """One call for each element of the lists among the arguments, as `Task.map` does."""
-    bound = inspect.signature(step.function).bind(*args, **kwargs)
-    many = {
-        name: list(value)
-        for name, value in bound.arguments.items()
-        if isinstance(value, list | tuple | range | PrefectFutureList)
-    }
-    length = max((len(value) for value in many.values()), default=0)
-    calls = [{**bound.arguments, **{name: value[at] for name, value in many.items()}} for at in range(length)]
-    return FutureList([steps.submit(step, (), call) for call in calls])
+    def map(self, step: Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One call for each element of the lists among the arguments, as `Task.map` does."""
+        bound = inspect.signature(step.function).bind(*args, **kwargs)
+        many = {
+            name: list(value)
+            for name, value in bound.arguments.items()
+            if isinstance(value, list | tuple | range | PrefectFutureList)
+        }
+        length = max((len(value) for value in many.values()), default=0)
+        calls = [{**bound.arguments, **{name: value[at] for name, value in many.items()}} for at in range(length)]
+        return FutureList([self.submit(step, (), call) for call in calls])
 
 
 class _Executions:

@@ -22,10 +22,10 @@ from redrive.deployments.job_type import JobType
 from redrive.flows.engine.asking import Asking
 from redrive.flows.engine.attempt import current_job
 from redrive.flows.engine.begun import attempt_of
-from redrive.flows.engine.inline_steps import INLINE
 from redrive.flows.engine.listeners import on_failed, on_finished, on_started
 from redrive.flows.engine.signature import take_signature
 from redrive.flows.engine.step import step
+from redrive.flows.engine.step_runner import STEPS
 from redrive.flows.engine.stored_result import SERIALIZER
 from redrive.flows.engine.tries import Tries
 
@@ -61,7 +61,7 @@ class Job(Asking[P, R], Flow[P, R]):
     if not TYPE_CHECKING:
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            if INLINE.steps is not None:
+            if STEPS.runner is not None:
                 return self.function(*args, **kwargs)
             return super().__call__(*args, **kwargs)
 

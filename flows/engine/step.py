@@ -20,9 +20,9 @@ from redrive.blocks.core.first_fault import no_option
 from redrive.blocks.core.retry import PolicyFields, RetryPolicy
 from redrive.deployments.declared import POLICY_OPTIONS, policy_of
 from redrive.flows.engine.attempt import Attempt, FailedStep, current_attempt
-from redrive.flows.engine.inline_steps import INLINE, mapped
 from redrive.flows.engine.signature import take_signature
 from redrive.flows.engine.step_body import StepKey, noting
+from redrive.flows.engine.step_runner import STEPS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,18 +59,18 @@ class Step(Task[P, R]):
     function: Callable[P, R]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]  # Prefect's overloads, without return_state
-        if steps := INLINE.steps:
-            return steps.call(self, args, kwargs)  # type: ignore[no-any-return]  # what the function returns
+        if runner := STEPS.runner:
+            return runner.call(self, args, kwargs)  # type: ignore[no-any-return]  # what the function returns
         return Task.__call__(self.in_this_attempt(), *args, **kwargs)
 
     def submit(self, *args: Any, **kwargs: Any) -> Any:
-        if steps := INLINE.steps:
-            return steps.submit(self, args, kwargs)
+        if runner := STEPS.runner:
+            return runner.submit(self, args, kwargs)
         return Task.submit(self.in_this_attempt(), *args, **kwargs)
 
     def map(self, *args: Any, **kwargs: Any) -> Any:
-        if steps := INLINE.steps:
-            return mapped(steps, self, args, kwargs)
+        if runner := STEPS.runner:
+            return runner.map(self, args, kwargs)
         return Task.map(self.in_this_attempt(), *args, **kwargs)
 
     def another_here(self, attempt: Attempt, error: BaseException, executions: int, run: str) -> bool:

@@ -21,6 +21,7 @@ from redrive.blocks.process.step_deadline import announced
 from redrive.blocks.process.step_times import timed
 from redrive.blocks.tracing.switch import is_on
 from redrive.flows.engine.attempt import Attempt, FailedStep, current_attempt
+from redrive.flows.engine.failed_try import note_failed_try
 from redrive.flows.engine.stored_result import require_step_result
 from redrive.flows.engine.traced import step_span
 
@@ -87,7 +88,7 @@ def _execution(failed: Failed) -> Iterator[None]:
             attempt.note_failed_step(error, step)
             tries = attempt.spent.of_step(step.counted_apart) + step.executions
             key, name = str(context.task_run.id), context.task.name
-            attempt.failed_tries.note(attempt, error, key=key, step=name, tries=tries)
+            note_failed_try(attempt, error, key=key, step=name, tries=tries)
         raise
     if attempt is not None and context is not None and context.task_run.run_count > 1:
         # A step that needed several tries came to its end: they count no more.

@@ -6,32 +6,20 @@ A try is a trace of its own. It links to the span in which the job was asked for
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 from redrive.blocks.core.settings import settings
+from redrive.blocks.core.trace_context import TraceContext
 from redrive.blocks.prefect.labels import TRACE, TRACE_CREATED, first_parent
 from redrive.blocks.tracing import job_process, names
+from redrive.blocks.tracing.links import follows
+from redrive.blocks.tracing.messaging import messaging
 from redrive.blocks.tracing.open_span import NOTHING, OpenSpan
 from redrive.blocks.tracing.operations import measured
-from redrive.blocks.tracing.spans import follows, messaging, span, started
+from redrive.blocks.tracing.spans import span, started
 from redrive.blocks.tracing.switch import is_on
-from redrive.blocks.tracing.trace_context import TraceContext
-
-if TYPE_CHECKING:
-    from redrive.flows.engine.attempt import Attempt
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Where an attempt comes from: the queue, when it was due, and the labels of its run as they were before."""
-
-    queue: str = "default"
-    due: datetime | None = None
-    labels: Mapping[str, Any] | None = None
+from redrive.flows.engine.attempt import Attempt
 
 
 class Traced:

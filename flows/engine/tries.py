@@ -33,6 +33,7 @@ from redrive.blocks.tracing.names import REASON
 from redrive.blocks.tracing.switch import is_on
 from redrive.deployments.catalog import catalog
 from redrive.flows.engine.attempt import Attempt, FailedStep
+from redrive.flows.engine.failed_try import note_failed_try
 from redrive.flows.engine.failure_report import fingerprint_of, report_failure, verdict_labels
 from redrive.flows.engine.listeners import is_awaited, notify
 from redrive.flows.engine.stored_result import store_job_result
@@ -146,7 +147,7 @@ def _decide(attempt: Attempt, error: Exception, traced: Traced) -> float | State
         traced.outcome(outcome)
         if outcome != "snoozed":
             traced.failed(error, fingerprint=fingerprint_of(attempt, error, step=failed.name))
-    _tell_of_tries(attempt, error, decision, failed)
+    _report_tries(attempt, error, decision, failed)
     if isinstance(decision, GiveUp):
         # The engine logs the traceback itself when it ends.
         logger.error("%s", decision.message)
@@ -164,12 +165,12 @@ def _decide(attempt: Attempt, error: Exception, traced: Traced) -> float | State
     raise signal
 
 
-def _tell_of_tries(attempt: Attempt, error: Exception, decision: RetryAt | GiveUp, failed: FailedStep) -> None:
+def _report_tries(attempt: Attempt, error: Exception, decision: RetryAt | GiveUp, failed: FailedStep) -> None:
     if isinstance(decision, GiveUp):
         attempt.failed_tries.died(error)
         return
     if not isinstance(error, Snooze) and not attempt.failed_tries.knows(error):
-        attempt.failed_tries.note(attempt, error, key="", step=failed.name, tries=decision.tries)
+        note_failed_try(attempt, error, key="", step=failed.name, tries=decision.tries)
     attempt.failed_tries.survived()
 
 

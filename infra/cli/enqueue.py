@@ -20,7 +20,7 @@ from redrive.infra.cli.output import err, out, print_json, span
 from redrive.infra.cli.results import result_text
 
 if TYPE_CHECKING:
-    from redrive.deployments.enqueue import Accepted
+    from redrive.deployments.accepted import Accepted
 
 
 def enqueue_command(
@@ -52,7 +52,8 @@ def enqueue_command(
     """
     from redrive.blocks.prefect.client import reachable
     from redrive.deployments.acceptance import deployment_of
-    from redrive.deployments.enqueue import due_at, enqueue
+    from redrive.deployments.enqueue import enqueue
+    from redrive.deployments.job_request import due_at
     from redrive.deployments.parameters import parsed
 
     delay = duration("--in", in_) if in_ else None
@@ -90,7 +91,7 @@ def _waited(accepted: Accepted[Any], timeout: float | None, *, as_json: bool) ->
     """
     from redrive.blocks.prefect.states import COMPLETED, FAILED, PastState
     from redrive.deployments.accepted import wait_for_end
-    from redrive.deployments.jobs.result import result_of
+    from redrive.deployments.job_result import result_of
 
     with err.status(Text(f"waiting for {accepted.job} job {accepted.name}")):
         run = wait_for_end(accepted.id, timeout)

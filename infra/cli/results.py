@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from redrive.infra.cli.output import one_line
 
 if TYPE_CHECKING:
-    from redrive.deployments.jobs.result import Result
+    from redrive.deployments.job_result import Result
 
 #: Outputs and characters of a result that are shown; `--json` and the files themselves have the rest.
 SHOWN_OUTPUTS = 5

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.tracing import names
+from redrive.blocks.tracing.messaging import messaging
 from redrive.blocks.tracing.operations import measured
-from redrive.blocks.tracing.spans import messaging, started
+from redrive.blocks.tracing.spans import started
 
 
 @contextmanager

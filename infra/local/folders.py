@@ -14,7 +14,7 @@ from pathlib import Path
 
 from redrive.blocks.core.errors import NoSpace, StackError
 from redrive.blocks.core.settings import Settings
-from redrive.infra.local.components.component import Report
+from redrive.infra.local.component import Report
 
 #: Bytes that must be free to start: a new PostgreSQL takes 60 MB, Prefect's tables and the logs of a day the rest.
 NEEDED = 200 * 1024 * 1024

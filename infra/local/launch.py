@@ -13,8 +13,8 @@ import sys
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.settings import Settings
+from redrive.infra.local.component import Component, Program
 from redrive.infra.local.components.all import component
-from redrive.infra.local.components.component import Component, Program
 from redrive.infra.local.marks import marks
 from redrive.infra.local.process import become, end_with_parent
 

@@ -10,7 +10,7 @@ import psutil
 
 from redrive.blocks.core.errors import PortTaken, StackError
 from redrive.blocks.core.settings import Settings
-from redrive.infra.local.components.component import Component, Report
+from redrive.infra.local.component import Component, Report
 
 #: How far from the usual port another one is looked for: neighbours are easy to remember.
 _NEAR = 100

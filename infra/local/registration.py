@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 
 from redrive.blocks.core.settings import Settings
-from redrive.infra.local.components.component import Report
+from redrive.infra.local.component import Report
 from redrive.infra.local.record import Record
 
 

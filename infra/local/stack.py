@@ -11,8 +11,8 @@ from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import ComponentFailed, StackError
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.core.settings import settings as current
+from redrive.infra.local.component import Component, Report
 from redrive.infra.local.components.all import components
-from redrive.infra.local.components.component import Component, Report
 from redrive.infra.local.folders import clear_temporary, make_folders, only_one
 from redrive.infra.local.job_modules import check_job_modules
 from redrive.infra.local.marks import end_leftovers

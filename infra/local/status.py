@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
+from redrive.infra.local.component import Component
 from redrive.infra.local.components.all import components
-from redrive.infra.local.components.component import Component
 from redrive.infra.local.record import Record
 from redrive.infra.local.supervisor import UP, Running, Supervisor, SupervisorSilent
 

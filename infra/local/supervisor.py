@@ -23,8 +23,8 @@ from supervisor.xmlrpc import SupervisorTransport, UnixStreamHTTPConnection
 
 from redrive.blocks.core.errors import ComponentFailed, StackError
 from redrive.blocks.core.settings import Settings
-from redrive.infra.local.components.component import Component, last_lines, log_file
-from redrive.infra.local.components.failure_reason import reason
+from redrive.infra.local.component import Component, last_lines, log_file
+from redrive.infra.local.failure_reason import reason
 from redrive.infra.local.marks import marks
 
 #: States of a component whose process lives.

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from redrive.blocks.core.retry import RetryPolicy as RetryPolicy
     from redrive.deployments.accepted import Accepted as Accepted
     from redrive.deployments.accepted import wait_for as wait_for
-    from redrive.deployments.enqueue import Item as Item
     from redrive.deployments.enqueue import enqueue as enqueue
     from redrive.deployments.enqueue import enqueue_many as enqueue_many
+    from redrive.deployments.job_request import Item as Item
     from redrive.deployments.job_type import JobType as JobType
     from redrive.deployments.jobs.actions import cancel_job as cancel_job
     from redrive.deployments.jobs.actions import rerun_job as rerun_job
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Accepted": "deployments.accepted",
     "Container": "blocks.core.container",
-    "Item": "deployments.enqueue",
+    "Item": "deployments.job_request",
     "Job": "flows.engine.job",
     "JobFailed": "blocks.core.errors",
     "JobType": "deployments.job_type",

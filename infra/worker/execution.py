@@ -13,7 +13,6 @@ from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.children import Children
 from redrive.infra.worker.claims import Claims
 from redrive.infra.worker.conclusion import conclude, cut_off
-from redrive.infra.worker.containers.containers import RunContainers
 from redrive.infra.worker.delivery import deliver
 from redrive.infra.worker.deployments import Deployment, environment
 from redrive.infra.worker.due import Due
@@ -23,6 +22,7 @@ from redrive.infra.worker.job_template import MEGABYTE, PoolSettings, WarmConfig
 from redrive.infra.worker.kept import send_kept
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Command
+from redrive.infra.worker.process_source import ProcessSource
 from redrive.infra.worker.run_api import Json
 from redrive.infra.worker.spans import JobSpans, Spans
 
@@ -49,7 +49,7 @@ class Execution:
         deployment: Deployment | None,
         child: JobProcess,
         running: Json | None = None,
-        source: Children | RunContainers | None = None,
+        source: ProcessSource | None = None,
     ) -> int:
         """Run a claimed run, or a begun one with its `running` state; returns what its exit code would be in a process of its own.
 
@@ -95,11 +95,9 @@ class Execution:
         except ProcessLookupError:
             # It ended between the claim and this moment.
             return "untouched"
-        return await attempt.run(self._order(attempt, deployment))
+        return await attempt.run(self._command(attempt, deployment))
 
-    async def _hooks(
-        self, attempt: Attempt, deployment: Deployment | None, source: Children | RunContainers, state: Json
-    ) -> None:
+    async def _hooks(self, attempt: Attempt, deployment: Deployment | None, source: ProcessSource, state: Json) -> None:
         """Have another child run the hooks of a job that its own process cannot run any more. Nothing is tried twice."""
         if attempt.hooked:
             return
@@ -116,7 +114,7 @@ class Execution:
         try:
             self.attempts.begin(helper)
             async with asyncio.timeout(HOOKS):
-                await helper.run(self._order(helper, deployment, state))
+                await helper.run(self._command(helper, deployment, state))
         except ProcessLookupError:
             self.log.warning("the process for the hooks of job %s ended before it could run them", attempt.run_id)
         except TimeoutError:
@@ -125,7 +123,7 @@ class Execution:
         finally:
             self.attempts.end(helper)
 
-    def _order(self, attempt: Attempt, deployment: Deployment | None, state: Json | None = None) -> Command:
+    def _command(self, attempt: Attempt, deployment: Deployment | None, state: Json | None = None) -> Command:
         return Command(
             kind="hooks" if state else "run",
             attempt=attempt.number,

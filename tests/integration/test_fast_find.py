@@ -20,10 +20,10 @@ from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.trail import trail_of
 from redrive.blocks.prefect.wanted import Wanted
 from redrive.deployments.enqueue import enqueue
+from redrive.deployments.job_result import result_of
 from redrive.deployments.jobs.actions import cancel_job
 from redrive.deployments.jobs.artifacts import left_by
 from redrive.deployments.jobs.logs import log_of
-from redrive.deployments.jobs.result import result_of
 from redrive.deployments.queues import pause_queue
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until

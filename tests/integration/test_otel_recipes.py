@@ -24,7 +24,8 @@ DELTA, CUMULATIVE = 1, 2
 PROGRAM = """
 from redrive.blocks.tracing import names
 from redrive.blocks.tracing.operations import measured
-from redrive.blocks.tracing.spans import messaging, span
+from redrive.blocks.tracing.messaging import messaging
+from redrive.blocks.tracing.spans import span
 try:
     with measured("create", "high"), span("create mail", names.PRODUCER, messaging("create", "high")):
         raise ValueError("no")

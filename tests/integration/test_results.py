@@ -10,7 +10,7 @@ from prefect.results import ResultRecordMetadata
 
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.enqueue import enqueue, wait_for
-from redrive.deployments.jobs.result import result_of
+from redrive.deployments.job_result import result_of
 from tests.support.job_stack import JobStack, effects
 from tests.support.jobs import RESULTS
 from tests.support.prefect_client import api

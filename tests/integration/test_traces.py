@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from redrive.blocks.core.trace_context import TraceContext
 from redrive.blocks.prefect.labels import TRACE_CREATED
 from redrive.blocks.tracing import names
-from redrive.blocks.tracing.trace_context import TraceContext
 from redrive.deployments.enqueue import wait_for
 from redrive.deployments.jobs.details import show_job
 from redrive.deployments.jobs.logs import log_of

@@ -222,7 +222,8 @@ def test_a_process_ends_well_while_its_receiver_hangs(protocol: Protocol) -> Non
     program = (
         "from redrive.blocks.tracing import names\n"
         "from redrive.blocks.tracing.operations import measured\n"
-        "from redrive.blocks.tracing.spans import messaging, span\n"
+        "from redrive.blocks.tracing.messaging import messaging\n"
+        "from redrive.blocks.tracing.spans import span\n"
         "with measured('create', 'high'), span('create mail', names.PRODUCER, messaging('create', 'high')) as made:\n"
         "    made.failed(ValueError('no'))\n"
     )

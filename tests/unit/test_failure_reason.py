@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from redrive.infra.local.components.component import last_lines
-from redrive.infra.local.components.failure_reason import reason
+from redrive.infra.local.component import last_lines
+from redrive.infra.local.failure_reason import reason
 
 TRACEBACK = """Traceback (most recent call last):
   File "x.py", line 1, in <module>

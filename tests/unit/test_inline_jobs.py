@@ -238,7 +238,7 @@ def test_nothing_is_in_place_afterwards() -> None:
         raise ZeroDivisionError
 
     from redrive.deployments.enqueue import PRODUCING
-    from redrive.flows.engine.inline_steps import INLINE
+    from redrive.flows.engine.step_runner import STEPS
 
     assert PRODUCING.place is None
-    assert INLINE.steps is None
+    assert STEPS.runner is None

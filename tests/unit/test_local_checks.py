@@ -13,8 +13,8 @@ import pytest
 from redrive.blocks.core.errors import NoSpace, StackError
 from redrive.blocks.core.settings import Settings
 from redrive.infra.local import folders
+from redrive.infra.local.component import last_lines
 from redrive.infra.local.components.all import components
-from redrive.infra.local.components.component import last_lines
 from redrive.infra.local.folders import make_folders
 from redrive.infra.local.supervisor import configuration
 

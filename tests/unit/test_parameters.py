@@ -19,7 +19,7 @@ from pydantic import BaseModel, SecretStr
 
 from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.nearest import unknown
-from redrive.deployments.enqueue import PAST, due_at
+from redrive.deployments.job_request import PAST, due_at
 from redrive.deployments.parameters import checked
 
 

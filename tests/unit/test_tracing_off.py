@@ -41,7 +41,8 @@ def test_a_process_of_redrive_imports_no_more_of_it_than_others_do(program: str)
 
 def test_a_span_that_nobody_asked_for_imports_nothing() -> None:
     opened = (
-        "from redrive.blocks.tracing.spans import span, messaging\n"
+        "from redrive.blocks.tracing.messaging import messaging\n"
+        "from redrive.blocks.tracing.spans import span\n"
         "with span('a', 0, messaging('process', 'high')) as one: one.set({'a': 1}); assert one.context is None"
     )
 

@@ -6,7 +6,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from redrive.blocks.tracing.trace_context import TraceContext
+from redrive.blocks.core.trace_context import TraceContext
 
 
 def around(parent: TraceContext) -> otel_context.Context:

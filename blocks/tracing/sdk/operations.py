@@ -15,9 +15,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from redrive.blocks.tracing import names
+from redrive.blocks.tracing.messaging import broker
 from redrive.blocks.tracing.sdk.exporter import resource
 from redrive.blocks.tracing.sdk.metric_sender import metric_exporter
-from redrive.blocks.tracing.spans import broker
 
 #: Upper bounds, seconds, as the conventions advise.
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)

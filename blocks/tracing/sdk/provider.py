@@ -19,18 +19,18 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcesso
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Link, NoOpTracer, SpanKind, Status, StatusCode, Tracer
 
+from redrive.blocks.core.trace_context import TraceContext
 from redrive.blocks.tracing import names
 from redrive.blocks.tracing.exceptions import exception_lines, without_exceptions
 from redrive.blocks.tracing.hidden import LONGEST, Hidden
-from redrive.blocks.tracing.job_process import Hand
+from redrive.blocks.tracing.links import Follows
 from redrive.blocks.tracing.open_span import Value
 from redrive.blocks.tracing.sdk import as_json
 from redrive.blocks.tracing.sdk.contexts import around, as_span_context, trace_context_of
 from redrive.blocks.tracing.sdk.exporter import SpanOutbox, resource
 from redrive.blocks.tracing.sdk.log_sender import LogOutbox
-from redrive.blocks.tracing.spans import Follows
+from redrive.blocks.tracing.span_sink import SpanSink
 from redrive.blocks.tracing.switch import sends_logs
-from redrive.blocks.tracing.trace_context import TraceContext
 
 #: Seconds that a process which ends waits for its last spans to be taken.
 LAST_SPANS = 2.0
@@ -60,18 +60,18 @@ class _Ids(RandomIdGenerator):
         return int(given.trace_id, 16) if given else super().generate_trace_id()
 
 
-class _Handing(SpanProcessor):
-    def __init__(self, hand: Hand) -> None:
-        self._hand = hand
+class _ToSink(SpanProcessor):
+    def __init__(self, sink: SpanSink) -> None:
+        self._sink = sink
         self.hidden = Hidden.of_job({})
 
     def on_start(self, span: Span, parent_context: Any = None) -> None:  # noqa: ARG002  (the SDK's signature)
         scope = span.instrumentation_scope
         if scope is not None and scope.name == names.SCOPE:
-            self._hand(as_json.written(span, self.hidden), ended=False)
+            self._sink(as_json.written(span, self.hidden), ended=False)
 
     def on_end(self, span: ReadableSpan) -> None:
-        self._hand(as_json.written(span, self.hidden), ended=True)
+        self._sink(as_json.written(span, self.hidden), ended=True)
 
 
 class _Provider(TracerProvider):
@@ -86,16 +86,16 @@ class _Ours:
 
     tracer: Tracer | None = None
     provider: _Provider | None = None
-    handing: _Handing | None = None
+    to_sink: _ToSink | None = None
     lines: LogOutbox | None = None
 
 
-def hand_to(hand: Hand) -> None:
-    """Trace in this process, and give spans to somebody else to send."""
-    _Ours.handing = _Handing(hand)
+def send_spans_to(sink: SpanSink) -> None:
+    """Trace in this process, and give each span to `sink`."""
+    _Ours.to_sink = _ToSink(sink)
     limits = SpanLimits(max_attribute_length=LONGEST * 4)
     _Ours.provider = _Provider(id_generator=_Ids(), span_limits=limits, shutdown_on_exit=False)
-    _Ours.provider.add_span_processor(_Ours.handing)
+    _Ours.provider.add_span_processor(_Ours.to_sink)
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         trace.set_tracer_provider(_Ours.provider)
     _Ours.tracer = _tracer_of(_Ours.provider)
@@ -107,7 +107,7 @@ def send_by_itself(component: str) -> None:
     outbox, lines = SpanOutbox(who), LogOutbox(who) if sends_logs() else None
     _Ours.lines = lines
 
-    def hand(span: as_json.Json, *, ended: bool) -> None:
+    def put(span: as_json.Json, *, ended: bool) -> None:
         if not ended:
             return
         if lines:
@@ -116,7 +116,7 @@ def send_by_itself(component: str) -> None:
             span = without_exceptions(span)
         outbox.put(span)
 
-    hand_to(hand)
+    send_spans_to(put)
     atexit.register(_finish, [box.finish for box in (outbox, lines) if box])
 
 
@@ -144,13 +144,13 @@ def is_begun() -> bool:
 
 def hide(hidden: Hidden) -> None:
     """What is hidden in spans from now on."""
-    if _Ours.handing:
-        _Ours.handing.hidden = hidden
+    if _Ours.to_sink:
+        _Ours.to_sink.hidden = hidden
 
 
 def hidden() -> Hidden:
     """What is hidden now."""
-    return _Ours.handing.hidden if _Ours.handing else Hidden(everything=True)
+    return _Ours.to_sink.hidden if _Ours.to_sink else Hidden(everything=True)
 
 
 def provider() -> TracerProvider | None:

@@ -22,9 +22,9 @@ from redrive.dashboards.console.record import written_down
 from redrive.dashboards.console.shown import page, render
 from redrive.dashboards.console.values import as_json
 from redrive.deployments.dead_letters.redrive import redrive
+from redrive.deployments.job_result import result_of
 from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
 from redrive.deployments.jobs.cause import Cause
-from redrive.deployments.jobs.result import result_of
 from redrive.deployments.jobs.why import NAMED, why
 from redrive.deployments.people.people import about_job
 

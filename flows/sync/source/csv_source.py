@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from redrive.blocks.core.errors import PermanentError
+from redrive.flows.sync.source.csv_record import any_record
 from redrive.flows.sync.source.source import BLOCK, Readable, Since, Source, content_hash
-from redrive.flows.sync.table.record_scan import any_record
 
 _QUOTED = re.compile(r'"[^"]*"')
 #: Bytes of a heading; a megabyte are sixteen thousand columns.

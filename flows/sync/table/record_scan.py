@@ -17,6 +17,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import PermanentError
+from redrive.flows.sync.source.csv_record import any_record
 from redrive.flows.sync.table.column_types import Column
 
 #: Bytes of one record; PostgreSQL takes up to 1 GB in a value, and a job has far less memory.
@@ -153,13 +154,6 @@ class RecordScan:
         # Not an empty line, and not what ends a COPY in older versions of PostgreSQL.
         record = r"(?![\r\n]|\\\.)" + cut.join(values) + re.escape(self._end)
         return re.compile(f"(?:{record})*+".encode())
-
-
-def any_record(delimiter: str) -> re.Pattern[bytes]:
-    """One record of any CSV, with its end of line."""
-    cut = re.escape(delimiter)
-    value = rf'(?:"(?:[^"]|"")*+"[^{cut}\r\n]*+|(?!")[^{cut}\r\n]*+)'
-    return re.compile(rf"{value}(?:{cut}{value})*+(?:\r\n|\n|\r)".encode())
 
 
 def _with_empty(text: str, values: list[str], delimiter: str) -> list[str | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from redrive.blocks.core.settings import Settings
-from redrive.infra.local.components.component import Component
+from redrive.infra.local.component import Component
 
 TABLE = {
     "postgres": "redrive.infra.local.components.postgres:Postgres",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from redrive.infra.local.components.component import Component, Program
+from redrive.infra.local.component import Component, Program
 from redrive.infra.local.prefect_client import PATIENCE, client_environment
 from redrive.infra.local.project import import_path
 from redrive.infra.local.record import Record

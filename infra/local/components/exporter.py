@@ -6,7 +6,7 @@ import sys
 
 import httpx
 
-from redrive.infra.local.components.component import Component, Program
+from redrive.infra.local.component import Component, Program
 from redrive.infra.local.prefect_client import PATIENCE, client_environment
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.patience import patient
-from redrive.infra.local.components.component import Component, Program
+from redrive.infra.local.component import Component, Program
 from redrive.infra.local.prefect_client import client_environment
 from redrive.infra.local.project import import_path
 from redrive.infra.local.record import Record

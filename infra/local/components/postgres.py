@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from redrive.blocks.core.patience import patient
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.core.timely_postgres import TimelyConnection
-from redrive.infra.local.components.component import Component, Program
+from redrive.infra.local.component import Component, Program
 from redrive.infra.local.components.postgres_files import (
     SERVER,
     account,

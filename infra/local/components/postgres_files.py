@@ -17,7 +17,7 @@ import psutil
 
 from redrive.blocks.core.errors import StackError
 from redrive.blocks.core.settings import Settings
-from redrive.infra.local.components.failure_reason import reason
+from redrive.infra.local.failure_reason import reason
 from redrive.infra.local.process import Account
 
 

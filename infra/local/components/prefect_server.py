@@ -10,7 +10,7 @@ import httpx
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.requests import server
 from redrive.infra.local import registration
-from redrive.infra.local.components.component import Component, Program, Report
+from redrive.infra.local.component import Component, Program, Report
 from redrive.infra.local.prefect_client import PATIENCE, ask, client_environment
 
 

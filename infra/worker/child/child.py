@@ -63,7 +63,7 @@ class Child:
         engine.install()
         # What the template loaded is the worker's to watch; what this process loads itself is its own.
         self._code = Code.loaded(time.time_ns())
-        job_process.hand_to(self._hand)
+        job_process.send_spans_to(self._send_span)
         operations.hear(self._took)
         failed_tries.hear(self._failed)
         self._memory.take_requests()
@@ -175,7 +175,7 @@ class Child:
         else:
             self._ends.note(run_id, request)
 
-    def _hand(self, span: dict[str, Any], *, ended: bool) -> None:
+    def _send_span(self, span: dict[str, Any], *, ended: bool) -> None:
         """Hand a span to the worker, which sends those of all its jobs."""
         if os.getpid() != self._pid or not self._attempt:
             # A fork of the job's own, or something between two jobs.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from redrive.blocks.core.settings import Settings
-from redrive.infra.local.components.failure_reason import reason
+from redrive.infra.local.failure_reason import reason
 from redrive.infra.local.process import Account
 
 Report = Callable[[str], None]

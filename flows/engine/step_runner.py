@@ -1,0 +1,26 @@
+"""Who runs the steps of this process, where it is not Prefect's engine: tests run them in place."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from prefect import Task
+
+
+class StepRunner(Protocol):
+    """Runs a step as the methods of `Task` with these names do."""
+
+    def call(self, step: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+    def submit(self, step: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+    def map(self, step: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+
+class _Steps:
+    """The steps of this process: they run in Prefect's engine if `runner` is None."""
+
+    runner: StepRunner | None = None
+
+
+STEPS = _Steps()
