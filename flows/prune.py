@@ -23,7 +23,7 @@ from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.deployments.catalog import job_type
 from redrive.deployments.dead_letters.ledger import Ledger
-from redrive.deployments.dead_letters.outcomes import fate
+from redrive.deployments.dead_letters.outcomes import outcome_of
 from redrive.deployments.pools import is_job, pools
 from redrive.flows.engine.job import job, step
 
@@ -79,7 +79,9 @@ def prune_runs(before: datetime) -> int:
 def _settled(ledger: Ledger, finished: Sequence[Run]) -> list[UUID]:
     """Those of the runs that nobody needs any more."""
     needed = ledger.unsettled([run.id for run in finished])
-    failed = {run.state_id for run in finished if is_job(run) and fate(run.state_type, run.message) not in SETTLED}
+    failed = {
+        run.state_id for run in finished if is_job(run) and outcome_of(run.state_type, run.message) not in SETTLED
+    }
     collected = ledger.known(failed)
     return [
         run.id for run in finished if run.id not in needed and (run.state_id not in failed or run.state_id in collected)

@@ -34,7 +34,7 @@ _process = SERVICE
 #: When the first answer of each server is due, by the monotonic clock; None where nobody gave a command.
 _due: float | None = None
 _unanswered_at: dict[str, float] = {}
-_heard: set[str] = set()
+_answering: set[str] = set()
 
 
 def hurry(age: float | None = None) -> None:
@@ -76,7 +76,7 @@ def left_for(server: str) -> float:
     now = time.monotonic()
     if now - _unanswered_at.get(server, -REMEMBERED) < REMEMBERED:
         return min(AGAIN, patience())
-    if _due is not None and server not in _heard:
+    if _due is not None and server not in _answering:
         return min(max(LEAST, _due - now), patience())
     return patience()
 
@@ -95,7 +95,7 @@ def unanswered(server: str) -> None:
 def answered(server: str) -> None:
     """Note that it answered."""
     _unanswered_at.pop(server, None)
-    _heard.add(server)
+    _answering.add(server)
 
 
 def _age() -> float:

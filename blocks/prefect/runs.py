@@ -40,9 +40,9 @@ __all__ = [
     "count",
     "count_of",
     "delete_if",
-    "look",
     "page",
     "pages",
+    "snapshot",
     "states_of",
     "transition",
 ]
@@ -93,9 +93,9 @@ def count_of(body: Json) -> int:
     return ask(requests.count(body)) if found is None else found
 
 
-def look(pool: str, wanted: Wanted, order: Order, *, limit: int) -> tuple[list[Json], list[Run]] | None:
+def snapshot(pool: str, wanted: Wanted, order: Order, *, limit: int) -> tuple[list[Json], list[Run]] | None:
     """The queues of a pool with what waits and runs in each, and the first runs that fit; None where the server has no such call."""
-    found = ask_fast(fast.look(pool, paging.page(wanted, order, limit=limit).body))
+    found = ask_fast(fast.snapshot(pool, paging.page(wanted, order, limit=limit).body))
     return None if found is None else (found["queues"], _typed(found["runs"]))
 
 

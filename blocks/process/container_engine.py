@@ -32,7 +32,7 @@ TMP = 1024
 WORKER, RUN, POOL = "redrive.worker", "redrive.run", "redrive.pool"
 
 
-class EngineAway(RedriveError):  # noqa: N818  (named like what happened, as all errors here)
+class EngineUnavailable(RedriveError):  # noqa: N818  (named like what happened, as all errors here)
     """The container engine does not answer."""
 
 
@@ -56,7 +56,7 @@ class Engine:
 
     @property
     def api(self) -> APIClient:
-        """Raises `EngineAway`."""
+        """Raises `EngineUnavailable`."""
         if self._client is None:
             with _answering():
                 import docker  # noqa: PLC0415  (an extra; only workers of such jobs need it)
@@ -71,7 +71,7 @@ class Engine:
         return self._client
 
     def version(self) -> str:
-        """Raises `EngineAway`."""
+        """Raises `EngineUnavailable`."""
         with _answering():
             return str(self.api.version()["Version"])
 
@@ -86,7 +86,7 @@ class Engine:
         """Make a container that is not started; its id.
 
         Raises:
-            EngineAway: the engine does not answer.
+            EngineUnavailable: the engine does not answer.
             CannotContain: it refuses.
         """
         api = self.api
@@ -127,7 +127,7 @@ class Engine:
             return line
 
     def start(self, container: str) -> None:
-        """Raises `EngineAway`, `CannotContain`."""
+        """Raises `EngineUnavailable`, `CannotContain`."""
         import docker  # noqa: PLC0415  (as above)
 
         try:
@@ -165,7 +165,7 @@ class Engine:
                     state = self.api.inspect_container(container)["State"]
             except docker.errors.NotFound:
                 return Exit(code=None, out_of_memory=False)
-            except (EngineAway, docker.errors.APIError):
+            except (EngineUnavailable, docker.errors.APIError):
                 time.sleep(AGAIN)
                 continue
             if state["Status"] in {"exited", "dead"}:
@@ -176,14 +176,14 @@ class Engine:
         """Take it away, whether it runs or not."""
         import docker  # noqa: PLC0415  (as above)
 
-        with contextlib.suppress(docker.errors.APIError, EngineAway), _answering():
+        with contextlib.suppress(docker.errors.APIError, EngineUnavailable), _answering():
             self.api.remove_container(container, force=True, v=True)
 
     def of_pool(self, pool: str) -> list[dict[str, Any]]:
         """Every container of a pool's workers, ended ones too.
 
         Raises:
-            EngineAway: the engine does not answer.
+            EngineUnavailable: the engine does not answer.
         """
         with _answering():
             return list(self.api.containers(all=True, filters={"label": f"{POOL}={pool}"}))
@@ -195,14 +195,14 @@ def _answering() -> Iterator[None]:
         import docker  # noqa: PLC0415  (as above)
         import requests  # noqa: PLC0415  (what docker speaks through)
     except ImportError:
-        raise EngineAway("the package docker is not installed: pip install 'redrive[containers]'") from None
+        raise EngineUnavailable("the package docker is not installed: pip install 'redrive[containers]'") from None
     try:
         yield
     except docker.errors.APIError:
         # An answer: what it means is for the caller. It is one of requests' errors too.
         raise
     except (requests.RequestException, docker.errors.DockerException, OSError) as error:
-        raise EngineAway(f"the container engine does not answer: {error}") from None
+        raise EngineUnavailable(f"the container engine does not answer: {error}") from None
 
 
 def _tls() -> Any:

@@ -13,7 +13,7 @@ from redrive.blocks.sentry import send
 _listener: Callable[[dict[str, Any]], None] | None = None
 
 
-def hear(listener: Callable[[dict[str, Any]], None]) -> None:
+def listen(listener: Callable[[dict[str, Any]], None]) -> None:
     """Give the failed tries of this process to somebody else."""
     global _listener  # noqa: PLW0603  (one a process, by its nature)
     _listener = listener

@@ -15,12 +15,12 @@ from redrive.blocks.tracing.switch import sends_metrics
 log = logging.getLogger("redrive.tracing")
 
 #: Operation, queue, seconds, and the type of the error that ended it.
-Heard = Callable[[str, str, float, str | None], None]
+Listener = Callable[[str, str, float, str | None], None]
 
-_listener: Heard | None = None
+_listener: Listener | None = None
 
 
-def hear(listener: Heard) -> None:
+def listen(listener: Listener) -> None:
     """Give what is measured in this process to somebody else."""
     global _listener  # noqa: PLW0603  (one a process, by its nature)
     _listener = listener

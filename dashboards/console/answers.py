@@ -21,10 +21,10 @@ from redrive.blocks.core.errors import (
 from redrive.blocks.core.masking import mask_text
 from redrive.dashboards.console.access.guard import NotSignedIn, Refused
 from redrive.dashboards.console.parts import LIVE
-from redrive.dashboards.console.shown import SAID, page, render
+from redrive.dashboards.console.shown import NOTICE, page, render
 
 #: Characters of a sentence that goes into a cookie.
-SAID_LIMIT: Final = 300
+NOTICE_LIMIT: Final = 300
 _STATUS: Final[tuple[tuple[type[RedriveError], int], ...]] = (
     (NotFound, 404),
     (Conflict, 409),
@@ -43,19 +43,19 @@ def is_fragment(request: Request) -> bool:
 def done(request: Request, said: str, *, go: str | None = None, to: str | None = None, kind: str = "good") -> Response:
     """An act was done: say so, and let the page read itself anew, or go on to another one; `to` is where more is told."""
     if not is_fragment(request):
-        return _told(RedirectResponse(go or came_from(request), status_code=303), said, to)
+        return _with_notice(RedirectResponse(go or came_from(request), status_code=303), said, to)
     if go is not None:
-        return _told(HTMLResponse("", headers={"HX-Redirect": go}), said, to)
+        return _with_notice(HTMLResponse("", headers={"HX-Redirect": go}), said, to)
     answer = HTMLResponse(render("parts/toast.html", said=said, kind=kind, to=to))
     answer.headers["HX-Reswap"] = "none"
     answer.headers["HX-Trigger"] = "changed"
     return answer
 
 
-def _told(answer: Response, said: str, to: str | None) -> Response:
+def _with_notice(answer: Response, said: str, to: str | None) -> Response:
     """Let the next page say it."""
-    text = quote(json.dumps([said[:SAID_LIMIT], to]))
-    answer.set_cookie(SAID, text, max_age=20, path="/", httponly=True, samesite="lax")
+    text = quote(json.dumps([said[:NOTICE_LIMIT], to]))
+    answer.set_cookie(NOTICE, text, max_age=20, path="/", httponly=True, samesite="lax")
     return answer
 
 

@@ -41,7 +41,7 @@ from redrive.dashboards.console.values import (
 
 HERE: Final = Path(__file__).parent
 #: The cookie by which an act tells the page that comes after it what was done.
-SAID: Final = "said"
+NOTICE: Final = "notice"
 
 #: The pages in the side bar: address, name, drawing.
 PAGES: Final = (
@@ -117,22 +117,22 @@ def page(request: Request, template: str, *, code: int = 200, **values: Any) -> 
         person=session.person if session else None,
         theme=theme if theme in {"dark", "light"} else "",
         path=request.url.path,
-        said_before=_said_before(request),
+        notice=_notice(request),
         open_failures=lambda: _open_failures(request),
         # Why a page that stays open cannot be read anew, if that is so.
         unread=request.app.state.parts.refresher.said,
         **{"now": datetime.now(UTC), **values},
     )
     answer = HTMLResponse(text, status_code=code)
-    if SAID in request.cookies:
-        answer.delete_cookie(SAID, path="/", httponly=True, samesite="lax")
+    if NOTICE in request.cookies:
+        answer.delete_cookie(NOTICE, path="/", httponly=True, samesite="lax")
     return answer
 
 
-def _said_before(request: Request) -> tuple[str, str | None] | None:
+def _notice(request: Request) -> tuple[str, str | None] | None:
     """What the act before this page said, and where more is told."""
     try:
-        said, to = json.loads(unquote(request.cookies.get(SAID, "")))
+        said, to = json.loads(unquote(request.cookies.get(NOTICE, "")))
     except (ValueError, TypeError):
         return None
     inside = isinstance(to, str) and to.startswith("/") and not to.startswith("//")

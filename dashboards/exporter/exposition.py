@@ -35,7 +35,7 @@ STALE = 60.0
 #: them from its first job on. A pair is a dozen series.
 EARLY = 600
 
-FATES = ("completed", "cancelled", "dead")
+OUTCOMES = ("completed", "cancelled", "dead")
 
 _HISTOGRAMS = {
     "duration": ("queue_jobs_processing_duration_seconds", "Seconds a finished job ran, all its attempts together."),
@@ -89,7 +89,7 @@ def _fresh(read: float | None, at: float) -> bool:
 
 def _counters(now: Snapshot) -> Iterator[Metric]:
     for metric, name, detail, label, values in (
-        (JOBS, "queue_jobs", "Finished jobs by fate.", "status", FATES),
+        (JOBS, "queue_jobs", "Finished jobs by outcome.", "status", OUTCOMES),
         (FAILED, "queue_jobs_failed", "Dead letters by reason, each new one and each reopening.", "reason", REASONS),
         (RETRIES, "queue_job_retries", "Tries that failed and were followed by another one.", None, ("",)),
         (

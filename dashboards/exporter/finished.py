@@ -21,7 +21,7 @@ from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.deployments.dead_letters.ledger.counts import Counts
 from redrive.deployments.dead_letters.ledger.finishes import Finish, Kind
-from redrive.deployments.dead_letters.outcomes import Spent, fate
+from redrive.deployments.dead_letters.outcomes import Spent, outcome_of
 
 #: Prefect's own limit of runs a call.
 PAGE = 200
@@ -113,7 +113,7 @@ class Tail:
 
     def _finish(self, run: dict[str, Any]) -> Finish | None:
         state = run["state"]
-        status = fate(state["type"], state.get("message") or "")
+        status = outcome_of(state["type"], state.get("message") or "")
         if status not in {"completed", "cancelled"} or run.get("work_pool_name") == OPS:
             return None
         spent = Spent.of(run)

@@ -19,7 +19,7 @@ from redrive.deployments.dead_letters.ledger.finishes import Status
 _LOST_DEPLOYMENT = re.compile(r"deployment.*(no longer exists|not found|deleted|missing)", re.IGNORECASE)
 
 
-def fate(state_type: str, message: str) -> Status | None:
+def outcome_of(state_type: str, message: str) -> Status | None:
     """What became of a job in a state of that type; None if that is no end: a crashed job is rescued or dead-lettered soon."""
     match state_type:
         case "COMPLETED":

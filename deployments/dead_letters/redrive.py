@@ -167,15 +167,15 @@ def _replace(ledger: Ledger, row: DeadLetter, run: Run | None, parameters: Mappi
             require_state(run.id, run.state_id)
         except Conflict:
             # Pressed in the moment of making the new one.
-            _take_back(run, accepted.id)
+            _withdraw(run, accepted.id)
             raise
     ledger.link_replacement(row.run_id, accepted.id)
     return Redriven(id=row.id, job=row.job, run_id=accepted.id, edited=True)
 
 
-def _take_back(run: Run, replacement: UUID) -> None:
+def _withdraw(run: Run, replacement: UUID) -> None:
     """Somebody pressed Retry on the old run meanwhile: the new one goes, with its key, unless a worker has it already."""
-    taken_back = state(CANCELLED, message=f"run {run.id} was started again meanwhile")
-    if runs.transition(replacement, taken_back, only_from=[SCHEDULED]):
+    withdrawn = state(CANCELLED, message=f"run {run.id} was started again meanwhile")
+    if runs.transition(replacement, withdrawn, only_from=[SCHEDULED]):
         runs.delete_if([replacement], types=[CANCELLED])
     ask(requests.label(run.id, {REPLACED_BY: ""}))

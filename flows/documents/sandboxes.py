@@ -24,7 +24,7 @@ from redrive.flows.documents.template_kind import Kind
 #: Seconds one document may take; a 1,000-page PDF takes about 2.
 WALL_LIMIT = 90
 #: Bytes of a reason that are read.
-_SAID = 2000
+_MESSAGE_LIMIT = 2000
 
 #: Signals by which the kernel or the C library ends a process that broke its limits or its memory: the document's fault.
 _AT_FAULT = {
@@ -73,7 +73,7 @@ class Sandboxes:
         with tempfile.TemporaryFile(dir=self._home) as answer:
             code = self._ended(content, answer.fileno(), mime, wall_limit)
             if code == UNREADABLE:
-                raise Unreadable(os.pread(answer.fileno(), _SAID, 0).decode(errors="replace"))
+                raise Unreadable(os.pread(answer.fileno(), _MESSAGE_LIMIT, 0).decode(errors="replace"))
             if code < 0 and (reason := _AT_FAULT.get(signal.Signals(-code))):
                 raise Unreadable(f"cannot be read: {reason}; take it out of the folder")
             if code < 0:

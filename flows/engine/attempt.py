@@ -182,7 +182,7 @@ class Attempt:
             return
 
     @property
-    def untold(self) -> dict[str, Any]:
+    def unwritten(self) -> dict[str, Any]:
         """The labels that a job which completes has yet to write: none for most."""
         return {RETRIES: self.retries + len(self._retried)} if self._retried else {}
 

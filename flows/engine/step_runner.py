@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from prefect import Task
-
 
 class StepRunner(Protocol):
-    """Runs a step as the methods of `Task` with these names do."""
+    """Runs a step as the methods of `Task` with these names do. The step is one of `step.py`, which knows this protocol."""
 
-    def call(self, step: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+    def call(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 
-    def submit(self, step: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+    def submit(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 
-    def map(self, step: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+    def map(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 
 
 class _Steps:

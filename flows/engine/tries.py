@@ -115,9 +115,9 @@ class Tries:
 def _complete(attempt: Attempt, result: Any) -> None:
     _require_current(attempt)
     attempt.failed_tries.survived()
-    if attempt.untold:
+    if attempt.unwritten:
         try:
-            _until_reported(lambda: ask(requests.label(attempt.id, attempt.untold)))
+            _until_reported(lambda: ask(requests.label(attempt.id, attempt.unwritten)))
         except Exception:  # noqa: BLE001  (the work is done; its retries are figures for a graph)
             get_run_logger().warning("the job's retries could not be noted", exc_info=True)
     notify("finished", attempt, result=result)

@@ -34,7 +34,7 @@ class Delivery(Payload):
     refused: dict[str, str] = Field(default_factory=dict)
 
 
-def hand_over(mail: EmailMessage, recipients: tuple[str, ...], server: MailServer) -> Delivery:
+def send_mail(mail: EmailMessage, recipients: tuple[str, ...], server: MailServer) -> Delivery:
     """Send one mail to the recipients; some of them may be refused.
 
     Raises:
@@ -48,16 +48,16 @@ def offer(mail: EmailMessage, recipient: str, server: MailServer) -> Delivery:
     """Send a mail of its own to a recipient; that it is refused is an answer too, since others still wait for theirs.
 
     Raises:
-        PermanentError, MailServerUnreachable: as `hand_over`, of the session or the sender.
+        PermanentError, MailServerUnreachable: as `send_mail`, of the session or the sender.
     """
     return _delivery(_offered(mail, recipient, server))
 
 
-def hand_over_each(mails: dict[str, EmailMessage], server: MailServer) -> Delivery:
+def send_mails(mails: dict[str, EmailMessage], server: MailServer) -> Delivery:
     """Send every recipient the mail of its own.
 
     Raises:
-        PermanentError, DeliveryPostponed, MailServerUnreachable: as `hand_over`; a refusal only if no recipient is taken.
+        PermanentError, DeliveryPostponed, MailServerUnreachable: as `send_mail`; a refusal only if no recipient is taken.
     """
     together = _Outcome((), {})
     for recipient, mail in mails.items():

@@ -18,7 +18,7 @@ from redrive.blocks.mail_server import MailServer
 from redrive.blocks.saved import saved
 from redrive.deployments.catalog import job_type
 from redrive.flows.engine.job import current_job, job, step
-from redrive.flows.mail.delivery import Delivery, hand_over, hand_over_each, offer
+from redrive.flows.mail.delivery import Delivery, offer, send_mail, send_mails
 from redrive.flows.mail.letter import Letter, Send, message, written
 from redrive.flows.stores import content_of
 
@@ -113,8 +113,8 @@ def deliver(letter: Letter, recipients: tuple[str, ...], server: str) -> Deliver
     """Hand the mail over for these recipients; fails if none of them is taken."""
     files, block = files_of(letter), saved(MailServer, server)
     if letter.send == "each":
-        return hand_over_each({one: message(letter.addressed(one), files) for one in recipients}, block)
-    return hand_over(message(letter, files), recipients, block)
+        return send_mails({one: message(letter.addressed(one), files) for one in recipients}, block)
+    return send_mail(message(letter, files), recipients, block)
 
 
 def files_of(letter: Letter) -> list[tuple[str, bytes]]:

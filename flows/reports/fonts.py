@@ -19,7 +19,7 @@ FONTS = Path(__file__).resolve().parent / "templates" / "fonts"
 #: Stands for a character that none of the fonts has.
 MISSING = "\ufffd"
 #: Not drawn themselves: joiners, selectors of a variant, line ends.
-_SILENT = frozenset("\n\u00ad\u200b\u200c\u200d\u2060\ufe0e\ufe0f")
+_INVISIBLE = frozenset("\n\u00ad\u200b\u200c\u200d\u2060\ufe0e\ufe0f")
 
 
 class Face(NamedTuple):
@@ -58,7 +58,7 @@ class Widths(dict[str, float]):
         return sum(map(self.__getitem__, text))
 
     def _looked_up(self, char: str) -> float:
-        if char in _SILENT:
+        if char in _INVISIBLE:
             return 0.0
         for face in FACES:
             file = face.strong if self._strong and face.strong else face.regular
@@ -77,7 +77,7 @@ def widths(*, strong: bool = False) -> Widths:
 @cache
 def is_drawn(char: str) -> bool:
     """Whether one of the fonts has the character."""
-    return char in _SILENT or any(ord(char) in _advances(face.regular) for face in FACES)
+    return char in _INVISIBLE or any(ord(char) in _advances(face.regular) for face in FACES)
 
 
 def drawable(text: str, missing: set[str]) -> str:

@@ -42,7 +42,7 @@ def pdf(view: ReportView) -> tuple[bytes, tuple[str, ...]]:
         head = _head(view, made, charts, folder, missing)
         _write(folder, {**head, "blocks": [], "notes": []})
         laid = list(blocks(made, made.height - _query(folder, "start"))) if view.rows else []
-        said = tuple(_said(view, made))
+        said = tuple(_notices(view, made))
         _write(folder, {**head, "blocks": laid, "notes": [drawable(note, missing) for note in (*view.notes, *said)]})
         content = typst.compile(
             str(folder / TEMPLATE.name), pdf_tags=len(view.rows) <= TAGGED_LIMIT, **_options(private)
@@ -64,7 +64,7 @@ def _write(folder: Path, content: dict[str, Any]) -> None:
     (folder / "report.json").write_bytes(orjson.dumps(content))
 
 
-def _said(view: ReportView, made: Table) -> list[str]:
+def _notices(view: ReportView, made: Table) -> list[str]:
     said = []
     if made.shown < len(view.rows):
         said.append(

@@ -78,7 +78,7 @@ def workbook(view: ReportView) -> tuple[bytes, tuple[str, ...]]:
     written.rows()
     written.totals()
     written.finish()
-    said = tuple(written.said())
+    said = tuple(written.notices())
     about(book, view, said)
     book.close()
     return content.getvalue(), said
@@ -93,7 +93,7 @@ class _Rows:
         self._numbers = [view.is_number(column) for column in view.columns]
         self._kinds = [view.number(column.name) for column in view.columns]
         self._labels = [f"{c.heading} ({c.unit})" if c.unit else c.heading for c in view.columns]
-        self._looks = [self._look(n) for n in range(len(view.columns))]
+        self._formats = [self._format(n) for n in range(len(view.columns))]
         self._longest = [len(label) for label in self._labels]
         self._cut = self._inexact = 0
         #: Columns with numbers written as texts, which no formula would count.
@@ -108,9 +108,9 @@ class _Rows:
             self._sheet.write_string(HEADING_ROW, place, clean(label), self._book.add_format(style))
 
     def rows(self) -> None:
-        styles = [self._book.add_format(look) for look in self._looks]
+        styles = [self._book.add_format(one) for one in self._formats]
         row = HEADING_ROW
-        wraps = [at for at, look in zip(self._places, self._looks, strict=True) if "text_wrap" in look]
+        wraps = [at for at, one in zip(self._places, self._formats, strict=True) if "text_wrap" in one]
         for values in self._view.rows:
             row += 1
             if (lines := max((_lines(values[at]) for at in wraps), default=1)) > 1:
@@ -128,11 +128,11 @@ class _Rows:
             return
         first, last = HEADING_ROW + 1, HEADING_ROW + len(view.rows)
         for place, (column, total) in enumerate(zip(view.columns, view.totals, strict=True)):
-            look = {**self._looks[place], "bold": True, "top": 2, "top_color": INK, "bottom": 0}
+            form = {**self._formats[place], "bold": True, "top": 2, "top_color": INK, "bottom": 0}
             shown = _excel_number(total)
             if shown is not None and abs(shown) >= LONG:
-                look["num_format"] = power_format(column)
-            style = self._book.add_format(look)
+                form["num_format"] = power_format(column)
+            style = self._book.add_format(form)
             if column.total is None:
                 self._sheet.write_string(last + 1, place, "Total" if place == 0 else "", style)
                 continue
@@ -158,13 +158,13 @@ class _Rows:
         last = HEADING_ROW + max(1, len(self._view.rows))
         self._sheet.autofilter(HEADING_ROW, 0, last, len(self._view.columns) - 1)
 
-    def said(self) -> Iterator[str]:
+    def notices(self) -> Iterator[str]:
         if self._cut:
             yield f"Excel holds {CELL_LIMIT:,} characters in a cell; {counted(self._cut, 'longer text')} cut, with {CUT} at the end."
         if self._inexact:
             yield f"Excel keeps {DOUBLE_DIGITS} digits; written as text: {counted(self._inexact, 'longer, infinite or missing number')}."
 
-    def _look(self, place: int) -> dict[str, Any]:
+    def _format(self, place: int) -> dict[str, Any]:
         column = self._view.columns[place]
         wraps = not self._numbers[place] and column.format in {"auto", "text"}
         return {
@@ -220,8 +220,8 @@ class _Rows:
 
     def _power(self, place: int) -> Any:
         if place not in self._powers:
-            look = {**self._looks[place], "num_format": power_format(self._view.columns[place])}
-            self._powers[place] = self._book.add_format(look)
+            form = {**self._formats[place], "num_format": power_format(self._view.columns[place])}
+            self._powers[place] = self._book.add_format(form)
         return self._powers[place]
 
     def _wide(self, place: int, characters: int) -> None:

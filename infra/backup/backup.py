@@ -25,7 +25,7 @@ RESULTS = "results.tar"
 #: Before a backup is whole its folder has this name.
 PARTIAL = ".partial"
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def databases(settings: Settings) -> dict[str, str]:
@@ -46,7 +46,7 @@ def results_folder(settings: Settings) -> Path:
     return Path(os.environ.get("PREFECT_RESULTS_LOCAL_STORAGE_PATH") or settings.home / "results")
 
 
-def back_up(settings: Settings, into: Path, say: Say = lambda _: None) -> Path:
+def back_up(settings: Settings, into: Path, report: Report = lambda _: None) -> Path:
     """Make one; its folder, below `into`, named by its moment.
 
     Raises:
@@ -60,7 +60,7 @@ def back_up(settings: Settings, into: Path, say: Say = lambda _: None) -> Path:
     except OSError as error:
         raise BackupError(f"{partial} cannot be made: {error.strerror}") from None
     try:
-        manifest = _fill(settings, partial, say)
+        manifest = _fill(settings, partial, report)
         manifest.write(partial)
         return partial.rename(into / name)
     except BaseException:
@@ -68,19 +68,19 @@ def back_up(settings: Settings, into: Path, say: Say = lambda _: None) -> Path:
         raise
 
 
-def _fill(settings: Settings, folder: Path, say: Say) -> Manifest:
+def _fill(settings: Settings, folder: Path, report: Report) -> Manifest:
     urls = databases(settings)
     left_out = {} if "warehouse" in urls else {"warehouse": "REDRIVE_WAREHOUSE_URL names a database of somebody else"}
     with one_moment(urls) as moment:
         for what, url in urls.items():
             dump = ["--format", "custom", "--snapshot", moment.names[what], "--file", str(folder / f"{what}.dump")]
             run("pg_dump", url, *dump)
-            say(f"{what}: {_size(folder / f'{what}.dump')}")
+            report(f"{what}: {_size(folder / f'{what}.dump')}")
     results = results_folder(settings)
     if results.is_dir():
         with tarfile.open(folder / RESULTS, "w") as tar:
             tar.add(results, arcname="results", filter=_still_there)
-        say(f"results: {_size(folder / RESULTS)}")
+        report(f"results: {_size(folder / RESULTS)}")
     else:
         left_out["results"] = f"{results} is not on this machine: save what your storage block names"
     return Manifest(

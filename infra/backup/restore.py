@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from redrive.blocks.core.settings import Settings
-from redrive.infra.backup.backup import RESULTS, Say, databases, results_folder
+from redrive.infra.backup.backup import RESULTS, Report, databases, results_folder
 from redrive.infra.backup.manifest import BackupError, Manifest
 from redrive.infra.backup.postgres_tools import database, libpq, restore_dump, tool
 
@@ -27,7 +27,7 @@ from redrive.infra.backup.postgres_tools import database, libpq, restore_dump, t
 _MAINTENANCE = ("postgres", "template1")
 
 
-def restore(settings: Settings, folder: Path, say: Say = lambda _: None, *, replace: bool = False) -> list[str]:
+def restore(settings: Settings, folder: Path, report: Report = lambda _: None, *, replace: bool = False) -> list[str]:
     """Restore a backup; names of the databases that were there, as they are called now.
 
     Args:
@@ -48,7 +48,7 @@ def restore(settings: Settings, folder: Path, say: Say = lambda _: None, *, repl
             )
         for what, url in urls.items():
             _restore_beside(url, folder / f"{what}.dump")
-            say(f"{what}: restored beside")
+            report(f"{what}: restored beside")
         kept = [kept for url in urls.values() if (kept := _swap(url))]
     except psycopg.Error as error:
         raise BackupError(f"PostgreSQL refuses: {' '.join(str(error).split())}") from None
@@ -58,7 +58,7 @@ def restore(settings: Settings, folder: Path, say: Say = lambda _: None, *, repl
         with tarfile.open(folder / RESULTS) as tar:
             tar.extractall(target.parent / f".{target.name}-restored", filter="data")
         _take_over(target.parent / f".{target.name}-restored" / "results", target)
-        say("results: restored")
+        report("results: restored")
     return kept
 
 

@@ -29,7 +29,7 @@ def main() -> None:
                 make_kubernetes_pool(read_template(template, os.environ))
             for worker in (Worker(settings()), OpsWorker(settings())):
                 worker.prepare()
-            register(settings(), _say)
+            register(settings(), _report)
         except ApiUnavailable as error:
             if time.monotonic() > give_up:
                 _refuse(error)
@@ -40,7 +40,7 @@ def main() -> None:
             return
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 

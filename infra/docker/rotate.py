@@ -33,8 +33,8 @@ USERS = {
 }  # fmt: skip
 #: They are stopped before the API has another password, so that no job is cut off from it.
 DRAINED_FIRST = ("worker-1", "worker-2", "ops-worker")
-#: What each database is told: the passwords come in two lines, the old one first.
-_TOLD = {
+#: What changes the password of each database: the passwords come in two lines, the old one first.
+_CHANGES = {
     "database": (
         "postgres",
         """read -r old; read -r new
@@ -57,8 +57,8 @@ def rotate(folder: Path, kind: str, compose: Sequence[str]) -> None:
     """
     old, new = secrets_folder.password_of(folder, kind), secrets_folder.new_password()
     running = there(compose)
-    if kind in _TOLD:
-        service, script = _TOLD[kind]
+    if kind in _CHANGES:
+        service, script = _CHANGES[kind]
         run(compose, "exec", "-T", service, "sh", "-c", script, given=f"{old}\n{new}\n")
     else:
         run(compose, "stop", *[one for one in DRAINED_FIRST if one in running])

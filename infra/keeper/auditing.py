@@ -17,7 +17,7 @@ from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.runs import PAGE, Order, Place, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.dead_letters.ledger import Ledger, Recorded
-from redrive.deployments.dead_letters.outcomes import fate
+from redrive.deployments.dead_letters.outcomes import outcome_of
 from redrive.deployments.pools import is_job
 from redrive.infra.keeper.dead_lettering import dead_letter
 
@@ -71,7 +71,7 @@ def _is_overdue(run: Run, awake: timedelta) -> bool:
     if not is_job(run):
         return False
     crashed = run.state_type == "CRASHED"
-    if not crashed and fate(run.state_type, run.message) != "dead":
+    if not crashed and outcome_of(run.state_type, run.message) != "dead":
         return False
     grace = RESCUE_GRACE if crashed else TAIL_GRACE
     return awake >= grace and SERVER_CLOCK.has_passed(grace, since=run.since)

@@ -16,7 +16,7 @@ from redrive.blocks.prefect.labels import moment
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.dead_letters.ledger import Ledger, Recorded
-from redrive.deployments.dead_letters.outcomes import fate
+from redrive.deployments.dead_letters.outcomes import outcome_of
 from redrive.deployments.pools import is_job
 from redrive.infra.keeper.dead_lettering import dead_letter
 
@@ -42,7 +42,7 @@ class Collector:
         since = max(BEGINNING, cursor - (WIDE_OVERLAP if wide else OVERLAP))
         newest, rows = cursor, []
         for page in runs.pages(Wanted(types=["FAILED", "CANCELLED"], ended_after=since), Order.ENDED):
-            dead = [run for run in page if is_job(run) and fate(run.state_type, run.message) == "dead"]
+            dead = [run for run in page if is_job(run) and outcome_of(run.state_type, run.message) == "dead"]
             rows += dead_letter(self._ledger, dead).rows
             newest = max([newest, *(run.end_time for run in page if run.end_time)])
         newest = min(newest, SERVER_CLOCK.now())

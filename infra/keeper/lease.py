@@ -20,7 +20,7 @@ class HeartbeatTimer:
     """How long each worker has been silent, in seconds of an answering API."""
 
     def __init__(self) -> None:
-        self._heard: dict[str, object] = {}
+        self._signs: dict[str, object] = {}
         self._overdue: dict[str, float] = {}
         self._polled: float | None = None
         self._answered: float | None = None
@@ -52,9 +52,9 @@ class HeartbeatTimer:
         counted = 0.0 if self._polled is None else max(0.0, now - max(self._polled, self._counts_from))
         self._polled = now
         for name, sign in signs.items():
-            same = name in self._heard and self._heard[name] == sign
+            same = name in self._signs and self._signs[name] == sign
             self._overdue[name] = self._overdue.get(name, 0.0) + counted if same else 0.0
-        self._heard = dict(signs)
+        self._signs = dict(signs)
         self._overdue = {name: self._overdue[name] for name in signs}
 
     def missed(self) -> None:

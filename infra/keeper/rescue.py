@@ -33,7 +33,7 @@ from redrive.infra.keeper.recovery import Recovery, Rescued
 log = logging.getLogger("redrive.keeper")
 
 #: A process that reported its own crash may still be on its way out.
-LAST_BREATH = timedelta(seconds=1)
+EXIT_GRACE = timedelta(seconds=1)
 #: How often a job is tried to be rescued that cannot be, for a reason nobody foresaw, before it becomes a dead letter.
 RESCUE_TRIES = 3
 
@@ -61,7 +61,7 @@ class Rescuer:
 
         in_progress = _all([RUNNING, PENDING, CANCELLING])
         read = answered()
-        crashed = [run for run in _all([CRASHED]) if SERVER_CLOCK.has_passed(LAST_BREATH, since=run.since)]
+        crashed = [run for run in _all([CRASHED]) if SERVER_CLOCK.has_passed(EXIT_GRACE, since=run.since)]
         # One snapshot of this machine for the whole sweep, taken after the runs were read: what it lacks had ended by then.
         processes = JobProcesses.snapshot(self._settings) if in_progress or crashed else JobProcesses({})
         answered()

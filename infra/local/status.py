@@ -17,7 +17,7 @@ from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.infra.local.component import Component
 from redrive.infra.local.components.all import components
 from redrive.infra.local.record import Record
-from redrive.infra.local.supervisor import UP, Running, Supervisor, SupervisorSilent
+from redrive.infra.local.supervisor import UP, Running, Supervisor, SupervisorUnresponsive
 
 
 class State(StrEnum):
@@ -70,7 +70,7 @@ def status(settings: Settings) -> StackStatus:
         if supervisor := Supervisor.ask(settings):
             with supervisor:
                 running, pid = supervisor.all(), supervisor.pid
-    except SupervisorSilent as error:
+    except SupervisorUnresponsive as error:
         problem = str(error)
     record = Record.find(settings)
     external = record.external if record and not supervisor else []

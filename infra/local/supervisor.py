@@ -55,7 +55,7 @@ class Running:
     since: float
 
 
-class SupervisorSilent(StackError):  # noqa: N818  (reads as what happened)
+class SupervisorUnresponsive(StackError):  # noqa: N818  (reads as what happened)
     """The stack's supervisor does not answer."""
 
 
@@ -101,7 +101,7 @@ class Supervisor:
                 with found:
                     # Stopping a component takes longer than an answer.
                     return cls(settings, STOP_PATIENCE)
-        except SupervisorSilent:
+        except SupervisorUnresponsive:
             pass  # whoever starts or stops the stack ends it as a leftover
         return None
 
@@ -110,14 +110,14 @@ class Supervisor:
         """The stack's supervisord for questions, if there is one.
 
         Raises:
-            SupervisorSilent: it takes calls and does not answer.
+            SupervisorUnresponsive: it takes calls and does not answer.
         """
         found = cls(settings, PATIENCE)
         try:
             found._rpc.getPID()
         except TimeoutError:
             found._transport.close()
-            raise SupervisorSilent(
+            raise SupervisorUnresponsive(
                 f"the supervisor of this stack does not answer within {PATIENCE:g} s: `redrive up` starts the stack over"
             ) from None
         except (OSError, xmlrpc.client.Error):

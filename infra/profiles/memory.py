@@ -18,7 +18,7 @@ from redrive.blocks.process.memory_profile import SIGNAL, answer_file, profiles_
 #: Seconds that a job which is busy in C may take until it notices the request.
 NOTICED = 10.0
 #: Seconds between two looks.
-LOOK = 0.05
+SAMPLE = 0.05
 #: Frames of a stack that are read: the innermost ones of the project say which line it is.
 FRAMES = 30
 #: Seconds that the report may take.
@@ -85,7 +85,7 @@ def _wait_for(answer: Path, pid: int) -> None:
             raise Conflict(
                 f"process {pid} did not notice the request within {NOTICED:g} s: it is busy outside of Python"
             )
-        time.sleep(LOOK)
+        time.sleep(SAMPLE)
 
 
 def _read(raw: Path, file: Path) -> MemoryProfile:
@@ -98,7 +98,7 @@ def _read(raw: Path, file: Path) -> MemoryProfile:
             return MemoryProfile(file, _kept(raw))
         if time.monotonic() > give_up:
             raise Conflict(f"the recording cannot be read: {' '.join(done.stderr.split())[-300:]}")
-        time.sleep(LOOK)
+        time.sleep(SAMPLE)
 
 
 def _kept(raw: Path, most: int = 10) -> list[Kept]:

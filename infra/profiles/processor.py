@@ -22,7 +22,7 @@ RATE = 100
 BEYOND = 30.0
 
 #: Seconds between two looks whether it is over.
-LOOK = 0.05
+SAMPLE = 0.05
 
 #: How py-spy names a process: with its command line, in which a job may have given its helper a secret.
 _COMMAND = re.compile(r"process (?P<pid>\d+):&quot;.*?&quot;", re.DOTALL)
@@ -63,7 +63,7 @@ def profile(
         str(_py_spy()), "record", "--pid", str(pid), "--duration", str(max(1, round(seconds))), "--rate", str(RATE),
         "--format", "flamegraph", "--subprocesses", "--nonblocking", "--output", str(file),
     ]  # fmt: skip
-    said = " ".join(_said(command, seconds, over, start or _started).split())
+    said = " ".join(_output(command, seconds, over, start or _started).split())
     if "ermission" in said:
         raise SettingsError(
             f"process {pid} may not be looked at: run this as the same user, and as root or with "
@@ -80,7 +80,7 @@ def profile(
     return ProcessorProfile(file, found)
 
 
-def _said(command: list[str], seconds: float, over: Callable[[], bool], start: Start) -> str:
+def _output(command: list[str], seconds: float, over: Callable[[], bool], start: Start) -> str:
     give_up = time.monotonic() + seconds + BEYOND
     told = False
     with start(command) as watching:
@@ -89,7 +89,7 @@ def _said(command: list[str], seconds: float, over: Callable[[], bool], start: S
                 # It writes what it has seen.
                 watching.send_signal(signal.SIGINT)
                 told = True
-            time.sleep(LOOK)
+            time.sleep(SAMPLE)
         if watching.poll() is None:
             watching.kill()
         out, error = watching.communicate()

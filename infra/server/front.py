@@ -24,12 +24,12 @@ from redrive.blocks.prefect.requests.fast import (
     FINISH,
     FORGET,
     LOG,
-    LOOK,
+    SNAPSHOT,
     TRAIL,
     VERSION,
     VERSION_OF_CALLS,
 )
-from redrive.infra.server import begin, create, find, finish, forget, look, one_run
+from redrive.infra.server import begin, create, find, finish, forget, one_run, snapshot
 from redrive.infra.server.database import Database
 
 log = logging.getLogger("prefect.server.redrive")
@@ -50,7 +50,7 @@ _CALLS: dict[str, Callable[[Database, dict[str, Any]], Awaitable[dict[str, Any]]
     COUNT: find.count,
     TRAIL: one_run.trail,
     LOG: one_run.log,
-    LOOK: look.look,
+    SNAPSHOT: snapshot.snapshot,
 }
 
 

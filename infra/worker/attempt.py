@@ -110,7 +110,7 @@ class Attempt:
 
     async def run(self, command: Command) -> Literal["done", "died", "untouched"]:
         """Have the child do it. `untouched`: it ended before it took the order, so another one can have it."""
-        self.child.hear(self._hear)
+        self.child.listen(self._receive)
         try:
             await self.child.send(command)
         except ChildGone:
@@ -177,16 +177,16 @@ class Attempt:
         self.log.warning("job %s: %s", self.run_id, why)
         self.child.kill()
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         if message["attempt"] != self.number:
             return
         if message["kind"] == "span":
             if self.spans:
-                self.spans.hear(message)
+                self.spans.receive(message)
             return
-        self._hear_of_job(message)
+        self._receive_of_job(message)
 
-    def _hear_of_job(self, message: dict[str, Any]) -> None:
+    def _receive_of_job(self, message: dict[str, Any]) -> None:
         match message["kind"]:
             case "taken":
                 self.taken = True

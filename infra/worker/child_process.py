@@ -40,7 +40,7 @@ class ChildProcess(JobProcess):
         self._reader = reader
         self._writer = writer
         self._oom_before = OomKills.now()
-        self._heard: Callable[[dict[str, Any]], None] = lambda _: None
+        self._listener: Callable[[dict[str, Any]], None] = lambda _: None
         self.ended: asyncio.Future[ProcessEnd] = asyncio.get_running_loop().create_future()
         self.runs = 0
         self.cut_off: str | None = None
@@ -69,8 +69,8 @@ class ChildProcess(JobProcess):
         """Asked of the kernel: the event loop may not have come to it yet."""
         return self.ended.done() or bool(select.select([self._pidfd], [], [], 0)[0])
 
-    def hear(self, listener: Callable[[dict[str, Any]], None]) -> None:
-        self._heard = listener
+    def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
+        self._listener = listener
         self._oom_before = OomKills.now()
 
     async def send(self, message: Any) -> None:
@@ -141,7 +141,7 @@ class ChildProcess(JobProcess):
                 if message["kind"] == "log":
                     emit_api_log(message["line"])
                 else:
-                    self._heard(message)
+                    self._listener(message)
         except (OSError, ValueError):
             # Broken, or somebody else wrote on it: nothing on it can be trusted any more.
             pass

@@ -53,7 +53,7 @@ async def conclude(api: RunApi, attempt: Attempt, ending: ProcessEnd | None, wor
     if labels := spent_labels(run["labels"], attempt.spent, attempt.spent_apart, attempt.too_late):
         await api.label(run["id"], labels)
     if attempt.intent == "reschedule":
-        if not await hand_back(api, run, f"worker {worker} stopped before the job was done; it starts again"):
+        if not await give_back(api, run, f"worker {worker} stopped before the job was done; it starts again"):
             # What its process asked for in its last moment was done just now: judged again on what it is.
             await conclude(api, attempt, ending, worker, hooks)
         return
@@ -87,10 +87,10 @@ async def release(api: RunApi, run: Json, message: str) -> None:
     """Make a claimed run that never began wait for any worker again, if it still is as it was when it was claimed."""
     now = await api.read(run["id"])
     if now is not None and now["state"]["id"] == run["state"]["id"]:
-        await hand_back(api, now, message)
+        await give_back(api, now, message)
 
 
-async def hand_back(api: RunApi, run: Json, message: str) -> bool:
+async def give_back(api: RunApi, run: Json, message: str) -> bool:
     """Make a run wait for any worker, now: nothing failed and nothing crashed. False if it is not as it was read any more."""
     if not await api.forget_process(run["id"], run["state"]["id"]):
         return False

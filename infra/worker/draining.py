@@ -12,7 +12,7 @@ from redrive.infra.worker.log import Log
 from redrive.infra.worker.slots import Slots
 
 #: Seconds a worker that stops its jobs takes to give them back.
-LAST_WORDS = 6.0
+GIVE_BACK = 6.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Draining:
         """Stop every job and give it back to the queue."""
         for attempt in self.attempts:
             self.attempts.stop(attempt, "reschedule")
-        _, unfinished = await asyncio.wait(self.working, timeout=LAST_WORDS)
+        _, unfinished = await asyncio.wait(self.working, timeout=GIVE_BACK)
         if unfinished:
             self.log.warning("%s jobs could not be given back in time; the keeper takes them back", len(unfinished))
         self.drained.set()

@@ -96,7 +96,7 @@ class DueRuns:
         self._polled_at = 0.0
         self._next_known: datetime | None = None
         self._levels: dict[str, tuple[str, int]] = {}
-        self._in_hand: set[str] = set()
+        self._being_taken: set[str] = set()
         #: Until when nobody here takes a run, by the monotonic clock.
         self._left: dict[str, float] = {}
         self._turn = asyncio.Lock()
@@ -126,7 +126,7 @@ class DueRuns:
             async with self._turn:
                 while True:
                     if due := self._from_snapshot():
-                        self._in_hand.add(due.id)
+                        self._being_taken.add(due.id)
                         return due
                     await self._poll_or_wait()
         finally:
@@ -134,7 +134,7 @@ class DueRuns:
 
     def settled(self, due: Due) -> None:
         """A run was claimed, or could not be: should it wait again, it may be taken again."""
-        self._in_hand.discard(due.id)
+        self._being_taken.discard(due.id)
 
     def leave_alone(self, due: Due, seconds: float) -> None:
         """A run that nobody here can start at the moment: another worker may."""
@@ -208,7 +208,7 @@ class DueRuns:
         found = await self._api.due(self._pool, before=before, queues=queues, limit=limit + len(self._left))
         dues = []
         for one in found:
-            if one["flow_run"]["id"] in self._in_hand or one["flow_run"]["id"] in self._left:
+            if one["flow_run"]["id"] in self._being_taken or one["flow_run"]["id"] in self._left:
                 continue
             name, priority = self._levels.get(one["work_queue_id"], ("", 0))
             if not name:

@@ -7,7 +7,7 @@ import functools
 from dataclasses import dataclass
 from typing import Literal
 
-from redrive.blocks.process.container_engine import CannotContain, EngineAway
+from redrive.blocks.process.container_engine import CannotContain, EngineUnavailable
 from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.children import Children
@@ -105,7 +105,7 @@ class Execution:
         await source.give_back(attempt.child, retire=True)
         try:
             attempt.child = await source.take()
-        except (CannotContain, ChildGone, EngineAway) as error:
+        except (CannotContain, ChildGone, EngineUnavailable) as error:
             self.log.warning("the hooks of job %s could not be run: %s", attempt.run_id, error)
             return
         helper = Attempt(attempt.due, attempt.config, attempt.child, self.log, flow_name=attempt.flow_name)

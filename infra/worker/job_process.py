@@ -53,7 +53,7 @@ class JobProcess(ABC):
         """Whether it has, as far as can be known at once."""
 
     @abstractmethod
-    def hear(self, listener: Callable[[dict[str, Any]], None]) -> None:
+    def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
         """Set who gets what it says from now on."""
 
     @abstractmethod

@@ -27,7 +27,7 @@ from redrive.infra.worker.own_processes import OWN
 from redrive.infra.worker.run_api import RunApi
 
 #: Seconds between two looks at the jobs, and between two at what their types take.
-LOOK, RENEW = 1.0, 30.0
+POLL, RENEW = 1.0, 30.0
 #: Attempts that are looked at for a p99, and how many there must be: of fewer it says nothing.
 WINDOW, ENOUGH = timedelta(hours=24), 100
 #: Seconds a job must have run at least, whatever its type's p99 is, and how long a profile takes.
@@ -74,7 +74,7 @@ class SlowJobs:
         if not self._settings.profile_slow or self._figures.shared is None:
             return
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL)
             if not self._budget.is_left() or not len(self._attempts):
                 continue
             await self._renew()

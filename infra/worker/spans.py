@@ -101,7 +101,7 @@ class JobSpans:
         self._spans = spans
         self._open: dict[str, dict[str, Any]] = {}
 
-    def hear(self, message: dict[str, Any]) -> None:
+    def receive(self, message: dict[str, Any]) -> None:
         """What the child says of a span, or of a line of its job's log."""
         try:
             self._take(message)

@@ -33,9 +33,9 @@ from redrive.infra.worker.containers.containers import Containers
 from redrive.infra.worker.deployments import Deployments
 from redrive.infra.worker.draining import Draining
 from redrive.infra.worker.due import Due, DueRuns
+from redrive.infra.worker.event_handler import EventHandler
 from redrive.infra.worker.execution import Execution
 from redrive.infra.worker.figures import Figures
-from redrive.infra.worker.heard import Heard
 from redrive.infra.worker.identity import Identity
 from redrive.infra.worker.job_template import PoolSettings, WarmConfiguration, WarmVariables, base_job_template
 from redrive.infra.worker.linux import adopt_orphans, require_linux
@@ -174,7 +174,9 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         self._children.want(self._slot_count, modules, self.log)
         tick = float(PREFECT_WORKER_QUERY_SECONDS.value())
         self._due = DueRuns(api, self.pool_name, queues=self.queues, tick=tick)
-        self._wakeups = Wakeups(str(work_pool.id), Heard(self._due, self._attempts, self._services.begin), self.log)
+        self._wakeups = Wakeups(
+            str(work_pool.id), EventHandler(self._due, self._attempts, self._services.begin), self.log
+        )
         self._reporting = Reporting(self)
         me = Identity.of(self)
         self._spans, self._figures = Spans(self.name), Figures()

@@ -108,7 +108,7 @@ def test_each_image_has_its_bill_of_materials(installation: Installation) -> Non
         assert versions[package] == version(package)
 
 
-def test_prometheus_finds_everything_it_scrapes_and_who_it_tells(installation: Installation) -> None:
+def test_prometheus_finds_everything_it_scrapes_and_who_it_notifies(installation: Installation) -> None:
     def asked(path: str) -> dict[str, Any]:
         try:
             found: dict[str, Any] = json.loads(

@@ -32,7 +32,7 @@ def frozen(stack: JobStack, component: str) -> Iterator[None]:
                 one.resume()
 
 
-def test_prefect_that_is_away_is_said_and_what_is_known_stays(consoles: Consoles) -> None:
+def test_prefect_that_is_unavailable_is_reported_and_what_is_known_stays(consoles: Consoles) -> None:
     console = consoles.sign_in("bob", "operator")
     console.row("default").wait_for()
     job = enqueue("test-ok", {"folder": str(consoles.stack.folder("away"))}, delay=3600)
@@ -54,7 +54,7 @@ def test_prefect_that_is_away_is_said_and_what_is_known_stays(consoles: Consoles
     )
 
 
-def test_database_that_is_away_is_said_and_no_act_is_shown_as_done_that_was_not(consoles: Consoles) -> None:
+def test_database_that_is_unavailable_is_reported_and_no_act_is_shown_as_done_that_was_not(consoles: Consoles) -> None:
     job = enqueue(
         "test-many", {"folder": str(consoles.stack.folder("no-ledger")), "message": "while the ledger sleeps"}
     )
@@ -81,7 +81,7 @@ def test_database_that_is_away_is_said_and_no_act_is_shown_as_done_that_was_not(
 
 
 @pytest.mark.soak
-def test_keeper_that_is_away_is_said_with_what_it_means(consoles: Consoles) -> None:
+def test_keeper_that_is_unavailable_is_reported_with_what_it_means(consoles: Consoles) -> None:
     """Late is what nobody did for two minutes."""
     console = consoles.sign_in(role="viewer")
     with frozen(consoles.stack, "keeper"):
@@ -89,7 +89,7 @@ def test_keeper_that_is_away_is_said_with_what_it_means(consoles: Consoles) -> N
         console.reads(re.compile(r"not done for \d+ (s|min), since \d{4}-"))
 
 
-def test_console_that_is_away_is_said_by_the_page_that_is_open(consoles: Consoles) -> None:
+def test_console_that_is_unavailable_is_reported_by_the_page_that_is_open(consoles: Consoles) -> None:
     console = consoles.sign_in(role="viewer")
     console.row("default").wait_for()
 

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.stack, in_browser]
 
 
-def test_slow_job_type_is_told_from_a_quick_one_by_its_percentiles(consoles: Consoles) -> None:
+def test_slow_job_type_is_distinguished_from_a_quick_one_by_its_percentiles(consoles: Consoles) -> None:
     with client(consoles.stack, role="viewer") as viewer:
 
         def figures(job: str) -> dict[str, Any]:

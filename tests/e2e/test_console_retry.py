@@ -71,7 +71,7 @@ def test_waiting_job_is_cancelled_with_a_reason_that_stays(consoles: Consoles) -
     assert "asked for twice" in console.row("cancel").inner_text()
 
 
-def test_of_two_people_on_one_row_one_wins_and_the_other_is_told_who(consoles: Consoles) -> None:
+def test_of_two_people_on_one_row_one_wins_and_the_other_learns_who(consoles: Consoles) -> None:
     folder = consoles.stack.folder("both")
     job = enqueue("test-many", {"folder": str(folder), "message": "two people look at this one"})
     row = consoles.stack.dead_letter(job.id)

@@ -116,7 +116,7 @@ def sized(parts: list[str]) -> list[object]:
 
 
 @pytest.mark.parametrize("part", sized(PARTS))
-def test_every_command_tells_the_truth_in_time_while_a_component_is_frozen(
+def test_every_command_reports_the_truth_in_time_while_a_component_is_frozen(
     broken: LocalStack, limits: dict[str, float], part: str
 ) -> None:
     expected = FROZEN[part]
@@ -129,7 +129,7 @@ def test_every_command_tells_the_truth_in_time_while_a_component_is_frozen(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("part", ["prefect", "postgres"])
-def test_commands_about_one_job_and_of_the_ledger_tell_the_truth_in_time_too(broken: LocalStack, part: str) -> None:
+def test_commands_about_one_job_and_of_the_ledger_report_the_truth_in_time_too(broken: LocalStack, part: str) -> None:
     job = broken.command("enqueue", "documents", "--in", "1d").stdout.split()[-1]
     further = {name: tuple(job if word == "JOB" else word for word in words) for name, words in FURTHER.items()}
     healthy = {}
@@ -150,7 +150,7 @@ def test_commands_about_one_job_and_of_the_ledger_tell_the_truth_in_time_too(bro
 
 
 @pytest.mark.parametrize("part", sized([part for part in PARTS if part != "supervisor"]))
-def test_every_command_tells_the_truth_in_time_when_a_component_is_killed(
+def test_every_command_reports_the_truth_in_time_when_a_component_is_killed(
     broken: LocalStack, limits: dict[str, float], part: str
 ) -> None:
     for name in COMMANDS:

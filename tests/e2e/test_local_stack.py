@@ -39,7 +39,7 @@ def test_status_of_a_running_stack_names_every_component_as_healthy(stack: Local
     assert all(one["pid"] and one["since"] and Path(one["log"]).exists() for one in told["components"])
 
 
-def test_status_tells_how_a_stopped_process_goes_on(stack: LocalStack):
+def test_status_shows_how_a_stopped_process_goes_on(stack: LocalStack):
     pid = stack.component("exporter")["pid"]
 
     os.kill(pid, signal.SIGSTOP)

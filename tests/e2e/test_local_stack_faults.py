@@ -57,7 +57,7 @@ def test_up_after_killed_components_works_at_once(stack: LocalStack, names: tupl
     assert stack.status()["healthy"]
 
 
-def test_valkey_keeps_what_it_was_told_a_second_ago(stack: LocalStack):
+def test_valkey_keeps_what_it_was_given_a_second_ago(stack: LocalStack):
     with redis.Redis.from_url(stack.settings.valkey_url()) as client:
         client.set("kept", "yes")
         client.execute_command("WAITAOF", 1, 0, 5000)
@@ -68,7 +68,7 @@ def test_valkey_keeps_what_it_was_told_a_second_ago(stack: LocalStack):
         assert client.get("kept") == b"yes"
 
 
-def test_a_component_keeps_being_restarted_while_postgres_is_away(stack: LocalStack):
+def test_a_component_keeps_being_restarted_while_postgres_is_unavailable(stack: LocalStack):
     with _no_control_file(stack):
         stack.kill("postgres")
         wait_until(lambda: stack.component("postgres")["restarts"] >= 3, 60, "several failed restarts")

@@ -183,7 +183,7 @@ def test_cause_that_failed_again_after_it_was_resolved_came_back(job_stack: JobS
         assert "came back" in bob.get("/failures", params={"text": message}).text
 
 
-def test_what_fails_after_a_bulk_act_was_asked_for_is_none_of_its_and_is_told(job_stack: JobStack) -> None:
+def test_what_fails_after_a_bulk_act_was_asked_for_is_none_of_its_and_is_reported(job_stack: JobStack) -> None:
     message, folder = f"joined {uuid4().hex[:8]}", job_stack.folder("joined")
     enqueue_many("test-many", [{"folder": str(folder), "message": message}] * 2)
 

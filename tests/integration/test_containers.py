@@ -93,7 +93,7 @@ def test_password_is_not_in_the_settings_of_the_container(bench: Bench) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("how", ["sleep", "lock"])
-def test_hard_timeout_kills_code_that_hears_nothing(bench: Bench, how: str) -> None:
+def test_hard_timeout_kills_code_that_ignores_signals(bench: Bench, how: str) -> None:
     run_id, _ = bench.begin("stuck", {"timeout": 4}, how=how)
 
     run = bench.prefect.end_of(run_id)
@@ -142,7 +142,7 @@ def test_killed_container_is_seen_and_named(bench: Bench) -> None:
 
 
 @pytest.mark.soak
-def test_exit_code_is_told(bench: Bench) -> None:
+def test_exit_code_is_reported(bench: Bench) -> None:
     run_id, _ = bench.begin("hooked", do="exit")
 
     run = bench.prefect.end_of(run_id)

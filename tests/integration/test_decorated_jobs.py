@@ -64,7 +64,7 @@ def test_job_that_is_a_dead_letter_has_no_result(job_stack: JobStack) -> None:
     assert (failed.value.id, failed.value.state) == (job.id, "DeadLetter")
 
 
-def test_who_cares_for_a_job_is_said_where_it_failed(job_stack: JobStack) -> None:
+def test_who_cares_for_a_job_is_reported_where_it_failed(job_stack: JobStack) -> None:
     job = greeting.enqueue(name="nobody")
     row = job_stack.dead_letter(job.id)
 

@@ -179,7 +179,7 @@ def test_a_job_type_that_was_removed_takes_no_new_jobs_until_it_is_back(job_stac
     assert enqueue("test-typed", TYPED, delay=3600).new
 
 
-def test_a_deployment_deleted_while_it_was_remembered_is_told_in_one_sentence(job_stack: JobStack) -> None:
+def test_a_deployment_deleted_while_it_was_remembered_is_reported_in_one_sentence(job_stack: JobStack) -> None:
     flow = api().create_flow_from_name("test-deleted")
     deployment = api().create_deployment(flow, "test-deleted", work_pool_name="jobs")
     assert enqueue("test-deleted", delay=3600).new

@@ -108,7 +108,7 @@ def test_histograms_hold_every_value(batch: Batch, truth: Truth, name: str, of: 
     assert found == {place: value for place, value in buckets.items() if value}
 
 
-def test_queues_are_empty_at_the_end_and_the_ledger_is_told(batch: Batch) -> None:
+def test_queues_are_empty_at_the_end_and_the_ledger_is_reported(batch: Batch) -> None:
     open_rows = Counter(row.queue for row in batch.dead_letters() if row.status == "open")
     told = {
         dict(labels)["queue"]: value

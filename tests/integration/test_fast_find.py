@@ -154,7 +154,7 @@ def test_server_without_the_calls_is_asked_prefects_own(some_jobs: list[Run], mo
     assert not fast.may_be_there()
 
 
-def test_states_artifacts_and_log_are_what_prefects_own_calls_tell(
+def test_states_artifacts_and_log_are_what_prefects_own_calls_return(
     some_jobs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for run in some_jobs:
@@ -179,7 +179,7 @@ def test_queues_of_one_moment_are_what_prefects_own_calls_count(some_jobs: list[
     due = enqueue("test-ok", {"folder": "/nowhere"}, queue="low").id
 
     def both() -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
-        found = runs.look("jobs", running, Order.EXPECTED, limit=PAGE)
+        found = runs.snapshot("jobs", running, Order.EXPECTED, limit=PAGE)
         assert found is not None
         kinds = ("priority", "is_paused", "concurrency_limit", "running", "waiting", "retrying", "scheduled")
         ours = {str(one["name"]): [one[kind] for kind in kinds] for one in found[0]}

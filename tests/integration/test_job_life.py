@@ -124,7 +124,7 @@ def test_step_that_could_not_remember_is_refused_before_it_runs(job_stack: JobSt
     assert "declare it with reuse=False" in job_stack.dead_letter(job.id).message
 
 
-def test_listeners_hear_and_a_failing_one_harms_nothing(job_stack: JobStack) -> None:
+def test_listeners_are_called_and_a_failing_one_harms_nothing(job_stack: JobStack) -> None:
     folder = job_stack.folder("listeners")
 
     good = wait_for(enqueue("test-ok", {"folder": str(folder)}).id, timeout=PATIENCE)

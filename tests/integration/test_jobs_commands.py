@@ -156,7 +156,7 @@ def test_many_are_cancelled_and_run_again_by_a_filter(redrive: Commands, monkeyp
     )
 
 
-def test_of_several_ids_each_is_told_of(redrive: Commands) -> None:
+def test_of_several_ids_each_is_reported(redrive: Commands) -> None:
     waiting = enqueue("test-crowd", delay=3600)
     done = enqueue("test-crowd")
     wait_for(done.id, timeout=PATIENCE)

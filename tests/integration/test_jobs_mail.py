@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from redrive.blocks.core.errors import PermanentError
 from redrive.blocks.mail_server import MailServer, MailServerUnreachable
-from redrive.flows.mail.delivery import DeliveryPostponed, hand_over, offer
+from redrive.flows.mail.delivery import DeliveryPostponed, offer, send_mail
 from redrive.flows.mail.letter import Letter, message
 from tests.support.mail_sink import Sink, free_port, mail_sink
 
@@ -34,7 +34,7 @@ def server(port: int, **options: Any) -> MailServer:
 
 
 def sent(sink: Sink, *recipients: str) -> Any:
-    return hand_over(message(LETTER, [("r.pdf", b"%PDF-1")]), recipients or LETTER.recipients, server(sink.port))
+    return send_mail(message(LETTER, [("r.pdf", b"%PDF-1")]), recipients or LETTER.recipients, server(sink.port))
 
 
 def test_mail_arrives_with_its_headers_and_attachment():
@@ -68,7 +68,9 @@ def test_refused_recipient_does_not_keep_the_other_from_getting_it():
         (("450 greylisted", "550 no"), DeliveryPostponed, "asks to come back later"),
     ],
 )
-def test_refusal_of_all_tells_whether_another_try_can_help(answers: tuple[str, str], error: type[Exception], said: str):
+def test_refusal_of_all_decides_whether_another_try_can_help(
+    answers: tuple[str, str], error: type[Exception], said: str
+):
     with mail_sink() as sink:
         sink.refusals = {"a@x.org": [answers[0]], "b@x.org": [answers[1]]}
         with pytest.raises(error, match=said):
@@ -79,7 +81,7 @@ def test_refusal_of_all_tells_whether_another_try_can_help(answers: tuple[str, s
 @pytest.mark.parametrize(
     ("answer", "error"), [("554 looks like spam", PermanentError), ("451 try again", DeliveryPostponed)]
 )
-def test_refusal_of_the_content_tells_whether_another_try_can_help(answer: str, error: type[Exception]):
+def test_refusal_of_the_content_decides_whether_another_try_can_help(answer: str, error: type[Exception]):
     with mail_sink() as sink:
         sink.mail_refusals = [answer]
         with pytest.raises(error, match=answer):
@@ -89,7 +91,7 @@ def test_refusal_of_the_content_tells_whether_another_try_can_help(answer: str, 
 def test_utf8_address_goes_to_a_server_that_offers_smtputf8():
     letter = LETTER.model_copy(update={"recipients": ("jörg@münchen.de",)})
     with mail_sink(smtputf8=True) as sink:
-        delivery = hand_over(message(letter, []), letter.recipients, server(sink.port))
+        delivery = send_mail(message(letter, []), letter.recipients, server(sink.port))
     assert delivery.accepted == ("jörg@münchen.de",)
     assert sink.received[0].recipients == ["jörg@münchen.de"]
 
@@ -97,7 +99,7 @@ def test_utf8_address_goes_to_a_server_that_offers_smtputf8():
 def test_utf8_address_is_refused_by_name_where_the_server_does_not_offer_smtputf8():
     with mail_sink() as sink:
         with pytest.raises(PermanentError, match=r"does not offer SMTPUTF8, which jörg@münchen\.de needs"):
-            hand_over(message(LETTER, []), ("jörg@münchen.de",), server(sink.port))
+            send_mail(message(LETTER, []), ("jörg@münchen.de",), server(sink.port))
         refused = offer(message(LETTER, []), "jörg@münchen.de", server(sink.port)).refused
     assert list(refused) == ["jörg@münchen.de"]
 
@@ -108,9 +110,9 @@ def test_mailbox_refused_after_the_content_is_that_recipients_refusal():
         assert offer(message(LETTER, []), "a@x.org", server(sink.port)).refused == {"a@x.org": "552 mailbox full"}
 
 
-def test_server_that_is_away_may_be_tried_again():
+def test_server_that_is_unavailable_may_be_tried_again():
     with pytest.raises(MailServerUnreachable, match=r"127\.0\.0\.1:\d+ cannot be reached \(Connection refused\)"):
-        hand_over(message(LETTER, []), LETTER.recipients, server(free_port()))
+        send_mail(message(LETTER, []), LETTER.recipients, server(free_port()))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +134,7 @@ def test_session_is_encrypted_and_logged_in(tls: ssl.SSLContext, authority: trus
             sink.port, tls="starttls", user="me", password=SecretStr("secret"), ca_file=str(tmp_path / "ca.pem")
         )
         assert block.check().endswith("answers, encrypted by STARTTLS, logged in as me")
-        hand_over(message(LETTER, []), LETTER.recipients, block)
+        send_mail(message(LETTER, []), LETTER.recipients, block)
     assert len(sink.received) == 1
 
 

@@ -75,7 +75,7 @@ def test_schema_that_is_not_there_is_named(warehouse: Warehouse, tmp_path: Path)
         synced(warehouse, tmp_path, "id\n1\n", table="sales.stock")
 
 
-def test_warehouse_that_is_away_may_be_tried_again(tmp_path: Path):
+def test_warehouse_that_is_unavailable_may_be_tried_again(tmp_path: Path):
     away = Warehouse(url=SecretStr(f"postgresql://me:hidden@/none?host={tmp_path}"))
     with pytest.raises(WarehouseUnreachable, match="cannot be reached") as error:
         away.check()

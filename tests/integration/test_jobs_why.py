@@ -84,7 +84,7 @@ def test_paused_queue_says_who_paused_it_and_why(job_stack: JobStack) -> None:
     wait_until(lambda: runs.by_id([job])[job].state_type == "COMPLETED", 60, "the job to run")
 
 
-def test_paused_pool_is_said_before_its_queue(job_stack: JobStack) -> None:
+def test_paused_pool_is_reported_before_its_queue(job_stack: JobStack) -> None:
     ask(pools.update(POOL, {"is_paused": True}))
     try:
         assert why(asked(job_stack)).causes[0].said.startswith("work pool 'jobs' is paused")

@@ -78,7 +78,7 @@ def test_job_between_two_tries_says_when_the_next_is(job_stack: JobStack) -> Non
     cancel_job(job)
 
 
-def test_paused_deployment_is_said(waiting: UUID) -> None:
+def test_paused_deployment_is_reported(waiting: UUID) -> None:
     with deployed("test-ok", paused=True):
         assert any("deployment 'test-ok' is paused" in one.said for one in why(waiting).causes)
 
@@ -99,7 +99,7 @@ def test_limit_of_a_job_type_names_the_jobs_that_hold_it(job_stack: JobStack) ->
             (folder / "enough").touch()
 
 
-def test_jobs_that_wait_for_their_own_limit_are_said_to_hide_all_others(job_stack: JobStack, waiting: UUID) -> None:
+def test_jobs_that_wait_for_their_own_limit_are_reported_to_hide_all_others(job_stack: JobStack, waiting: UUID) -> None:
     FullPrefect(job_stack.settings, "test-crowd", "low").add(waiting=230, analyze=False)
     try:
         with deployed("test-crowd", concurrency_limit=1):
@@ -113,7 +113,7 @@ def test_jobs_that_wait_for_their_own_limit_are_said_to_hide_all_others(job_stac
             database.execute("DELETE FROM flow_run WHERE name LIKE 'made-up-%'")
 
 
-def test_pool_without_a_worker_is_said(job_stack: JobStack) -> None:
+def test_pool_without_a_worker_is_reported(job_stack: JobStack) -> None:
     pool, there = f"why-{uuid4().hex[:8]}", ask(deployments.named("test-ok", "test-ok"))
     ask(pools.create({"name": pool, "type": "process"}))
     made = ask(deployments.create({"name": pool, "flow_id": there["flow_id"], "work_pool_name": pool}))
@@ -123,7 +123,7 @@ def test_pool_without_a_worker_is_said(job_stack: JobStack) -> None:
     cancel_job(job)
 
 
-def test_deployment_that_is_gone_is_said(job_stack: JobStack, waiting: UUID) -> None:
+def test_deployment_that_is_gone_is_reported(job_stack: JobStack, waiting: UUID) -> None:
     with psycopg.connect(job_stack.settings.prefect_database_url().replace("+asyncpg", "", 1)) as database:
         database.execute("UPDATE flow_run SET deployment_id = NULL WHERE id = %s", [waiting])
 
@@ -132,7 +132,7 @@ def test_deployment_that_is_gone_is_said(job_stack: JobStack, waiting: UUID) -> 
     assert "the deployment of 'test-ok' is gone, so no worker can run it: `redrive up` registers it again" in found.said
 
 
-def test_queue_that_no_worker_polls_is_said_and_that_all_are_draining(job_stack: JobStack) -> None:
+def test_queue_that_no_worker_polls_is_reported_and_that_all_are_draining(job_stack: JobStack) -> None:
     pool, there = f"why-{uuid4().hex[:8]}", ask(deployments.named("test-ok", "test-ok"))
     ask(pools.create({"name": pool, "type": "warm"}))
     made = ask(deployments.create({"name": pool, "flow_id": there["flow_id"], "work_pool_name": pool}))
@@ -154,7 +154,7 @@ def test_queue_that_no_worker_polls_is_said_and_that_all_are_draining(job_stack:
         cancel_job(job)
 
 
-def test_slow_api_is_said_with_what_its_answers_took(
+def test_slow_api_is_reported_with_what_its_answers_took(
     job_stack: JobStack, waiting: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not [one for one in why(waiting).causes if one.kind == "slow"]

@@ -85,7 +85,7 @@ def calls_of(look: Callable[[], Any]) -> int:
     return len(made)
 
 
-def test_calls_of_a_look_do_not_grow_with_what_was_seen(job_stack: JobStack, tmp_path: Path) -> None:
+def test_calls_of_a_sweep_do_not_grow_with_what_was_seen(job_stack: JobStack, tmp_path: Path) -> None:
     job = enqueue("test-permanent", {"folder": str(job_stack.folder("cost"))})
     wait_for(job.id, timeout=PATIENCE)
 

@@ -96,7 +96,7 @@ def test_twenty_different_deaths_of_one_run_at_once_make_one_row_of_the_last(led
     assert_sums_are_right(ledger)
 
 
-def test_of_two_operators_one_redrives_and_the_other_is_told(ledger: Ledger):
+def test_of_two_operators_one_redrives_and_the_other_learns_it(ledger: Ledger):
     row_id, start = ledger.record(a_death()).id, threading.Barrier(2)
     assert row_id
 
@@ -170,7 +170,7 @@ def test_more_rescue_locks_than_the_pool_has_connections_leave_the_ledger_usable
 
 
 @pytest.mark.parametrize("how", ["fast", "immediate"])
-def test_ledger_works_again_after_its_server_was_away(how: str):
+def test_ledger_works_again_after_its_server_was_unavailable(how: str):
     with running_server() as server, Ledger(server.database()) as ledger:
         ledger.migrate()
         death = a_death()

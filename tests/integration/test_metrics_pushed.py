@@ -143,7 +143,7 @@ def test_the_name_of_the_conventions_has_their_unit_and_attributes(receiver: Rec
     assert metric_faults(processing) == []
 
 
-def test_a_counter_that_begins_anew_is_told_as_it_is(receiver: Receiver, ledger: Ledger) -> None:
+def test_a_counter_that_begins_anew_is_reported_as_it_is(receiver: Receiver, ledger: Ledger) -> None:
     figures = Figures()
     pushed = pushing(ledger, figures, "delta")
     figures.done = 100
@@ -154,7 +154,7 @@ def test_a_counter_that_begins_anew_is_told_as_it_is(receiver: Receiver, ledger:
     assert [point.as_double for _, point in told(receiver, "queue_jobs")] == [4]
 
 
-def test_more_than_vendors_take_at_once_is_told_in_parts_and_each_once(receiver: Receiver, ledger: Ledger) -> None:
+def test_more_than_vendors_take_at_once_is_reported_in_parts_and_each_once(receiver: Receiver, ledger: Ledger) -> None:
     each = 2 * POINTS + 5
 
     def families(count: float) -> list[Metric]:

@@ -73,7 +73,7 @@ def test_postgres_runs_where_only_root_may_enter_as_the_owner_of_the_folder(clos
     assert data == owner if owner != "root" else data in {"postgres", "nobody"}
 
 
-def test_root_without_the_right_to_hand_on_is_told_so_in_one_sentence(closed: Path) -> None:
+def test_root_without_the_right_to_hand_on_gets_it_in_one_sentence(closed: Path) -> None:
     """As in a container that drops capabilities."""
     server = begin(closed, "setpriv", "--bounding-set", "-setpcap", "--inh-caps", "-setpcap")
     assert server.stdout

@@ -119,7 +119,7 @@ def test_edited_parameters_are_checked_before_anything_happens(job_stack: JobSta
         assert ledger.get(row.id).status == "open"
 
 
-def test_of_two_operators_one_redrives_and_one_is_told(job_stack: JobStack) -> None:
+def test_of_two_operators_one_redrives_and_one_learns_it(job_stack: JobStack) -> None:
     row = dead(job_stack, str(job_stack.folder("two")))
     outcomes: list[str] = []
 

@@ -110,7 +110,7 @@ def test_what_a_receiver_refuses_is_counted_and_not_sent_for_ever(outbox: Any, p
     assert [one.trace for one in receiver.spans] == [f"{2:032x}"]
 
 
-def test_a_receiver_that_is_away_is_found_again(outbox: Any) -> None:
+def test_a_receiver_that_is_unavailable_is_found_again(outbox: Any) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]

@@ -20,7 +20,7 @@ from redrive.deployments import default_blocks
 from redrive.deployments.register import register
 from redrive.flows.sync.source.opened import opened
 from redrive.flows.sync.table.merge import merge
-from redrive.infra.local.components.warehouse_roles import hand_over, make_roles
+from redrive.infra.local.components.warehouse_roles import make_roles, transfer
 from tests.support.job_stack import JobStack
 from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401  (a fixture)
 from tests.support.prefect_client import api
@@ -43,10 +43,10 @@ class Place:
             url=SecretStr(self.url(WRITER, self.warehouse)), reader=SecretStr(self.url(READER, self.warehouse))
         )
 
-    def hand_over(self) -> None:
+    def transfer(self) -> None:
         with psycopg.connect(self.url("postgres", self.warehouse), autocommit=True) as connection:
             make_roles(connection)
-            hand_over(connection)
+            transfer(connection)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def place(postgres_server: PostgresServer) -> Place:  # noqa: F811  (the fixture
         connection.execute("create schema sales")
         connection.execute("create table sales.orders (id bigserial primary key)")
         connection.execute("create view sales.latest as select * from sales.orders")
-    place.hand_over()
+    place.transfer()
     return place
 
 
@@ -72,7 +72,7 @@ def synced(place: Place, folder: Path, table: str) -> None:
 def test_sync_writes_old_and_new_tables_and_reports_read_them(place: Place, tmp_path: Path):
     for table in ("stock", "fresh", "sales.fresh"):
         synced(place, tmp_path, table)
-    place.hand_over()
+    place.transfer()
     with place.block.connect() as connection:
         connection.execute("create schema later")
         connection.execute("create table later.things (id int)")

@@ -57,7 +57,7 @@ def bench(plain_prefect: PlainPrefect) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize("how", ["sleep", "lock"])
-def test_hard_timeout_kills_code_that_hears_nothing(bench: Bench, how: str) -> None:
+def test_hard_timeout_kills_code_that_ignores_signals(bench: Bench, how: str) -> None:
     run_id, folder = bench.begin("stuck", {"timeout": 4}, how=how)
 
     run = bench.prefect.end_of(run_id)
@@ -96,7 +96,7 @@ def test_job_above_its_memory_limit_is_killed_and_the_machine_is_fine(bench: Ben
     assert bench.prefect.end_of(quick)["state_name"] == "Completed"
 
 
-def test_job_that_the_kernel_kills_for_memory_is_told_apart(bench: Bench, memory_group: Path) -> None:
+def test_job_that_the_kernel_kills_for_memory_is_distinguished(bench: Bench, memory_group: Path) -> None:
     run_id, folder = bench.begin("cornered", group=str(memory_group))
 
     run = bench.prefect.end_of(run_id)
@@ -175,7 +175,7 @@ def test_killed_child_is_seen_at_once_and_named(bench: Bench) -> None:
     assert "its process was killed by SIGKILL" in run["state"]["message"]
 
 
-def test_exit_code_is_told(bench: Bench) -> None:
+def test_exit_code_is_reported(bench: Bench) -> None:
     run_id, _ = bench.begin("hooked", do="exit")
 
     run = bench.prefect.end_of(run_id)

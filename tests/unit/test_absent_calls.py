@@ -45,7 +45,7 @@ def test_server_that_has_the_call_is_asked_for_it() -> None:
     assert fast.may_be_there()
 
 
-def test_silence_is_no_absence() -> None:
+def test_no_answer_is_no_absence() -> None:
     with pytest.raises(httpx.ConnectError), fast.UnlessAbsent():
         raise httpx.ConnectError("nobody is there")
     assert fast.may_be_there()

@@ -117,7 +117,7 @@ def test_a_mistake_is_named_with_its_place(change: Callable[[dict[str, Any]], No
 @pytest.mark.parametrize(
     ("text", "said"), [("a: [", "is no YAML"), ("- 1", "must hold links, every_queue"), (None, "cannot be read")]
 )
-def test_a_file_that_is_none_is_said_so(text: str | None, said: str, tmp_path: Path) -> None:
+def test_a_file_that_is_none_is_reported(text: str | None, said: str, tmp_path: Path) -> None:
     path = tmp_path / "thresholds.yaml"
     if text is not None:
         path.write_text(text)

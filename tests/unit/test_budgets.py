@@ -47,7 +47,7 @@ def finishes(
     return [Finish(run_id=uuid4(), kind=kind, at=at, status=status, ran=ran, waited=waited) for _ in range(count)]
 
 
-def test_a_job_type_that_runs_too_long_is_told_of(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_job_type_that_runs_too_long_is_reported(ledger: Ledger, tmp_path: Path) -> None:
     budget = {"p95": "30s", "window": "1h", "at_least": 20, **ALERT}
     ledger.counts.count([*finishes(18), *finishes(2, ran=100)])
 
@@ -58,7 +58,7 @@ def test_a_job_type_that_runs_too_long_is_told_of(ledger: Ledger, tmp_path: Path
     assert found.said.endswith(" in the last 1h; the budget is 30s.")
 
 
-def test_a_job_type_that_waits_too_long_is_told_of(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_job_type_that_waits_too_long_is_reported(ledger: Ledger, tmp_path: Path) -> None:
     budget = {"p95": "30s", "window": "1h", "at_least": 20, **ALERT}
     ledger.counts.count(finishes(20, waited=100))
 

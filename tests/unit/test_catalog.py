@@ -99,7 +99,7 @@ def test_two_functions_of_one_name_are_refused(modules: Modules) -> None:
     )
 
 
-def test_type_of_a_broken_module_is_unknown_and_the_reason_said(modules: Modules) -> None:
+def test_type_of_a_broken_module_is_unknown_and_the_reason_reported(modules: Modules) -> None:
     modules(bad_jobs="import nowhere\n")
 
     with pytest.raises(UnknownJob, match="No module named 'nowhere'"):

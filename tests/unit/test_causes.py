@@ -34,7 +34,7 @@ def test_a_verdict_whose_report_was_lost_is_read_from_the_labels(reason: str) ->
     assert (cause.reason, cause.error_type, cause.message) == (reason, "OSError", "disk full")
 
 
-def test_a_job_that_crashed_too_often_is_told_by_what_ended_its_process() -> None:
+def test_a_job_that_crashed_too_often_is_recognised_by_what_ended_its_process() -> None:
     run = ended(DEAD_LETTER, "any words", {REASON: "crash", ERROR: "worker w: killed by SIGKILL"})
 
     cause = without_report(run)

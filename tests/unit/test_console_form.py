@@ -82,7 +82,7 @@ def test_text_that_is_no_value_names_its_parameter(name: str, text: str):
         edits(**{name: text})
 
 
-def test_difference_tells_before_and_after_without_secrets():
+def test_difference_shows_before_and_after_without_secrets():
     found = difference(VALUES, {"path": "b.csv", "api_key": "new-one", "rows": 20})
 
     assert [(one.name, one.before, one.after) for one in found] == [

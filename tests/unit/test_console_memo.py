@@ -47,7 +47,7 @@ def test_old_answer_is_given_while_a_new_one_is_read_and_not_when_it_is_too_old(
     assert memo.get("a", 5, slowly, stale=60) == 2
 
 
-def test_what_cannot_be_read_anew_is_said_to_who_asks_when_the_old_answer_is_too_old():
+def test_what_cannot_be_read_anew_is_reported_to_who_asks_when_the_old_answer_is_too_old():
     clock = Clock()
     memo = Memo(clock)
 

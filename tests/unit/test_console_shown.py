@@ -52,12 +52,12 @@ def test_time_is_as_exact_as_it_is_worth(seconds: float, said: str):
     ("rate", "said"),
     [(20, "20 a second"), (1, "1 a second"), (0.25, "15 a minute"), (1 / 60, "1 a minute"), (5 / 3600, "5 an hour")],
 )
-def test_pace_is_said_in_the_unit_in_which_it_is_a_number(rate: float, said: str):
+def test_pace_is_reported_in_the_unit_in_which_it_is_a_number(rate: float, said: str):
     assert pace(rate) == said
 
 
 @pytest.mark.parametrize(("value", "said"), [(0, "0 %"), (0.2, "<1 %"), (0.6, "1 %"), (99.7, "100 %")])
-def test_share_that_is_there_is_not_said_to_be_nothing(value: float, said: str):
+def test_share_that_is_there_is_not_shown_as_nothing(value: float, said: str):
     assert percent(value) == said
 
 

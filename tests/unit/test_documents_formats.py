@@ -43,7 +43,7 @@ def test_text_is_decoded_whatever_its_encoding(encoding: str):
         ("Zażółć gęślą jaźń. Proszę przesłać uwagi do piątku.", "iso8859-2"),
     ],
 )
-def test_text_without_a_mark_is_told_by_its_bytes(text: str, encoding: str):
+def test_text_without_a_mark_is_recognised_by_its_bytes(text: str, encoding: str):
     assert charset.decoded(text.encode(encoding)) == text
     table = f"id;name;note\n1;{text}\n"
     assert charset.decoded(table.encode(encoding)) == table

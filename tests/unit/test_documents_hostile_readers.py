@@ -74,7 +74,7 @@ HOME = "import os; from pathlib import Path; home = Path(os.environ['TMPDIR']).p
         (DONE, "read"),
     ],
 )
-def test_sandbox_reaches_only_its_answer_and_its_death_tells_whose_fault_it_was(
+def test_sandbox_reaches_only_its_answer_and_its_death_shows_whose_fault_it_was(
     hostile: Any, tmp_path: Path, code: str, said: str
 ):
     assert outcome(hostile(code), tmp_path / "x.txt").startswith(said)

@@ -38,7 +38,7 @@ SAMPLES = Path(__file__).resolve().parents[2] / "flows" / "samples"
         ("deu", "Nr. 2015-123, 44,63 EUR, zahlbar innerhalb von 14 Tagen ohne Abzug. Vielen Dank für den Auftrag und viel Erfolg damit."),
     ],
 )  # fmt: skip
-def test_language_of_a_short_text_is_told(code: str, text: str):
+def test_language_of_a_short_text_is_found(code: str, text: str):
     assert language(text) == code
 
 

@@ -109,7 +109,7 @@ def test_slots_of_housekeeping_workers_are_none_of_the_jobs(rig: Rig) -> None:
     assert rig.scraped()["queue_worker_slots", "high", "free"] == 4
 
 
-def test_nothing_is_said_of_slots_without_redis(rig: Rig) -> None:
+def test_nothing_is_reported_of_slots_without_redis(rig: Rig) -> None:
     rig.sample()
 
     assert not [key for key in rig.scraped() if key[0] == "queue_worker_slots"]
@@ -169,7 +169,7 @@ def test_a_scrape_makes_no_call(rig: Rig) -> None:
     assert "queue_jobs" in found
 
 
-def test_a_scrape_after_a_change_tells_it(rig: Rig) -> None:
+def test_a_scrape_after_a_change_has_it(rig: Rig) -> None:
     with served(rig) as url:
         for number in (1, 2, 3):
             rig.finished()

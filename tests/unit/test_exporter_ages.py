@@ -91,7 +91,7 @@ def test_without_a_keeper_no_duty_has_an_age(rig: Rig) -> None:
     assert not [key for key in rig.scraped() if key[0] == "queue_keeper_duty_age_seconds"]
 
 
-def test_what_the_audit_found_is_told(rig: Rig) -> None:
+def test_what_the_audit_found_is_reported(rig: Rig) -> None:
     rig.sample()
     before = rig.scraped()
     rig.ledger.audited(found=3, uncollected=1)

@@ -149,7 +149,7 @@ def test_a_paused_schedule_is_not_overdue(rig: Rig) -> None:
     assert ("queue_schedule_overdue_seconds", "sync", "low") not in rig.scraped()
 
 
-def test_a_port_that_is_taken_is_said_in_a_sentence(rig: Rig) -> None:
+def test_a_port_that_is_taken_is_reported_in_a_sentence(rig: Rig) -> None:
     with served(rig) as url, pytest.raises(Exception, match="set REDRIVE_METRICS_PORT to a free port"):
         MetricsServer("127.0.0.1", int(url.rpartition(":")[2]), Snapshot)
 
@@ -162,7 +162,7 @@ def test_a_refused_password_says_what_to_set(rig: Rig) -> None:
     assert all("set PREFECT_API_AUTH_STRING" in said for said in rig.exporter.snapshot.failing.values())
 
 
-def test_a_server_that_is_away_says_what_to_do(rig: Rig) -> None:
+def test_a_server_that_is_unavailable_says_what_to_do(rig: Rig) -> None:
     rig.exporter.api = PrefectApi(replace_url(rig.settings))
     with pytest.raises(Exception, match="start the stack with `redrive up`"):
         rig.exporter.api.ask(count({}))
@@ -172,7 +172,7 @@ def replace_url(settings: Settings) -> Settings:
     return settings.model_copy(update={"external_api_url": "http://127.0.0.1:9/api"})
 
 
-def test_a_snapshot_without_looks_says_that_it_is_not_up() -> None:
+def test_a_snapshot_without_polls_says_that_it_is_not_up() -> None:
     said = {
         sample.name: sample.value for family in families(Snapshot(), 0, datetime.now(UTC)) for sample in family.samples
     }

@@ -32,12 +32,12 @@ def nothing(tmp_path: Path) -> CollectorRegistry:
 
 
 @pytest.mark.parametrize("part", ["prefect", "postgres", "redis"])
-def test_part_that_is_away_is_down_and_has_no_figures(part: str, nothing: CollectorRegistry) -> None:
+def test_part_that_is_unavailable_is_down_and_has_no_figures(part: str, nothing: CollectorRegistry) -> None:
     assert nothing.get_sample_value("redrive_platform_up", {"part": part}) == 0
     assert nothing.get_sample_value("redrive_platform_answer_seconds", {"part": part}) is None
 
 
-def test_no_password_is_told(nothing: CollectorRegistry) -> None:
+def test_no_password_is_reported(nothing: CollectorRegistry) -> None:
     told = str([sample for metric in nothing.collect() for sample in metric.samples])
 
     assert "prefect_ui" in told

@@ -157,7 +157,7 @@ def test_one_cause_is_one_group(one: str, other: str):
     assert normalise(one) == normalise(other)
 
 
-def test_error_class_tells_causes_apart():
+def test_error_class_distinguishes_causes():
     assert cause("it broke", error_type="a.OneError") != cause("it broke", error_type="a.OtherError")
 
 

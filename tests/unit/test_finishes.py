@@ -13,7 +13,7 @@ from redrive.deployments.dead_letters.ledger.finishes import (
     Sums,
     count_finish,
 )
-from redrive.deployments.dead_letters.outcomes import Spent, fate
+from redrive.deployments.dead_letters.outcomes import Spent, outcome_of
 from tests.support.finishes import a_finish
 
 
@@ -28,8 +28,8 @@ from tests.support.finishes import a_finish
         ("RUNNING", "", None),
     ],
 )
-def test_a_state_is_a_fate_or_no_end(state_type: str, message: str, expected: str | None) -> None:
-    assert fate(state_type, message) == expected
+def test_a_state_is_an_outcome_or_no_end(state_type: str, message: str, expected: str | None) -> None:
+    assert outcome_of(state_type, message) == expected
 
 
 def test_a_run_that_never_started_did_not_wait() -> None:

@@ -218,7 +218,7 @@ def test_steps_that_are_submitted_and_mapped_run_in_place(jobs: InlineJobs) -> N
     assert many.enqueue().result() == [2, 4, 6, 4]
 
 
-def test_listeners_hear_of_it(jobs: InlineJobs) -> None:
+def test_listeners_are_called(jobs: InlineJobs) -> None:
     heard: list[str] = []
     on_finished(lambda event: heard.append(event.job), job="greet")
 

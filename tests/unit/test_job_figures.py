@@ -79,7 +79,7 @@ def test_hours_are_read_by_themselves(figures: JobFigures) -> None:
     assert figures.since(timedelta(hours=48), NOW)[Series(RUN, "sync")].count == 3
 
 
-def test_what_could_not_be_told_is_told_later() -> None:
+def test_what_could_not_be_reported_is_reported_later() -> None:
     counting = counted(1.0)
     taken = counting.take()
     assert counting.take() == {}
@@ -145,7 +145,7 @@ def test_a_quick_job_type_has_its_own_slowest(slowest: Slowest) -> None:
     assert [one.run_id for one in (all_types[0], all_types[-1])] == ["sync 199", "mail 2"]
 
 
-def test_an_attempt_told_of_twice_is_one(slowest: Slowest) -> None:
+def test_an_attempt_reported_twice_is_one(slowest: Slowest) -> None:
     slowest.add(by_type(slow(3)), NOW)
     slowest.add(by_type(slow(3)), NOW)
 

@@ -35,14 +35,14 @@ def test_one_late_duty_is_named_with_since_when_and_what_to_do() -> None:
     assert [(late.duty, late.age) for late in health.late] == [("rescue", 90)]
 
 
-def test_a_keeper_that_does_nothing_is_said_as_one_thing() -> None:
+def test_a_keeper_that_does_nothing_is_reported_as_one_thing() -> None:
     health = keeper_health([a_duty(name, age) for name, age in (("rescue", 200), ("collect", 201), ("resolve", 203))])
 
     assert health.summary.startswith("none of its 3 duties was done for 3 min, since 2026-11-25 01:26:40Z; ")
     assert [late.duty for late in health.late] == ["resolve", "collect", "rescue"]
 
 
-def test_what_a_late_duty_fails_with_is_what_to_mend() -> None:
+def test_what_a_late_duty_fails_with_is_what_to_fix() -> None:
     health = keeper_health([a_duty("rescue", 200, error="the ledger's\ndatabase is unavailable"), a_duty("collect", 1)])
 
     assert health.summary.endswith("; rescue fails with: the ledger's database is unavailable")

@@ -7,7 +7,7 @@ from redrive.infra.keeper.lease import HeartbeatTimer
 GAP = 10.0
 
 
-def test_unchanged_sign_is_silence() -> None:
+def test_unchanged_sign_is_no_sign() -> None:
     timer = HeartbeatTimer()
     for now in (0.0, 3.0, 6.0):
         timer.sample({"w": "10:00"}, now=now, longest_gap=GAP)
@@ -24,7 +24,7 @@ def test_changed_sign_ends_it() -> None:
     assert timer.of("w") == 0
 
 
-def test_first_look_knows_of_no_silence() -> None:
+def test_first_sample_measures_no_silence() -> None:
     timer = HeartbeatTimer()
     timer.sample({"w": "an hour ago"}, now=1000, longest_gap=GAP)
 

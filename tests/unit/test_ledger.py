@@ -24,7 +24,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def test_death_is_a_row_with_all_it_said(ledger: Ledger):
+def test_death_is_a_row_with_all_it_reported(ledger: Ledger):
     death = a_death(
         tags=("a", "b"), traceback="Traceback", step="send", tries=3, crashes=1, worker="w-1", run_name="happy-owl",
         deployment_id=uuid4(), flow_id=uuid4(), flow_name="mail", first_failure=START - timedelta(seconds=6), reason="tries",

@@ -47,7 +47,7 @@ def test_claim_says_who_when_and_why(ledger: Ledger, row: DeadLetter):
     assert list(ledger.find(Filter(batch=batch)).rows) == [claimed]
 
 
-def test_second_claim_is_told_who_was_first(ledger: Ledger, row: DeadLetter):
+def test_second_claim_learns_who_was_first(ledger: Ledger, row: DeadLetter):
     ledger.claim_for_redrive(row.id, who="ann")
 
     with pytest.raises(Conflict, match=r"redriven by ann at \d{4}-"):
@@ -136,7 +136,7 @@ def test_replacement_that_died_before_it_was_linked_is_linked_both_ways(ledger: 
     assert ledger.get(second).replaces_run_id == row.run_id
 
 
-def test_only_redriven_rows_without_a_known_fate_are_watched(ledger: Ledger):
+def test_only_redriven_rows_without_a_known_outcome_are_watched(ledger: Ledger):
     rows = [ledger.get(one.run_id) for one in ledger.record_all([a_death(after=n) for n in range(3)])]
     waiting, replaced, dead_again = rows
     for row in rows:

@@ -41,7 +41,7 @@ def remembered(home: Path, ports: list[int]) -> dict[str, str]:
     return before
 
 
-def test_taken_ports_are_replaced_said_and_remembered(tmp_path: Path, taken: list[int]) -> None:
+def test_taken_ports_are_replaced_reported_and_remembered(tmp_path: Path, taken: list[int]) -> None:
     environment = remembered(tmp_path, taken)
     said: list[str] = []
     before = Settings.load(environment)

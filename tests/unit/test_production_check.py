@@ -157,7 +157,7 @@ def test_automation_that_kills_healthy_runs_is_found(*, within: int, enabled: bo
         assert production.zombie_automations(found)
 
 
-def test_backups_are_of_the_last_day_or_it_is_said(tmp_path: Path) -> None:
+def test_backups_are_of_the_last_day_or_it_is_reported(tmp_path: Path) -> None:
     def made(at: datetime) -> None:
         folder = tmp_path / f"redrive-{at:%Y%m%dT%H%M%SZ}"
         folder.mkdir()

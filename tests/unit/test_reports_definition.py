@@ -107,7 +107,7 @@ def test_dates_follow_locale_and_time_zone():
     assert Formats("en_US").shown("2026-06-30T15:30:00+00:00", column) == "June 30, 2026, 3:30\u00a0PM"
 
 
-def test_the_hour_an_autumn_day_has_twice_is_told_apart():
+def test_the_hour_an_autumn_day_has_twice_is_distinguished():
     column = Column(name="x", format="time")
     berlin = Formats("de_DE", "Europe/Berlin")
     times = [berlin.shown(f"2026-10-25T{hour}:30:00+00:00", column) for hour in ("00", "01", "02")]

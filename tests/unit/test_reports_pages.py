@@ -113,7 +113,7 @@ def test_every_value_is_in_every_format(name: str):
         assert sheet["A5"].value == made.nothing
 
 
-def test_numbers_that_excel_does_not_keep_are_texts_and_said():
+def test_numbers_that_excel_does_not_keep_are_texts_and_reported():
     content, said = workbook(reports()["many numbers"])
     sheet = openpyxl.load_workbook(io.BytesIO(content))["Report"]
     row = [cell.value for cell in sheet[155]]
@@ -128,13 +128,13 @@ def test_number_too_long_for_a_column_is_a_power_of_ten_in_a_workbook():
     assert looks == ["0.00E+00", "0.00E+00", "#,##0.00", "0.00E+00"]
 
 
-def test_text_too_long_for_its_cell_is_cut_with_a_mark_and_said():
+def test_text_too_long_for_its_cell_is_cut_with_a_mark_and_reported():
     content, said = pdf(view(texts("story"), [(SENTENCE * 40,)]))
     assert "…" in "".join(text for text, _ in pages_of(content))
     assert said == ("Cut to fit and marked with …: 1 value; HTML and XLSX have it whole.",)
 
 
-def test_sign_that_no_font_has_is_marked_and_said():
+def test_sign_that_no_font_has_is_marked_and_reported():
     content, said = pdf(view(texts("word"), [("\U00012000 cuneiform",)]))
     assert "cuneiform" in "".join(text for text, _ in pages_of(content))
     assert said == ("The PDF's fonts lack U+12000, shown as \ufffd; HTML and XLSX have them.",)

@@ -64,7 +64,7 @@ def test_clocks_that_nearly_agree_are_taken_for_equal() -> None:
 
 @pytest.mark.parametrize("hours", [1, -1])
 @pytest.mark.parametrize("age", [0, 0.3, 0.999, 1.4, 1.999])
-def test_time_told_is_not_ahead_of_the_servers_however_old_the_second_in_its_answer_is(hours: int, age: float) -> None:
+def test_time_given_is_not_ahead_of_the_servers_however_old_the_second_in_its_answer_is(hours: int, age: float) -> None:
     clock = ServerClock()
     there = NOW + timedelta(hours=hours)
     with time_machine.travel(NOW, tick=False):
@@ -74,7 +74,7 @@ def test_time_told_is_not_ahead_of_the_servers_however_old_the_second_in_its_ans
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-def test_freshest_answer_tells_the_time_and_an_older_one_does_not_put_it_back(hours: int) -> None:
+def test_freshest_answer_gives_the_time_and_an_older_one_does_not_put_it_back(hours: int) -> None:
     clock = ServerClock()
     there = NOW + timedelta(hours=hours)
     with time_machine.travel(NOW, tick=False):

@@ -21,7 +21,7 @@ def told() -> Iterator[list[Deadline]]:
     step_deadline.listen(None)
 
 
-def test_step_tells_its_beginning_and_its_end(told: list[Deadline]) -> None:
+def test_step_announces_its_beginning_and_its_end(told: list[Deadline]) -> None:
     before = time.monotonic()
     with announced("send", 5, tries=2):
         (began,) = told
@@ -31,21 +31,21 @@ def test_step_tells_its_beginning_and_its_end(told: list[Deadline]) -> None:
     assert told[1:] == [{"number": began["number"], "over": True}]
 
 
-def test_step_that_fails_tells_its_end(told: list[Deadline]) -> None:
+def test_step_that_fails_announces_its_end(told: list[Deadline]) -> None:
     with pytest.raises(ValueError, match="broken"), announced("send", 5, tries=1):
         raise ValueError("broken")
 
     assert told[-1]["over"]
 
 
-def test_step_without_timeout_tells_nothing(told: list[Deadline]) -> None:
+def test_step_without_timeout_announces_nothing(told: list[Deadline]) -> None:
     with announced("send", None, tries=1):
         pass
 
     assert told == []
 
 
-def test_steps_side_by_side_are_told_apart(told: list[Deadline]) -> None:
+def test_steps_side_by_side_are_distinguished(told: list[Deadline]) -> None:
     both = threading.Barrier(2)
 
     def step() -> None:
@@ -64,7 +64,7 @@ def test_steps_side_by_side_are_told_apart(told: list[Deadline]) -> None:
     assert sorted(began) == sorted(over)
 
 
-def test_end_goes_to_who_heard_the_beginning(told: list[Deadline]) -> None:
+def test_end_goes_to_who_got_the_beginning(told: list[Deadline]) -> None:
     with announced("send", 5, tries=1):
         step_deadline.listen(None)
 

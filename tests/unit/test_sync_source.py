@@ -90,12 +90,12 @@ def test_csv_over_http_gives_rows():
         (429, SourceUnreachable, "answers 429"),
     ],
 )
-def test_status_tells_whether_another_try_can_help(status: int, error: type[Exception], said: str):
+def test_status_decides_whether_another_try_can_help(status: int, error: type[Exception], said: str):
     with answering(status, b"", "text/plain") as url, pytest.raises(error, match=said):
         rows(url)
 
 
-def test_source_that_is_away_is_named_without_its_secrets():
+def test_source_that_is_unavailable_is_named_without_its_secrets():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -206,7 +206,7 @@ def test_file_of_any_size_is_read_in_bounded_memory(tmp_path: Path):
     assert {path: grown for path, grown in json.loads(done.stdout).items() if grown > GROWN} == {}
 
 
-def test_empty_texts_bytes_and_blanks_of_sqlite_are_told_apart(tmp_path: Path):
+def test_empty_texts_bytes_and_blanks_of_sqlite_are_distinguished(tmp_path: Path):
     with closing(sqlite3.connect(tmp_path / "shop.db")) as database:
         database.execute("create table t (id integer, x text collate rtrim, y)")
         database.executemany(

@@ -143,7 +143,7 @@ QUOTING = st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
 
 @given(table=tables(), cut=st.integers(1, 50), quoting=QUOTING, end=st.sampled_from(["\n", "\r\n"]))
 @settings(max_examples=400, deadline=None)
-def test_scan_tells_the_types_that_looking_at_every_value_tells_and_loses_nothing(
+def test_scan_finds_the_types_that_reading_every_value_finds_and_loses_nothing(
     table: list[list[str]], cut: int, quoting: int, end: str
 ):
     table = [[text if usable(text) else "x" for text in row] for row in table]

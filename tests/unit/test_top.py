@@ -126,11 +126,11 @@ def test_more_jobs_than_lines_are_counted_instead_of_shown() -> None:
     assert "26 more" in text
 
 
-def test_no_worker_is_said_loudly() -> None:
+def test_no_worker_is_reported_loudly() -> None:
     assert "no worker is online: jobs wait" in shown(a_top())
 
 
-def test_what_could_not_be_asked_is_said_and_the_rest_stands() -> None:
+def test_what_could_not_be_asked_is_reported_and_the_rest_stands() -> None:
     text = shown(
         a_top(dead=None, open_dead=None, missing=("Redis is away",), workers=(Worker(name="w", slots=None, busy=()),))
     )
@@ -140,7 +140,7 @@ def test_what_could_not_be_asked_is_said_and_the_rest_stands() -> None:
     assert "dead letters" not in text
 
 
-def test_job_types_beyond_their_budgets_are_said_in_a_sentence_each() -> None:
+def test_job_types_beyond_their_budgets_are_reported_in_a_sentence_each() -> None:
     over = ("One job in twenty of sync runs 90 s or longer in the last 1h; the budget is 30s.", "mail fails too often.")
 
     lines = shown(a_top(over_budget=over), width=120).splitlines()

@@ -96,7 +96,7 @@ def test_the_standard_variables_decide(environ: dict[str, str], *, asked: bool) 
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "traces cannot be sent by http/json"),
     ],
 )
-def test_what_cannot_be_sent_is_said_in_a_sentence(environ: dict[str, str], said: str) -> None:
+def test_what_cannot_be_sent_is_reported_in_a_sentence(environ: dict[str, str], said: str) -> None:
     assert (obstacle(environ) or "").startswith(said)
 
 

@@ -163,7 +163,7 @@ def test_run_that_comes_later_in_a_high_queue_hides_nothing_that_is_due() -> Non
     assert asyncio.run(story()) == ["low-100", "low-101"]
 
 
-def test_run_in_hand_is_not_handed_out_twice() -> None:
+def test_run_being_taken_is_not_given_out_twice() -> None:
     async def story() -> set[str]:
         api = MadeUpApi()
         api.add("low", 3)
@@ -193,7 +193,7 @@ def test_wake_up_ends_the_wait() -> None:
     asyncio.run(story())
 
 
-def test_api_that_was_away_is_asked_again() -> None:
+def test_api_that_was_unavailable_is_asked_again() -> None:
     async def story() -> list[str]:
         api = MadeUpApi()
         api.add("low")

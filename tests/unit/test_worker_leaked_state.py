@@ -50,7 +50,7 @@ os._exit(0)
 
 
 @pytest.mark.parametrize("deed", DEEDS)
-def test_what_a_job_left_is_said(deed: str) -> None:
+def test_what_a_job_left_is_reported(deed: str) -> None:
     said = _after(deed)
 
     expected = DEEDS[deed]

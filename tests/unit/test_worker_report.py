@@ -82,6 +82,6 @@ def test_report_of_a_killed_worker_ends_by_itself(reports: WorkerReports, url: s
     assert 0 < left <= LIFETIME
 
 
-def test_redis_that_is_away_is_said() -> None:
+def test_redis_that_is_unavailable_is_reported() -> None:
     with pytest.raises(redis.RedisError):
         WorkerReports("redis://127.0.0.1:1/0").all()

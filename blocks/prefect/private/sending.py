@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_A
 from redrive.blocks.prefect.private.begun import present
 
 #: Seconds a child that ends waits for its last log lines and task runs to be taken.
-LAST_WORDS = 10.0
+LAST_LINES = 10.0
 
 
 def send_event(event: Any) -> None:
@@ -63,4 +63,4 @@ def send_log(line: dict[str, Any]) -> None:
 def flush() -> None:
     """Send what is queued of logs and task runs. Once, as the last thing of a process: the services end with it."""
     for service in (APILogWorker, EventsWorker):
-        service.drain_all(timeout=LAST_WORDS)
+        service.drain_all(timeout=LAST_LINES)

@@ -29,7 +29,7 @@ FIND = f"/redrive/{VERSION_OF_CALLS}/find"
 COUNT = f"/redrive/{VERSION_OF_CALLS}/count"
 TRAIL = f"/redrive/{VERSION_OF_CALLS}/trail"
 LOG = f"/redrive/{VERSION_OF_CALLS}/log"
-LOOK = f"/redrive/{VERSION_OF_CALLS}/look"
+SNAPSHOT = f"/redrive/{VERSION_OF_CALLS}/snapshot"
 
 #: Types of the states into which `finish` brings a run.
 ENDS = frozenset({COMPLETED, FAILED, SCHEDULED})
@@ -100,11 +100,11 @@ def count(body: Json) -> Request[int | None]:
     return Request(method="POST", path=COUNT, body=body, read=lambda answer: answer["count"])
 
 
-def look(pool: str, rows: Json) -> Request[Json | None]:
+def snapshot(pool: str, rows: Json) -> Request[Json | None]:
     """The `queues` of a pool with what waits and runs in each, and the `runs` of a filter as `find` takes it; None: as for `find`."""
     body = {"pool": pool, "find": rows}
     return Request(
-        method="POST", path=LOOK, body=body, read=lambda answer: answer if answer["runs"] is not None else None
+        method="POST", path=SNAPSHOT, body=body, read=lambda answer: answer if answer["runs"] is not None else None
     )
 
 

@@ -37,7 +37,7 @@ LAST_SPANS = 2.0
 #: Characters of a traceback that are looked at for what must not leave; its end is what is kept.
 TRACEBACK = 3 * LONGEST
 #: Prefect's own spans say of each run what ours say, with its parameters' names and the messages of its states.
-_SILENT = frozenset({"prefect"})
+_UNTRACED = frozenset({"prefect"})
 _KINDS = {
     names.INTERNAL: SpanKind.INTERNAL,
     names.CLIENT: SpanKind.CLIENT,
@@ -76,7 +76,7 @@ class _ToSink(SpanProcessor):
 
 class _Provider(TracerProvider):
     def get_tracer(self, instrumenting_module_name: str, *arguments: Any, **options: Any) -> Tracer:
-        if instrumenting_module_name in _SILENT:
+        if instrumenting_module_name in _UNTRACED:
             return NoOpTracer()
         return super().get_tracer(instrumenting_module_name, *arguments, **options)
 

@@ -61,14 +61,14 @@ class Poller:
         self._sampler.close()
         self._figures.close()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Somebody looks now."""
         self._until = time.monotonic() + LINGER
         self._refresher.want("sample", self._turn, serves_many=True)
 
     def fresh(self) -> Picture:
         """The picture, after a first sample if there is none that is fresh enough."""
-        self.look()
+        self.poll()
         if self._is_old():
             with self._sampling:
                 if self._is_old():

@@ -97,7 +97,7 @@ class Sampler:
     def _take(self) -> Sample:
         now = SERVER_CLOCK.now()
         running = Wanted(types=[RUNNING, PENDING], pools=[POOL], deployed=False)
-        seen = runs.look(POOL, running, Order.EXPECTED, limit=ROWS)
+        seen = runs.snapshot(POOL, running, Order.EXPECTED, limit=ROWS)
         queues, in_progress = (_known(seen[0]), seen[1]) if seen else self._one_by_one(running, now)
         reports = self._read_reports()
         return Sample(

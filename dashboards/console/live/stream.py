@@ -48,7 +48,7 @@ class Streams:
             self._changed, self._loop = asyncio.Condition(), asyncio.get_running_loop()
         seen = -1
         while not self._closing:
-            self._poller.look()
+            self._poller.poll()
             if seen != self._version or seen < 0:
                 seen = self._version
                 yield self._made_once(name, render)

@@ -87,7 +87,7 @@ async def log(the: The, job_id: UUID) -> Response:
 def handed_back(request: Request, the: The, job_id: UUID) -> Response:
     """What it handed back, read where workers keep results: only when somebody asks, as it may need the job's own code."""
     seen = seen_of(the, str(job_id))
-    result = result_of(seen.told.left.history[-1] if seen.told.left.history else None)
+    result = result_of(seen.detail.left.history[-1] if seen.detail.left.history else None)
     value = result.value if result else None
     summary = getattr(value, "summary", None)
     text = summary() if callable(summary) else value if isinstance(value, str) else as_json(value)
@@ -108,8 +108,8 @@ def waits(request: Request, the: The, job_id: UUID) -> Response:
     key = ("why", job_id)
     try:
         causes = the.api.get(key, WHY_SHARED, lambda: why(job_id, the.people), stale=WHY_STALE).causes
-    except ApiUnavailable as away:
-        causes = (Cause(kind="unknown", said=f"nothing can be said now, and jobs wait for the same: {away}"),)
+    except ApiUnavailable as error:
+        causes = (Cause(kind="unknown", said=f"nothing can be said now, and jobs wait for the same: {error}"),)
     return page(request, "parts/why.html", causes=causes, most=NAMED, at=the.api.read_at(key))
 
 

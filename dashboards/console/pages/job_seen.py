@@ -32,7 +32,7 @@ STALE: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class Detail:
     """What Prefect tells of a job beside its state now."""
 
     state_id: UUID | None
@@ -55,7 +55,7 @@ class Seen:
 
     run: Run
     job: Job
-    told: Told
+    detail: Detail
     booked: Booked
     #: When the run was read.
     at: datetime
@@ -72,14 +72,14 @@ class Seen:
     @property
     def timeline(self) -> list[tuple[datetime, PastState | StepTry]]:
         """Its states and the tries of its steps in between, the newest first."""
-        found: list[tuple[datetime, PastState | StepTry]] = [(one.timestamp, one) for one in self.told.left.history]
-        found += [(one.at, one) for one in self.told.left.tries]
+        found: list[tuple[datetime, PastState | StepTry]] = [(one.timestamp, one) for one in self.detail.left.history]
+        found += [(one.at, one) for one in self.detail.left.tries]
         return sorted(found, key=lambda one: one[0], reverse=True)
 
     @property
     def tries(self) -> str:
         """`try 2 of 3`, as far as it is known."""
-        most = self.told.policy.policy.max_tries if self.told.policy else None
+        most = self.detail.policy.policy.max_tries if self.told.policy else None
         begun = self.job.tries + (1 if self.run.state_type in {"RUNNING", "PENDING"} else 0)
         # A job without steps counts none of its own.
         spent = max(begun, 1) if self.run.run_count else begun
@@ -97,18 +97,18 @@ def seen_of(the: Parts, reference: str) -> Seen:
     key = ("run", reference)
     run = the.api.get(key, SHARED, lambda: find_job(reference), stale=STALE, many=_runs)
     # Until its turn comes, what an open page was told of the state before is better than nothing.
-    told = the.api.get(
-        ("told", run.id),
+    detail = the.api.get(
+        ("detail", run.id),
         STATE_SHARED,
-        lambda: _told(the, run),
+        lambda: _detail(the, run),
         stale=2 * STALE,
-        fits=lambda told: told.state_id == run.state_id,
+        fits=lambda detail: detail.state_id == run.state_id,
     )
     booked = the.memo.get(("booked", run.id, run.state_id), SHARED, lambda: _booked(the, run))
     letter = booked.letter
     error = f"{letter.error_type}: {letter.message}" if letter else run.labels.error
     job = Job.of(run, mask_text(error) if error else None)
-    return Seen(run=run, job=job, told=told, booked=booked, at=the.api.read_at(key))
+    return Seen(run=run, job=job, detail=detail, booked=booked, at=the.api.read_at(key))
 
 
 def _runs(keys: Sequence[Hashable]) -> Mapping[Hashable, object]:
@@ -118,11 +118,11 @@ def _runs(keys: Sequence[Hashable]) -> Mapping[Hashable, object]:
     return {("run", str(one)): run for one, run in found.items()}
 
 
-def _told(the: Parts, run: Run) -> Told:
+def _detail(the: Parts, run: Run) -> Detail:
     with reachable():
         left = left_by(run.id)
         policy = the.kept.get(("policy", run.job), POLICY_SHARED, lambda: policy_of(run.job))
-    return Told(state_id=run.state_id, left=left, policy=policy)
+    return Detail(state_id=run.state_id, left=left, policy=policy)
 
 
 def _booked(the: Parts, run: Run) -> Booked:
@@ -131,5 +131,5 @@ def _booked(the: Parts, run: Run) -> Booked:
         return Booked(letter=letter, acts=tuple(act.masked() for act in the.ledger.history(letter.id)))
     except NotFound:
         return Booked()  # most jobs never fail
-    except LedgerUnavailable as away:
-        return Booked(missing=str(away))
+    except LedgerUnavailable as error:
+        return Booked(missing=str(error))

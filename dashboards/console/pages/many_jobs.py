@@ -37,7 +37,7 @@ router = APIRouter()
 #: Jobs of one act at most: a person waits for its end, and a filter that was meant narrower harms no more.
 CAP: Final = 500
 #: Reasons of refusals that are told.
-TOLD: Final = 3
+REASONS: Final = 3
 
 
 @router.post("/jobs/many/{what}")
@@ -57,7 +57,7 @@ def many(request: Request, the: The, who: Operator, form: Fields, what: str) -> 
         return done(request, f"Would {verb} {counted(len(found), 'job')}; nothing was done.", kind="")
     ended = each(found, act, progress=lambda *_: True)
     the.forget()
-    refused = "; ".join(reason for _, reason in ended.refused[:TOLD])
+    refused = "; ".join(reason for _, reason in ended.refused[:REASONS])
     outcome = f"{ended.done:,} of {counted(ended.matched, 'job')}{f'; refused: {refused}' if refused else ''}"
     about = f"jobs {one(form, 'q') or 'that were marked'}"
     write_down(the, who=who.name, what=f"bulk {verb}", about=about, why=why, outcome=outcome)

@@ -131,12 +131,12 @@ def reopen(connection: Connection, row_id: UUID, *, who: str, why: str) -> DeadL
 def close_replaced(
     connection: Connection, sums: Tallies, run_id: UUID, *, status: str, who: str, why: str
 ) -> list[DeadLetter]:
-    """The fate of a run is the fate of the runs it was made to replace."""
+    """The outcome of a run is that of the runs it was made to replace."""
     closed: list[DeadLetter] = []
     outcomes = [run_id]
     while outcomes:
-        fate = outcomes.pop()
-        which = dead_letters.c.replaced_by_run_id == fate
+        run = outcomes.pop()
+        which = dead_letters.c.replaced_by_run_id == run
         found = close(connection, sums, which, ("redriven",), status=status, who=who, why=why)
         closed += found
         outcomes += [row.run_id for row in found]

@@ -71,7 +71,7 @@ class Counts:
 
         Args:
             finishes: ends of completed and cancelled jobs.
-            underway: jobs that wait for a next try.
+            in_progress: jobs that wait for a next try.
             seen: ends that were looked at and are none to count: they are known from then on.
             cursor: where the sweep has come to, if this was the last of it.
         """

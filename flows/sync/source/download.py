@@ -26,7 +26,7 @@ from redrive.flows.sync.source.unpacked import unpacked
 from redrive.flows.sync.source.unreachable import SourceUnreachable
 
 #: Seconds without a byte.
-SILENCE_LIMIT = 30
+ANSWER_TIMEOUT = 30
 #: As browsers; a longer chain is a loop in other clothes.
 REDIRECT_LIMIT = 10
 #: Seconds; a server that asks for more is asked again after this much.
@@ -124,7 +124,7 @@ def _follow(url: str, path: Path, budget: Budget, conditions: Mapping[str, str])
             "GET",
             here.copy_with(username=None, password=None, fragment=None),
             headers={"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "redrive", **conditions},
-            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), SILENCE_LIMIT)},
+            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), ANSWER_TIMEOUT)},
         )
         if auth:
             request = next(auth.auth_flow(request))

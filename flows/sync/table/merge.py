@@ -162,24 +162,24 @@ def _explained(source: Source, table: str) -> Iterator[None]:
     try:
         yield
     except psycopg.errors.CharacterNotInRepertoire as error:
-        raise PermanentError(f"{source.label} holds what is no text ({_said(error)}): correct it") from error
+        raise PermanentError(f"{source.label} holds what is no text ({_reason(error)}): correct it") from error
     except (
         psycopg.errors.DataError,
         psycopg.errors.ProgramLimitExceeded,
         psycopg.errors.InvalidRowCountInLimitClause,
     ) as error:
         raise PermanentError(
-            f"{source.label} has a value that table {table} cannot take ({_said(error)}): correct it"
+            f"{source.label} has a value that table {table} cannot take ({_reason(error)}): correct it"
         ) from error
     except psycopg.errors.IntegrityError as error:
         raise PermanentError(
-            f"table {table} refuses a row of {source.label} ({_said(error)}): correct one of them"
+            f"table {table} refuses a row of {source.label} ({_reason(error)}): correct one of them"
         ) from error
     except psycopg.ProgrammingError as error:  # of names, columns and permissions: the same at each try
         raise PermanentError(
-            f"table {table} cannot be written ({_said(error)}): check its name, columns and permissions"
+            f"table {table} cannot be written ({_reason(error)}): check its name, columns and permissions"
         ) from error
 
 
-def _said(error: psycopg.Error) -> str:
+def _reason(error: psycopg.Error) -> str:
     return error.diag.message_primary or str(error).splitlines()[0]

@@ -23,7 +23,7 @@ from redrive.infra.local.components.postgres_files import (
     data_folder,
     make_data,
 )
-from redrive.infra.local.components.warehouse_roles import hand_over, make_roles
+from redrive.infra.local.components.warehouse_roles import make_roles, transfer
 from redrive.infra.local.process import Account
 
 #: Seconds a health check waits.
@@ -115,7 +115,7 @@ class Postgres(Component):
                 make_roles(connection)
         if not self.is_external and not self.settings.warehouse_url:
             with psycopg.connect(_address(self.settings, wanted[-1]), autocommit=True) as connection:
-                hand_over(connection)
+                transfer(connection)
 
 
 def _address(settings: Settings, database: str | None = "postgres") -> str:

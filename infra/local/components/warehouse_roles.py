@@ -40,7 +40,7 @@ def make_roles(connection: psycopg.Connection) -> None:
         connection.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
 
 
-def hand_over(warehouse: psycopg.Connection) -> None:
+def transfer(warehouse: psycopg.Connection) -> None:
     """Give the warehouse, which the connection is to, to its writer, and what is in it to its reader. Safe to repeat."""
     database = sql.Identifier(warehouse.info.dbname)
     with warehouse.transaction():

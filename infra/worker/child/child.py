@@ -64,8 +64,8 @@ class Child:
         # What the template loaded is the worker's to watch; what this process loads itself is its own.
         self._code = Code.loaded(time.time_ns())
         job_process.send_spans_to(self._send_span)
-        operations.hear(self._took)
-        failed_tries.hear(self._failed)
+        operations.listen(self._send_duration)
+        failed_tries.listen(self._send_failed_try)
         self._memory.take_requests()
         threading.Thread(target=self._listen, name="redrive-line", daemon=True).start()
         with engine.WarmClientContext():
@@ -186,12 +186,12 @@ class Child:
         elif self._spans % SPANS == 0:
             self._notify({"kind": "span", "attempt": self._attempt, "dropped": SPANS})
 
-    def _took(self, *operation: Any) -> None:
+    def _send_duration(self, *operation: Any) -> None:
         """Hand over how long an operation took; the worker sends it."""
         if os.getpid() == self._pid and self._attempt:
             self._notify({"kind": "span", "attempt": self._attempt, "took": operation})
 
-    def _failed(self, event: dict[str, Any]) -> None:
+    def _send_failed_try(self, event: dict[str, Any]) -> None:
         """Hand over what Sentry is to be told of a failed try."""
         if os.getpid() == self._pid and self._attempt:
             self._notify({"kind": "span", "attempt": self._attempt, "failed": event})

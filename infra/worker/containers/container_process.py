@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from prefect.logging.handlers import emit_api_log
 
-from redrive.blocks.process.container_engine import Engine, EngineAway
+from redrive.blocks.process.container_engine import Engine, EngineUnavailable
 from redrive.infra.worker.child_process import GOODBYE, HELLO
 from redrive.infra.worker.job_process import ChildGone, JobProcess, ProcessEnd
 from redrive.infra.worker.messages import decode, encode
@@ -64,7 +64,7 @@ class ContainerProcess(JobProcess):
         self._container = container
         self._line = line
         self._memory_limit = memory_limit
-        self._heard: Callable[[dict[str, Any]], None] = lambda _: None
+        self._listener: Callable[[dict[str, Any]], None] = lambda _: None
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[ProcessEnd] = self._loop.create_future()
         self._hello: asyncio.Future[None] = self._loop.create_future()
@@ -83,7 +83,7 @@ class ContainerProcess(JobProcess):
 
         Raises:
             ChildGone: it ended instead; the message says how.
-            EngineAway, CannotContain: the engine does not start it.
+            EngineUnavailable, CannotContain: the engine does not start it.
         """
         line = await asyncio.to_thread(engine.attach, container)
         made = cls(engine, container, line, memory_limit=memory_limit)
@@ -92,7 +92,7 @@ class ContainerProcess(JobProcess):
             threading.Thread(target=made._read, name=f"from {container[:12]}", daemon=True).start()
             await made.send({"kind": "environment", "environment": environment})
             async with asyncio.timeout(HELLO):
-                await made._said_hello()
+                await made._wait_for_hello()
             made.pid = await asyncio.to_thread(engine.pid, container)
         except TimeoutError:
             made.kill()
@@ -102,7 +102,7 @@ class ContainerProcess(JobProcess):
             raise
         return made
 
-    async def _said_hello(self) -> None:
+    async def _wait_for_hello(self) -> None:
         either: set[asyncio.Future[Any]] = {self._hello, self.ended}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self.ended.done():
@@ -112,8 +112,8 @@ class ContainerProcess(JobProcess):
     def has_ended(self) -> bool:
         return self.ended.done()
 
-    def hear(self, listener: Callable[[dict[str, Any]], None]) -> None:
-        self._heard = listener
+    def listen(self, listener: Callable[[dict[str, Any]], None]) -> None:
+        self._listener = listener
 
     async def send(self, message: Any) -> None:
         try:
@@ -151,7 +151,7 @@ class ContainerProcess(JobProcess):
             while not self.ended.done():
                 try:
                     self._engine.signal(self._container, name)
-                except EngineAway:
+                except EngineUnavailable:
                     threading.Event().wait(GOODBYE)
                 else:
                     return
@@ -191,13 +191,13 @@ class ContainerProcess(JobProcess):
             return
         *lines, self._words = (self._words + body).split(b"\n")
         for line in lines:
-            self._post(self._hear_line, decode(line))
+            self._post(self._receive, decode(line))
 
     def _post(self, call: Callable[..., None], *values: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the worker's loop has ended
             self._loop.call_soon_threadsafe(call, *values)
 
-    def _hear_line(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         match message["kind"]:
             case "hello":
                 if not self._hello.done():
@@ -205,7 +205,7 @@ class ContainerProcess(JobProcess):
             case "log":
                 emit_api_log(message["line"])
             case _:
-                self._heard(message)
+                self._listener(message)
 
     def _is_cut_off(self) -> None:
         if not self.ended.done():

@@ -45,7 +45,7 @@ class Containers:
         """Once: take away what workers of this pool that were killed left, containers whose job has ended.
 
         Raises:
-            EngineAway: the engine does not answer.
+            EngineUnavailable: the engine does not answer.
         """
         if self._swept:
             return
@@ -68,7 +68,7 @@ class RunContainers:
         """Make a container that is not started.
 
         Raises:
-            EngineAway: the engine does not answer.
+            EngineUnavailable: the engine does not answer.
             CannotContain: it refuses: no such image, network or folder.
         """
         await self.of.sweep()
@@ -79,7 +79,7 @@ class RunContainers:
 
         Raises:
             ChildGone: it ended before it took an order.
-            EngineAway, CannotContain: as above.
+            EngineUnavailable, CannotContain: as above.
         """
         if self._made is None:
             await self.make()

@@ -12,7 +12,7 @@ import asyncio
 import functools
 from dataclasses import dataclass
 
-from redrive.blocks.process.container_engine import CannotContain, EngineAway
+from redrive.blocks.process.container_engine import CannotContain, EngineUnavailable
 from redrive.infra.worker.claims import Claims, Job
 from redrive.infra.worker.conclusion import release
 from redrive.infra.worker.containers.containers import RunContainers
@@ -51,7 +51,7 @@ class ContainedRun:
                 await deliver(functools.partial(self.claims.cannot_submit, due, refused), self.log)
             else:
                 await self._run_claimed()
-        except EngineAway as error:
+        except EngineUnavailable as error:
             self.log.warning("run %s waits for a worker with a container engine: %s", due.id, error)
             self.due.leave_alone(due, LEFT_ALONE)
         except Exception:

@@ -28,7 +28,7 @@ WHERE p.name = $1 ORDER BY q.priority
 """
 
 
-async def look(database: Database, body: Mapping[str, Any]) -> dict[str, Any]:
+async def snapshot(database: Database, body: Mapping[str, Any]) -> dict[str, Any]:
     """The `queues` of `pool`, and the `runs` that `find` finds; None: ask Prefect."""
     found = await find(database, body["find"])
     async with database.connection() as connection, connection.transaction(readonly=True):

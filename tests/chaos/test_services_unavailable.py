@@ -49,7 +49,7 @@ def postgres_stopped(trial: Trial) -> None:
 FAULTS: list[Fault] = [keeper, two_keepers, prefect_server, postgres_frozen, postgres_stopped]
 
 
-def test_services_away(stack: FaultStack) -> None:
+def test_services_unavailable(stack: FaultStack) -> None:
     trial = Trial(stack, 20, seed=2)
 
     for fault in FAULTS:
@@ -60,7 +60,7 @@ def test_services_away(stack: FaultStack) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("fault", FAULTS)
-def test_services_away_soak(stack: FaultStack, fault: Fault) -> None:
+def test_services_unavailable_soak(stack: FaultStack, fault: Fault) -> None:
     trial = Trial(stack, 100, seed=3)
 
     trial.wait_for_stage(0.3)

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(900)]
 HERE, ELSEWHERE = 4, 2
 
 
-def test_live_jobs_are_not_rescued_when_the_api_was_away_longer_than_the_lease(stack: FaultStack) -> None:
+def test_live_jobs_are_not_rescued_when_the_api_was_unavailable_longer_than_the_lease(stack: FaultStack) -> None:
     folder = stack.folder("live")
     stack.start_worker_elsewhere("elsewhere-live", slots=ELSEWHERE)
     jobs = enqueue_many("fault-held", [{"folder": str(folder)}] * (HERE + ELSEWHERE))
@@ -57,7 +57,7 @@ def test_live_jobs_are_not_rescued_when_the_api_was_away_longer_than_the_lease(s
     assert sum(line.what == "effect:held" for line in journal) == len(jobs)
 
 
-def test_a_try_that_fails_while_the_database_is_away_gets_its_next_try(stack: FaultStack) -> None:
+def test_a_try_that_fails_while_the_database_is_unavailable_gets_its_next_try(stack: FaultStack) -> None:
     folder = stack.folder("late")
     job = enqueue("fault-late", {"folder": str(folder)})
     wait_until(lambda: read_journal(folder), PATIENCE, "the job to run")

@@ -1,4 +1,4 @@
-"""What the event stream told, and what the worker does about it."""
+"""What the worker does about an event of the stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redrive.infra.worker.due import DueRuns
 
 
 @dataclass(frozen=True)
-class Heard:
+class EventHandler:
     """The listener of one worker. `begin` starts work beside what the worker does."""
 
     due_runs: DueRuns
