@@ -79,7 +79,7 @@ class Seen:
     @property
     def tries(self) -> str:
         """`try 2 of 3`, as far as it is known."""
-        most = self.detail.policy.policy.max_tries if self.told.policy else None
+        most = self.detail.policy.policy.max_tries if self.detail.policy else None
         begun = self.job.tries + (1 if self.run.state_type in {"RUNNING", "PENDING"} else 0)
         # A job without steps counts none of its own.
         spent = max(begun, 1) if self.run.run_count else begun
