@@ -85,7 +85,8 @@ def deployment_of(job: str) -> Deployment:
     """The deployment of a job type.
 
     Raises:
-        UnknownJob: no such job type. Conflict: it is in the catalog but not registered yet.
+        UnknownJob: no such job type.
+        Conflict: it is in the catalog but not registered yet.
     """
     remembered = _deployments.get(job)
     if remembered and time.monotonic() - remembered[0] < DEPLOYMENT_SECONDS:

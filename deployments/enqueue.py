@@ -55,8 +55,8 @@ def enqueue(
         tags: Prefect's tags of the run.
 
     Raises:
-        UnknownJob, ParameterError: with what would fit. ApiUnavailable: nothing was accepted, or it says that this is not known
-            and which key to ask again with.
+        UnknownJob, ParameterError: with what would fit.
+        ApiUnavailable: nothing was accepted, or it says that this is not known and which key to ask again with.
     """
     return enqueue_many(job, [Item(parameters=parameters or {}, key=key)], queue=queue, delay=delay, at=at, tags=tags)[
         0

@@ -30,7 +30,8 @@ def checked(
 
     Args:
         job: name of the job type, for the message.
-        schema: OpenAPI schema of the flow's parameters. defaults: the deployment's own values.
+        schema: OpenAPI schema of the flow's parameters.
+        defaults: the deployment's own values.
 
     Raises:
         ParameterError: the first thing that does not fit, with what would.

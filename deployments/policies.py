@@ -64,7 +64,8 @@ def override(job: str, values: Mapping[str, Any]) -> Policy:
         values: fields of `RetryPolicy` by name; `exponential` instead of `backoff` for growing delays.
 
     Raises:
-        UnknownJob. PolicyError: a policy that cannot work; nothing is written then.
+        UnknownJob: there is no such job type.
+        PolicyError: a policy that cannot work; nothing is written then.
     """
     known = catalog().get(job)
     if known is None:

@@ -46,7 +46,8 @@ def pause_queue(name: str, *, paused: bool) -> QueueState:
     """Pause or resume a queue.
 
     Raises:
-        NotFound: there is no such queue. Conflict: it is so already.
+        NotFound: there is no such queue.
+        Conflict: it is so already.
     """
     with reachable():
         there = {queue["name"]: queue for queue in _queues()}

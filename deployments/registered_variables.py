@@ -24,7 +24,8 @@ class RegisteredVariables:
         """The variables that a deployment is to have.
 
         Args:
-            wanted: those of the catalog. there: those that its deployment has in Prefect now.
+            wanted: those of the catalog.
+            there: those that its deployment has in Prefect now.
         """
         last = self._last.get(job, {})
         edited = {name: value for name, value in there.items() if name not in last or last[name] != value}

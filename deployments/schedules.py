@@ -76,7 +76,8 @@ def set_schedule(schedule_id: str, *, active: bool) -> ScheduleState:
     """Pause a schedule, or let it run again.
 
     Raises:
-        NotFound: there is none. Conflict: it is so already.
+        NotFound: there is none.
+        Conflict: it is so already.
     """
     found = _found(schedule_id)
     if found.active is active:

@@ -92,7 +92,8 @@ def timed_out(tries: int, *, step: str = "", own: Mapping[str, Any] | None = Non
 
     Args:
         tries: of the step, this one included.
-        step: its name. own: its policy, if it has one of its own.
+        step: its name.
+        own: its policy, if it has one of its own.
     """
     return {HARD_TIMEOUT: tries, TIMED_OUT_STEP: json.dumps({"step": step, "policy": own}) if own else ""}
 

@@ -43,7 +43,9 @@ def made(deployment: UUID, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The runs as the API tells them, in order, also where the connection breaks after the server made them.
 
     Raises:
-        NotFound: the deployment was deleted. ParameterError: Prefect refuses some. ApiUnavailable: whether they were made is unknown.
+        NotFound: the deployment was deleted.
+        ParameterError: Prefect refuses some.
+        ApiUnavailable: whether they were made is unknown.
     """
     for pause in (*REPEATS, None):
         try:

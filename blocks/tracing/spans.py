@@ -27,7 +27,8 @@ def started(
     """A span from now on; whoever starts it ends it.
 
     Args:
-        name: with no data in it. kind: as `names` has it.
+        name: with no data in it.
+        kind: as `names` has it.
         links: spans that it follows.
         root: the first of a trace of its own; otherwise a child of the span under way, or of `parent`.
         identity: what its trace and itself are to be called, of a root.

@@ -37,7 +37,8 @@ def ask(ledger: Ledger, what: What, asked: Filter, *, who: str, why: str = "", r
     """Ask for a bulk act on all open dead letters that fit now; whoever runs acts carries it out.
 
     Raises:
-        NotFound: none fits. ParameterError: an impossible pace.
+        NotFound: none fits.
+        ParameterError: an impossible pace.
     """
     if rate is not None and not rate > 0:
         raise ParameterError(f"a pace of {rate:g} a second never gets anywhere; give more than 0")

@@ -60,12 +60,15 @@ def redrive(
 
     Args:
         which: id of the row or of its run, or the beginning of one.
-        who: the person. why: kept in the history.
+        who: the person.
+        why: kept in the history.
         parameters: edited ones, checked before anything happens: then a new run replaces the old one.
 
     Raises:
-        NotFound: no such row. Conflict: somebody else was quicker, or its job type is gone.
-        ParameterError: the edited parameters do not fit. ApiUnavailable, LedgerUnavailable.
+        NotFound: no such row.
+        Conflict: somebody else was quicker, or its job type is gone.
+        ParameterError: the edited parameters do not fit.
+        ApiUnavailable, LedgerUnavailable: nothing was changed, or the row was given back.
     """
     return redrive_known(ledger, which, who=who, why=why, parameters=parameters, batch=batch, known=KnownDeployments())
 

@@ -64,7 +64,8 @@ def redrive_all(
         goes_on: asked all along, also between two that are far apart; stops when it returns False.
 
     Raises:
-        NotFound: nothing fits. ParameterError: more than the cap. Nothing was done then.
+        NotFound: nothing fits.
+        ParameterError: more than the cap. Nothing was done then.
     """
     if rate is not None and not rate > 0:
         raise ParameterError(f"a rate of {rate:g}/s never gets anywhere; give more than 0")

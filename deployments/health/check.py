@@ -170,7 +170,9 @@ def _answer_here(what: str, port: int, path: str, *, gone: str, slow: str = "") 
     """What a server of ours answers on this machine; a sentence if there is none and need not be: Prefect is elsewhere.
 
     Args:
-        what: its name. gone: what its absence means and what to do. slow: what its silence means.
+        what: its name.
+        gone: what its absence means and what to do.
+        slow: what its silence means.
 
     Raises:
         RedriveError: it is silent, or not there.

@@ -46,10 +46,12 @@ def cancel_job(reference: str | UUID, *, who: str = "an operator", why: str = ""
     """Cancel a job: at once if it waits, within seconds if it runs.
 
     Args:
-        who: the person, kept with the job. why: reason, kept too.
+        who: the person, kept with the job.
+        why: reason, kept too.
 
     Raises:
-        NotFound. Conflict: it has ended, before or meanwhile.
+        NotFound: there is no such job.
+        Conflict: it has ended, before or meanwhile.
     """
     run = find_job(reference)
     asked_at = run.state_name
@@ -75,7 +77,8 @@ def retry_now(reference: str | UUID, *, who: str) -> Job:
     """Start a job's next try now instead of when its backoff is over; the tries it spent stay spent.
 
     Raises:
-        NotFound. Conflict: it does not wait (any more); a dead one is for `redrive dead redrive`.
+        NotFound: there is no such job.
+        Conflict: it does not wait (any more); a dead one is for `redrive dead redrive`.
     """
     run = find_job(reference)
     if run.state_type != "SCHEDULED":
@@ -95,7 +98,8 @@ def rerun_job(reference: str | UUID, *, who: str, why: str = "") -> Rerun:
     It has a key of its own, so its effects happen again; each of the two jobs names the other.
 
     Raises:
-        NotFound. Conflict: it has not ended, or is dead (which is for a redrive), or its job type is gone.
+        NotFound: there is no such job.
+        Conflict: it has not ended, or is dead (which is for a redrive), or its job type is gone.
         ParameterError: its parameters no longer fit the job type.
     """
     run = find_job(reference)

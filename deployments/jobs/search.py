@@ -70,8 +70,11 @@ def list_jobs(
     """Jobs, the latest due first; housekeeping is left out, and so is what schedules made for times to come.
 
     Args:
-        state: one of `job_states.WORDS`, or Prefect's name of a state. job, queue: their names. since: due then or later.
-        scheduled: with what schedules made for times to come. limit: 1 or more.
+        state: one of `job_states.WORDS`, or Prefect's name of a state.
+        job, queue: their names.
+        since: due then or later.
+        scheduled: with what schedules made for times to come.
+        limit: 1 or more.
 
     Raises:
         ParameterError: there is no such state, job type or queue; with the nearest. ApiUnavailable.
@@ -84,7 +87,8 @@ def matching(asked: JobFilter, *, limit: int | None = None, only: tuple[str, ...
     """The runs that fit, the latest due first.
 
     Args:
-        limit: at most this many; None for all. only: in these states, whichever the filter leaves open.
+        limit: at most this many; None for all.
+        only: in these states, whichever the filter leaves open.
 
     Raises:
         as `list_jobs`.
@@ -106,7 +110,8 @@ def find_job(reference: str | UUID) -> Run:
     """The flow run of an id, of the beginning of one (8 characters or more), or of a run's name.
 
     Raises:
-        NotFound: none. Conflict: several.
+        NotFound: none.
+        Conflict: several.
     """
     text = str(reference)
     with reachable():

@@ -57,7 +57,8 @@ def why(reference: str | UUID, people: People | None = None) -> Answer:
         people: where who paused a queue is recorded; a connection of its own if None.
 
     Raises:
-        NotFound, Conflict: as `find_job`. ApiUnavailable: nothing can be said without Prefect's API; jobs wait for it, too.
+        NotFound, Conflict: as `find_job`.
+        ApiUnavailable: nothing can be said without Prefect's API; jobs wait for it, too.
     """
     with counted_calls() as calls:
         run = find_job(reference)

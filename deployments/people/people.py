@@ -79,7 +79,8 @@ class People:
         """Let somebody sign in by name and password.
 
         Raises:
-            Conflict: there is somebody of that name. ParameterError: name, role or password do not fit.
+            Conflict: there is somebody of that name.
+            ParameterError: name, role or password do not fit.
         """
         person = Person(name=checked_name(name), role=checked_role(role))
         row = {"name": person.name, "role": person.role, "password": passwords.kept(password), "added": self._now()}

@@ -21,8 +21,12 @@ class JobEvent:
 
     Attributes:
         moment: `started` (every attempt), `finished` (completed) or `failed` (a dead letter now).
-        job: name of the job type. run_id: the flow run. key: the job's key. number: which try.
-        result: what the job returned, when finished. error: why it is a dead letter, when failed.
+        job: name of the job type.
+        run_id: the flow run.
+        key: the job's key.
+        number: which try.
+        result: what the job returned, when finished.
+        error: why it is a dead letter, when failed.
     """
 
     moment: Moment

@@ -99,7 +99,8 @@ def step_span(name: str, tries: int) -> Iterator[OpenSpan]:
     """Around one execution of a step.
 
     Args:
-        name: of the step. tries: which it is, those of earlier attempts counted.
+        name: of the step.
+        tries: which it is, those of earlier attempts counted.
     """
     with span(f"step {name}", names.INTERNAL, {names.STEP: name, names.TRY: tries}) as opened:
         yield opened

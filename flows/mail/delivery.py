@@ -39,7 +39,8 @@ def send_mail(mail: EmailMessage, recipients: tuple[str, ...], server: MailServe
 
     Raises:
         PermanentError: the server refuses the mail or every recipient for good (5xx).
-        DeliveryPostponed: it refuses for now (4xx). MailServerUnreachable: it is unavailable.
+        DeliveryPostponed: it refuses for now (4xx).
+        MailServerUnreachable: it is unavailable.
     """
     return _unless_all_refused(_outcome(_bare(recipients), _sent(mail, _bare(recipients), server)), server)
 

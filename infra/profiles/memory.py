@@ -46,7 +46,8 @@ def profile(pid: int, seconds: float, file: Path, settings: Settings) -> MemoryP
     """Record a process for so many seconds.
 
     Raises:
-        SettingsError: memray is missing. Conflict: the process takes no requests, ended, or does not notice.
+        SettingsError: memray is missing.
+        Conflict: the process takes no requests, ended, or does not notice.
     """
     if find_spec("memray") is None:
         raise SettingsError("memory profiles need memray, which is not installed: pip install 'redrive[profile]'")

@@ -57,7 +57,8 @@ def profile(
         start: starts the watching process, for whoever has to know its children.
 
     Raises:
-        SettingsError: py-spy is missing, or may not look. Conflict: the process ended, or used no processor time.
+        SettingsError: py-spy is missing, or may not attach.
+        Conflict: the process ended, or used no processor time.
     """
     command = [
         str(_py_spy()), "record", "--pid", str(pid), "--duration", str(max(1, round(seconds))), "--rate", str(RATE),

@@ -72,7 +72,8 @@ def spent_labels(known: Json, spent: Mapping[str, int], apart: Mapping[str, int]
     """The labels that keep what an attempt spent, beside those that are known: its process cannot write them any more.
 
     Args:
-        spent: tries by run of a step. apart: by name, of steps with a policy of their own.
+        spent: tries by run of a step.
+        apart: by name, of steps with a policy of their own.
         late: the step for whose timeout the process was killed.
     """
     before = SpentTries.of(known)

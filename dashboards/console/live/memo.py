@@ -50,8 +50,10 @@ class Answers(Protocol):
         """The answer for `key`.
 
         Args:
-            seconds: it may be old. stale: it may be old if a fresh one is not there at once.
-            many: reads it together with others of its kind, where several are wanted. fits: whether a kept answer still holds.
+            seconds: it may be old.
+            stale: it may be old if a fresh one is not there at once.
+            many: reads it together with others of its kind, where several are wanted.
+            fits: whether a kept answer still holds.
         """
 
     def read_at(self, key: Hashable) -> datetime:

@@ -92,7 +92,8 @@ def seen_of(the: Parts, reference: str) -> Seen:
     """All of it.
 
     Raises:
-        NotFound, Conflict, ApiUnavailable. NotYet: for a page that is open, if nothing is known.
+        NotFound, Conflict, ApiUnavailable: as `find_job`.
+        NotYet: for a page that is open, if nothing is known.
     """
     key = ("run", reference)
     run = the.api.get(key, SHARED, lambda: find_job(reference), stale=STALE, many=_runs)

@@ -125,7 +125,8 @@ class BulkActs:
         """Ask that it stops after what is at hand.
 
         Raises:
-            NotFound. Conflict: it has ended, or somebody asked for that already.
+            NotFound: there is no such act.
+            Conflict: it has ended, or somebody asked for that already.
         """
         mine = (acts.c.id == act_id, acts.c.state == "running", acts.c.stop_asked_by.is_(None))
         change = update(acts).where(*mine).values(stop_asked_by=who).returning(acts)
