@@ -15,7 +15,7 @@ from redrive.infra.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Where a sentence only names the command, a value stands for none in particular, or the rest is left out.
-SHORTENED = re.compile(r"[…|\[<]|\.\.\.| (?:COMMAND|K=V)\b")
+SHORTENED = re.compile(r"[…|]|\.\.\.| \[[A-Z-]| <| (?:COMMAND|K=V)\b")
 #: Placeholders whose value has a form of its own.
 EXAMPLES = {"N": "5", "TIME": "2030-01-01T07:00", "N/s": "5/s", "PID": "1", "MODULE": "my_jobs", "S": "5"}
 
@@ -30,12 +30,31 @@ def written(program: str) -> Iterator[tuple[Path, str]]:
     for readme in readmes():
         text = readme.read_text()
         shell = re.findall(r"^```(?:sh|bash|shell|console)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-        lines = [line.removeprefix("$ ") for block in shell for line in block.replace("\\\n", "").splitlines()]
+        lines = [line for block in shell for line in whole(block)]
         prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
         lines += [" ".join(found.split()) for found in re.findall(r"(?<!`)`([^`]+)`(?!`)", prose)]
         for line in lines:
             if line.startswith(f"{program} "):
                 yield readme, re.split(r"\s+#\s|\s*&&|\s*; ", line)[0].strip()
+
+
+def whole(block: str) -> Iterator[str]:
+    """The lines of a block, what is quoted over several in one."""
+    begun = ""
+    for line in block.replace("\\\n", "").splitlines():
+        begun = f"{begun}{line}".removeprefix("$ ")
+        if not is_open(begun):
+            yield begun
+            begun = ""
+
+
+def is_open(line: str) -> bool:
+    """Whether it is a command with a quotation that does not end; a line of what comes out may hold an apostrophe."""
+    try:
+        shlex.split(line, comments=True)
+    except ValueError:
+        return line.startswith("redrive ")
+    return False
 
 
 def tokens(line: str) -> list[str]:
