@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError, UnknownJob
 from redrive.blocks.core.nearest import unknown
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.core.setting_values import QUEUES
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.client import ask, reachable
@@ -27,8 +28,6 @@ from redrive.deployments.job_request import Item, JobRequest, due_at
 from redrive.deployments.parameters import checked
 from redrive.deployments.removed import is_removed
 
-#: The work pool whose queues they are.
-POOL = "jobs"
 #: Seconds a deployment is remembered, so that a producer's loop does not read it for every job.
 DEPLOYMENT_SECONDS = 30.0
 _deployments: dict[str, tuple[float, Deployment]] = {}

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from redrive.blocks.core.errors import CatalogError, RedriveError, UnknownJob
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.nearest import suggestion
 from redrive.blocks.core.retry import RetryPolicy, exponential
 from redrive.blocks.core.settings import settings
 from redrive.deployments.job_type import JobType
@@ -142,8 +142,7 @@ def job_type(name: str) -> JobType:
             return job
     jobs = catalog()
     if name not in jobs:
-        close = nearest(name, jobs)
-        hint = f"did you mean {close!r}?" if close else f"known are {', '.join(sorted(jobs))}"
+        hint = suggestion(name, jobs, f"known are {', '.join(sorted(jobs))}", written="'{}'")
         if problems():
             hint += f"; left out, because {'; '.join(problems())}"
         raise UnknownJob(f"no job type is named {name!r}; {hint}")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from redrive.blocks.core.errors import ParameterError
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.nearest import suggestion
 from redrive.deployments.parameter_faults import first_fault
 
 _LONE = re.compile("[\ud800-\udfff]")
@@ -39,8 +39,7 @@ def checked(
     known = schema.get("properties", {})
     for name in parameters:
         if name not in known:
-            close = nearest(name, known)
-            hint = f"did you mean {close!r}?" if close else f"it has {', '.join(known) or 'none'}"
+            hint = suggestion(name, known, f"it has {', '.join(known) or 'none'}", written="'{}'")
             raise ParameterError(f"job type {job!r} has no parameter {name!r}; {hint}")
     parameters = {name: _jsonable(job, name, value) for name, value in parameters.items()}
     if first := first_fault({**defaults, **parameters}, schema):

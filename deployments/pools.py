@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from redrive.blocks.core.pool_names import OPS, POOL
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.requests import pools as pool_requests
 from redrive.blocks.prefect.requests import workers as worker_requests
 from redrive.blocks.prefect.run import Run
 from redrive.deployments.catalog import catalog
-from redrive.deployments.queues import POOL
 
-#: The pool whose runs are housekeeping: they are rescued, and never enter the ledger.
-OPS = "ops"
 #: Types of pools whose jobs are processes below their worker. On any other (kubernetes, docker, ecs, …) a job outlives its worker.
 LOCAL_TYPES = frozenset({"process", "warm"})
 

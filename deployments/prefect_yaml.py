@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from redrive.blocks.core.pool_names import POOL
 from redrive.deployments.catalog import BUILT_IN
 from redrive.deployments.job_type import JobType
 
@@ -46,7 +47,7 @@ def _deployment(job: JobType) -> dict[str, Any]:
         ],
         "work_pool": {
             "name": job.pool,
-            "work_queue_name": job.queue if job.pool == "jobs" else "default",
+            "work_queue_name": job.queue if job.pool == POOL else "default",
             "job_variables": job.job_variables,
         },
         # The code is installed, not pulled: a module path is imported where the job runs.

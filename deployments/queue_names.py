@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from redrive.blocks.core.errors import CatalogError
 from redrive.blocks.core.nearest import unknown
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.core.settings import settings
 from redrive.deployments.job_type import JobType
 
@@ -22,7 +23,7 @@ def require_queues(jobs: Iterable[JobType]) -> None:
     """Raises `CatalogError` if a job type names a queue that there is not."""
     there = queues()
     for job in jobs:
-        if job.pool == "jobs" and job.queue not in there:
+        if job.pool == POOL and job.queue not in there:
             raise CatalogError(
                 f"job type {job.name!r}: {unknown('queue', job.queue, there)}; "
                 f"one of your own is named in REDRIVE_QUEUES={','.join((*there, job.queue))}"

@@ -11,13 +11,12 @@ from typing import Any
 
 from redrive.blocks.core.errors import Conflict, NotFound
 from redrive.blocks.core.nearest import unknown
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import queues
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING, RUNNING, SCHEDULED
-
-POOL = "jobs"
 
 
 @dataclass(frozen=True, kw_only=True)

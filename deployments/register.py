@@ -21,6 +21,7 @@ from pydantic_core import to_jsonable_python
 
 from redrive.blocks.core.errors import CatalogError
 from redrive.blocks.core.extras import is_missing
+from redrive.blocks.core.pool_names import OPS, POOL
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.client import ask, prefect_settings, reachable
 from redrive.blocks.prefect.request import Json
@@ -41,10 +42,10 @@ PATIENCE = 30.0
 Report = Callable[[str], None]
 
 #: Worker type of pools that are made now: our own, which fills in its form when it starts; Prefect's for two rare jobs.
-POOL_TYPES = {"jobs": "warm", "ops": "process"}
+POOL_TYPES = {POOL: "warm", OPS: "process"}
 POOLS = {
-    "jobs": "The company's background work.",
-    "ops": "Redrive's own housekeeping: dead-letter review and pruning.",
+    POOL: "The company's background work.",
+    OPS: "Redrive's own housekeeping: dead-letter review and pruning.",
 }
 
 
@@ -105,11 +106,11 @@ def _job_template() -> dict[str, Any]:
 def _queues() -> None:
     for name, priority in queue_names().items():
         # Read each time: Prefect moves those on whose priority another one gets.
-        there = {queue["name"]: queue for queue in ask(queues.of_pool("jobs"))}
+        there = {queue["name"]: queue for queue in ask(queues.of_pool(POOL))}
         if name not in there:
-            ask(queues.create("jobs", {"name": name, "priority": priority}))
+            ask(queues.create(POOL, {"name": name, "priority": priority}))
         elif there[name]["priority"] != priority:
-            ask(queues.update("jobs", name, {"priority": priority}))
+            ask(queues.update(POOL, name, {"priority": priority}))
 
 
 def load(job: JobType) -> Flow[..., Any]:
@@ -142,7 +143,7 @@ def _deployment(variables: RegisteredVariables, job: JobType, flow: Flow[..., An
         "parameters": job.parameters,
         "description": _description(job, flow),
         "work_pool_name": job.pool,
-        "work_queue_name": job.queue if job.pool == "jobs" else "default",
+        "work_queue_name": job.queue if job.pool == POOL else "default",
         "tags": list(job.tags),
         "entrypoint": job.entrypoint,
         "path": ".",

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from redrive.blocks.core.errors import CatalogError
 from redrive.blocks.core.first_fault import first_fault
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.nearest import suggestion
 
 #: Words for common lines that croniter, by which Prefect follows schedules, takes instead of five fields.
 CRON_WORDS = {
@@ -62,8 +62,7 @@ class Schedule(BaseModel):
     @model_validator(mode="after")
     def _can_be_followed(self) -> Self:
         if not _is_zone(self.timezone):
-            close = nearest(self.timezone, available_timezones(), alike=0.6)
-            hint = f"did you mean {close}?" if close else "write one like Europe/Berlin or UTC"
+            hint = suggestion(self.timezone, available_timezones(), "write one like Europe/Berlin or UTC", alike=0.6)
             raise ValueError(f"{self.timezone!r} is no IANA time zone; {hint}")
         if reason := _no_cron_line(self.cron):
             raise ValueError(f"{self.cron!r} is no cron line: {reason}; write one like `0 7 * * mon-fri` or @daily")

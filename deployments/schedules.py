@@ -15,6 +15,7 @@ from cronsim import CronSim, CronSimError
 
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.core.nearest import unknown
+from redrive.blocks.core.pool_names import OPS, POOL
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import deployments
@@ -26,7 +27,7 @@ from redrive.deployments.enqueue import enqueue
 from redrive.deployments.schedule import Schedule
 
 #: The pools whose schedules are shown: the company's jobs, and the housekeeping.
-POOLS: Final = ("jobs", "ops")
+POOLS: Final = (POOL, OPS)
 #: Starts that are told ahead.
 AHEAD: Final = 3
 #: A start is missed when its run was not made for so long after it was due.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.nearest import suggestion
 
 #: What pydantic puts into a place for the member of a union it tried; nobody wrote that.
 _MEMBERS = frozenset({"tuple", "Exponential", "str", "int", "function-before"})
@@ -32,5 +32,6 @@ def first_fault(error: ValidationError, known: Iterable[str], *, what: str = "it
 def no_option(what: str, given: str, known: Iterable[str]) -> str:
     """`a retry policy has no 'max_trys'; did you mean 'max_tries'?`."""
     names = list(known)
-    close = nearest(given, names, alike=0.6)
-    return f"{what} has no {given!r}; " + (f"did you mean {close!r}?" if close else f"it has {', '.join(names)}")
+    return f"{what} has no {given!r}; " + suggestion(
+        given, names, f"it has {', '.join(names)}", alike=0.6, written="'{}'"
+    )

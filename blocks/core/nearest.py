@@ -24,6 +24,20 @@ def nearest(given: str, known: Iterable[str], *, alike: float = ALIKE) -> str | 
     return close[0] if close else None
 
 
+def suggestion(given: str, known: Iterable[str], otherwise: str, *, alike: float = ALIKE, written: str = "{}") -> str:
+    """`did you mean high?`, or `otherwise` if no name is alike enough.
+
+    Args:
+        given: what somebody wrote.
+        known: the names that there are.
+        otherwise: what to say then, such as all that there are.
+        alike: how alike they must be, 0 to 1.
+        written: how the name is written, `{}` in its place.
+    """
+    close = nearest(given, known, alike=alike)
+    return f"did you mean {written.format(close)}?" if close else otherwise
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> str:
     """`there is no queue 'hgih'; did you mean 'high'? (high, default, low)`."""
     names = {name.lower(): name for name in known}

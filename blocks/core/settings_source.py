@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from redrive.blocks.core.errors import SettingsError
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.nearest import suggestion
 
 PREFIX = "REDRIVE_"
 
@@ -38,8 +38,8 @@ def read_values(environ: Mapping[str, str], known: Sequence[str]) -> dict[str, A
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    close = nearest(name, known)
-    return f"; did you mean {PREFIX}{close.upper()}?" if close else f"; known are {PREFIX}{', '.join(known).upper()}"
+    upper = [one.upper() for one in known]
+    return "; " + suggestion(name.upper(), upper, f"known are {PREFIX}{', '.join(upper)}", written=f"{PREFIX}{{}}")
 
 
 def _default_home() -> Path:

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError, field_validator
 
 from redrive.blocks.core.errors import SettingsError
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.nearest import suggestion
 from redrive.dashboards.alerts.limits import (
     Age,
     Alert,
@@ -174,8 +174,7 @@ def _first(error: ValidationError) -> str:
 
 def _hint(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
-    close = nearest(name, known)
-    return f"; did you mean {close}?" if close else f"; known are {', '.join(known)}"
+    return "; " + suggestion(name, known, f"known are {', '.join(known)}")
 
 
 def _words() -> set[str]:

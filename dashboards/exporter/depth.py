@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.prefect.requests import queues as queue_requests
 from redrive.blocks.prefect.requests import runs as run_requests
 from redrive.blocks.prefect.requests import workers as worker_requests
@@ -18,9 +19,6 @@ from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING
 from redrive.blocks.prefect.states import RUNNING as IS_RUNNING
 from redrive.blocks.prefect.states import SCHEDULED as IS_SCHEDULED
 from redrive.dashboards.exporter.prefect import PrefectApi
-
-#: The pool of the company's jobs.
-POOL = "jobs"
 
 #: Queues that are looked at, in the order in which they are served.
 QUEUES = 20

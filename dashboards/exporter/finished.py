@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from redrive.blocks.core.pool_names import OPS
 from redrive.blocks.prefect.requests import runs
 from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
@@ -31,8 +32,6 @@ OVERLAP = timedelta(seconds=10)
 WIDE_OVERLAP = timedelta(minutes=10)
 #: Every so many comparisons the sweep follows without one.
 CERTAIN = 10
-#: The pool whose runs are housekeeping.
-OPS = "ops"
 
 ENDED = {"type": {"any_": ["COMPLETED", "CANCELLED"]}}
 

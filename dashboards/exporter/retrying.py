@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from redrive.blocks.core.pool_names import OPS
 from redrive.blocks.prefect.requests import runs
 from redrive.blocks.prefect.states import AWAITING_RETRY
 from redrive.dashboards.exporter.flow_names import FlowNames
@@ -20,8 +21,6 @@ from redrive.deployments.dead_letters.outcomes import Spent
 
 #: Prefect's own limit of runs a call.
 PAGE = 200
-#: The pool whose runs are housekeeping.
-OPS = "ops"
 
 
 class Retrying:

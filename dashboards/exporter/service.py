@@ -8,16 +8,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 import redis
 
+from redrive.blocks.core.duty import Duty, attend_in_turn
 from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
-from redrive.dashboards.exporter.depth import POOL, Depth, depths, online_workers
+from redrive.dashboards.exporter.depth import Depth, depths, online_workers
 from redrive.dashboards.exporter.finished import Tail
 from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
@@ -37,16 +38,6 @@ DEPTH_ROUNDS = 2
 #: Seconds between two comparisons with Prefect, and between two readings of the schedules.
 RECONCILE = 60.0
 SCHEDULES = 60.0
-
-
-@dataclass
-class Duty:
-    """One look taken again and again; `last` is a monotonic clock."""
-
-    name: str
-    every: float
-    do: Callable[[], None]
-    last: float = field(default=float("-inf"))
 
 
 class Exporter:
@@ -78,12 +69,7 @@ class Exporter:
 
     def run(self, stop: threading.Event) -> None:
         """Poll when its time has come, until `stop` is set."""
-        while not stop.is_set():
-            for duty in self.duties:
-                if time.monotonic() - duty.last >= duty.every and not stop.is_set():
-                    self.attend(duty)
-            due = min(duty.last + duty.every for duty in self.duties)
-            stop.wait(max(0.05, due - time.monotonic()))
+        attend_in_turn(self.duties, self.attend, stop)
         self.api.close()
         self._reports.close()
 

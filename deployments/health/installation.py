@@ -13,6 +13,7 @@ import psycopg
 import redis
 
 from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.core.settings import Settings, settings
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.requests import automations, deployments, queues, server, workers
@@ -21,7 +22,7 @@ from redrive.blocks.process.container_engine import Engine
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.deployments.catalog import catalog
 from redrive.deployments.health import production
-from redrive.deployments.queues import POOL, list_queues
+from redrive.deployments.queues import list_queues
 
 #: Seconds the databases' server may take to tell its time.
 PATIENCE = 5

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import redis
 
 from redrive.blocks.core.errors import LedgerUnavailable
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
@@ -24,7 +25,7 @@ from redrive.deployments.care import care_of
 from redrive.deployments.dead_letters.ledger import Filter, Group, Ledger
 from redrive.deployments.health.keeper_health import KeeperHealth, keeper_health
 from redrive.deployments.jobs.details import Job, list_jobs
-from redrive.deployments.queues import POOL, QueueState, list_queues
+from redrive.deployments.queues import QueueState, list_queues
 
 #: Causes that are shown.
 CAUSES = 5

@@ -17,6 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from redrive.blocks.core.masking import mask, mask_text
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.run import Run
@@ -24,7 +25,6 @@ from redrive.blocks.prefect.runs import END, Order, Place, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.query_language import Query
-from redrive.deployments.jobs.search import POOL
 from redrive.deployments.jobs.states import WORDS, narrowed, word_of
 
 #: Rows of one page, and rows that are read for it at most.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from redrive.blocks.core.errors import ParameterError
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.nearest import suggestion
 from redrive.deployments.jobs.states import WORDS
 
 #: The names of conditions, with what each asks for.
@@ -127,8 +127,7 @@ def _condition(
         case _ if name.startswith("param.") and name != "param.":
             terms.parameters.append((found["name"][len("param.") :], value))
         case _:
-            close = nearest(name, NAMES)
-            hint = f"did you mean {close}?" if close else f"there are {', '.join(NAMES)}"
+            hint = suggestion(name, NAMES, f"there are {', '.join(NAMES)}")
             raise _error(found, "name", f"there is no condition {name!r}; {hint}")
 
 
@@ -145,8 +144,7 @@ def _known(found: re.Match[str], value: str, known: Sequence[str], what: str) ->
     asked, at = [], found.start("value")
     for part in value.split(","):
         if part and known and part not in known:
-            close = nearest(part, known)
-            hint = f"did you mean {close}?" if close else f"there are {', '.join(known)}"
+            hint = suggestion(part, known, f"there are {', '.join(known)}")
             raise QueryError(f"there is no {what} {part!r}; {hint}", at=at, end=at + len(part))
         asked += [part] if part else []
         at += len(part) + 1

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from redrive.blocks.core.errors import CatalogError, Conflict, NotFound, ParameterError
 from redrive.blocks.core.nearest import unknown
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import deployments, flows
@@ -23,7 +24,6 @@ from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.states import WORDS, narrowed, word_of
 from redrive.deployments.queue_names import queues
 
-POOL = "jobs"
 #: Shortest beginning of an id that names a job.
 PREFIX_LENGTH = 8
 #: How many of the latest runs are searched for a job by the beginning of its id.

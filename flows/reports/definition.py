@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from redrive.blocks.core.errors import PermanentError
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.nearest import suggestion
 from redrive.flows.reports.definition_file import content
 from redrive.flows.reports.places import known_locale, known_zone
 
@@ -150,9 +150,8 @@ class ReportDefinition(Part):
         """
         for name in given:
             if name not in self.parameters:
-                close = nearest(name, self.parameters, alike=0.6)
                 known = ", ".join(self.parameters) or "none"
-                hint = f"did you mean {close}?" if close else f"it has {known}"
+                hint = suggestion(name, self.parameters, f"it has {known}", alike=0.6)
                 raise PermanentError(f"the report {self.name} has no parameter {name!r}; {hint}")
         return {**self.parameters, **given}
 

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from babel import Locale, UnknownLocaleError
 from babel.localedata import locale_identifiers
 
-from redrive.blocks.core.nearest import nearest
+from redrive.blocks.core.nearest import suggestion
 
 
 def known_locale(name: str) -> str:
@@ -35,5 +35,4 @@ def known_zone(name: str) -> str:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    close = nearest(name, known, alike=0.4)
-    return f"did you mean {close}?" if close else "write it like en_GB or Europe/London"
+    return suggestion(name, known, "write it like en_GB or Europe/London", alike=0.4)

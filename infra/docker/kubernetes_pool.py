@@ -11,10 +11,10 @@ from pathlib import Path
 from string import Template
 
 from redrive.blocks.core.errors import SettingsError
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.prefect.client import ask, prefect_settings, reachable
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import pools
-from redrive.deployments.queues import POOL
 
 KIND = "kubernetes"
 

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from redrive.blocks.core.pool_names import OPS, POOL
+
 #: Where a worker says that it polls, `PREFECT_WORKER_WEBSERVER_PORT`.
 WORKER_PORT = "8080"
 
@@ -72,7 +74,7 @@ def _worker(pool: str, kind: str) -> Program:
 def _kubernetes_worker(environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     """Its name stays: the pods that one made are the next one's, and outlive both."""
     slots = environ.get("REDRIVE_SLOTS") or "50"
-    words = ["--pool", "jobs", "--type", "kubernetes", "--limit", slots, "--name", "isolated", "--with-healthcheck"]
+    words = ["--pool", POOL, "--type", "kubernetes", "--limit", slots, "--name", "isolated", "--with-healthcheck"]
     return [sys.executable, "-P", "-m", "prefect", "worker", "start", *words], {}
 
 
@@ -120,10 +122,10 @@ ROLES = {
     "services": Role(_services, None, _SERVER),
     "migrate": Role(_module("redrive.infra.docker.migrate"), None, _SERVER),
     "register": Role(_module("redrive.infra.docker.register"), None, _SERVICE),
-    "worker": Role(_worker("jobs", "warm"), f"http://127.0.0.1:{WORKER_PORT}/health", _WORKER),
+    "worker": Role(_worker(POOL, "warm"), f"http://127.0.0.1:{WORKER_PORT}/health", _WORKER),
     # In the place of warm workers: each job in a pod of its own.
     "kubernetes-worker": Role(_kubernetes_worker, f"http://127.0.0.1:{WORKER_PORT}/health", _WORKER),
-    "ops-worker": Role(_worker("ops", "process"), f"http://127.0.0.1:{WORKER_PORT}/health", _WORKER),
+    "ops-worker": Role(_worker(OPS, "process"), f"http://127.0.0.1:{WORKER_PORT}/health", _WORKER),
     "keeper": Role(_module("redrive.infra.keeper.service"), "keeper", _SERVICE),
     "exporter": Role(_module("redrive.dashboards.exporter"), "http://127.0.0.1:{metrics_port}/health"),
     "console": Role(_module("redrive.dashboards.console"), "http://127.0.0.1:{console_port}/alive"),

@@ -11,11 +11,10 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from redrive.blocks.core.duty import Duty, attend_in_turn
 from redrive.blocks.core.errors import ApiUnavailable, RedriveError
 from redrive.blocks.core.patience import SERVICE
 from redrive.blocks.core.settings import Settings, settings
@@ -49,17 +48,6 @@ RESCUE = 5.0
 ALIVE_FILE = "keeper.alive"
 
 
-@dataclass
-class Duty:
-    """One thing done again and again; `last` is a monotonic clock."""
-
-    name: str
-    every: float
-    do: Callable[[], Iterable[object]]
-    last: float = field(default=float("-inf"))
-    failing: bool = False
-
-
 class Keeper:
     """Collects, resolves, rescues and withdraws unanswered questions until told to stop."""
 
@@ -79,47 +67,41 @@ class Keeper:
             Duty("audit", AUDIT, Auditor(ledger).sweep),
             Duty("withdraw", WITHDRAW, lambda: withdraw_unanswered(patience)),
         ]
+        #: Names of duties that did not work last time.
+        self._failing: set[str] = set()
         self._times = DutyTimes(ledger, {duty.name: duty.every for duty in [self._rescue, *self._duties]})
 
     def run(self, stop: threading.Event) -> None:
         """Do every duty when its time has come, until `stop` is set."""
         threading.Thread(target=self._times.run, args=(stop,), name="duty times", daemon=True).start()
-        rescue = threading.Thread(target=self._attend_to, args=([self._rescue], stop), name="rescue")
+        rescue = threading.Thread(target=attend_in_turn, args=([self._rescue], self._attend, stop), name="rescue")
         rescue.start()
-        self._attend_to(self._duties, stop)
+        attend_in_turn(self._duties, self._attend, stop)
         rescue.join()
-
-    def _attend_to(self, duties: Sequence[Duty], stop: threading.Event) -> None:
-        while not stop.is_set():
-            for duty in duties:
-                if time.monotonic() - duty.last >= duty.every:
-                    self._attend(duty)
-            due = min(duty.last + duty.every for duty in duties)
-            stop.wait(max(0.05, due - time.monotonic()))
 
     def _attend(self, duty: Duty) -> None:
         began = time.monotonic()
         try:
             with reachable(SERVICE):
-                for done in duty.do():
+                for done in duty.do() or ():
                     log.info("%s: %s", duty.name, done)
         except RedriveError as error:
             # Prefect or the ledger is unavailable: nothing is lost, the sweep finds it all when they are back.
-            if not duty.failing:
+            if duty.name not in self._failing:
                 log.warning("%s has to wait: %s", duty.name, error)
-            duty.failing = True
+            self._failing.add(duty.name)
             self._times.failed(duty.name, str(error))
             if duty.name == "rescue" or isinstance(error, ApiUnavailable):
                 self._rescuer.missed()
         except Exception as error:
             # A bug in one duty, or an answer nobody foresaw, must not stop the others.
             log.exception("%s failed; it is tried again in %g s", duty.name, duty.every)
-            duty.failing = True
+            self._failing.add(duty.name)
             self._times.failed(duty.name, f"{type(error).__name__}: {error}")
         else:
-            if duty.failing:
+            if duty.name in self._failing:
                 log.info("%s works again", duty.name)
-            duty.failing = False
+            self._failing.discard(duty.name)
             self._times.done(duty.name, seconds=time.monotonic() - began)
             _touch(self._settings.home / "run" / ALIVE_FILE)
         duty.last = time.monotonic()

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.requests import pools, queues
@@ -19,7 +20,7 @@ from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs.actions import cancel_job
 from redrive.deployments.jobs.cause import Cause
 from redrive.deployments.jobs.why import why
-from redrive.deployments.queues import POOL, pause_queue
+from redrive.deployments.queues import pause_queue
 from tests.support.console import client
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until

@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.core.settings import Settings
-from redrive.deployments.queues import POOL
 from tests.support.prefect_client import api
 
 _RUNS = """

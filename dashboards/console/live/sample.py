@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 import redis
 
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.calls import counted_calls
@@ -25,7 +26,6 @@ from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING, RUNNING, SCHEDULED
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 
-POOL: Final = "jobs"
 #: Rows of one page: enough for what a machine or two run at once.
 ROWS: Final = 50
 

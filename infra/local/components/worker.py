@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from redrive.blocks.core.errors import ApiUnavailable
+from redrive.blocks.core.pool_names import OPS, POOL
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect.request import Json, Request
 from redrive.blocks.prefect.requests import pools, queues, workers
@@ -45,7 +46,7 @@ STOP_SECONDS = 15
 
 class Worker(Component):
     name = "worker"
-    pool: ClassVar[str] = "jobs"
+    pool: ClassVar[str] = POOL
     #: Of a pool that is made now; one that is there keeps its own.
     pool_type: ClassVar[str] = "warm"
     needs = ("postgres", "valkey", "mail", "prefect")
@@ -166,7 +167,7 @@ class OpsWorker(Worker):
     """Runs the housekeeping: reviews of dead letters, pruning."""
 
     name = "ops-worker"
-    pool = "ops"
+    pool = OPS
     # Two rare jobs need no warm processes that wait for them.
     pool_type = "process"
     # Prefect's own worker asks for work, and is not woken.
