@@ -17,9 +17,16 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Self
+
+from redrive.blocks.process.kernel import (
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG,
+    libc,
+    prctl,
+)
 
 #: Bytes of address space; a 1,000-page PDF needs some 300 MB, and a library's mappings count too.
 MEMORY_LIMIT = 2 * 1024**3
@@ -28,8 +35,7 @@ CPU_LIMIT = 60
 #: Bytes it may write: the text and all attachments of one document.
 FILE_LIMIT = 1024**3
 
-# <linux/prctl.h>, <linux/sched.h>
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 38, 36
+# <linux/sched.h>
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 # <linux/landlock.h>; the numbers of its calls are the same on every architecture
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF, _VERSION, _PATH_BENEATH = 444, 445, 446, 1, 1
@@ -52,31 +58,31 @@ def limit() -> None:
 
 def die_with_parent() -> None:
     """Be killed when the thread that started this process ends."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
     """Become the parent of what this process's children leave behind."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def leave_network() -> bool:
     """Go where there is no network; whether that was possible. Only for a process with one thread."""
-    libc = _libc()
-    if libc is None:
+    c = libc()
+    if c is None:
         return False
-    if libc.unshare(_CLONE_NEWNET) == 0:
+    if c.unshare(_CLONE_NEWNET) == 0:
         return True
     # Half done, it would leave a process that can make no files: so another one tries first.
     trial = os.fork()
     if not trial:
-        os._exit(0 if _leave_as_user(libc) else 1)
-    return os.waitpid(trial, 0)[1] == 0 and _leave_as_user(libc)
+        os._exit(0 if _leave_as_user(c) else 1)
+    return os.waitpid(trial, 0)[1] == 0 and _leave_as_user(c)
 
 
-def _leave_as_user(libc: ctypes.CDLL) -> bool:
+def _leave_as_user(c: ctypes.CDLL) -> bool:
     user, group = os.geteuid(), os.getegid()
-    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
+    if c.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
         return False
     try:
         Path("/proc/self/setgroups").write_text("deny")
@@ -108,26 +114,26 @@ class Place:
 
     @classmethod
     def _with(cls, folder: Path, allowed: Callable[[int], int]) -> Self | None:
-        libc = _libc()
-        version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION) if libc else -1
-        if libc is None or version < 1:
+        c = libc()
+        version = c.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION) if c else -1
+        if c is None or version < 1:
             return None
         rights = (1 << _RIGHTS.get(version, _RIGHTS[5])) - 1
         attributes = struct.pack("Q", rights)
         attributes += struct.pack("Q", _TCP) if version >= _NETWORK_FROM else b""
         attributes += struct.pack("Q", _SCOPES) if version >= _SCOPES_FROM else b""
-        ruleset = libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
+        ruleset = c.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
         if ruleset < 0:
             return None
         for path, right in (*_libraries(), (folder, allowed(rights))):
-            _allow(libc, ruleset, path, right)
+            _allow(c, ruleset, path, right)
         return cls(ruleset)
 
     def enter(self) -> bool:
         """Keep this process to it; whether that was possible."""
-        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-        libc = _libc()
-        return libc is not None and bool(libc.syscall(_RESTRICT_SELF, self.ruleset, 0) == 0)
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
+        c = libc()
+        return c is not None and bool(c.syscall(_RESTRICT_SELF, self.ruleset, 0) == 0)
 
 
 def _libraries() -> list[tuple[str | Path, int]]:
@@ -140,21 +146,11 @@ def _libraries() -> list[tuple[str | Path, int]]:
     return [*((folder, _READ) for folder in folders), *((file, _READ_FILE) for file in files)]
 
 
-def _allow(libc: ctypes.CDLL, ruleset: int, path: str | Path, rights: int) -> None:
+def _allow(c: ctypes.CDLL, ruleset: int, path: str | Path, rights: int) -> None:
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         # What is not on this machine is not allowed either; what must be there fails where it is used.
         return
-    libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
+    c.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
     os.close(place)
-
-
-def _prctl(option: int, value: int) -> None:
-    if libc := _libc():
-        libc.prctl(option, value, 0, 0, 0)
-
-
-@cache
-def _libc() -> ctypes.CDLL | None:
-    return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

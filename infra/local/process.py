@@ -10,11 +10,16 @@ import os
 from dataclasses import dataclass
 from signal import Signals
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_KEEPCAPS = 8
-_PR_SET_SECUREBITS = 28
+from redrive.blocks.process.kernel import (
+    PR_CAP_AMBIENT,
+    PR_SET_KEEPCAPS,
+    PR_SET_PDEATHSIG,
+    PR_SET_SECUREBITS,
+    libc,
+    prctl,
+)
+
 _SECBIT_NO_SETUID_FIXUP = 1 << 2
-_PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_OVERRIDE = 1
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -30,7 +35,7 @@ class Account:
 
 def end_with_parent(signal: Signals) -> None:
     """Have the kernel send `signal` to this process, and what it becomes by exec, when its parent ends in any way."""
-    _libc().prctl(_PR_SET_PDEATHSIG, int(signal), 0, 0, 0)
+    prctl(PR_SET_PDEATHSIG, int(signal))
 
 
 def become(account: Account) -> None:
@@ -42,16 +47,12 @@ def become(account: Account) -> None:
     access(2) ignores capabilities of ordinary accounts unless the secure bit is set, and PostgreSQL's programs look for
     each other by it. A container may withhold either right: then open folders still work, and no right is left over.
     """
-    libc = _libc()
-    libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
-    libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    prctl(PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
+    prctl(PR_SET_KEEPCAPS, 1)
     os.setgroups([])
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)
-    kept = _keep(1 << _CAP_DAC_OVERRIDE) and not libc.prctl(
-        _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0
-    )
-    if not kept:
+    if not (_keep(1 << _CAP_DAC_OVERRIDE) and prctl(PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE)):
         # What would be lost by exec must not hide from a check made before it.
         _keep(0)
 
@@ -59,8 +60,5 @@ def become(account: Account) -> None:
 def _keep(capabilities: int) -> bool:
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     sets = (ctypes.c_uint32 * 6)(capabilities, capabilities, capabilities, 0, 0, 0)
-    return bool(_libc().capset(header, sets) == 0)
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+    found = libc()
+    return found is not None and bool(found.capset(header, sets) == 0)

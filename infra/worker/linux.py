@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import signal
 import sys
@@ -11,11 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from redrive.blocks.core.errors import RedriveError
-
-#: From <linux/prctl.h>.
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NAME = 15
-_PR_SET_CHILD_SUBREAPER = 36
+from redrive.blocks.process.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, PR_SET_PDEATHSIG, prctl
 
 
 def require_linux() -> None:
@@ -26,12 +21,12 @@ def require_linux() -> None:
 
 def adopt_orphans() -> None:
     """From now on processes whose parent ended become this process's children instead of init's."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    _require(prctl(PR_SET_CHILD_SUBREAPER, 1))
 
 
 def end_with(parent: int) -> None:
     """Have the kernel kill this process when its parent, given by its id, ends in any way."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _require(prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
     if os.getppid() != parent:
         # It ended before we asked.
         os._exit(0)
@@ -39,7 +34,7 @@ def end_with(parent: int) -> None:
 
 def set_name(name: str) -> None:
     """What `ps` and `top` show of this process; 15 bytes at most."""
-    _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
+    _require(prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()[:15])))
 
 
 def children_of(pid: int) -> list[int]:
@@ -94,11 +89,6 @@ def peak_memory() -> int:
     return max(0, sizes.get("VmHWM", 0) - sizes.get("RssFile", 0) - sizes.get("RssShmem", 0))
 
 
-def _prctl(option: int, value: object) -> None:
-    if _libc().prctl(option, value, 0, 0, 0) != 0:
+def _require(done: bool) -> None:  # noqa: FBT001  (the answer of a call)
+    if not done:
         raise OSError(ctypes.get_errno(), "prctl")
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
