@@ -10,16 +10,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from redrive.blocks.core.durations import megabytes
+from redrive.blocks.core.durations import megabytes, seconds_of
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-_PART = re.compile(r"(\d+)(ms|[smhdw])")
-_DURATION = re.compile(rf"(?:{_PART.pattern})+")
+_DURATION = re.compile(r"(?:\d+(?:ms|[smhdw]))+")
 
 
 def seconds(duration: str) -> float:
     """A duration as Prometheus writes it (`1h30m`), in seconds."""
-    return sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(duration))
+    return seconds_of(duration)
 
 
 def _duration(text: str) -> str:

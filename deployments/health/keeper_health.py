@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from redrive.blocks.core.durations import span
 from redrive.deployments.dead_letters.ledger import Duty
 
 #: Duties named in a sentence; the rest is counted.
 NAMED = 3
-_MINUTES_FROM, _HOURS_FROM = 120, 7200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +64,8 @@ def _late(late: Sequence[Duty], *, of: int) -> str:
     # The latest success tells since when nothing happens; the oldest would be that of the slowest duty.
     newest = min(late, key=lambda duty: duty.age)
     if newest.last_success is None:
-        return f"{names} since it began {_span(newest.age)} ago"
-    return f"{names} for {_span(newest.age)}, since {newest.last_success:%Y-%m-%d %H:%M:%SZ}"
+        return f"{names} since it began {span(newest.age)} ago"
+    return f"{names} for {span(newest.age)}, since {newest.last_success:%Y-%m-%d %H:%M:%SZ}"
 
 
 def _advice(late: Sequence[Duty]) -> str:
@@ -76,9 +76,3 @@ def _advice(late: Sequence[Duty]) -> str:
         f"`redrive status` shows its process (last heard of: {late[0].keeper}); end one that hangs with `kill -9 PID` and it "
         "is started again, or start one with `redrive up`"
     )
-
-
-def _span(seconds: float) -> str:
-    if seconds < _MINUTES_FROM:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < _HOURS_FROM else f"{seconds / 3600:.0f} h"

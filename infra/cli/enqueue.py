@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.text import Text
 
-from redrive.blocks.core.durations import duration
+from redrive.blocks.core.durations import duration, span
 from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.exit_codes import ExitCode
-from redrive.infra.cli.output import err, out, print_json, span
+from redrive.infra.cli.output import err, out, print_json
 from redrive.infra.cli.results import result_text
 
 if TYPE_CHECKING:

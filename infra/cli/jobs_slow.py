@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from redrive.blocks.core.durations import duration
+from redrive.blocks.core.durations import duration, span
 from redrive.blocks.core.settings import settings
-from redrive.infra.cli.output import out, print_json, print_table, span
+from redrive.infra.cli.output import out, print_json, print_table
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,6 +20,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from redrive.blocks.core.durations import span
 from redrive.blocks.core.plain_text import plain_json, plain_line, plain_text
 
 #: Columns where standard output is no terminal: a pipe has no edge, but a table needs one.
@@ -120,15 +121,6 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
         return ""
     difference = ((now or datetime.now(UTC)) - moment).total_seconds()
     return f"in {span(-difference)}" if difference < 0 else f"{span(difference)} ago"
-
-
-def span(seconds: float | timedelta) -> str:
-    """`0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`."""
-    value = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
-    for limit, unit, divisor in ((10, "s", 1.0), (90, "s", 1.0), (5400, "min", 60.0), (172800, "h", 3600.0)):
-        if value < limit:
-            return f"{value / divisor:.1f} {unit}" if limit == 10 else f"{value / divisor:.0f} {unit}"  # noqa: PLR2004
-    return f"{value / 86400:.0f} d"
 
 
 def iso(moment: datetime) -> str:

@@ -11,10 +11,11 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from redrive.blocks.core.counted import counted
+from redrive.blocks.core.durations import span
 from redrive.blocks.core.errors import LedgerUnavailable
 from redrive.blocks.core.settings import settings
 from redrive.infra.cli.actor import Who, actor
-from redrive.infra.cli.output import err, out, print_json, print_table, span
+from redrive.infra.cli.output import err, out, print_json, print_table
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 

@@ -11,8 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from redrive.blocks.core.durations import span
 from redrive.blocks.core.settings import settings
-from redrive.infra.cli.output import ago, span
+from redrive.infra.cli.output import ago
 
 if TYPE_CHECKING:
     from redrive.deployments.health.top import Busy, Top, Worker
