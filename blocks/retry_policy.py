@@ -5,7 +5,6 @@ Danger: a policy saved there may be impossible; then the declared one stays in f
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import httpx
@@ -14,6 +13,7 @@ from prefect.logging import get_logger
 from pydantic import Field, HttpUrl
 
 from redrive.blocks.core.errors import PolicyError
+from redrive.blocks.core.remembered import Remembered
 from redrive.blocks.core.retry import Exponential, RetryPolicy
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.requests import blocks
@@ -21,7 +21,7 @@ from redrive.blocks.prefect.requests import blocks
 #: Seconds a read override is used again: the contract of DESIGN.md.
 CACHE_SECONDS = 10.0
 
-_read: dict[str, tuple[float, dict[str, object]]] = {}
+_read = Remembered[str, dict[str, object]](CACHE_SECONDS)
 
 
 class RetryPolicyBlock(Block):
@@ -70,9 +70,9 @@ def effective_policy(job: str, declared: RetryPolicy) -> RetryPolicy:
 
 
 def _override(job: str) -> dict[str, object]:
-    now = time.monotonic()
-    if job in _read and now - _read[job][0] < CACHE_SECONDS:
-        return _read[job][1]
+    fresh = _read.fresh(job, None)
+    if fresh is not None:
+        return fresh
     try:
         document = ask(blocks.named("retry-policy", job).or_none()) or {"data": {}}
         found = {k: v for k, v in document["data"].items() if v is not None and k in RetryPolicyBlock.model_fields}
@@ -81,6 +81,5 @@ def _override(job: str) -> dict[str, object]:
         get_logger("redrive.retry").warning(
             "block retry-policy/%s could not be read (%s); the declared policy applies", job, error
         )
-        found = _read[job][1] if job in _read else {}
-    _read[job] = (now, found)
-    return found
+        found = _read.whatever_age(job, {})
+    return _read.keep(job, found)

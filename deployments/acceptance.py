@@ -5,7 +5,6 @@ Danger: a key is remembered as long as Prefect keeps the run; after retention ha
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,6 +13,7 @@ from uuid import UUID, uuid4
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError, UnknownJob
 from redrive.blocks.core.nearest import unknown
 from redrive.blocks.core.pool_names import POOL
+from redrive.blocks.core.remembered import Remembered
 from redrive.blocks.core.setting_values import QUEUES
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.client import ask, reachable
@@ -30,7 +30,7 @@ from redrive.deployments.removed import is_removed
 
 #: Seconds a deployment is remembered, so that a producer's loop does not read it for every job.
 DEPLOYMENT_SECONDS = 30.0
-_deployments: dict[str, tuple[float, Deployment]] = {}
+_deployments = Remembered[str, Deployment](DEPLOYMENT_SECONDS)
 
 
 def accept(request: JobRequest) -> list[Accepted[Any]]:
@@ -62,7 +62,7 @@ def accept(request: JobRequest) -> list[Accepted[Any]]:
                     runs = made(deployment.id, batch)
                 except NotFound:
                     # Deleted since it was read.
-                    _deployments.pop(request.job, None)
+                    _deployments.forget(request.job)
                     raise _not_registered(request.job) from None
                 for run, body in zip(runs, batch, strict=True):
                     one = _accepted(request.job, run, body)
@@ -87,9 +87,8 @@ def deployment_of(job: str) -> Deployment:
         UnknownJob: no such job type.
         Conflict: it is in the catalog but not registered yet.
     """
-    remembered = _deployments.get(job)
-    if remembered and time.monotonic() - remembered[0] < DEPLOYMENT_SECONDS:
-        return remembered[1]
+    if remembered := _deployments.fresh(job, None):
+        return remembered
     answer = ask(deployments.named(job, job).or_none())
     if answer is None:
         raise _not_registered(job)
@@ -99,8 +98,7 @@ def deployment_of(job: str) -> Deployment:
             f"job type {job!r} was removed from the catalog, so no new job of it is accepted: "
             f"list it in JOBS again and run `redrive up`, or delete its deployment"
         )
-    _deployments[job] = (time.monotonic(), found)
-    return found
+    return _deployments.keep(job, found)
 
 
 def _not_registered(job: str) -> Conflict:

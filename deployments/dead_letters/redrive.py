@@ -6,7 +6,6 @@ it or give it back.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from uuid import UUID
 import httpx
 
 from redrive.blocks.core.errors import Conflict, RedriveError
+from redrive.blocks.core.remembered import Remembered
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.labels import REDRIVEN_BY
@@ -77,17 +77,16 @@ class KnownDeployments:
     """Which deployments there are. One that was there is taken to be there for some seconds: a batch would ask for each row."""
 
     def __init__(self) -> None:
-        self._seen: dict[UUID, float] = {}
+        self._seen = Remembered[UUID, bool](SEEN)
 
     def has(self, deployment_id: UUID | None) -> bool:
         if deployment_id is None:
             return False
-        if time.monotonic() - self._seen.get(deployment_id, -SEEN) < SEEN:
+        if self._seen.fresh(deployment_id, otherwise=False):
             return True
         if ask(deployments.read(deployment_id).or_none()) is None:
             return False
-        self._seen[deployment_id] = time.monotonic()
-        return True
+        return self._seen.keep(deployment_id, True)  # noqa: FBT003  (what is kept)
 
 
 def redrive_known(

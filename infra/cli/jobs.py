@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from redrive.blocks.core.durations import span
 from redrive.blocks.core.plain_text import plain_line
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.states import DEAD_LETTER

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from prefect.server.events.schemas.events import ReceivedEvent
 from prefect.server.models.events import TRUNCATE_STATE_MESSAGES_AT
 from prefect.utilities.text import truncated_to
 
+from redrive.blocks.core.remembered import Remembered
 from redrive.infra.server.database import Database
 
 #: Seconds that the names of a run's flow, deployment, queue and pool are remembered; Prefect remembers them for minutes.
@@ -28,7 +28,8 @@ FROM flow f LEFT JOIN deployment d ON d.id = $2 LEFT JOIN work_queue q ON q.id =
 WHERE f.id = $1
 """
 
-_known: dict[tuple[Any, Any, Any], tuple[float, list[dict[str, str]], set[str]]] = {}
+#: What the events of a flow, a deployment and a queue have in common: what they are related to, and its tags.
+_known = Remembered[tuple[Any, Any, Any], tuple[list[dict[str, str]], set[str]]](REMEMBERED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +84,8 @@ def _state(kind: str, name: str, message: str | None) -> dict[str, str]:
 
 async def _related(database: Database, run: Mapping[str, Any]) -> list[dict[str, str]]:
     key = (run["flow_id"], run["deployment_id"], run["work_queue_id"])
-    since, named, tags = _known.get(key, (0.0, [], set()))
-    if time.monotonic() - since > REMEMBERED:
+    known = _known.fresh(key, None)
+    if known is None:
         (row,) = await database.fetch(_NAMES, *key)
         named = [_resource("flow", run["flow_id"], row["flow"])]
         if row["deployment"]:
@@ -94,10 +95,8 @@ async def _related(database: Database, run: Mapping[str, Any]) -> list[dict[str,
         if row["pool"]:
             pool = _resource("work-pool", row["pool_id"], row["pool"])
             named.append({**pool, "prefect.work-pool.type": row["pool_type"]})
-        tags = {*_list(row["flow_tags"]), *_list(row["deployment_tags"])}
-        if len(_known) > 1000:  # noqa: PLR2004  (deployments come and go)
-            _known.clear()
-        _known[key] = (time.monotonic(), named, tags)
+        known = _known.keep(key, (named, {*_list(row["flow_tags"]), *_list(row["deployment_tags"])}))
+    named, tags = known
     tagged = [
         {"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"}
         for tag in sorted({*tags, *_list(run["tags"])})

@@ -6,13 +6,13 @@ to start.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from prefect.client.orchestration import PrefectClient
 
+from redrive.blocks.core.remembered import Remembered
 from redrive.infra.worker.job_template import WarmConfiguration
 from redrive.infra.worker.run_api import Json, RunApi
 
@@ -43,17 +43,17 @@ class Deployments:
     def __init__(self, api: RunApi, client: PrefectClient) -> None:
         self._api = api
         self._client = client
-        self._known: dict[str, tuple[float, Deployment | None]] = {}
+        self._known = Remembered[str, Deployment | None](FRESH)
         self._flow_names: dict[str, str] = {}
-        self._settings: dict[bytes, tuple[float, WarmConfiguration]] = {}
+        #: Runs with variables of their own each must not fill the memory.
+        self._settings = Remembered[bytes, WarmConfiguration](FRESH, most=200)
 
     async def of(self, deployment_id: str) -> Deployment | None:
         """A deployment; None if it was deleted."""
-        asked, known = self._known.get(deployment_id, (0.0, None))
-        if time.monotonic() - asked > FRESH:
+        known = self._known.fresh(deployment_id, otherwise=False)
+        if isinstance(known, bool):
             found = await self._api.deployment(deployment_id)
-            known = Deployment(found) if found else None
-            self._known[deployment_id] = (time.monotonic(), known)
+            known = self._known.keep(deployment_id, Deployment(found) if found else None)
         return known
 
     async def flow_name(self, flow_id: str) -> str:
@@ -78,13 +78,10 @@ class Deployments:
             **(run.get("job_variables") or {}),
         }
         key = orjson.dumps([variables, template], option=orjson.OPT_SORT_KEYS)
-        asked, known = self._settings.get(key, (0.0, None))
-        if known is None or time.monotonic() - asked > FRESH:
+        known = self._settings.fresh(key, None)
+        if known is None:
             made: Any = await WarmConfiguration.from_template_and_values(template, variables, client=self._client)
-            known = made
-            if len(self._settings) > 200:  # noqa: PLR2004  (runs with variables of their own each must not fill the memory)
-                self._settings.clear()
-            self._settings[key] = (time.monotonic(), made)
+            known = self._settings.keep(key, made)
         return known
 
 

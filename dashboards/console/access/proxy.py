@@ -7,8 +7,6 @@ the outside away.
 from __future__ import annotations
 
 import secrets
-import threading
-import time
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from typing import Final
@@ -16,6 +14,7 @@ from typing import Final
 from starlette.requests import Request
 
 from redrive.blocks.core.errors import LedgerUnavailable, ParameterError
+from redrive.blocks.core.remembered import Remembered
 from redrive.dashboards.console.access.session import BELIEVED, REMEMBERED, Session
 from redrive.deployments.people.people import People
 from redrive.deployments.people.person import Person, checked_name
@@ -33,8 +32,7 @@ class ProxyPeople:
         self._header = header
         # Forms of such a person carry what is drawn from this; after a restart the page has to be loaded again.
         self._secret = secrets.token_urlsafe(32)
-        self._seen: dict[str, tuple[float, Person]] = {}
-        self._lock = threading.Lock()
+        self._seen = Remembered[str, Person](BELIEVED, most=REMEMBERED)
 
     def find(self, request: Request) -> Session | None:
         """The session of whom the request names; None if it names nobody, or does not come from a trusted proxy."""
@@ -55,15 +53,11 @@ class ProxyPeople:
         return any(address in network for network in self._networks)
 
     def _person(self, name: str) -> Person:
-        seen = self._seen.get(name)
-        if seen is not None and time.monotonic() - seen[0] < BELIEVED:
-            return seen[1]
+        if fresh := self._seen.fresh(name, None):
+            return fresh
+        unknown = Person(name=name, role=UNKNOWN)
         try:
-            person = self._people.named(name) or Person(name=name, role=UNKNOWN)
+            person = self._people.named(name) or unknown
         except LedgerUnavailable:
-            person = seen[1] if seen is not None else Person(name=name, role=UNKNOWN)
-        with self._lock:
-            self._seen[name] = (time.monotonic(), person)
-            while len(self._seen) > REMEMBERED:
-                self._seen.pop(next(iter(self._seen)))
-        return person
+            person = self._seen.whatever_age(name, unknown)
+        return self._seen.keep(name, person)

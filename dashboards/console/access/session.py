@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import threading
-import time
 from dataclasses import dataclass
 from typing import Final
 
 from redrive.blocks.core.errors import LedgerUnavailable
+from redrive.blocks.core.remembered import Remembered
 from redrive.deployments.people.people import People
 from redrive.deployments.people.person import Person
 
@@ -44,8 +43,7 @@ class Sessions:
 
     def __init__(self, people: People) -> None:
         self._people = people
-        self._seen: dict[str, tuple[float, Person]] = {}
-        self._lock = threading.Lock()
+        self._seen = Remembered[str, Person](BELIEVED, most=REMEMBERED)
 
     def find(self, token: str | None) -> Session | None:
         """The session of a token.
@@ -55,24 +53,19 @@ class Sessions:
         """
         if not token:
             return None
-        with self._lock:
-            seen = self._seen.get(token)
-        if seen is not None and time.monotonic() - seen[0] < BELIEVED:
-            return Session(token=token, person=seen[1])
+        if fresh := self._seen.fresh(token, None):
+            return Session(token=token, person=fresh)
         try:
             person = self._people.session(token)
         except LedgerUnavailable:
+            seen = self._seen.whatever_age(token, None)
             if seen is None:
                 raise
-            return Session(token=token, person=seen[1])
-        with self._lock:
-            if person is None:
-                self._seen.pop(token, None)
-                return None
-            self._seen[token] = (time.monotonic(), person)
-            while len(self._seen) > REMEMBERED:
-                self._seen.pop(next(iter(self._seen)))
-        return Session(token=token, person=person)
+            return Session(token=token, person=seen)
+        if person is None:
+            self._seen.forget(token)
+            return None
+        return Session(token=token, person=self._seen.keep(token, person))
 
     def begin(self, person: Person, *, by_link: bool) -> Session:
         """Begin one, with a token that nobody has seen: one that was planted is of no use."""
@@ -80,6 +73,5 @@ class Sessions:
 
     def end(self, session: Session) -> None:
         """End it."""
-        with self._lock:
-            self._seen.pop(session.token, None)
+        self._seen.forget(session.token)
         self._people.end(session.token)
