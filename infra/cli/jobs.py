@@ -25,7 +25,6 @@ from redrive.infra.cli.output import (
     print_json,
     print_table,
     short_ids,
-    span,
 )
 from redrive.infra.cli.results import result_text
 from redrive.infra.cli.times import since as moment
