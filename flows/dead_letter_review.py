@@ -40,7 +40,7 @@ KEY = "decision"
 MESSAGE_WIDTH = 160
 
 
-class Act(StrEnum):
+class Choice(StrEnum):
     """What to do with dead letters."""
 
     redrive = "redrive"
@@ -54,10 +54,10 @@ class Decision(RunInput):
     who: str = Field(title="Who decides", description="Your name; it is kept in the history.", min_length=1)
     # A text, not a list to choose from: the list in Prefect's form closes as soon as a mouse has opened it.
     act: str = Field(
-        Act.leave.value,
+        Choice.leave.value,
         title="Do what",
         description="Write redrive (run them again), discard (give them up) or leave.",
-        pattern=f"^({'|'.join(Act)})$",
+        pattern=f"^({'|'.join(Choice)})$",
     )
     fingerprint: str = Field(
         "", title="Cause", description="Fingerprint from the table, or its first digits; empty for all."
@@ -75,13 +75,13 @@ class Reviewed(BaseModel):
     #: What was shown: the causes, and up to which row of the ledger. A decision is about nothing else.
     shown: tuple[str, ...] = ()
     until: datetime | None = None
-    act: Act = Act.leave
+    act: Choice = Choice.leave
     concerned: int = 0
     who: str = ""
 
     def summary(self) -> str:
         found = _counted(self)
-        return found if self.act is Act.leave else f"{found}; {self.who} decided: {self.act} {self.concerned}"
+        return found if self.act is Choice.leave else f"{found}; {self.who} decided: {self.act} {self.concerned}"
 
 
 @job(REVIEW)
@@ -107,7 +107,7 @@ def dead_letter_review(ask: bool = True) -> Reviewed:  # noqa: FBT001, FBT002  (
         )
         decision = asked
     done = carry_out(decision, reviewed.shown, reviewed.until, _batch())
-    reviewed = reviewed.model_copy(update={"act": Act(decision.act), "concerned": done, "who": decision.who})
+    reviewed = reviewed.model_copy(update={"act": Choice(decision.act), "concerned": done, "who": decision.who})
     get_run_logger().info(reviewed.summary())
     return reviewed
 
@@ -149,7 +149,7 @@ def carry_out(decision: Decision, shown: tuple[str, ...], until: datetime | None
 
     Danger: cut off, it begins again. The batch tells what was done already, and nothing is done twice.
     """
-    if decision.act == Act.leave:
+    if decision.act == Choice.leave:
         return 0
     asked = Filter(
         status="open",
@@ -160,7 +160,7 @@ def carry_out(decision: Decision, shown: tuple[str, ...], until: datetime | None
     )
     who, why, logger = decision.who, decision.why, get_run_logger()
     with Ledger(settings().ledger_url()) as ledger:
-        if decision.act == Act.discard:
+        if decision.act == Choice.discard:
             return ledger.discard_all(asked, who=who, why=why, batch=batch, at_most=CAP)
         try:
             done = redrive_all(ledger, asked, who=who, why=why, rate=decision.pace, at_most=CAP, batch=batch)

@@ -58,7 +58,7 @@ class Age(Alert):
     age: Duration
 
 
-class Depth(Alert):
+class DepthLimit(Alert):
     """Fires on more than so many `jobs` that are due and not started."""
 
     jobs: int = Field(ge=1)

@@ -18,7 +18,7 @@ from redrive.dashboards.alerts.limits import (
     Age,
     Alert,
     Budget,
-    Depth,
+    DepthLimit,
     FailureBudget,
     FailureRate,
     Found,
@@ -38,7 +38,7 @@ FILE = Path(__file__).with_name("thresholds.yaml")
 class QueueThresholds(Strict):
     """What holds for one queue."""
 
-    depth: Depth
+    depth: DepthLimit
     oldest_waiting: Age
     nothing_finished: Age
     no_worker: Alert
@@ -180,6 +180,6 @@ def _hint(name: str, known: Iterable[str]) -> str:
 def _words() -> set[str]:
     models = (
         Thresholds, QueueThresholds, JobTypeThresholds, Keeper, Late, Found, Exporter, Links, FailureRate, Window, Storm, Open,
-        Budget, FailureBudget, MemoryBudget, Depth, Age,
+        Budget, FailureBudget, MemoryBudget, DepthLimit, Age,
     )  # fmt: skip
     return {field.alias or name for model in models for name, field in model.model_fields.items()}

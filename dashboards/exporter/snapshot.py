@@ -8,7 +8,7 @@ from datetime import datetime
 
 from redrive.blocks.process.worker_report import WorkerReport
 from redrive.dashboards.exporter.depth import Depth
-from redrive.deployments.dead_letters.ledger import Audit, Duty, Total
+from redrive.deployments.dead_letters.ledger import Audit, DutyState, Total
 from redrive.deployments.dead_letters.ledger.finishes import Key
 
 
@@ -24,7 +24,7 @@ class Snapshot:
     #: By queue and job type.
     oldest_dead: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     #: The keeper's duties, with their ages when the ledger was read.
-    duties: tuple[Duty, ...] = ()
+    duties: tuple[DutyState, ...] = ()
     audit: Audit = field(default_factory=Audit)
     ledger_read: float | None = None
     depths: tuple[Depth, ...] = ()

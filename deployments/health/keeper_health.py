@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from redrive.blocks.core.durations import span
-from redrive.deployments.dead_letters.ledger import Duty
+from redrive.deployments.dead_letters.ledger import DutyState
 
 #: Duties named in a sentence; the rest is counted.
 NAMED = 3
@@ -35,7 +35,7 @@ class KeeperHealth:
     late: tuple[LateDuty, ...] = ()
 
 
-def keeper_health(duties: Sequence[Duty]) -> KeeperHealth:
+def keeper_health(duties: Sequence[DutyState]) -> KeeperHealth:
     """How the keeper is by what the ledger knows of its duties."""
     if not duties:
         return KeeperHealth(
@@ -55,7 +55,7 @@ def keeper_health(duties: Sequence[Duty]) -> KeeperHealth:
     )
 
 
-def _late(late: Sequence[Duty], *, of: int) -> str:
+def _late(late: Sequence[DutyState], *, of: int) -> str:
     if len(late) == of:
         names = f"none of its {of} duties was done" if of > 1 else f"{late[0].duty} was not done"
     else:
@@ -68,7 +68,7 @@ def _late(late: Sequence[Duty], *, of: int) -> str:
     return f"{names} for {span(newest.age)}, since {newest.last_success:%Y-%m-%d %H:%M:%SZ}"
 
 
-def _advice(late: Sequence[Duty]) -> str:
+def _advice(late: Sequence[DutyState]) -> str:
     failing = next((duty for duty in late if duty.error), None)
     if failing is not None:
         return f"{failing.duty} fails with: {' '.join((failing.error or '').split())}"

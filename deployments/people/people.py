@@ -35,7 +35,7 @@ TEXT_LIMIT: Final = 4_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Act:
+class AuditEntry:
     """One thing that somebody did: `what` to `about` (`job ID`, `queue NAME`, …), why, and what came of it."""
 
     id: int
@@ -205,7 +205,7 @@ class People:
 
     def acts(
         self, *, about: str | None = None, who: str | None = None, before: int | None = None, limit: int = 50
-    ) -> list[Act]:
+    ) -> list[AuditEntry]:
         """What was done, the newest first; `before` is the id of the last one on the page before."""
         query = select(acts).order_by(acts.c.id.desc()).limit(limit)
         if about is not None:
@@ -215,10 +215,10 @@ class People:
         if before is not None:
             query = query.where(acts.c.id < before)
         return self._database.run(
-            lambda connection: [Act(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  (SQLAlchemy's documented name)
+            lambda connection: [AuditEntry(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001  (SQLAlchemy's documented name)
         )
 
-    def latest(self, abouts: Sequence[str]) -> dict[str, Act]:
+    def latest(self, abouts: Sequence[str]) -> dict[str, AuditEntry]:
         """The latest act about each of these."""
         found = {}
         for about in abouts:

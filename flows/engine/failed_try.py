@@ -10,7 +10,7 @@ from typing import Any
 from redrive.blocks import sentry
 from redrive.blocks.core.trace_context import TraceContext
 from redrive.flows.engine.attempt import Attempt
-from redrive.flows.engine.failure_report import fingerprint_of, own_traceback
+from redrive.flows.engine.failure import fingerprint_of, own_traceback
 
 log = logging.getLogger("redrive.sentry")
 

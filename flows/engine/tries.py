@@ -34,7 +34,7 @@ from redrive.blocks.tracing.switch import is_on
 from redrive.deployments.catalog import catalog
 from redrive.flows.engine.attempt import Attempt, FailedStep
 from redrive.flows.engine.failed_try import note_failed_try
-from redrive.flows.engine.failure_report import fingerprint_of, report_failure, verdict_labels
+from redrive.flows.engine.failure import fingerprint_of, report_failure, verdict_labels
 from redrive.flows.engine.listeners import is_awaited, notify
 from redrive.flows.engine.stored_result import store_job_result
 from redrive.flows.engine.superseded import Superseded, state_of

@@ -15,13 +15,13 @@ import httpx
 
 from redrive.blocks.process.notes import ProcessNotes
 from redrive.blocks.process.worker_report import SlotReport
-from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.job_process import ChildGone
 from redrive.infra.worker.linux import children_of
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.messages import Intent
 from redrive.infra.worker.own_processes import OWN
 from redrive.infra.worker.run_api import RunApi
+from redrive.infra.worker.worker_attempt import WorkerAttempt
 
 #: Seconds between two polls of deadlines and memory.
 LIMITS = 0.2
@@ -35,19 +35,19 @@ class Attempts:
     def __init__(self, api: RunApi, log: Log) -> None:
         self._api = api
         self._log = log
-        self._by_run: dict[str, Attempt] = {}
+        self._by_run: dict[str, WorkerAttempt] = {}
         self._held: set[str] = set()
         home = os.environ.get("REDRIVE_HOME")
         self._notes = ProcessNotes.of(Path(home), "jobs") if home else None
         self._stops: set[asyncio.Task[None]] = set()
 
-    def __iter__(self) -> Iterator[Attempt]:
+    def __iter__(self) -> Iterator[WorkerAttempt]:
         return iter(tuple(self._by_run.values()))
 
     def __len__(self) -> int:
         return len(self._by_run)
 
-    def of(self, run_id: str) -> Attempt | None:
+    def of(self, run_id: str) -> WorkerAttempt | None:
         return self._by_run.get(run_id)
 
     def hold(self, run_id: str) -> None:
@@ -60,25 +60,25 @@ class Attempts:
     def holds(self, run_id: str) -> bool:
         return run_id in self._held
 
-    def begin(self, attempt: Attempt) -> None:
+    def begin(self, attempt: WorkerAttempt) -> None:
         """Note it before its child hears of it: should we be killed now, the keeper knows which process to wait for."""
         self._by_run[attempt.run_id] = attempt
         if self._notes and attempt.child.pid:
             self._notes.note(attempt.run_id, attempt.child.pid)
 
-    def end(self, attempt: Attempt) -> None:
+    def end(self, attempt: WorkerAttempt) -> None:
         if self._by_run.get(attempt.run_id) is attempt:
             del self._by_run[attempt.run_id]
             if self._notes:
                 self._notes.forget(attempt.run_id)
 
-    def stop(self, attempt: Attempt, intent: Intent) -> None:
+    def stop(self, attempt: WorkerAttempt, intent: Intent) -> None:
         """Begin to stop one."""
         stopping = asyncio.create_task(attempt.stop(intent))
         self._stops.add(stopping)
         stopping.add_done_callback(self._stops.discard)
 
-    async def suspend(self, attempt: Attempt) -> None:
+    async def suspend(self, attempt: WorkerAttempt) -> None:
         """Tell a job that it was suspended, with the state the server gave it."""
         try:
             run = await self._api.read(attempt.run_id)

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from redrive.blocks.prefect.labels import ATTEMPT
 from redrive.blocks.prefect.run_labels import timed_out
 from redrive.blocks.prefect.spent_tries import SpentTries
-from redrive.infra.worker.attempt import Attempt, Deadline
 from redrive.infra.worker.job_process import ProcessEnd
 from redrive.infra.worker.run_api import Json, RunApi
+from redrive.infra.worker.worker_attempt import Deadline, WorkerAttempt
 
 #: States of a run that somebody has.
 IN_PROGRESS = ("PENDING", "RUNNING", "CANCELLING")
@@ -22,7 +22,7 @@ IN_PROGRESS = ("PENDING", "RUNNING", "CANCELLING")
 Hooks = Callable[[Json], Awaitable[None]]
 
 
-async def conclude(api: RunApi, attempt: Attempt, ending: ProcessEnd | None, worker: str, hooks: Hooks) -> None:
+async def conclude(api: RunApi, attempt: WorkerAttempt, ending: ProcessEnd | None, worker: str, hooks: Hooks) -> None:
     """Bring a run that its process could not bring to an end to where it belongs.
 
     Args:
@@ -99,7 +99,7 @@ async def give_back(api: RunApi, run: Json, message: str) -> bool:
     return True
 
 
-def cut_off(attempt: Attempt, ending: ProcessEnd | None) -> None:
+def cut_off(attempt: WorkerAttempt, ending: ProcessEnd | None) -> None:
     """End the spans of an attempt whose process is gone."""
     if attempt.spans is None:
         return

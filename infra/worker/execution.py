@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from redrive.blocks.process.container_engine import CannotContain, EngineUnavailable
-from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.children import Children
 from redrive.infra.worker.claims import Claims
@@ -25,6 +24,7 @@ from redrive.infra.worker.messages import Command
 from redrive.infra.worker.process_source import ProcessSource
 from redrive.infra.worker.run_api import Json
 from redrive.infra.worker.spans import JobSpans, Spans
+from redrive.infra.worker.worker_attempt import WorkerAttempt
 
 #: Seconds the hooks of a killed job may take.
 HOOKS = 60.0
@@ -57,7 +57,7 @@ class Execution:
             source: where the child comes from and goes back to; None for the warm ones.
         """
         source = source or self.children
-        attempt = Attempt(
+        attempt = WorkerAttempt(
             due, config, child, self.log, flow_name=await self.claims.deployments.flow_name(due.run["flow_id"])
         )
         attempt.running = running
@@ -89,7 +89,7 @@ class Execution:
             await source.give_back(attempt.child, retire=self._is_spent(attempt))
         return int(attempt.done["status"]) if attempt.done else 1
 
-    async def _run(self, attempt: Attempt, deployment: Deployment | None) -> Literal["done", "died", "untouched"]:
+    async def _run(self, attempt: WorkerAttempt, deployment: Deployment | None) -> Literal["done", "died", "untouched"]:
         try:
             self.attempts.begin(attempt)
         except ProcessLookupError:
@@ -97,7 +97,9 @@ class Execution:
             return "untouched"
         return await attempt.run(self._command(attempt, deployment))
 
-    async def _hooks(self, attempt: Attempt, deployment: Deployment | None, source: ProcessSource, state: Json) -> None:
+    async def _hooks(
+        self, attempt: WorkerAttempt, deployment: Deployment | None, source: ProcessSource, state: Json
+    ) -> None:
         """Have another child run the hooks of a job that its own process cannot run any more. Nothing is tried twice."""
         if attempt.hooked:
             return
@@ -108,7 +110,7 @@ class Execution:
         except (CannotContain, ChildGone, EngineUnavailable) as error:
             self.log.warning("the hooks of job %s could not be run: %s", attempt.run_id, error)
             return
-        helper = Attempt(attempt.due, attempt.config, attempt.child, self.log, flow_name=attempt.flow_name)
+        helper = WorkerAttempt(attempt.due, attempt.config, attempt.child, self.log, flow_name=attempt.flow_name)
         # Nobody stops it for what its job was stopped for.
         helper.intent = attempt.intent or "cancel"
         try:
@@ -123,7 +125,7 @@ class Execution:
         finally:
             self.attempts.end(helper)
 
-    def _command(self, attempt: Attempt, deployment: Deployment | None, state: Json | None = None) -> Command:
+    def _command(self, attempt: WorkerAttempt, deployment: Deployment | None, state: Json | None = None) -> Command:
         return Command(
             kind="hooks" if state else "run",
             attempt=attempt.number,
@@ -136,7 +138,7 @@ class Execution:
             state=state,
         )
 
-    def _is_spent(self, attempt: Attempt) -> bool:
+    def _is_spent(self, attempt: WorkerAttempt) -> bool:
         """Whether the child has to go after this job."""
         done = attempt.done
         if done is None or attempt.intent or attempt.hooked:

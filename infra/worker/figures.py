@@ -12,8 +12,8 @@ import redis
 
 from redrive.blocks.process.job_figures import Counting, Histograms, JobFigures
 from redrive.blocks.process.slowest import SlowAttempt, SlowByType, Slowest, include
-from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.reporting import known_redis
+from redrive.infra.worker.worker_attempt import WorkerAttempt
 
 #: Seconds between two times that Redis is told.
 EVERY = 5.0
@@ -31,7 +31,7 @@ class Figures:
         self._counting = Counting()
         self._slowest: SlowByType = {}
 
-    def count(self, attempt: Attempt) -> None:
+    def count(self, attempt: WorkerAttempt) -> None:
         """An attempt is over, in whichever way."""
         if self.shared is None or not attempt.taken:
             return

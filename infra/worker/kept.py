@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from redrive.blocks.prefect.private import sending
 from redrive.blocks.process.end_notes import EndNotes
-from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.run_api import RunApi
+from redrive.infra.worker.worker_attempt import WorkerAttempt
 
 
-async def send_kept(api: RunApi, attempt: Attempt) -> None:
+async def send_kept(api: RunApi, attempt: WorkerAttempt) -> None:
     """Send how the job ended, if its process had come to that; else the engine's first update and the events of task runs.
 
     Raises:
@@ -24,7 +24,7 @@ async def send_kept(api: RunApi, attempt: Attempt) -> None:
     attempt.kept.clear()
 
 
-async def _send_end(api: RunApi, attempt: Attempt) -> bool:
+async def _send_end(api: RunApi, attempt: WorkerAttempt) -> bool:
     """Whether the run is at the end that its process noted before it died."""
     ends = EndNotes.here()
     if ends is None or attempt.running is None:

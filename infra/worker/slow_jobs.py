@@ -19,12 +19,12 @@ import redis
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.settings import Settings
 from redrive.blocks.process.job_figures import RUN, Histograms
-from redrive.infra.worker.attempt import Attempt
 from redrive.infra.worker.attempts import Attempts
 from redrive.infra.worker.figures import Figures
 from redrive.infra.worker.log import Log
 from redrive.infra.worker.own_processes import OWN
 from redrive.infra.worker.run_api import RunApi
+from redrive.infra.worker.worker_attempt import WorkerAttempt
 
 #: Seconds between two looks at the jobs, and between two at what their types take.
 POLL, RENEW = 1.0, 30.0
@@ -95,7 +95,7 @@ class SlowJobs:
             return
         self._limits = limits(found)
 
-    async def _profile(self, attempt: Attempt, limit: float) -> None:
+    async def _profile(self, attempt: WorkerAttempt, limit: float) -> None:
         from redrive.infra.profiles.report import BY_ITSELF, artifact  # noqa: PLC0415  (only where somebody wants it)
 
         attempt.profiled = True
@@ -110,7 +110,7 @@ class SlowJobs:
         except Exception:  # noqa: BLE001  (whatever a profiler meets, the worker is there for jobs)
             self._log.exception("slow job %s keeps no profile", attempt.run_id)
 
-    def _watch(self, attempt: Attempt) -> tuple[Path, list[tuple[str, str, str]]]:
+    def _watch(self, attempt: WorkerAttempt) -> tuple[Path, list[tuple[str, str, str]]]:
         """Raises `RedriveError`: it cannot be looked at, or used no processor time."""
         from redrive.infra.profiles import processor, report, running  # noqa: PLC0415  (as above)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from redrive.deployments.dead_letters.ledger import Audit, Duty, DutyRecord, Ledger
+from redrive.deployments.dead_letters.ledger import Audit, DutyRecord, DutyState, Ledger
 from redrive.infra.keeper.duty_times import DutyTimes
 
 EVERY = {"rescue": 5.0, "collect": 1.5}
@@ -38,7 +38,7 @@ class Clock:
         return self.now
 
 
-def duty(ledger: Ledger, name: str = "rescue") -> Duty:
+def duty(ledger: Ledger, name: str = "rescue") -> DutyState:
     return next(one for one in ledger.duties() if one.duty == name)
 
 

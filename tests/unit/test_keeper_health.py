@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from redrive.deployments.dead_letters.ledger import Duty
+from redrive.deployments.dead_letters.ledger import DutyState
 from redrive.deployments.health.keeper_health import keeper_health
 
 NOW = datetime(2026, 11, 25, 1, 30, tzinfo=UTC)
 
 
-def a_duty(name: str, age: float, **facts: Any) -> Duty:
+def a_duty(name: str, age: float, **facts: Any) -> DutyState:
     given: dict[str, Any] = {
         "every": 5.0, "keeper": "host:71", "last_success": NOW - timedelta(seconds=age), "last_failure": None,
         "error": None, "seconds": 0.1,
     } | facts  # fmt: skip
-    return Duty(duty=name, age=age, **given)
+    return DutyState(duty=name, age=age, **given)
 
 
 def test_duties_in_time_are_well() -> None:

@@ -10,8 +10,8 @@ from redrive.blocks.core.retry import RetryPolicy
 from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, OWN_TRIES, REASON, TRIES, Labels
 from redrive.blocks.prefect.run_labels import fresh_count, step_that_timed_out, timed_out
 from redrive.blocks.prefect.spent_tries import SpentTries
-from redrive.infra.worker.attempt import Deadline
 from redrive.infra.worker.conclusion import spent_labels
+from redrive.infra.worker.worker_attempt import Deadline
 
 PATIENT = RetryPolicy(max_tries=4).model_dump(mode="json")
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from redrive.dashboards.alerts.breaches import Breach
 from redrive.dashboards.console.live.sample import Sample
-from redrive.deployments.dead_letters.ledger import Audit, Duty, Group, Total
-from redrive.deployments.people.people import Act
+from redrive.deployments.dead_letters.ledger import Audit, DutyState, Group, Total
+from redrive.deployments.people.people import AuditEntry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +18,9 @@ class Books:
     at: datetime
     totals: tuple[Total, ...]
     groups: tuple[Group, ...]
-    duties: tuple[Duty, ...]
+    duties: tuple[DutyState, ...]
     audit: Audit
-    pauses: dict[str, Act]
+    pauses: dict[str, AuditEntry]
     #: Since when the oldest open one failed, by queue and job type.
     oldest: dict[tuple[str, str], datetime]
     #: Job types beyond their budgets.

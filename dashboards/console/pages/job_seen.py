@@ -16,7 +16,7 @@ from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.states import FINAL, PastState
 from redrive.blocks.prefect.trail import StepTry
 from redrive.dashboards.console.parts import Parts
-from redrive.deployments.dead_letters.ledger import Act, DeadLetter
+from redrive.deployments.dead_letters.ledger import DeadLetter, HistoryEntry
 from redrive.deployments.jobs.artifacts import Left, left_by
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.logs import SETTLE
@@ -45,7 +45,7 @@ class Booked:
     """What the ledger tells of a job. `missing`: why it cannot; empty if it can."""
 
     letter: DeadLetter | None = None
-    acts: tuple[Act, ...] = ()
+    acts: tuple[HistoryEntry, ...] = ()
     missing: str = ""
 
 

@@ -1,19 +1,28 @@
 """The dead-letter ledger: `Ledger`, the values it takes and gives, and the filter people ask with."""
 
-from redrive.deployments.dead_letters.ledger.duties import Audit, Duty, DutyRecord
+from redrive.deployments.dead_letters.ledger.duties import Audit, DutyRecord, DutyState
 from redrive.deployments.dead_letters.ledger.filters import Filter
 from redrive.deployments.dead_letters.ledger.ledger import Ledger
-from redrive.deployments.dead_letters.ledger.rows import Act, DeadLetter, Death, Group, Outcome, Page, Recorded, Total
+from redrive.deployments.dead_letters.ledger.rows import (
+    DeadLetter,
+    Death,
+    Group,
+    HistoryEntry,
+    Outcome,
+    Page,
+    Recorded,
+    Total,
+)
 
 __all__ = [
-    "Act",
     "Audit",
     "DeadLetter",
     "Death",
-    "Duty",
     "DutyRecord",
+    "DutyState",
     "Filter",
     "Group",
+    "HistoryEntry",
     "Ledger",
     "Outcome",
     "Page",

@@ -52,7 +52,7 @@ class DutyRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duty:
+class DutyState:
     """One duty over all keepers: `age` is seconds since any of them last did it (or first meant to), by the database's clock.
 
     `error` is what the keeper that failed last said, None if a success came after it.
@@ -116,7 +116,7 @@ def forget_others(connection: Connection, keeper: str, duties: Sequence[str]) ->
     connection.execute(delete(keeper_duties).where(keeper_duties.c.duty.in_(list(duties)), others, old))
 
 
-def duties(connection: Connection) -> list[Duty]:
+def duties(connection: Connection) -> list[DutyState]:
     """Every duty by name, over all keepers."""
     now = _now(connection)
     rows: dict[str, list[AnyRow]] = {}
@@ -142,14 +142,14 @@ def audit(connection: Connection) -> Audit:
     )
 
 
-def _over_all_keepers(duty: str, rows: Sequence[AnyRow], now: datetime) -> Duty:
+def _over_all_keepers(duty: str, rows: Sequence[AnyRow], now: datetime) -> DutyState:
     done = [row for row in rows if row.last_success is not None]
     # Without any success the first keeper that meant to do it is the measure.
     row = max(done, key=lambda row: row.last_success) if done else min(rows, key=lambda row: row.since)
     failed = max((row for row in rows if row.last_failure), key=lambda row: row.last_failure, default=None)
     since = row.last_success or row.since
     is_failing = failed is not None and failed.last_failure >= since
-    return Duty(
+    return DutyState(
         duty=duty,
         age=max(0.0, (now - since).total_seconds()),
         every=row.every,

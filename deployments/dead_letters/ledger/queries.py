@@ -18,7 +18,7 @@ from sqlalchemy import Connection, and_, exists, func, literal, or_, select, tex
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.core.nearest import nearest
 from redrive.deployments.dead_letters.ledger.filters import Filter
-from redrive.deployments.dead_letters.ledger.rows import Act, DeadLetter, Page, Total
+from redrive.deployments.dead_letters.ledger.rows import DeadLetter, HistoryEntry, Page, Total
 from redrive.deployments.dead_letters.ledger.tables import acts, dead_letters, tallies
 
 PAGE_LIMIT: Final = 1_000
@@ -126,14 +126,14 @@ def newest_open(connection: Connection) -> datetime | None:
     return newest
 
 
-def history(connection: Connection, row_id: UUID) -> list[Act]:
+def history(connection: Connection, row_id: UUID) -> list[HistoryEntry]:
     query = select(acts).where(acts.c.dead_letter_id == row_id).order_by(acts.c.id)
-    return [Act(**row._asdict()) for row in connection.execute(query)]
+    return [HistoryEntry(**row._asdict()) for row in connection.execute(query)]
 
 
-def batches(connection: Connection, *, limit: int) -> list[Act]:
+def batches(connection: Connection, *, limit: int) -> list[HistoryEntry]:
     query = select(acts).where(acts.c.dead_letter_id.is_(None)).order_by(acts.c.id.desc())
-    return [Act(**row._asdict()) for row in connection.execute(query.limit(limit))]
+    return [HistoryEntry(**row._asdict()) for row in connection.execute(query.limit(limit))]
 
 
 def get(connection: Connection, which: UUID | str) -> DeadLetter:

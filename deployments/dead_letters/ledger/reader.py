@@ -17,9 +17,9 @@ from redrive.deployments.dead_letters.ledger import (
 )
 from redrive.deployments.dead_letters.ledger import duties as keeper_duties
 from redrive.deployments.dead_letters.ledger.database import Database
-from redrive.deployments.dead_letters.ledger.duties import Audit, Duty
+from redrive.deployments.dead_letters.ledger.duties import Audit, DutyState
 from redrive.deployments.dead_letters.ledger.filters import Filter
-from redrive.deployments.dead_letters.ledger.rows import Act, DeadLetter, Group, Page, Total
+from redrive.deployments.dead_letters.ledger.rows import DeadLetter, Group, HistoryEntry, Page, Total
 
 EVERYTHING = Filter()
 
@@ -55,11 +55,11 @@ class LedgerReader:
         """Those of the runs whose dead letter is open or redriven: what still needs them must not be deleted."""
         return self._database.run(lambda connection: queries.unsettled(connection, run_ids))
 
-    def history(self, row_id: UUID) -> list[Act]:
+    def history(self, row_id: UUID) -> list[HistoryEntry]:
         """What was done to a row, oldest first."""
         return self._database.run(lambda connection: queries.history(connection, row_id))
 
-    def batches(self, *, limit: int = 50) -> list[Act]:
+    def batches(self, *, limit: int = 50) -> list[HistoryEntry]:
         """The bulk acts, newest first."""
         return self._database.run(lambda connection: queries.batches(connection, limit=limit))
 
@@ -86,7 +86,7 @@ class LedgerReader:
         """The last failure of the oldest open row, by queue and job type; those without one are absent."""
         return self._database.run(queries.oldest_open)
 
-    def duties(self) -> list[Duty]:
+    def duties(self) -> list[DutyState]:
         """The keeper's duties by name, each with the seconds since any keeper last did it, by the database's clock."""
         return self._database.run(keeper_duties.duties)
 

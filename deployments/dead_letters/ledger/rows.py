@@ -142,7 +142,7 @@ class DeadLetter(_Value):
         )
 
 
-class Act(_Value):
+class HistoryEntry(_Value):
     """One thing that was done to a dead letter, or, without `dead_letter_id`, the sum of a bulk act."""
 
     id: int

@@ -42,7 +42,7 @@ class Deadline:
 
 
 @dataclass(eq=False)
-class Attempt:
+class WorkerAttempt:
     """A run in a child. `number` is unique in this worker; a run that comes again is another attempt."""
 
     due: Due
