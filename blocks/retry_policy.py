@@ -77,7 +77,7 @@ def _override(job: str) -> dict[str, object]:
         document = ask(blocks.named("retry-policy", job).or_none()) or {"data": {}}
         found = {k: v for k, v in document["data"].items() if v is not None and k in RetryPolicyBlock.model_fields}
     except httpx.HTTPError as error:
-        # The job itself can still run by what its code declares; the engine reports an API that stays away.
+        # The job itself can still run by what its code declares; the engine reports an API that stays unavailable.
         get_logger("redrive.retry").warning(
             "block retry-policy/%s could not be read (%s); the declared policy applies", job, error
         )

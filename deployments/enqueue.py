@@ -78,7 +78,7 @@ def enqueue_many(
         items: `Item`s, or plain parameters of jobs without a key. Otherwise as `enqueue`.
 
     Raises:
-        as `enqueue`; if the API goes away in the middle, what was accepted stays, and keys make asking again safe.
+        as `enqueue`; if the API becomes unavailable in the middle, what was accepted stays, and keys make asking again safe.
     """
     wanted = [item if isinstance(item, Item) else Item(parameters=item) for item in items]
     request = JobRequest(job=job, items=wanted, queue=queue, delay=delay, at=at, tags=tags)

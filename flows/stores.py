@@ -54,7 +54,7 @@ class Store:
             if isinstance(self._block, LocalFileSystem):
                 return self._place(self._block, path).read_bytes()
             return cast("bytes", _done(self._block.read_path(path)))
-        except Exception:  # noqa: BLE001  (no common error says "not there", and a store that is away refuses the write that follows)
+        except Exception:  # noqa: BLE001  (no common error says "not there", and a store that is unavailable refuses the write that follows)
             return None
 
     def write(self, path: str, content: bytes) -> str:

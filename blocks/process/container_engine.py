@@ -61,7 +61,7 @@ class Engine:
             with _answering():
                 import docker  # noqa: PLC0415  (an extra; only workers of such jobs need it)
 
-                # The version is asked for here, so this is where an engine that is away says so.
+                # The version is asked for here, so this is where an engine that is unavailable says so.
                 self._client = docker.APIClient(
                     base_url=os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock",
                     version="auto",

@@ -2,7 +2,7 @@
 
 Prefect's server knows a worker's name and last heartbeat only. `redrive status` and the exporter read these reports.
 
-Danger: a display, never a truth. Redis may be away, and a killed worker's last report stays for `LIFETIME`; rescue and
+Danger: a display, never a truth. Redis may be unavailable, and a killed worker's last report stays for `LIFETIME`; rescue and
 counting do not look here.
 """
 
@@ -20,7 +20,7 @@ import redis
 PREFIX = "redrive:worker:"
 #: Seconds a report stays; it is renewed several times in that time.
 LIFETIME = 15
-#: Seconds Redis may take to answer before it counts as away: nobody waits long for a display.
+#: Seconds Redis may take to answer before it counts as unavailable: nobody waits long for a display.
 PATIENCE = 1.0
 
 

@@ -24,7 +24,7 @@ def written_down(the: Parts, *, who: str, what: str, about: str, why: str = "") 
 
 
 def write_down(the: Parts, *, who: str, what: str, about: str, why: str, outcome: str) -> None:
-    """Write one act down. What was done carries who did it itself: a ledger that is away must keep nobody from acting."""
+    """Write one act down. What was done carries who did it itself: a ledger that is unavailable must keep nobody from acting."""
     try:
         the.people.record(who=who, what=what, about=about, why=why, outcome=outcome)
     except LedgerUnavailable:

@@ -19,7 +19,7 @@ from redrive.blocks.prefect.requests import runs as runs_requests
 
 T = TypeVar("T")
 
-#: Seconds until a call is given up: a server that is slower than this is as good as away, and shows as such.
+#: Seconds until a call is given up: a server that is slower than this is as good as unavailable, and shows as such.
 PATIENCE = 20.0
 #: Clocks that differ by less count as equal: the server tells whole seconds, and an answer takes its time.
 SAME_CLOCK = timedelta(seconds=2)

@@ -78,7 +78,7 @@ COURSE = Row(
     "Course",
     [
         graph(
-            "Finished by fate",
+            "Finished by outcome",
             Query(a_minute("queue_jobs_total", CHOSEN, "status"), "{{status}}"),
             description="Jobs that ended, a minute, by how they ended.",
             unit="cpm",

@@ -117,7 +117,7 @@ WORK = Row(
             reduce=("mean", "max"),
         ),
         graph(
-            "Finished by fate",
+            "Finished by outcome",
             Query(a_minute("queue_jobs_total", QUEUE, "status"), "{{status}}"),
             description="Jobs that ended, a minute, by how they ended.",
             unit="cpm",

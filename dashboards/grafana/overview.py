@@ -94,7 +94,7 @@ WORK = Row(
     "Work done",
     [
         graph(
-            "Finished jobs by fate",
+            "Finished jobs by outcome",
             Query(a_minute("queue_jobs_total", CHOSEN, "status"), "{{status}}"),
             description="Throughput: jobs that ended, a minute, by how they ended.",
             unit="cpm",

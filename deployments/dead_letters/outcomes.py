@@ -1,4 +1,4 @@
-"""How jobs end, read from their flow runs as Prefect's API tells them: which fate it was, and what the job took until then.
+"""How jobs end, read from their flow runs as Prefect's API tells them: which outcome it was, and what the job took until then.
 
 Danger: Prefect gives a run that never started a start time when it ends; only its run count tells.
 """

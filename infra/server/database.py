@@ -15,7 +15,7 @@ CONNECTIONS = 4
 
 
 class Database:
-    """A small pool. Raises `asyncpg.PostgresError` and `OSError` when the database is away."""
+    """A small pool. Raises `asyncpg.PostgresError` and `OSError` when the database is unavailable."""
 
     def __init__(self) -> None:
         self._dialect: str | None = None

@@ -96,7 +96,7 @@ class Front:
             log.warning("%s was given what it does not understand: %r", path, error)
             await _answer(send, 422, {"exception_message": repr(error)})
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            # As Prefect answers while its database is away: clients ask again.
+            # As Prefect answers while its database is unavailable: clients ask again.
             log.warning("%s: the database did not do it: %r", path, error)
             await _answer(send, 503, {"exception_message": "the database did not do it"})
         else:

@@ -30,7 +30,7 @@ async def conclude(api: RunApi, attempt: WorkerAttempt, ending: ProcessEnd | Non
         hooks: called before Cancelled and after Crashed, as Prefect's own worker runs them.
 
     Raises:
-        httpx.HTTPError: the API is away.
+        httpx.HTTPError: the API is unavailable.
     """
     detail = attempt.done["conclusion"] if attempt.done else "none"
     if detail == "reported":

@@ -1,6 +1,6 @@
 """Wake-ups: the server's event stream says at once that a run became due, is to be cancelled, or was suspended.
 
-One stream a worker. It is a convenience: the stream drops events when it is slow and may be away, so everything it says is
+One stream a worker. It is a convenience: the stream drops events when it is slow and may be unavailable, so everything it says is
 also found by looking (`DueRuns`, `Attempts.poll`).
 """
 

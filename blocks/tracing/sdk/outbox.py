@@ -28,7 +28,7 @@ log = logging.getLogger("redrive.tracing")
 
 @dataclass
 class Counts:
-    """What became of what was put in: `sent`; `dropped`, for want of room; `refused`, by a receiver that is away or says no."""
+    """What became of what was put in: `sent`; `dropped`, for want of room; `refused`, by a receiver that is unavailable or says no."""
 
     sent: int = 0
     dropped: int = 0

@@ -1,7 +1,7 @@
 """Who asks: the session behind a request's cookie.
 
 A session that was seen a moment ago is believed without asking the database, and so is any that was seen before while the database
-is away: whoever is signed in can see what the console still knows.
+is unavailable: whoever is signed in can see what the console still knows.
 """
 
 from __future__ import annotations

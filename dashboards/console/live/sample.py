@@ -53,7 +53,7 @@ class Sample:
     queues: tuple[QueueNow, ...]
     running: tuple[Run, ...]
     workers: tuple[WorkerReport, ...]
-    #: Whether workers could say what they do; else Redis is away.
+    #: Whether workers could say what they do; else Redis is unavailable.
     workers_known: bool
     calls: int = 0
 

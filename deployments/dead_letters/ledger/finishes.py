@@ -1,4 +1,4 @@
-"""What is counted of a job: its fates, its retries and rescues, how long it waited and ran. Pure arithmetic.
+"""What is counted of a job: its outcomes, its retries and rescues, how long it waited and ran. Pure arithmetic.
 
 A job may end more than once: a dead letter that is redriven and completes ended twice, and is two finishes. What Prefect keeps
 of a run (time it ran, labels) goes on from one finish to the next, so what was counted before is taken off.
@@ -16,7 +16,7 @@ from uuid import UUID
 
 from redrive.blocks.core.histogram import bucket_of
 
-#: The fates: what `queue_jobs_total` has as its status.
+#: The outcomes: what `queue_jobs_total` has as its status.
 Status = Literal["completed", "cancelled", "dead"]
 
 #: Why jobs die (`Death.reason`); whatever else may come is counted as `other`.

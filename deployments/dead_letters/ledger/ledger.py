@@ -101,7 +101,7 @@ class Ledger(LedgerReader):
         return found
 
     def redriven(self, *, limit: int = 200, cursor: str | None = None) -> Page[DeadLetter]:
-        """Redriven rows whose fate (`row.fate_run_id`) is still to come, oldest first."""
+        """Redriven rows whose outcome (`row.outcome_run_id`) is still to come, oldest first."""
         return self._database.run(lambda connection: queries.redriven(connection, limit=limit, cursor=cursor))
 
     def resolve(self, run_id: UUID, *, who: str = recording.KEEPER, why: str = "completed") -> list[DeadLetter]:
@@ -169,7 +169,7 @@ class Ledger(LedgerReader):
         return self._database.run(lambda connection: acts.unclaim(connection, row_id, who=_person(who), why=why))
 
     def link_replacement(self, run_id: UUID, replaced_by: UUID) -> DeadLetter:
-        """A redriven run goes on as another one, whose fate is from now on its fate.
+        """A redriven run goes on as another one, whose outcome is from now on its outcome.
 
         Raises:
             Conflict: it is not redriven.

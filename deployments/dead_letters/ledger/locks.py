@@ -1,6 +1,6 @@
 """One decision about one run at a time, over all processes that share the ledger.
 
-Danger: the lock lives as long as its database connection. If the database goes away inside the block, another may decide
+Danger: the lock lives as long as its database connection. If the database becomes unavailable inside the block, another may decide
 too, so re-read the run's state inside and keep the block short.
 """
 

@@ -39,7 +39,7 @@ def find(
 
 
 def redriven(connection: Connection, *, limit: int, cursor: str | None) -> Page[DeadLetter]:
-    """Redriven rows whose fate is still to come; a replacement that died has a row of its own which waits instead."""
+    """Redriven rows whose outcome is still to come; a replacement that died has a row of its own which waits instead."""
     replacement = dead_letters.alias()
     died = exists(select(literal(1)).where(replacement.c.run_id == dead_letters.c.replaced_by_run_id))
     which = and_(dead_letters.c.status == "redriven", ~died)

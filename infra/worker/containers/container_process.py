@@ -147,7 +147,7 @@ class ContainerProcess(JobProcess):
 
     def _signal(self, name: str) -> None:
         def deliver() -> None:
-            # An engine that is away is asked until it answers: a kill must not be forgotten.
+            # An engine that is unavailable is asked until it answers: a kill must not be forgotten.
             while not self.ended.done():
                 try:
                     self._engine.signal(self._container, name)

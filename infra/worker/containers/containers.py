@@ -121,7 +121,7 @@ def environment(worker: dict[str, str]) -> dict[str, str]:
         for name, value in worker.items()
         if name.startswith(_PASSED) and not name.startswith(_KEPT_BACK) and name != "PREFECT_HOME"
     }
-    # The worker has compared the versions; asked once more, a container could not start while the API is away for a moment.
+    # The worker has compared the versions; asked once more, a container could not start while the API is unavailable for a moment.
     return {"PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false", **passed, "PREFECT_HOME": "/tmp/prefect"}  # noqa: S108  (the container's own)
 
 

@@ -1,6 +1,6 @@
 """A run in a container of its own, from the claim to its end: what is different there.
 
-The container is made before the run is claimed, so that an engine that is away leaves the run to other workers; it starts after the
+The container is made before the run is claimed, so that an engine that is unavailable leaves the run to other workers; it starts after the
 run was signed, as that takes seconds and the keeper must know who has it.
 
 Danger: nothing may be raised out of here: the slot has given its warm child back, and would do so again.
@@ -60,7 +60,7 @@ class ContainedRun:
             await asyncio.shield(self.source.forgo())
 
     async def _make(self) -> CannotContain | None:
-        """What the engine has against its container. An engine that is away leaves the run unclaimed."""
+        """What the engine has against its container. An engine that is unavailable leaves the run unclaimed."""
         try:
             await self.source.make()
         except CannotContain as error:
