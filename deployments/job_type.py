@@ -107,11 +107,11 @@ class JobType(BaseModel):
     @property
     def job_variables(self) -> dict[str, Any]:
         """What its deployment tells the worker."""
-        said = {"memory_limit": self.memory, "isolation": self.isolation}
+        message = {"memory_limit": self.memory, "isolation": self.isolation}
         contained = (
             {"container": self.container.model_dump(mode="json", exclude_defaults=True)} if self.container else {}
         )
-        return {name: value for name, value in said.items() if value is not None} | contained
+        return {name: value for name, value in message.items() if value is not None} | contained
 
     @property
     def deployment(self) -> str:

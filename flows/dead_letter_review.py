@@ -166,8 +166,8 @@ def carry_out(decision: Decision, shown: tuple[str, ...], until: datetime | None
             done = redrive_all(ledger, asked, who=who, why=why, rate=decision.pace, at_most=CAP, batch=batch)
         except (NotFound, ParameterError) as error:
             raise PermanentError(f"{who}'s decision could not be carried out: {error}") from error
-    for row, said in done.failed:
-        logger.warning("dead letter %s stays: %s", row, said)
+    for row, message in done.failed:
+        logger.warning("dead letter %s stays: %s", row, message)
     return done.redriven
 
 

@@ -70,11 +70,11 @@ class MemoryProfile:
             return
         assert self._folder is not None  # noqa: S101  (else nobody listens)
         with suppress(OSError):
-            said = answer_file(self._folder, os.getpid())
+            message = answer_file(self._folder, os.getpid())
             try:
-                said.write_text(self._begin(self._folder))
+                message.write_text(self._begin(self._folder))
             except (ImportError, OSError, KeyError, ValueError, RuntimeError) as error:
-                said.write_text(f"{type(error).__name__}: {error}")
+                message.write_text(f"{type(error).__name__}: {error}")
 
     def _begin(self, folder: Path) -> str:
         asked = json.loads(request_file(folder, os.getpid()).read_text())

@@ -21,7 +21,7 @@ class OpenSpan(Protocol):
     def set(self, attributes: Mapping[str, Value | None]) -> None:
         """Add attributes; None is left out."""
 
-    def failed(self, error: BaseException | None = None, *, kind: str = "", said: str = "") -> None:
+    def failed(self, error: BaseException | None = None, *, kind: str = "", message: str = "") -> None:
         """Note that it failed: by an error, or by `kind` with a description that holds no data."""
 
     def within(self) -> AbstractContextManager[None]:
@@ -39,7 +39,7 @@ class Nothing:
     def set(self, attributes: Mapping[str, Value | None]) -> None:
         """Nobody asked."""
 
-    def failed(self, error: BaseException | None = None, *, kind: str = "", said: str = "") -> None:
+    def failed(self, error: BaseException | None = None, *, kind: str = "", message: str = "") -> None:
         """Nobody asked."""
 
     def within(self) -> AbstractContextManager[None]:

@@ -49,8 +49,8 @@ def _slower(counts: Counts, job: str, what: str, budget: Budget | None, now: dat
     p95 = found.duration_p95 if what == "duration" else found.wait_p95
     if p95 is not None and p95 > seconds(budget.p95) and found.finished >= budget.at_least:
         alert, does = ("RedriveJobSlow", "runs") if what == "duration" else ("RedriveJobWaits", "waits")
-        said = f"One job in twenty of {job} {does} {p95:.0f} s or longer in the last {budget.window}; the budget is {budget.p95}."
-        yield Breach(alert=alert, severity=budget.severity, job=job, said=said)
+        message = f"One job in twenty of {job} {does} {p95:.0f} s or longer in the last {budget.window}; the budget is {budget.p95}."
+        yield Breach(alert=alert, severity=budget.severity, job=job, said=message)
 
 
 def _fails(counts: Counts, job: str, budget: FailureBudget | None, now: datetime) -> Iterator[Breach]:
@@ -58,11 +58,11 @@ def _fails(counts: Counts, job: str, budget: FailureBudget | None, now: datetime
         return
     found = lately(counts, job, timedelta(seconds=seconds(budget.window)), now)
     if found.failed >= budget.at_least and found.failed > budget.share * found.finished:
-        said = (
+        message = (
             f"{found.failed:,} of {found.finished:,} jobs of {job} became dead letters in the last {budget.window}; "
             f"the budget is {budget.share:.3g} of them."
         )
-        yield Breach(alert="RedriveJobFails", severity=budget.severity, job=job, said=said)
+        yield Breach(alert="RedriveJobFails", severity=budget.severity, job=job, said=message)
 
 
 def _larger(figures: JobFigures | None, job: str, budget: MemoryBudget | None, now: datetime) -> Iterator[Breach]:
@@ -76,5 +76,5 @@ def _larger(figures: JobFigures | None, job: str, budget: MemoryBudget | None, n
     p95 = found.at(0.95) if found is not None and found.count >= budget.at_least else None
     if p95 is not None and p95 > size_bytes(budget.p95):
         had = f"{p95 / MEGABYTE:,.0f} MB"
-        said = f"One attempt in twenty of {job} has {had} of memory or more in the last {budget.window}; the budget is {budget.p95}."
-        yield Breach(alert="RedriveJobMemory", severity=budget.severity, job=job, said=said)
+        message = f"One attempt in twenty of {job} has {had} of memory or more in the last {budget.window}; the budget is {budget.p95}."
+        yield Breach(alert="RedriveJobMemory", severity=budget.severity, job=job, said=message)

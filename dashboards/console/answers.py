@@ -40,38 +40,40 @@ def is_fragment(request: Request) -> bool:
     return "HX-Request" in request.headers
 
 
-def done(request: Request, said: str, *, go: str | None = None, to: str | None = None, kind: str = "good") -> Response:
+def done(
+    request: Request, message: str, *, go: str | None = None, to: str | None = None, kind: str = "good"
+) -> Response:
     """An act was done: say so, and let the page read itself anew, or go on to another one; `to` is where more is told."""
     if not is_fragment(request):
-        return _with_notice(RedirectResponse(go or came_from(request), status_code=303), said, to)
+        return _with_notice(RedirectResponse(go or came_from(request), status_code=303), message, to)
     if go is not None:
-        return _with_notice(HTMLResponse("", headers={"HX-Redirect": go}), said, to)
-    answer = HTMLResponse(render("parts/toast.html", said=said, kind=kind, to=to))
+        return _with_notice(HTMLResponse("", headers={"HX-Redirect": go}), message, to)
+    answer = HTMLResponse(render("parts/toast.html", said=message, kind=kind, to=to))
     answer.headers["HX-Reswap"] = "none"
     answer.headers["HX-Trigger"] = "changed"
     return answer
 
 
-def _with_notice(answer: Response, said: str, to: str | None) -> Response:
+def _with_notice(answer: Response, message: str, to: str | None) -> Response:
     """Let the next page say it."""
-    text = quote(json.dumps([said[:NOTICE_LIMIT], to]))
+    text = quote(json.dumps([message[:NOTICE_LIMIT], to]))
     answer.set_cookie(NOTICE, text, max_age=20, path="/", httponly=True, samesite="lax")
     return answer
 
 
-def failed(request: Request, status: int, said: str, title: str) -> Response:
+def failed(request: Request, status: int, message: str, title: str) -> Response:
     """An act or a page that could not be: one sentence, where it was asked for."""
-    said = mask_text(said)
+    message = mask_text(message)
     if LIVE in request.headers and status >= 500:  # noqa: PLR2004  (HTTP's own class of server errors)
         # The page stays as it is, and says how old that is and why.
-        return Response(status_code=204, headers={"HX-Trigger": json.dumps({"unread": said})})
+        return Response(status_code=204, headers={"HX-Trigger": json.dumps({"unread": message})})
     if is_fragment(request):
-        answer = HTMLResponse(render("parts/toast.html", said=said, kind="bad", to=None), status_code=status)
+        answer = HTMLResponse(render("parts/toast.html", said=message, kind="bad", to=None), status_code=status)
         answer.headers["HX-Reswap"] = "none"
         if status == 409:  # noqa: PLR2004  (somebody else was quicker: what the page shows is old)
             answer.headers["HX-Trigger"] = "changed"
         return answer
-    return page(request, "error.html", code=status, title=title, said=said)
+    return page(request, "error.html", code=status, title=title, said=message)
 
 
 async def on_error(request: Request, error: Exception) -> Response:

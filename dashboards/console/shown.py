@@ -132,11 +132,11 @@ def page(request: Request, template: str, *, code: int = 200, **values: Any) -> 
 def _notice(request: Request) -> tuple[str, str | None] | None:
     """What the act before this page said, and where more is told."""
     try:
-        said, to = json.loads(unquote(request.cookies.get(NOTICE, "")))
+        message, to = json.loads(unquote(request.cookies.get(NOTICE, "")))
     except (ValueError, TypeError):
         return None
     inside = isinstance(to, str) and to.startswith("/") and not to.startswith("//")
-    return str(said), to if inside else None
+    return str(message), to if inside else None
 
 
 def _open_failures(request: Request) -> Markup:

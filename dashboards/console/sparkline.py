@@ -21,10 +21,10 @@ def sparkline(values: Sequence[int]) -> Markup:
     drawn: dict[bool, str] = {True: "", False: ""}
     for at, value in enumerate(values):
         drawn[bool(value)] += _bar(at * step, value, most, step)
-    said = f"{sum(values):,} in 24 hours, {values[-1]:,} in the last"
+    message = f"{sum(values):,} in 24 hours, {values[-1]:,} in the last"
     return Markup(
         '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}"><path class="none" d="{}"/><path d="{}"/></svg>'
-    ).format(WIDTH, HEIGHT, said, drawn[False], drawn[True])
+    ).format(WIDTH, HEIGHT, message, drawn[False], drawn[True])
 
 
 def _bar(x: float, value: int, most: int, step: float) -> str:

@@ -43,10 +43,10 @@ def ago(at: datetime | None) -> Markup:
     if at is None:
         return Markup("–")
     age = int((datetime.now(UTC) - at).total_seconds())
-    said = f"{_long(age)} ago" if age > 0 else "just now"
+    message = f"{_long(age)} ago" if age > 0 else "just now"
     exact = at.astimezone(UTC)
     return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(
-        exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S} UTC", said
+        exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S} UTC", message
     )
 
 
@@ -55,17 +55,17 @@ def until(at: datetime | None) -> Markup:
     if at is None:
         return Markup("–")
     left = at - datetime.now(UTC)
-    said = f"in {span(left)}" if left > timedelta(0) else "now"
+    message = f"in {span(left)}" if left > timedelta(0) else "now"
     exact = at.astimezone(UTC)
     return Markup('<time datetime="{}" title="{}" data-until>{}</time>').format(
-        exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S} UTC", said
+        exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S} UTC", message
     )
 
 
 def since(text: str) -> Markup:
     """How long something has gone on, from its time as a worker reports it; the page counts on."""
-    said = span(datetime.now(UTC) - datetime.fromisoformat(text))
-    return Markup('<time datetime="{}" data-since>{}</time>').format(text, said)
+    message = span(datetime.now(UTC) - datetime.fromisoformat(text))
+    return Markup('<time datetime="{}" data-since>{}</time>').format(text, message)
 
 
 def when(at: datetime | None) -> Markup:

@@ -54,8 +54,8 @@ def of_this_installation(here: Settings) -> list[Point]:
 
 
 def _shared_state() -> str:
-    said = ask(server.settings())
-    return production.shared_state(said, _hosts_of_prefect())
+    message = ask(server.settings())
+    return production.shared_state(message, _hosts_of_prefect())
 
 
 def _hosts_of_prefect() -> int:
@@ -96,8 +96,8 @@ def _passwords() -> str:
 def _retention() -> str:
     pruning = ask(deployments.named("prune", "prune").or_none())
     active = bool(pruning) and any(one["active"] for one in (pruning or {}).get("schedules", ()))
-    said = ask(server.settings())
-    return production.retention(said, active and not (pruning or {}).get("paused"))
+    message = ask(server.settings())
+    return production.retention(message, active and not (pruning or {}).get("paused"))
 
 
 def _clocks() -> str:

@@ -138,9 +138,9 @@ def served_queues(queues: Sequence[str], served: Collection[Collection[str]], wa
         [] if any(not one for one in served) else [name for name in queues if not any(name in one for one in served)]
     )
     if lonely:
-        said = ", ".join(f"{name} ({counted(waiting.get(name, 0), 'job')} waiting)" for name in lonely)
+        message = ", ".join(f"{name} ({counted(waiting.get(name, 0), 'job')} waiting)" for name in lonely)
         raise RedriveError(
-            f"no worker serves {said}: start one with `--work-queue {lonely[0]}`, or one without that option"
+            f"no worker serves {message}: start one with `--work-queue {lonely[0]}`, or one without that option"
         )
     return f"{counted(len(queues), 'queue')}, each with a worker"
 
@@ -172,8 +172,8 @@ def streams(lengths: Mapping[str, int]) -> str:
     """Streams in Redis are read, so they do not grow."""
     grown = {name: length for name, length in lengths.items() if length > STREAM}
     if grown:
-        said = ", ".join(f"{name} ({length:,})" for name, length in sorted(grown.items()))
-        raise RedriveError(f"streams in Redis grow, as nobody reads them: {said}; are Prefect's services running?")
+        message = ", ".join(f"{name} ({length:,})" for name, length in sorted(grown.items()))
+        raise RedriveError(f"streams in Redis grow, as nobody reads them: {message}; are Prefect's services running?")
     return f"{counted(len(lengths), 'stream')}, none grows"
 
 

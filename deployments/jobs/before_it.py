@@ -28,8 +28,10 @@ def before_it(run: Run, there: Mapping[str, Any], due: datetime, now: datetime) 
     before = runs.count(replace(waiting, queues=earlier)) if earlier else 0
     before += max(0, runs.count(replace(waiting, queues=[run.queue], due_before=due)) - 1)
     if before >= EXAMINED:
-        said = f"{before:,} jobs are due before it; a worker's poll sees {EXAMINED} at once, so it is not looked at yet"
-        return f"{said}{_hiding(waiting)}"
+        message = (
+            f"{before:,} jobs are due before it; a worker's poll sees {EXAMINED} at once, so it is not looked at yet"
+        )
+        return f"{message}{_hiding(waiting)}"
     if before:
         return f"{counted(before, 'job')} of its queue or of one served first {'is' if before == 1 else 'are'} due before it"
     return ""

@@ -146,8 +146,8 @@ def _pool_and_queue(run: Run, now: datetime, due: datetime | None, people: Peopl
     if is_due:
         yield from _limits(run, pool, queue)
     yield from (cause for cause in _workers(run) if is_due or cause.kind != "busy")
-    if due is not None and is_due and (said := before_it(run, there, due, now)):
-        yield Cause(kind="behind", said=said)
+    if due is not None and is_due and (message := before_it(run, there, due, now)):
+        yield Cause(kind="behind", said=message)
 
 
 def _limits(run: Run, pool: dict[str, Any], queue: dict[str, Any]) -> Iterator[Cause]:

@@ -100,10 +100,10 @@ def documents(
         return result
     get_run_logger().info("stored all the same: %s", result.summary())
     publish(folder.refused)
-    said = message(len(files), folder.refused)
+    text = message(len(files), folder.refused)
     if last_stop is not None:
-        raise ReadingStopped(said) from last_stop
-    raise PermanentError(said) from folder.cause
+        raise ReadingStopped(text) from last_stop
+    raise PermanentError(text) from folder.cause
 
 
 def _chunk(files: list[FileRef], store: str, folder: Folder, *, reread: bool) -> Chunk:
@@ -201,7 +201,7 @@ def _read(file: FileRef, library: Library, sandboxes: Sandboxes, *, reread: bool
 
 
 def _refusal(file: FileRef, error: Exception) -> Refusal:
-    said = str(error)
+    text = str(error)
     for name in (file.path, file.name):
-        said = said.removeprefix(f"{name} ")
-    return Refusal(name=file.name, source=file.path, reason=said)
+        text = text.removeprefix(f"{name} ")
+    return Refusal(name=file.name, source=file.path, reason=text)

@@ -60,10 +60,10 @@ class RunningTemplate:
             self.end()
             raise
         if not ready:
-            said = self.process.communicate()[1].decode(errors="replace").strip().splitlines()
+            message = self.process.communicate()[1].decode(errors="replace").strip().splitlines()
             self.end()
             raise ReadingStopped(
-                f"was not read: the process that starts its readers could not work: {(said or ['?'])[-1]}"
+                f"was not read: the process that starts its readers could not work: {(message or ['?'])[-1]}"
             )
 
     @property

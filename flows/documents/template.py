@@ -156,17 +156,17 @@ def _read(content: int, answer: Answer, mime: str) -> int:
         with open(content, "rb") as file:
             reader.read(file.read(), answer, mime)
     except formats.Unreadable as error:
-        said = str(error)
+        message = str(error)
     except MemoryError:
-        said = f"cannot be read: it needs more than {confinement.MEMORY_LIMIT // 1024**2:,} MB of memory; take it out of the folder"
+        message = f"cannot be read: it needs more than {confinement.MEMORY_LIMIT // 1024**2:,} MB of memory; take it out of the folder"
     except RecursionError:
-        said = "cannot be read: its parts lie too deep in one another; have it sent again"
+        message = "cannot be read: its parts lie too deep in one another; have it sent again"
     except Exception as error:  # noqa: BLE001  (a parser may raise anything on hostile input, and all of it means the same)
         reason = " ".join(str(error).split())[:400] or type(error).__name__
-        said = f"cannot be read ({reason}): have it sent again"
+        message = f"cannot be read ({reason}): have it sent again"
     else:
         return 0
-    answer.refuse(said)
+    answer.refuse(message)
     return UNREADABLE
 
 

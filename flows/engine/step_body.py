@@ -118,11 +118,11 @@ def _span(attempt: Attempt | None, context: TaskRunContext | None, failed: Faile
 
 
 def _refuse_without_key() -> None:
-    said, context = _no_key.get(), TaskRunContext.get()
-    if said is None or context is None:
+    message, context = _no_key.get(), TaskRunContext.get()
+    if message is None or context is None:
         return
     _no_key.set(None)
-    raise no_stable_key(context.task.name, said)
+    raise no_stable_key(context.task.name, message)
 
 
 def no_stable_key(step: str, why: str) -> PermanentError:

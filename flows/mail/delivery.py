@@ -128,10 +128,10 @@ def _handed_over(mail: EmailMessage, envelope: list[str], server: MailServer) ->
     except smtplib.SMTPRecipientsRefused as error:
         return error.recipients  # type: ignore[return-value]  # as above
     except smtplib.SMTPResponseException as error:
-        said = f"the mail server {server.place} refuses the mail ({error.smtp_code} {_text(error.smtp_error)})"
+        message = f"the mail server {server.place} refuses the mail ({error.smtp_code} {_text(error.smtp_error)})"
         if error.smtp_code >= PERMANENT_FROM:
-            raise PermanentError(f"{said}: correct what it names") from error
-        raise DeliveryPostponed(f"{said}: it asks to come back later") from error
+            raise PermanentError(f"{message}: correct what it names") from error
+        raise DeliveryPostponed(f"{message}: it asks to come back later") from error
     except smtplib.SMTPNotSupportedError as error:
         beyond = ", ".join(address for address in [*envelope, sender] if not address.isascii())
         raise PermanentError(
@@ -139,16 +139,16 @@ def _handed_over(mail: EmailMessage, envelope: list[str], server: MailServer) ->
             " server that offers it"
         ) from error
     except (smtplib.SMTPException, OSError) as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise MailServerUnreachable(f"the mail server {server.place} broke off ({said}): check its log") from error
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise MailServerUnreachable(f"the mail server {server.place} broke off ({message}): check its log") from error
 
 
 def _refusal(refused: dict[str, tuple[int, bytes | str]], server: MailServer) -> RedriveError:
     named = "; ".join(f"{address} ({code} {_text(answer)})" for address, (code, answer) in refused.items())
-    said = f"the mail server {server.place} refuses {named}"
+    message = f"the mail server {server.place} refuses {named}"
     if all(code >= PERMANENT_FROM for code, _ in refused.values()):
-        return PermanentError(f"{said}: correct the address")
-    return DeliveryPostponed(f"{said}: it asks to come back later")
+        return PermanentError(f"{message}: correct the address")
+    return DeliveryPostponed(f"{message}: it asks to come back later")
 
 
 def _text(answer: bytes | str) -> str:

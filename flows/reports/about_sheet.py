@@ -13,7 +13,7 @@ INK = "#16324f"
 FONT = {"font_name": "Calibri", "font_size": 11}
 
 
-def about(book: Any, view: ReportView, said: tuple[str, ...]) -> None:
+def about(book: Any, view: ReportView, message: tuple[str, ...]) -> None:
     """Add the sheet; `said` is what the workbook had to change."""
     sheet = book.add_worksheet("About")
     sheet.hide_gridlines(2)
@@ -34,7 +34,7 @@ def about(book: Any, view: ReportView, said: tuple[str, ...]) -> None:
         )
         for figure in view.figures
     ]
-    lines += [("Note", note) for note in (*view.notes, *said)]
+    lines += [("Note", note) for note in (*view.notes, *message)]
     for number, (label, text) in enumerate(lines):
         sheet.write_string(number, 0, clean(label), bold)
         sheet.write_string(number, 1, clean(text), plain)

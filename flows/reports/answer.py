@@ -87,9 +87,9 @@ def answer(definition: ReportDefinition, warehouse: Warehouse, parameters: dict[
         psycopg.ProgrammingError,
         psycopg.DataError,
     ) as error:
-        said = error.diag.message_primary or " ".join(str(error).split())
+        message = error.diag.message_primary or " ".join(str(error).split())
         hint = "; run the sync that makes it first" if isinstance(error, psycopg.errors.UndefinedTable) else ""
-        raise PermanentError(f"the query of report {definition.name} cannot run: {said}{hint}") from error
+        raise PermanentError(f"the query of report {definition.name} cannot run: {message}{hint}") from error
     return Answer(names=names, kinds=kinds, rows=tuple(rows))
 
 

@@ -42,12 +42,12 @@ def pdf(view: ReportView) -> tuple[bytes, tuple[str, ...]]:
         head = _head(view, made, charts, folder, missing)
         _write(folder, {**head, "blocks": [], "notes": []})
         laid = list(blocks(made, made.height - _query(folder, "start"))) if view.rows else []
-        said = tuple(_notices(view, made))
-        _write(folder, {**head, "blocks": laid, "notes": [drawable(note, missing) for note in (*view.notes, *said)]})
+        message = tuple(_notices(view, made))
+        _write(folder, {**head, "blocks": laid, "notes": [drawable(note, missing) for note in (*view.notes, *message)]})
         content = typst.compile(
             str(folder / TEMPLATE.name), pdf_tags=len(view.rows) <= TAGGED_LIMIT, **_options(private)
         )
-    return bytes(content), said
+    return bytes(content), message
 
 
 def _options(private: str) -> dict[str, Any]:
@@ -65,24 +65,26 @@ def _write(folder: Path, content: dict[str, Any]) -> None:
 
 
 def _notices(view: ReportView, made: Table) -> list[str]:
-    said = []
+    message = []
     if made.shown < len(view.rows):
-        said.append(
+        message.append(
             f"The PDF shows the first {made.shown:,} of {len(view.rows):,} rows ({ROWS_LIMIT:,} at most); the XLSX has all."
         )
     parts = len(made.sheet.parts)
     if parts > 1:
-        said.append(f"The table is wider than a page: its columns stand in {parts} parts, the first one in each.")
+        message.append(f"The table is wider than a page: its columns stand in {parts} parts, the first one in each.")
     elif made.sheet.size < SIZE:
-        said.append(f"The table is set in {made.sheet.size:g} points instead of {SIZE:g} to fit the page.")
+        message.append(f"The table is set in {made.sheet.size:g} points instead of {SIZE:g} to fit the page.")
     if made.cut:
         them = "it" if made.cut == 1 else "them"
-        said.append(f"Cut to fit and marked with {CUT}: {counted(made.cut, 'value')}; HTML and XLSX have {them} whole.")
+        message.append(
+            f"Cut to fit and marked with {CUT}: {counted(made.cut, 'value')}; HTML and XLSX have {them} whole."
+        )
     if made.missing:
         named = ", ".join(f"U+{ord(char):04X}" for char in sorted(made.missing)[:NAMED])
         more = f" and {len(made.missing) - NAMED:,} more" if len(made.missing) > NAMED else ""
-        said.append(f"The PDF's fonts lack {named}{more}, shown as \ufffd; HTML and XLSX have them.")
-    return said
+        message.append(f"The PDF's fonts lack {named}{more}, shown as \ufffd; HTML and XLSX have them.")
+    return message
 
 
 def _head(view: ReportView, made: Table, charts: list[Any], folder: Path, missing: set[str]) -> dict[str, Any]:

@@ -78,10 +78,10 @@ def workbook(view: ReportView) -> tuple[bytes, tuple[str, ...]]:
     written.rows()
     written.totals()
     written.finish()
-    said = tuple(written.notices())
-    about(book, view, said)
+    message = tuple(written.notices())
+    about(book, view, message)
     book.close()
-    return content.getvalue(), said
+    return content.getvalue(), message
 
 
 class _Rows:

@@ -69,8 +69,8 @@ def _login(url: str) -> tuple[str, dict[str, str]]:
 
 
 def _failed(name: str, url: str, complaint: str, code: int) -> BackupError:
-    said = [line for line in complaint.splitlines() if line.strip()][:_LINES]
-    return BackupError(f"{name} of {database(url)}: {' / '.join(said) or f'exit code {code}'}")
+    message = [line for line in complaint.splitlines() if line.strip()][:_LINES]
+    return BackupError(f"{name} of {database(url)}: {' / '.join(message) or f'exit code {code}'}")
 
 
 def restore_dump(url: str, dump: Path) -> None:

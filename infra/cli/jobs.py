@@ -149,8 +149,8 @@ def show_command(reference: str, *, as_json: Json = False) -> None:
     print_heading("", job.job, " job ", job.name, f" ({job.id})")
     print_fields(_fields(shown, link), width=12)
     out.print("history")
-    for at, name, said in _lines(shown):
-        out.print(f"  {at:%Y-%m-%d %H:%M:%SZ}  {plain_line(name):<14} {plain_line(said)}", soft_wrap=True)
+    for at, name, message in _lines(shown):
+        out.print(f"  {at:%Y-%m-%d %H:%M:%SZ}  {plain_line(name):<14} {plain_line(message)}", soft_wrap=True)
     if job.replaced_by:
         out.print(f"what became of it: `redrive jobs show {job.replaced_by}`", soft_wrap=True)
     elif job.state == DEAD_LETTER:

@@ -55,9 +55,9 @@ def profile_command(
     else:
         columns = ("TIME", "SAMPLES", "FUNCTION")
         rows = processor.profile(pid, seconds, file, over=changes(pid)).rows
-    said = f"{'Memory kept' if memory else 'Processor time'} in {seconds:g} s"
+    message = f"{'Memory kept' if memory else 'Processor time'} in {seconds:g} s"
     with reachable():
-        ask(artifacts.create(artifact(run.id, kind, said, rows, file)))
+        ask(artifacts.create(artifact(run.id, kind, message, rows, file)))
     if as_json:
         print_json({"job": run.id, "file": file, "rows": [dict(zip(columns, row, strict=True)) for row in rows]})
         return

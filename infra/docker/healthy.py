@@ -61,10 +61,10 @@ def _rounds(alive: Path) -> str | None:
 def main() -> None:
     noted = noted_role(os.environ)
     role = noted.read_text() if noted.exists() else ""
-    said = complaint(role, dict(os.environ))
-    if said:
-        sys.stderr.write(f"{said}\n")
-    sys.exit(1 if said else 0)
+    message = complaint(role, dict(os.environ))
+    if message:
+        sys.stderr.write(f"{message}\n")
+    sys.exit(1 if message else 0)
 
 
 if __name__ == "__main__":

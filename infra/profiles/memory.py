@@ -62,8 +62,8 @@ def profile(pid: int, seconds: float, file: Path, settings: Settings) -> MemoryP
         answer.unlink(missing_ok=True)
         _signal(pid)
         _wait_for(answer, pid)
-        if said := answer.read_text():
-            raise Conflict(f"process {pid} cannot record its memory: {said}")
+        if message := answer.read_text():
+            raise Conflict(f"process {pid} cannot record its memory: {message}")
         time.sleep(seconds)
         _signal(pid)
         return _read(raw, file)

@@ -64,8 +64,8 @@ def profile(
         str(_py_spy()), "record", "--pid", str(pid), "--duration", str(max(1, round(seconds))), "--rate", str(RATE),
         "--format", "flamegraph", "--subprocesses", "--nonblocking", "--output", str(file),
     ]  # fmt: skip
-    said = " ".join(_output(command, seconds, over, start or _started).split())
-    if "ermission" in said:
+    message = " ".join(_output(command, seconds, over, start or _started).split())
+    if "ermission" in message:
         raise SettingsError(
             f"process {pid} may not be looked at: run this as the same user, and as root or with "
             "kernel.yama.ptrace_scope=0 (in a container with the capability SYS_PTRACE)"
@@ -75,7 +75,7 @@ def profile(
     if not found:
         file.unlink(missing_ok=True)
         raise Conflict(
-            f"process {pid} showed nothing in {seconds:g} s: it ended, or it waits and uses no processor time ({said[-200:]})"
+            f"process {pid} showed nothing in {seconds:g} s: it ended, or it waits and uses no processor time ({message[-200:]})"
         )
     file.write_text(svg)
     return ProcessorProfile(file, found)

@@ -21,13 +21,15 @@ def file_of(run_id: object, folder: Path, kind: str) -> Path:
     return folder / f"{run_id}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{kind}.{ending}"
 
 
-def artifact(run_id: object, kind: str, said: str, rows: Sequence[tuple[str, str, str]], file: Path) -> dict[str, Any]:
+def artifact(
+    run_id: object, kind: str, message: str, rows: Sequence[tuple[str, str, str]], file: Path
+) -> dict[str, Any]:
     """What Prefect is to show beside the run: `rows` of figures and places, and where the whole report is."""
     lines = [f"{first:>8}  {second:>11}  {where}" for first, second, where in rows]
     return {
         "type": "markdown",
         "key": f"{kind}-{str(run_id)[:8]}",
-        "description": said,
+        "description": message,
         "data": f"{code_block(chr(10).join(lines))}\n\nWhole report: `{file}`",
         "flow_run_id": str(run_id),
     }

@@ -78,8 +78,8 @@ def _event(run: Mapping[str, Any], related: list[dict[str, str]], change: Change
 
 
 def _state(kind: str, name: str, message: str | None) -> dict[str, str]:
-    said = truncated_to(TRUNCATE_STATE_MESSAGES_AT, message)
-    return {"type": kind, "name": name, **({"message": said} if said else {})}
+    text = truncated_to(TRUNCATE_STATE_MESSAGES_AT, message)
+    return {"type": kind, "name": name, **({"message": text} if text else {})}
 
 
 async def _related(database: Database, run: Mapping[str, Any]) -> list[dict[str, str]]:

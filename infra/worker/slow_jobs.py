@@ -102,8 +102,8 @@ class SlowJobs:
         self._budget.spend()
         try:
             file, rows = await asyncio.to_thread(self._watch, attempt)
-            said = f"Processor time of a slow job: it ran for longer than {limit:.3g} s, the p99 of its type"
-            await self._api.publish(artifact(attempt.run_id, BY_ITSELF, said, rows, file))
+            message = f"Processor time of a slow job: it ran for longer than {limit:.3g} s, the p99 of its type"
+            await self._api.publish(artifact(attempt.run_id, BY_ITSELF, message, rows, file))
             attempt.has_profile = True
         except (RedriveError, OSError, httpx.HTTPError) as error:
             self._log.warning("slow job %s keeps no profile: %s", attempt.run_id, error)

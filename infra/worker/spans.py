@@ -84,8 +84,8 @@ class Spans:
         """How many were sent, dropped, refused and wait; empty while tracing is off."""
         if not is_on():
             return {}
-        said = self._out.outbox.snapshot() if self._out else {"sent": 0, "dropped": 0, "refused": 0, "waiting": 0}
-        return {**said, "dropped": said["dropped"] + self._dropped}
+        message = self._out.outbox.snapshot() if self._out else {"sent": 0, "dropped": 0, "refused": 0, "waiting": 0}
+        return {**message, "dropped": message["dropped"] + self._dropped}
 
     async def end(self) -> None:
         """Send what is left."""

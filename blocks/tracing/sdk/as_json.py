@@ -68,7 +68,7 @@ def read(raw: Json, resource: Resource) -> ReadableSpan:
     """
     context = _context(raw["trace"], raw["span"], raw["flags"])
     name, version, schema = raw["scope"]
-    code, said = raw["status"]
+    code, message = raw["status"]
     return ReadableSpan(
         name=raw["name"],
         context=context,
@@ -78,7 +78,7 @@ def read(raw: Json, resource: Resource) -> ReadableSpan:
         events=[Event(name, attributes=attributes, timestamp=at) for name, at, attributes in raw["events"]],
         links=[Link(_context(trace, one, flags), attributes) for trace, one, flags, attributes in raw["links"]],
         kind=SpanKind(raw["kind"]),
-        status=Status(StatusCode(code), said or None if code == StatusCode.ERROR.value else None),
+        status=Status(StatusCode(code), message or None if code == StatusCode.ERROR.value else None),
         start_time=int(raw["start"]),
         end_time=int(raw["end"]),
         instrumentation_scope=InstrumentationScope(name, version or None, schema or None),

@@ -69,8 +69,8 @@ def data(points: Sequence[Figure], temporality: str, who: Resource) -> MetricsDa
         unit = "s" if one.name.endswith("_seconds") else "1"
         together.setdefault((one.name, one.kind, one.description, unit), []).append(_point(one, dict(one.labels)))
         if one.name == PROCESSING:
-            said = (names.PROCESS_DURATION, one.kind, "Duration of processing operation.", "s")
-            together.setdefault(said, []).append(_point(one, _by_convention(one.labels)))
+            message = (names.PROCESS_DURATION, one.kind, "Duration of processing operation.", "s")
+            together.setdefault(message, []).append(_point(one, _by_convention(one.labels)))
     metrics = [
         Metric(name=name, description=description, unit=unit, data=_data(kind, some, how))
         for (name, kind, description, unit), some in together.items()

@@ -199,10 +199,10 @@ class _Open:
     def set(self, attributes: Mapping[str, Value | None]) -> None:
         self._span.set_attributes({key: value for key, value in attributes.items() if value is not None})
 
-    def failed(self, error: BaseException | None = None, *, kind: str = "", said: str = "") -> None:
+    def failed(self, error: BaseException | None = None, *, kind: str = "", message: str = "") -> None:
         if error is None:
             self._span.set_attribute(names.ERROR_TYPE, kind)
-            self._span.set_status(Status(StatusCode.ERROR, said))
+            self._span.set_status(Status(StatusCode.ERROR, message))
             return
         kind = _kind_of(error)
         self._span.set_attribute(names.ERROR_TYPE, kind)

@@ -82,8 +82,8 @@ def _of_queue(queue: QueueNow, mine: QueueThresholds, sample: Sample, now: datet
             f"has {counted(queue.waiting, 'job')} waiting, more than {mine.depth.jobs:,}",
         )
     if queue.oldest and not queue.paused and (now - queue.oldest).total_seconds() > seconds(mine.oldest_waiting.age):
-        said = f"has a job that waits for more than {mine.oldest_waiting.age}"
-        yield _at(queue, "RedriveOldestWaiting", mine.oldest_waiting.severity, said)
+        message = f"has a job that waits for more than {mine.oldest_waiting.age}"
+        yield _at(queue, "RedriveOldestWaiting", mine.oldest_waiting.severity, message)
     if queue.waiting and sample.workers_known and not sample.workers and not sample.running:
         yield _at(
             queue,
@@ -135,8 +135,8 @@ def _of_books(books: Books, limits: Thresholds, now: datetime) -> Iterator[Firin
         )
 
 
-def _at(queue: QueueNow, name: str, severity: Severity, said: str) -> Firing:
-    return Firing(name=name, severity=severity, said=f"Queue {queue.name} {said}.", where=(("queue", queue.name),))
+def _at(queue: QueueNow, name: str, severity: Severity, message: str) -> Firing:
+    return Firing(name=name, severity=severity, said=f"Queue {queue.name} {message}.", where=(("queue", queue.name),))
 
 
 @cache

@@ -143,22 +143,22 @@ class Poller:
     def _with_exporter(self, now: Picture) -> Picture:
         host = self._settings.host if self._settings.host != "0.0.0.0" else "127.0.0.1"  # noqa: S104  (compared with)
         missing = dict(now.gaps)
-        said: str | None = None
+        message: str | None = None
         try:
             with httpx.Client(trust_env=False, timeout=1.0) as client:
                 answer = client.get(f"http://{host}:{self._settings.metrics_port}/health")
-            said = answer.text.strip()
+            message = answer.text.strip()
             if answer.is_success:
                 missing.pop("exporter", None)
             else:
-                _note(missing, "exporter", RedriveError(said))
+                _note(missing, "exporter", RedriveError(message))
         except httpx.HTTPError as error:
             _note(missing, "exporter", error)
-        return replace(now, exporter=said, missing=missing)
+        return replace(now, exporter=message, missing=missing)
 
 
 def _note(missing: dict[str, tuple[datetime, str]], part: str, error: Exception) -> None:
     """Since when a part is missing: since it was first so."""
-    said: Any = str(error) or type(error).__name__
+    message: Any = str(error) or type(error).__name__
     since = missing[part][0] if part in missing else datetime.now(UTC)
-    missing[part] = (since, said)
+    missing[part] = (since, message)

@@ -131,8 +131,8 @@ def redriven(request: Request, the: The, who: Operator, form: Fields, job_id: UU
 def cancel(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
     why = one(form, "why")
     found = _act(the, "cancel", job_id, who.name, why, lambda: cancel_job(job_id, who=who.name, why=why))
-    said = "is being stopped" if found.state == "Cancelling" else "is cancelled"
-    return done(request, f"{found.name} {said}.")
+    message = "is being stopped" if found.state == "Cancelling" else "is cancelled"
+    return done(request, f"{found.name} {message}.")
 
 
 @router.post("/jobs/{job_id}/rerun")

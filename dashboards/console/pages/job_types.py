@@ -70,8 +70,8 @@ def ask(request: Request, the: The, who: Operator, form: Fields, name: str) -> R
             queue=next((known for known in queue_names() if known == queue), None),
             delay=_delay(one(form, "delay")),
         )
-    said = "The job was accepted." if accepted.new else "A job with this key was there already: this is it."
-    return done(request, said, go=f"/jobs/{accepted.id}")
+    message = "The job was accepted." if accepted.new else "A job with this key was there already: this is it."
+    return done(request, message, go=f"/jobs/{accepted.id}")
 
 
 @router.post("/types/{name}/policy")
@@ -83,10 +83,10 @@ def change(request: Request, the: The, who: Editor, form: Fields, name: str) -> 
     with written_down(the, who=who.name, what="policy", about=f"job type {name}", why=one(form, "why")):
         found = override(name, values)
     the.forget(("policy", name))
-    said = (
+    message = (
         "Overridden: jobs follow it from their next start." if found.overridden else "The catalog's policy holds again."
     )
-    return done(request, said, go=f"/types/{name}")
+    return done(request, message, go=f"/types/{name}")
 
 
 def _policy(name: str) -> Policy | None:

@@ -61,8 +61,8 @@ def many(request: Request, the: The, who: Operator, form: Fields, what: str) -> 
     outcome = f"{ended.done:,} of {counted(ended.matched, 'job')}{f'; refused: {refused}' if refused else ''}"
     about = f"jobs {one(form, 'q') or 'that were marked'}"
     write_down(the, who=who.name, what=f"bulk {verb}", about=about, why=why, outcome=outcome)
-    said = f"{'Cancelled' if what == 'cancel' else 'Running again'}: {outcome}."
-    return done(request, said, kind="bad" if refused else "good")
+    message = f"{'Cancelled' if what == 'cancel' else 'Running again'}: {outcome}."
+    return done(request, message, kind="bad" if refused else "good")
 
 
 def _again(the: Parts, job: UUID, who: str, why: str) -> object:

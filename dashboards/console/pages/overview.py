@@ -65,11 +65,11 @@ def set_queue(request: Request, the: The, who: Operator, form: Fields, name: str
     pause_queue(name, paused=paused)
     try:
         the.people.record(who=who.name, what="pause" if paused else "resume", about=about_queue(name), why=why)
-        said = f"Queue {name} is paused: jobs wait, those that run go on." if paused else f"Queue {name} runs again."
+        message = f"Queue {name} is paused: jobs wait, those that run go on." if paused else f"Queue {name} runs again."
     except LedgerUnavailable:
-        said = f"Queue {name} is {'paused' if paused else 'running'}; who did it and why could not be written down."
+        message = f"Queue {name} is {'paused' if paused else 'running'}; who did it and why could not be written down."
     the.poller.paused(name, paused=paused)
-    return done(request, said)
+    return done(request, message)
 
 
 def _events(picture: Picture, role: Role) -> dict[str, str]:

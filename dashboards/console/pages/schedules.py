@@ -45,11 +45,11 @@ def act(request: Request, the: The, who: Operator, form: Fields, schedule_id: st
         match act:
             case "pause" | "resume":
                 found = set_schedule(schedule_id, active=act == "resume")
-                said, to = f"The schedule of {found.job} {'runs again' if act == 'resume' else 'is paused'}.", None
+                message, to = f"The schedule of {found.job} {'runs again' if act == 'resume' else 'is paused'}.", None
             case "run":
                 accepted = run_now(schedule_id)
-                said, to = f"{accepted.job} was asked for now.", f"/jobs/{accepted.id}"
+                message, to = f"{accepted.job} was asked for now.", f"/jobs/{accepted.id}"
             case _:
                 raise ParameterError(f"there is no act {act!r} on a schedule")
     the.forget(("schedules",))
-    return done(request, said, to=to)
+    return done(request, message, to=to)

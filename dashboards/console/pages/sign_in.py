@@ -48,8 +48,8 @@ def by_password(request: Request, form: Fields, the: The) -> Response:
     name, go = one(form, "name"), inner(one(form, "next", "/"))
     keys = (f"{ADDRESS}{request.client.host if request.client else ''}", f"as {name.lower()}")
     if wait := the.pace.wait(*keys):
-        said = f"Too many failures: try again in {counted(int(wait // 60) + 1, 'minute')}."
-        return page(request, "sign_in.html", code=429, said=said, next=go, given=name)
+        message = f"Too many failures: try again in {counted(int(wait // 60) + 1, 'minute')}."
+        return page(request, "sign_in.html", code=429, said=message, next=go, given=name)
     # Counted before it is known: attempts side by side are attempts too.
     the.pace.failed(*keys)
     person = the.people.with_password(name, (form.get("password") or [""])[-1])

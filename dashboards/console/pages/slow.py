@@ -64,11 +64,11 @@ def bar(one: TypeTimes) -> Markup:
             )
         )
         at += width
-    said = ", ".join(f"{step.name} {step.share:.0%}" for step in one.steps) or "no steps"
+    message = ", ".join(f"{step.name} {step.share:.0%}" for step in one.steps) or "no steps"
     return Markup(
         '<svg class="spent" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<rect class="outside" width="100" height="8"><title>outside of steps: {:.0f} %</title></rect>{}</svg>'
-    ).format(said, one.outside * 100, Markup("").join(parts))
+    ).format(message, one.outside * 100, Markup("").join(parts))
 
 
 def part(share: float, number: int | None) -> Markup:

@@ -162,21 +162,21 @@ class BulkActs:
         row = self._database.run(lambda connection: connection.execute(change).one_or_none())
         return row is not None and row.stop_asked_by is None
 
-    def progress(self, act_id: UUID, *, done: int, failed: list[tuple[UUID, str]], said: str = "") -> None:
+    def progress(self, act_id: UUID, *, done: int, failed: list[tuple[UUID, str]], message: str = "") -> None:
         """Write down how far it is."""
         kept = [[str(one), why] for one, why in failed[:FAILURES]]
-        change = update(acts).where(acts.c.id == act_id).values(done=done, failed=kept, said=said)
+        change = update(acts).where(acts.c.id == act_id).values(done=done, failed=kept, said=message)
         self._database.run(lambda connection: connection.execute(change))
 
-    def held_up(self, act_id: UUID, said: str) -> None:
+    def held_up(self, act_id: UUID, message: str) -> None:
         """Write down what keeps it from going on."""
         self._database.run(
-            lambda connection: connection.execute(update(acts).where(acts.c.id == act_id).values(said=said))
+            lambda connection: connection.execute(update(acts).where(acts.c.id == act_id).values(said=message))
         )
 
-    def end(self, act_id: UUID, state: State, said: str = "") -> None:
+    def end(self, act_id: UUID, state: State, message: str = "") -> None:
         """Write down that it ended."""
         change = update(acts).where(acts.c.id == act_id)
         self._database.run(
-            lambda connection: connection.execute(change.values(state=state, said=said, ended=datetime.now(UTC)))
+            lambda connection: connection.execute(change.values(state=state, said=message, ended=datetime.now(UTC)))
         )

@@ -134,10 +134,10 @@ def _lately(connection: Connection, asked: Filter, columns: Sequence[Column[Any]
         return None
     without = asked.model_copy(update={"text": None}).rows(connection)
     lately = select(*columns, dead_letters.c.message).where(without).order_by(*_NEWEST_FIRST).limit(LATELY).subquery()
-    said = says(connection, lately.c.message, asked.text)
+    message = says(connection, lately.c.message, asked.text)
     _plan(connection, in_order=True)
     parts = _parts(
-        connection, select(*(lately.c[one.name] for one in columns)).where(said).limit(ROWS_LIMIT).subquery()
+        connection, select(*(lately.c[one.name] for one in columns)).where(message).limit(ROWS_LIMIT).subquery()
     )
     _plan(connection, in_order=False)
     return parts if _examined(parts) == ROWS_LIMIT else None

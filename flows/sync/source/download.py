@@ -96,8 +96,8 @@ def download(url: str, path: Path, budget: Budget, conditions: Mapping[str, str]
         # Not chained: its message may hold the whole address.
         raise PermanentError(f"{shown} is no address that can be asked: correct the parameter source") from None
     except httpx.TransportError as error:
-        said = str(error) or type(error).__name__
-        raise SourceUnreachable(f"{shown} cannot be reached ({said}): check the address and the network") from None
+        message = str(error) or type(error).__name__
+        raise SourceUnreachable(f"{shown} cannot be reached ({message}): check the address and the network") from None
 
 
 def _follow(url: str, path: Path, budget: Budget, conditions: Mapping[str, str]) -> Answer:
@@ -146,9 +146,9 @@ def _received(answer: httpx.Response, url: httpx.URL, path: Path, budget: Budget
     if status == HTTPStatus.NOT_MODIFIED and conditional:
         return Answer(None, str(url), answer.headers)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING:
-        said = f"{shown} answers {status} {answer.reason_phrase}"
-        _come_again(said, answer.headers)
-        raise SourceUnreachable(f"{said}: its server has a problem")
+        message = f"{shown} answers {status} {answer.reason_phrase}"
+        _come_again(message, answer.headers)
+        raise SourceUnreachable(f"{message}: its server has a problem")
     if status != HTTPStatus.OK:
         raise PermanentError(
             f"{shown} answers {status} {answer.reason_phrase}: correct the parameter source or its access"
@@ -163,7 +163,7 @@ def _received(answer: httpx.Response, url: httpx.URL, path: Path, budget: Budget
     return Answer(path, str(url), answer.headers)
 
 
-def _come_again(said: str, headers: httpx.Headers) -> None:
+def _come_again(message: str, headers: httpx.Headers) -> None:
     """Leave until the time that a server named, if it named one and the job's deadline reaches so far."""
     retry_after = headers.get("retry-after")
     seconds = wait_seconds(retry_after, _its_time(headers)) if retry_after else None
@@ -174,7 +174,7 @@ def _come_again(said: str, headers: httpx.Headers) -> None:
     again = SERVER_CLOCK.now() + timedelta(seconds=seconds)
     if attempt and attempt.policy.past_deadline(first_start=attempt.first_start, at=again):
         return
-    raise Snooze(seconds=seconds, why=f"{said} and asks to come again then")
+    raise Snooze(seconds=seconds, why=f"{message} and asks to come again then")
 
 
 def _its_time(headers: httpx.Headers) -> datetime:

@@ -150,8 +150,8 @@ def _explained(label: str) -> Iterator[None]:
     try:
         yield
     except (ijson.JSONError, ijson.IncompleteJSONError, UnicodeError, json.JSONDecodeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise PermanentError(f"{label} is no proper JSON ({said}): check what it answers") from None
+        message = " ".join(str(error).split())[:200]
+        raise PermanentError(f"{label} is no proper JSON ({message}): check what it answers") from None
     except (RecursionError, ValueError, OverflowError) as error:
         raise PermanentError(
             f"{label} holds JSON that cannot be read ({str(error)[:200]}): check what it answers"

@@ -150,11 +150,11 @@ def _of_cursor(cursor: str | None, existing: Mapping[str, str]) -> tuple[str, ..
     kind = existing.get(cursor or "")
     if kind is None or kind in ORDERED:
         return ()
-    said = (
+    message = (
         f"column {cursor!r} leaves no row out, as the table has it as {kind}, which may sort otherwise than it grows (10 before 9): "
         "declare its format in the parameter columns for a new table, or leave the cursor out"
     )
-    return (said,)
+    return (message,)
 
 
 @contextmanager
