@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import ClassVar
 
 #: Seconds for a person.
 PERSON = 8.0
@@ -30,11 +31,22 @@ AGAIN = 0.5
 REMEMBERED = 30.0
 
 _given: ContextVar[float | None] = ContextVar("redrive_patience", default=None)
-_process = SERVICE
-#: When the first answer of each server is due, by the monotonic clock; None where nobody gave a command.
-_due: float | None = None
-_unanswered_at: dict[str, float] = {}
-_answering: set[str] = set()
+
+
+class _Process:
+    """How long this process waits, and what it knows of servers.
+
+    Attributes:
+        patience: seconds.
+        due: when the first answer of each server is due, by the monotonic clock; None where nobody gave a command.
+        unanswered_at: when a server did not answer in time, by the same clock.
+        answering: servers that answered.
+    """
+
+    patience = SERVICE
+    due: float | None = None
+    unanswered_at: ClassVar[dict[str, float]] = {}
+    answering: ClassVar[set[str]] = set()
 
 
 def hurry(age: float | None = None) -> None:
@@ -43,9 +55,8 @@ def hurry(age: float | None = None) -> None:
     Args:
         age: seconds since the process started; as the kernel counts them if None.
     """
-    global _process, _due  # noqa: PLW0603  (one command line a process)
-    _process = PERSON
-    _due = time.monotonic() - (_age() if age is None else age) + COMMAND
+    _Process.patience = PERSON
+    _Process.due = time.monotonic() - (_age() if age is None else age) + COMMAND
 
 
 def for_person() -> bool:
@@ -56,7 +67,7 @@ def for_person() -> bool:
 def patience() -> float:
     """Seconds a server may stay silent, here and now."""
     given = _given.get()
-    return _process if given is None else given
+    return _Process.patience if given is None else given
 
 
 @contextmanager
@@ -74,10 +85,10 @@ def left_for(server: str) -> float:
     if not for_person():
         return patience()
     now = time.monotonic()
-    if now - _unanswered_at.get(server, -REMEMBERED) < REMEMBERED:
+    if now - _Process.unanswered_at.get(server, -REMEMBERED) < REMEMBERED:
         return min(AGAIN, patience())
-    if _due is not None and server not in _answering:
-        return min(max(LEAST, _due - now), patience())
+    if _Process.due is not None and server not in _Process.answering:
+        return min(max(LEAST, _Process.due - now), patience())
     return patience()
 
 
@@ -88,14 +99,14 @@ def unanswered(server: str) -> None:
     never have its full time again.
     """
     now = time.monotonic()
-    if now - _unanswered_at.get(server, -REMEMBERED) >= REMEMBERED:
-        _unanswered_at[server] = now
+    if now - _Process.unanswered_at.get(server, -REMEMBERED) >= REMEMBERED:
+        _Process.unanswered_at[server] = now
 
 
 def answered(server: str) -> None:
     """Note that it answered."""
-    _unanswered_at.pop(server, None)
-    _answering.add(server)
+    _Process.unanswered_at.pop(server, None)
+    _Process.answering.add(server)
 
 
 def _age() -> float:

@@ -21,22 +21,24 @@ class Announcement(TypedDict):
     own: bool
 
 
-_attempt: str | None = None
-_listener: Callable[[Announcement], None] | None = None
+class _Now:
+    """What this process runs, and who hears of it."""
+
+    attempt: str | None = None
+    listener: Callable[[Announcement], None] | None = None
 
 
 def begin(attempt: str | None, listener: Callable[[Announcement], None] | None = None) -> None:
     """Set which attempt this process runs from now on, and who hears of spent tries."""
-    global _attempt, _listener
-    _attempt, _listener = attempt, listener
+    _Now.attempt, _Now.listener = attempt, listener
 
 
 def attempt() -> str | None:
     """The attempt that this process runs; None if nobody told."""
-    return _attempt
+    return _Now.attempt
 
 
 def announce_spent(step: str, spent: int, *, own: bool) -> None:
     """Tell the worker, so that they count should this process be killed."""
-    if _listener is not None:
-        _listener({"step": step, "spent": spent, "own": own})
+    if _Now.listener is not None:
+        _Now.listener({"step": step, "spent": spent, "own": own})

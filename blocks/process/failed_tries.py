@@ -10,18 +10,21 @@ from typing import Any
 
 from redrive.blocks.sentry import send
 
-_listener: Callable[[dict[str, Any]], None] | None = None
+
+class _Worker:
+    """Who reports for this process; None if it does so itself."""
+
+    listener: Callable[[dict[str, Any]], None] | None = None
 
 
 def listen(listener: Callable[[dict[str, Any]], None]) -> None:
     """Give the failed tries of this process to somebody else."""
-    global _listener  # noqa: PLW0603  (one a process, by its nature)
-    _listener = listener
+    _Worker.listener = listener
 
 
 def announce(event: dict[str, Any]) -> None:
     """A try failed, and another one follows."""
-    if _listener is not None:
-        _listener(event)
+    if _Worker.listener is not None:
+        _Worker.listener(event)
     else:
         send([event])

@@ -20,7 +20,12 @@ GRACE = 10.0
 Deadline = dict[str, Any]
 
 _numbers = itertools.count(1)
-_listener: Callable[[Deadline], None] | None = None
+
+
+class _Watching:
+    """Who watches the steps of this process."""
+
+    listener: Callable[[Deadline], None] | None = None
 
 
 def listen(listener: Callable[[Deadline], None] | None) -> None:
@@ -28,14 +33,13 @@ def listen(listener: Callable[[Deadline], None] | None) -> None:
 
     `at` is `time.monotonic()`; `seconds` the timeout; `tries` which try of the step it is; `own` its policy as JSON, if it has one.
     """
-    global _listener  # noqa: PLW0603  (one a process, by its nature)
-    _listener = listener
+    _Watching.listener = listener
 
 
 @contextmanager
 def announced(step: str, seconds: float | None, *, tries: int, own: dict[str, Any] | None = None) -> Generator[None]:
     """While a step runs: it should be over in `seconds`; this is its `tries`-th try. None means no deadline."""
-    listener = _listener
+    listener = _Watching.listener
     if listener is None or not seconds:
         yield
         return

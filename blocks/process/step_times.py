@@ -22,21 +22,23 @@ NAME: Final = 80
 #: By name of the step: executions by bucket, and their seconds together.
 StepTimes = dict[str, tuple[dict[str, float], float]]
 
-_turn = threading.Lock()
-_times: dict[str, Histogram] | None = None
+
+class _Counted:
+    """The steps of the job that this process runs; None while it runs none."""
+
+    turn = threading.Lock()
+    steps: dict[str, Histogram] | None = None
 
 
 def begin() -> None:
     """A job begins: count its steps from now on. Nobody counts them in a process that never calls this."""
-    global _times  # noqa: PLW0603  (one a process, by its nature)
-    _times = {}
+    _Counted.steps = {}
 
 
 def end() -> StepTimes:
     """The job is over: what its steps took."""
-    global _times
-    with _turn:
-        counted, _times = _times or {}, None
+    with _Counted.turn:
+        counted, _Counted.steps = _Counted.steps or {}, None
     return {step: (one.buckets, one.sum) for step, one in counted.items()}
 
 
@@ -48,7 +50,8 @@ def timed(step: str) -> Generator[None]:
         yield
     finally:
         took = time.monotonic() - began
-        with _turn:
+        with _Counted.turn:
+            steps = _Counted.steps
             # A step that outlived its job belongs to none.
-            if _times is not None and (step[:NAME] in _times or len(_times) < MOST):
-                _times.setdefault(step[:NAME], Histogram(SECONDS)).observe(took)
+            if steps is not None and (step[:NAME] in steps or len(steps) < MOST):
+                steps.setdefault(step[:NAME], Histogram(SECONDS)).observe(took)

@@ -17,13 +17,16 @@ log = logging.getLogger("redrive.tracing")
 #: Operation, queue, seconds, and the type of the error that ended it.
 Listener = Callable[[str, str, float, str | None], None]
 
-_listener: Listener | None = None
+
+class _Worker:
+    """Who sends for this process; None if it does so itself."""
+
+    listener: Listener | None = None
 
 
 def listen(listener: Listener) -> None:
     """Give what is measured in this process to somebody else."""
-    global _listener  # noqa: PLW0603  (one a process, by its nature)
-    _listener = listener
+    _Worker.listener = listener
 
 
 @contextmanager
@@ -44,8 +47,8 @@ def measured(operation: str, queue: str) -> Iterator[None]:
 
 def _note(operation: str, queue: str, seconds: float, error_type: str | None) -> None:
     try:
-        if _listener is not None:
-            _listener(operation, queue, seconds, error_type)
+        if _Worker.listener is not None:
+            _Worker.listener(operation, queue, seconds, error_type)
             return
         from redrive.blocks.tracing.sdk import operations  # noqa: PLC0415  (only when metrics are sent)
 

@@ -28,10 +28,10 @@ from redrive.blocks.prefect.client import prefect_settings, reachable
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has asked nobody yet."""
-    monkeypatch.setattr(patience, "_process", SERVICE)
-    monkeypatch.setattr(patience, "_due", None)
-    monkeypatch.setattr(patience, "_unanswered_at", {})
-    monkeypatch.setattr(patience, "_heard", set())
+    monkeypatch.setattr(patience._Process, "patience", SERVICE)
+    monkeypatch.setattr(patience._Process, "due", None)
+    monkeypatch.setattr(patience._Process, "unanswered_at", {})
+    monkeypatch.setattr(patience._Process, "answering", set())
 
 
 def test_service_waits_long() -> None:
