@@ -39,7 +39,7 @@ def seconds_of(text: str) -> float:
 def span(seconds: float | timedelta) -> str:
     """`0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`."""
     value = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
-    for limit, unit, divisor in ((10, "s", 1.0), (90, "s", 1.0), (5400, "min", 60.0), (172800, "h", 3600.0)):
+    for limit, unit, divisor in ((10, "s", 1.0), (120, "s", 1.0), (5400, "min", 60.0), (172800, "h", 3600.0)):
         if value < limit:
             return f"{value / divisor:.1f} {unit}" if limit == 10 else f"{value / divisor:.0f} {unit}"  # noqa: PLR2004
     return f"{value / 86400:.0f} d"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from redrive.blocks.process.kernel import libc
 from redrive.flows.documents import confinement
 
 NOBODY = 65534
@@ -54,5 +55,5 @@ def test_user_without_rights_leaves_the_network_and_still_makes_files(open_folde
     assert os.waitpid(pid, 0)[1] == 0
     told = json.loads((mine / "told").read_text())
     assert told["reached"] is not told["kept"], "what the kernel has is used"
-    if confinement._libc().syscall(444, None, ctypes.c_size_t(0), 1) > 0:  # type: ignore[union-attr]
+    if libc().syscall(444, None, ctypes.c_size_t(0), 1) > 0:  # type: ignore[union-attr]
         assert told["kept"]
