@@ -59,6 +59,13 @@ def test_a_thousand_exponential_tries_do_not_overflow() -> None:
     assert RetryPolicy(max_tries=1000, backoff=exponential(1, 10, 60)).base_delay(999) == 60
 
 
+@pytest.mark.parametrize(("draw", "share"), [(0, 0.8), (0.5, 1), (1, 1.2)])
+def test_jitter_goes_as_far_down_as_up(draw: float, share: float) -> None:
+    policy = RetryPolicy(backoff=[10], jitter=0.2)
+
+    assert policy.delay(1, draw) == pytest.approx(10 * share)
+
+
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 20), st.floats(0, 1))
 def test_jitter_keeps_a_delay_within_its_bounds(draw: float, failed: int, jitter: float) -> None:
     policy = RetryPolicy(jitter=jitter)
