@@ -21,7 +21,9 @@ from redrive.blocks.prefect.deployment import Deployment
 from redrive.blocks.prefect.requests import deployments, queues
 from redrive.blocks.prefect.run_labels import ASKED, DRAWN, KEY
 from redrive.blocks.prefect.run_requests import batches, made
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import SCHEDULED, state
+from redrive.blocks.prefect.wait import Wait
 from redrive.blocks.tracing.creations import Creations
 from redrive.deployments.accepted import Accepted
 from redrive.deployments.job_request import Item, JobRequest, due_at
@@ -39,7 +41,10 @@ def accept(request: JobRequest) -> list[Accepted[Any]]:
     Raises:
         as `enqueue_many`.
     """
-    due = due_at(request.delay, request.at)
+    told = SERVER_CLOCK.now()
+    due = due_at(request.delay, request.at, now=told)
+    # What is asked for at a time of day stays at that time, whatever becomes of the clock.
+    wait = Wait.until(due, told=told).label if due is not None and request.at is None else {}
     with reachable():
         _require_queue(request.queue)
         deployment = deployment_of(request.job)
@@ -49,7 +54,7 @@ def accept(request: JobRequest) -> list[Accepted[Any]]:
                 _body(
                     item,
                     checked(request.job, item.parameters, schema, defaults),
-                    creations.labels(item.follows),
+                    {**wait, **creations.labels(item.follows)},
                     queue=request.queue,
                     due=due,
                     tags=request.tags,
@@ -114,7 +119,7 @@ def _not_registered(job: str) -> Conflict:
 def _body(
     item: Item,
     parameters: dict[str, Any],
-    trace: Mapping[str, str],
+    labels: Mapping[str, str],
     *,
     queue: str | None,
     due: datetime | None,
@@ -128,7 +133,7 @@ def _body(
         "parameters": parameters,
         "state": state(SCHEDULED, at=due),
         "tags": list(tags),
-        "labels": {ASKED: uuid4().hex, KEY: key, **trace, **item.labels},
+        "labels": {ASKED: uuid4().hex, KEY: key, **labels, **item.labels},
         "idempotency_key": key,
     }
     if queue:

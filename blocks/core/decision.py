@@ -21,9 +21,10 @@ Reason = Literal["tries", "permanent", "deadline", "crash"]
 
 @dataclass(frozen=True, kw_only=True)
 class RetryAt:
-    """The job has another try at `at`; `tries` were spent so far."""
+    """The job has another try at `at`, decided when it was `told`; `tries` were spent so far."""
 
     at: datetime
+    told: datetime
     tries: int
     message: str
 
@@ -54,7 +55,7 @@ def after_failure(
     if isinstance(error, Snooze):
         at = now + error.delay
         why = f": {error.why}" if error.why else ""
-        return RetryAt(at=at, tries=tries, message=f"snoozed; next at {clock(at)}{why}")
+        return RetryAt(at=at, told=now, tries=tries, message=f"snoozed; next at {clock(at)}{why}")
     if policy.is_permanent(error):
         # What is permanent is for a person to fix, so the sentence itself belongs where that person looks first.
         detail = " ".join(mask_text(str(error)).split())[:SENTENCE]
@@ -71,9 +72,8 @@ def after_failure(
             tries=tries,
             message=f"dead letter: deadline passed, {tries} of {policy.max_tries} tries failed in {policy.retry_until:g} s ({name})",
         )
-    return RetryAt(
-        at=at, tries=tries, message=f"try {tries} of {policy.max_tries} failed; next at {clock(at)} ({name})"
-    )
+    message = f"try {tries} of {policy.max_tries} failed; next at {clock(at)} ({name})"
+    return RetryAt(at=at, told=now, tries=tries, message=message)
 
 
 def after_crash(policy: RetryPolicy, *, crashes: int, cause: str, now: datetime) -> Decision:
@@ -84,9 +84,8 @@ def after_crash(policy: RetryPolicy, *, crashes: int, cause: str, now: datetime)
             tries=crashes,
             message=f"dead letter: crashed {crashes} times, {policy.max_crashes} are allowed ({cause})",
         )
-    return RetryAt(
-        at=now, tries=crashes, message=f"crash {crashes} of {policy.max_crashes} allowed; starts again ({cause})"
-    )
+    message = f"crash {crashes} of {policy.max_crashes} allowed; starts again ({cause})"
+    return RetryAt(at=now, told=now, tries=crashes, message=message)
 
 
 def clock(at: datetime) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from redrive.blocks.core.trace_context import TraceContext
+from redrive.blocks.prefect.wait import WAIT, Wait
 
 TRIES: Final = "redrive.tries"
 #: Of steps with a policy of their own, by name, and of all others together, as JSON; absent where there is no such step.
@@ -109,6 +110,7 @@ class Labels:
     rerun_as: UUID | None = None
     cancelled_by: str | None = None
     cancel_reason: str | None = None
+    wait: Wait | None = None
     #: The span in which it was asked for, and that of its last try, if they were traced.
     created: TraceContext | None = None
     traced: TraceContext | None = None
@@ -142,6 +144,7 @@ class Labels:
             rerun_as=_id(labels.get(RERUN_AS)),
             cancelled_by=_text(labels.get(CANCELLED_BY)),
             cancel_reason=_text(labels.get(CANCEL_REASON)),
+            wait=Wait.of(labels.get(WAIT)),
             created=TraceContext.read(labels.get(TRACE_CREATED)),
             traced=_last_try(labels),
             is_unsigned=labels.get(WORKER) == "",

@@ -19,6 +19,7 @@ from redrive.blocks.prefect.labels import NOBODY
 from redrive.blocks.prefect.requests import fast
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD, SCHEDULED, state
+from redrive.blocks.prefect.wait import Wait
 
 
 def forget_process(run_id: UUID, state_id: UUID, labels: Mapping[str, Any] | None = None) -> None:
@@ -58,6 +59,7 @@ def start_again(
     *,
     state_id: UUID,
     at: datetime,
+    told: datetime,
     message: str,
     retrying: bool,
     labels: Mapping[str, Any] | None = None,
@@ -65,13 +67,14 @@ def start_again(
 ) -> None:
     """Make a run that ended wait for a start at `at`, as AwaitingRetry or, after a redrive, as Scheduled.
 
-    `labels` are written on it before; nothing is, unless it still is in the state `state_id`, in which it was read.
+    `labels` are written on it before; nothing is, unless it still is in the state `state_id`, in which it was read. `told` is the
+    server's time as it was known when `at` was decided.
 
     Raises:
         Conflict: it is in another state by now, because somebody was quicker, or the server refuses.
     """
     wanted = state(SCHEDULED, name=AWAITING_RETRY if retrying else None, message=message, at=at)
-    forget_process(run_id, state_id, labels)
-    done = runs.transition(run_id, wanted, only_from=only_from)
+    forget_process(run_id, state_id, {**(labels or {}), **Wait.until(at, told=told).label})
+    done = runs.transition(run_id, wanted, only_from=only_from, state_id=state_id)
     if not done:
         raise Conflict(f"run {run_id} cannot be started again: {done.refused}")

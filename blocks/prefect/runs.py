@@ -3,8 +3,9 @@
 Pages go by keyset: each begins where the one before stopped, at a time and without the runs seen at that time. Pages by number
 would skip runs while others leave their state in the middle.
 
-Danger: `transition` and `delete_if` carry their condition in the call. The server finds the runs that fit and changes each under a
-lock right after: a moment remains in between, so what is decided is decided on a run that was just read.
+Danger: `transition` and `delete_if` carry their condition in the call. Redrive's server judges it under the lock on the run; Prefect's
+plain one, and every delete, finds the runs that fit and changes each right after: a moment remains in between, so what is decided is
+decided on a run that was just read.
 """
 
 from __future__ import annotations
@@ -138,16 +139,22 @@ def transition(
     *,
     only_from: Collection[str],
     names: Collection[str] = (),
+    state_id: UUID | None = None,
     force: bool = False,
 ) -> Transition:
     """Set a run's state only if the run is in a state of these types (and names).
 
     Args:
+        state_id: of the very state in which it was read. Prefect's plain server takes no such condition.
         force: past Prefect's own rules; the condition holds all the same.
     """
     mine = identified(state)
     wanted = Wanted(ids=[run_id], types=list(only_from), names=list(names), deployed=False)
-    results = ask(requests.set_states(wanted.flow_runs(), mine, force=force, limit=1))
+    results = None
+    if state["type"] != CANCELLING:
+        results = ask_fast(fast.change(run_id, mine, types=only_from, names=names, state_id=state_id, force=force))
+    if results is None:
+        results = ask(requests.set_states(wanted.flow_runs(), mine, force=force, limit=1))
     if results:
         answer = results[0]
         if answer["status"] == "ACCEPT" or _is_cancelled_at_once(state, answer):

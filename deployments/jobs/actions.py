@@ -19,6 +19,7 @@ from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, CANCELLED, CANCELLING, DEAD_LETTER, FINAL, SCHEDULED, state
+from redrive.blocks.prefect.wait import Wait
 from redrive.blocks.tracing.creations import followed
 from redrive.deployments.enqueue import enqueue_many
 from redrive.deployments.job_request import Item
@@ -62,7 +63,10 @@ def cancel_job(reference: str | UUID, *, who: str = "an operator", why: str = ""
                 raise Conflict(f"job {run.name} ({run.id}) {meanwhile}: {run.state_name}{_message(run)}")
             if run.state_type == "CANCELLING":
                 return Job.of(run)
-            if runs.transition(run.id, _stopped(run, who, why), only_from=[run.state_type], names=[run.state_name]):
+            stopped = _stopped(run, who, why)
+            if runs.transition(
+                run.id, stopped, only_from=[run.state_type], names=[run.state_name], state_id=run.state_id
+            ):
                 # After the fact: a cancel that came too late must not name anybody.
                 ask(requests.label(run.id, {CANCELLED_BY: who, CANCEL_REASON: why}))
                 return Job.of(_reread(run))
@@ -86,8 +90,15 @@ def retry_now(reference: str | UUID, *, who: str) -> Job:
         raise Conflict(f"job {run.name} ({run.id}) does not wait for a try, it is {run.state_name}{hint}")
     with reachable():
         name = AWAITING_RETRY if run.state_name == AWAITING_RETRY else None
-        soon = state(SCHEDULED, name=name, at=SERVER_CLOCK.now(), message=f"next try now, asked for by {who}")
-        if not (answer := runs.transition(run.id, soon, only_from=["SCHEDULED"], names=[run.state_name])):
+        now = SERVER_CLOCK.now()
+        soon = state(SCHEDULED, name=name, at=now, message=f"next try now, asked for by {who}")
+        # Before the fact: of any other state it says nothing.
+        ask(requests.label(run.id, Wait.until(now, told=now).label))
+        if not (
+            answer := runs.transition(
+                run.id, soon, only_from=["SCHEDULED"], names=[run.state_name], state_id=run.state_id
+            )
+        ):
             raise Conflict(f"job {run.name} ({run.id}) waits no more: {_quicker(_reread(run), answer.refused)}")
         return Job.of(_reread(run))
 

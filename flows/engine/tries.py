@@ -29,6 +29,7 @@ from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_state import forget_process
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, DEAD_LETTER, RUNNING, SCHEDULED, state
+from redrive.blocks.prefect.wait import Wait
 from redrive.blocks.tracing.names import REASON
 from redrive.blocks.tracing.switch import is_on
 from redrive.deployments.catalog import catalog
@@ -213,7 +214,7 @@ def _until_reported(report: Callable[[], T]) -> T:
 
 def _await_retry(attempt: Attempt, decision: RetryAt, failed: FailedStep) -> Pause:
     attempt.require_current()
-    labels = attempt.counted(decision, failed, SERVER_CLOCK.now())
+    labels = attempt.counted(decision, failed, SERVER_CLOCK.now()) | Wait.until(decision.at, told=decision.told).label
     wanted = state(SCHEDULED, name=AWAITING_RETRY, message=decision.message, at=decision.at)
     if state_id := leave_to_wait(attempt.id, wanted, labels):
         return Pause(state=State.model_validate({**wanted, "id": state_id}))
@@ -225,7 +226,7 @@ def _await_retry(attempt: Attempt, decision: RetryAt, failed: FailedStep) -> Pau
         forget_process(attempt.id, held.id, labels)
     except Conflict as error:
         raise Abort(f"the run cannot wait for its next try: {error}") from None
-    done = runs.transition(attempt.id, wanted, only_from=[RUNNING])
+    done = runs.transition(attempt.id, wanted, only_from=[RUNNING], state_id=held.id)
     if not done:
         raise Abort(f"the run cannot wait for its next try: {done.refused}")
     return Pause(state=State.model_validate({**wanted, "id": done.state_id}))

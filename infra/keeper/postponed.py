@@ -1,7 +1,8 @@
 """Postponed runs: due at a time that the server told before its clock was put back, so that they would wait for as long as that step.
 
-A state that was set in the future tells them. What was to start at once, or some time after a failed try, is due as soon as was
-meant; what somebody asked for at a time of day stays at that time.
+A state that was set in the future tells them; and a wait that is longer than its label says, where it was decided right before the
+step and written right after it. What was to start at once, or some time after a failed try, is due as soon as was meant; what
+somebody asked for at a time of day stays at that time.
 
 A page a sweep of those that are due next, and all further ones as long as there are any such among them.
 """
@@ -40,23 +41,33 @@ class Postponed:
             wanted = Wanted(types=[SCHEDULED], pools=pools())
             page = runs.page(wanted, Order.DUE, after=self._place or Place(SERVER_CLOCK.now()), limit=PAGE)
             self._place = page.next
-            postponed = [run for run in page.runs if is_postponed(run, SERVER_CLOCK.now())]
-            found += [run.id for run in postponed if _made_due(run)]
+            now = SERVER_CLOCK.now()
+            postponed = [(run, at) for run in page.runs if (at := meant(run, now))]
+            found += [run.id for run, at in postponed if _made_due(run, at)]
             if page.next is None or not postponed:
                 return found
 
 
-def is_postponed(run: Run, now: datetime) -> bool:
-    """Whether a waiting run was told its time by a clock that was put back since."""
-    if run.scheduled is None or run.since <= now + STEP or run.message.endswith(SOONER):
-        return False
-    return run.state_name in {AWAITING_RETRY, RETRYING} or run.scheduled <= run.since + AT_ONCE
+def meant(run: Run, now: datetime) -> datetime | None:
+    """When a waiting run was to be due, if it waits longer only because the server's clock was put back.
+
+    Either its state was set before that, or after it, with a time by the clock as it had been.
+    """
+    if run.scheduled is None or run.message.endswith(SOONER):
+        return None
+    wait = run.labels.wait
+    told = wait.meant if wait is not None and wait.at == run.scheduled else None
+    if run.since > now + STEP:
+        waits = run.state_name in {AWAITING_RETRY, RETRYING} or run.scheduled <= run.since + AT_ONCE
+        span = told if told is not None else run.scheduled - run.since if waits else None
+        return None if span is None else now + max(timedelta(0), span)
+    if told is not None and run.scheduled > run.since + told + STEP:
+        return max(now, run.since + told)
+    return None
 
 
-def _made_due(run: Run) -> bool:
-    assert run.scheduled is not None  # noqa: S101  (what is postponed has one)
+def _made_due(run: Run, at: datetime) -> bool:
     name = run.state_name if run.state_name in {AWAITING_RETRY, RETRYING} else None
-    at = SERVER_CLOCK.now() + max(timedelta(0), run.scheduled - run.since)
     message = f"{run.message}; {SOONER}".removeprefix("; ")
     sooner = state(SCHEDULED, name=name, message=message, at=at)
-    return bool(runs.transition(run.id, sooner, only_from=[SCHEDULED], names=[run.state_name]))
+    return bool(runs.transition(run.id, sooner, only_from=[SCHEDULED], names=[run.state_name], state_id=run.state_id))

@@ -78,7 +78,7 @@ class Recovery:
         crashed = self._set(run, state(CRASHED, message=f"reclaimed: {cause}"))
         labels, message, now = {RESCUES: run.labels.rescues + 1}, f"starts again: {cause}", SERVER_CLOCK.now()
         start_again(
-            run.id, state_id=crashed.state_id, at=now, message=message, retrying=True, labels=labels, only_from=[CRASHED]
+            run.id, state_id=crashed.state_id, at=now, told=now, message=message, retrying=True, labels=labels, only_from=[CRASHED]
         )  # fmt: skip
         return Rescued(run_id=run.id, job=run.job, cause=cause, again=True, message="it never started")
 
@@ -148,10 +148,16 @@ class Recovery:
             }
             self._dead_letter(run, message, {**labels, **verdict})
         else:
-            only_from = [run.state_type]
             start_again(
-                run.id, state_id=run.state_id, at=decision.at, message=message, retrying=True, labels=labels, only_from=only_from
-            )  # fmt: skip
+                run.id,
+                state_id=run.state_id,
+                at=decision.at,
+                told=decision.told,
+                message=message,
+                retrying=True,
+                labels=labels,
+                only_from=[run.state_type],
+            )
         return Rescued(run_id=run.id, job=run.job, cause=cause, again=again, message=decision.message)
 
     def _dead_letter(self, run: Run, message: str, labels: dict[str, Any]) -> None:
@@ -171,7 +177,9 @@ class Recovery:
         Raises:
             Conflict: it is in another one by now.
         """
-        done = runs.transition(run.id, wanted, only_from=[run.state_type], names=[run.state_name], force=force)
+        done = runs.transition(
+            run.id, wanted, only_from=[run.state_type], names=[run.state_name], state_id=run.state_id, force=force
+        )
         if done.state_id is None:
             raise Conflict(f"run {run.id} was {run.state_name}, and {done.refused}")
         now = runs.by_id([run.id]).get(run.id)

@@ -1,7 +1,9 @@
 """Scheduled → Pending → Running for many runs at once, with the worker's labels: what a claim and a start need.
 
 Danger: only runs to which no other rule of Prefect's orchestration applies are begun; this is decided in the statement itself,
-under the lock on the run's row. Of all workers that ask for a run, one is given it. The others find it in another state.
+under the lock on the run's row, which is waited for: Prefect's own search for due runs locks what it finds, and a run that was passed
+over for that would go Prefect's way, without a note of its end. Rows are locked in the order of their ids, so that no two beginnings
+wait for each other. Of all workers that ask for a run, one is given it. The others find it in another state.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ WITH want AS (
     AND coalesce(fr.empirical_policy->>'retry_type', '') <> 'in_process'
     AND NOT q.is_paused AND NOT p.is_paused
     AND fr.infrastructure_document_id IS NULL
-  FOR UPDATE OF fr SKIP LOCKED
+  ORDER BY fr.id
+  FOR UPDATE OF fr
 ), states AS (
   INSERT INTO flow_run_state (id, created, updated, type, timestamp, name, state_details, flow_run_id)
   SELECT pending_id, $7, $7, 'PENDING'::state_type, $7, 'Pending',

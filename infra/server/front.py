@@ -9,15 +9,16 @@ import base64
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
-from email.utils import formatdate
 from typing import Any
 
 import asyncpg
 import orjson
 from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
+from sqlalchemy.exc import SQLAlchemyError
 
 from redrive.blocks.prefect.requests.fast import (
     BEGIN,
+    CHANGE,
     COUNT,
     CREATE,
     FIND,
@@ -29,7 +30,7 @@ from redrive.blocks.prefect.requests.fast import (
     VERSION,
     VERSION_OF_CALLS,
 )
-from redrive.infra.server import begin, create, find, finish, forget, one_run, snapshot
+from redrive.infra.server import begin, change, create, find, finish, forget, one_run, snapshot
 from redrive.infra.server.database import Database
 
 log = logging.getLogger("prefect.server.redrive")
@@ -45,6 +46,7 @@ _CALLS: dict[str, Callable[[Database, dict[str, Any]], Awaitable[dict[str, Any]]
     BEGIN: begin.begin,
     FINISH: finish.finish,
     FORGET: forget.forget,
+    CHANGE: change.change,
     CREATE: create.create,
     FIND: find.find,
     COUNT: find.count,
@@ -95,7 +97,7 @@ class Front:
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             log.warning("%s was given what it does not understand: %r", path, error)
             await _answer(send, 422, {"exception_message": repr(error)})
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError) as error:
             # As Prefect answers while its database is unavailable: clients ask again.
             log.warning("%s: the database did not do it: %r", path, error)
             await _answer(send, 503, {"exception_message": "the database did not do it"})
@@ -134,11 +136,7 @@ async def _body(receive: Receive) -> bytes | None:
 
 async def _answer(send: Send, status: int, content: dict[str, Any]) -> None:
     body = orjson.dumps(content, default=str)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        # Clients take the server's time from it.
-        (b"date", formatdate(usegmt=True).encode()),
-    ]
+    # No date: uvicorn gives each answer one, and clients cannot read two.
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from redrive.blocks.prefect.labels import ATTEMPT
 from redrive.blocks.prefect.run_labels import timed_out
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.spent_tries import SpentTries
+from redrive.blocks.prefect.wait import Wait
 from redrive.infra.worker.job_process import ProcessEnd
 from redrive.infra.worker.run_api import Json, RunApi
 from redrive.infra.worker.worker_attempt import Deadline, WorkerAttempt
@@ -52,20 +54,32 @@ async def conclude(api: RunApi, attempt: WorkerAttempt, ending: ProcessEnd | Non
         return
     if labels := spent_labels(run["labels"], attempt.spent, attempt.spent_apart, attempt.too_late):
         await api.label(run["id"], labels)
-    if attempt.intent == "reschedule":
-        if not await give_back(api, run, f"worker {worker} stopped before the job was done; it starts again"):
-            # What its process asked for in its last moment was done just now: judged again on what it is.
-            await conclude(api, attempt, ending, worker, hooks)
-        return
+    if detail == "postponed" or attempt.intent == "reschedule":
+        why = (
+            "came when the server's clock was put back" if detail == "postponed" else "stopped before the job was done"
+        )
+        settled = await give_back(api, run, f"worker {worker} {why}; it starts again")
+    else:
+        settled = await _crash(api, attempt, ending, worker, hooks, run)
+    if not settled:
+        # What its process asked for in its last moment was done just now: judged again on what it is.
+        await conclude(api, attempt, ending, worker, hooks)
+
+
+async def _crash(
+    api: RunApi, attempt: WorkerAttempt, ending: ProcessEnd | None, worker: str, hooks: Hooks, run: Json
+) -> bool:
+    """Say that a run's process died; False if the run is not as it was read any more."""
     why = (
         attempt.killed_for
         or attempt.child.cut_off
         or str(ending or f"its process exited with status code: {attempt.done['status'] if attempt.done else 1}")
     )
     crashed: Json = {"type": "CRASHED", "name": "Crashed", "message": f"worker {worker}: {why}"}
-    answer = await api.transition(run["id"], crashed, only_from=("PENDING", "RUNNING"))
-    if answer and answer["status"] == "ACCEPT":
+    answer = await api.transition(run["id"], crashed, only_from=("PENDING", "RUNNING"), state_id=run["state"]["id"])
+    if answer is not None and answer["status"] == "ACCEPT":
         await hooks(answer["state"])
+    return answer is not None
 
 
 def spent_labels(known: Json, spent: Mapping[str, int], apart: Mapping[str, int], late: Deadline | None) -> Json:
@@ -93,10 +107,12 @@ async def release(api: RunApi, run: Json, message: str) -> None:
 
 async def give_back(api: RunApi, run: Json, message: str) -> bool:
     """Make a run wait for any worker, now: nothing failed and nothing crashed. False if it is not as it was read any more."""
-    if not await api.forget_process(run["id"], run["state"]["id"]):
+    now = SERVER_CLOCK.now()
+    if not await api.forget_process(run["id"], run["state"]["id"], dict(Wait.until(now, told=now).label)):
         return False
-    await api.wait_again(run["id"], message, only_from=("PENDING", "RUNNING"))
-    return True
+    only_from = ("PENDING", "RUNNING")
+    answer = await api.wait_again(run["id"], message, at=now, only_from=only_from, state_id=run["state"]["id"])
+    return answer is not None
 
 
 def cut_off(attempt: WorkerAttempt, ending: ProcessEnd | None) -> None:

@@ -45,14 +45,15 @@ class Done(TypedDict):
     """Child → worker: how an attempt ended.
 
     `status` is what the exit code of a process of its own would have been. `conclusion` tells whether the engine already
-    brought the run where it belongs: `reported`, or `none` if the worker must. `left` is what the job left behind, if that
+    brought the run where it belongs: `reported`, or `none` if the worker must; `postponed` if it was to wait for a time that the
+    server's clock told before it was put back. `left` is what the job left behind, if that
     ends the child.
     """
 
     kind: Literal["done"]
     attempt: int
     status: int
-    conclusion: Literal["reported", "aborted", "none"]
+    conclusion: Literal["reported", "aborted", "postponed", "none"]
     left: str | None
     #: Bytes the child has to itself, and had at most during this attempt.
     memory: int

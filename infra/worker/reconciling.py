@@ -66,5 +66,9 @@ class Reconciling:
             state = {"type": "CANCELLED", "name": "Cancelled"}
         message = f"worker {self._name}: it has no process of this job any more"
         await self._api.transition(
-            run["id"], {**state, "message": message}, only_from=[kind], force=kind == "CANCELLING"
+            run["id"],
+            {**state, "message": message},
+            only_from=[kind],
+            state_id=now["state"]["id"],
+            force=kind == "CANCELLING",
         )

@@ -13,7 +13,6 @@ from redrive.blocks.prefect.labels import NOBODY
 from redrive.blocks.prefect.paging import Order, Place, page
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import artifacts, deployments, fast, flows, queues, runs
-from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING, SCHEDULED, identified, state
 from redrive.blocks.prefect.wanted import Wanted
 from redrive.blocks.prefect.worker_client import WorkerClient
@@ -62,17 +61,31 @@ class RunApi:
         return await self.transition(run_id, state(PENDING), only_from=[SCHEDULED])
 
     async def transition(
-        self, run_id: str, wanted: Json, *, only_from: Iterable[str], force: bool = False
+        self, run_id: str, wanted: Json, *, only_from: Iterable[str], state_id: str | None = None, force: bool = False
     ) -> Json | None:
-        """Propose a state for a run in a state of these types: the server's answer, None if it is in another."""
-        fitting = Wanted(ids=[UUID(run_id)], types=list(only_from), deployed=False)
-        results = await self._client.ask(runs.set_states(fitting.flow_runs(), identified(wanted), force=force, limit=1))
+        """Propose a state for a run in a state of these types: the server's answer, None if it is in another.
+
+        Args:
+            state_id: of the very state in which it was read. Prefect's plain server takes no such condition.
+            force: past Prefect's own rules; the condition holds all the same.
+        """
+        types, mine = list(only_from), identified(wanted)
+        results: list[Json] | None = None
+        if fast.may_be_there():
+            with fast.UnlessAbsent():
+                change = fast.change(run_id, mine, types=types, names=(), state_id=state_id, force=force)
+                results = await self._client.ask(change)
+        if results is None:
+            fitting = Wanted(ids=[UUID(run_id)], types=types, deployed=False)
+            results = await self._client.ask(runs.set_states(fitting.flow_runs(), mine, force=force, limit=1))
         return results[0] if results else None
 
-    async def wait_again(self, run_id: str, message: str, *, only_from: Iterable[str]) -> Json | None:
-        """Make a run of these types wait for any worker, from now on; as of `transition`."""
-        waiting = state(SCHEDULED, name=AWAITING_RETRY, message=message, at=SERVER_CLOCK.now())
-        return await self.transition(run_id, waiting, only_from=only_from)
+    async def wait_again(
+        self, run_id: str, message: str, *, at: datetime, only_from: Iterable[str], state_id: str
+    ) -> Json | None:
+        """Make a run of these types wait for any worker, from a time on; as of `transition`."""
+        waiting = state(SCHEDULED, name=AWAITING_RETRY, message=message, at=at)
+        return await self.transition(run_id, waiting, only_from=only_from, state_id=state_id)
 
     async def read(self, run_id: str) -> Json | None:
         """A run; None if it was deleted."""
@@ -108,17 +121,18 @@ class RunApi:
         """Write labels on a run; the others stay."""
         await self._client.ask(runs.label(run_id, labels))
 
-    async def forget_process(self, run_id: str, state_id: str) -> bool:
-        """Nobody has the run any more; False if it is in another state than that by now, and nothing was written.
+    async def forget_process(self, run_id: str, state_id: str, labels: Json) -> bool:
+        """Nobody has the run any more, and it gets these labels; False if it is in another state than that by now, and nothing was
+        written.
 
         Prefect's plain server takes no such condition: there it is written in any case.
         """
         if fast.may_be_there():
             with fast.UnlessAbsent():
-                forgotten: bool | None = await self._client.ask(fast.forget(run_id, state_id, dict(NOBODY)))
+                forgotten: bool | None = await self._client.ask(fast.forget(run_id, state_id, {**NOBODY, **labels}))
                 return bool(forgotten)
         await self._client.ask(runs.forget_pid(run_id))
-        await self.label(run_id, dict(NOBODY))
+        await self.label(run_id, {**NOBODY, **labels})
         return True
 
     async def deployment(self, deployment_id: str) -> Json | None:

@@ -41,8 +41,15 @@ def worker(stack: FaultStack, environment: dict[str, str]) -> Process:
 
 
 def prefect(stack: FaultStack, environment: dict[str, str]) -> Process:
-    argv = [sys.executable, "-P", "-m", "prefect", "server", "start"]
-    started = stack.start_program(argv, environment, "stepped-server")
+    return serving(stack, environment, "redrive.infra.server")
+
+
+def plain_prefect(stack: FaultStack, environment: dict[str, str]) -> Process:
+    return serving(stack, environment, "prefect", "server", "start")
+
+
+def serving(stack: FaultStack, environment: dict[str, str], module: str, *arguments: str) -> Process:
+    started = stack.start_program([sys.executable, "-P", "-m", module, *arguments], environment, "stepped-server")
     wait_until(lambda: server_answers(stack), PATIENCE, "the server whose clock is off to answer")
     return started
 
@@ -61,6 +68,8 @@ STEPS = [
     pytest.param(keeper, NONE, HOUR, id="keeper put forward"),
     pytest.param(prefect, -HOUR, NONE, id="server put forward"),
     pytest.param(prefect, NONE, -HOUR, id="server put back"),
+    pytest.param(plain_prefect, -HOUR, NONE, id="plain server put forward"),
+    pytest.param(plain_prefect, NONE, -HOUR, id="plain server put back"),
 ]
 
 
@@ -77,8 +86,9 @@ def test_step_of_a_clock_under_load(stack: FaultStack, tmp_path: Path) -> None:
 
 
 def step_under_load(stack: FaultStack, clock: SteppedClock, start: Start, after: timedelta, *, size: int) -> None:
-    environment = clock.under(stack.environment(start.__name__))
-    with stack.without(start.__name__):
+    component = start.__name__.removeprefix("plain_")
+    environment = clock.under(stack.environment(component))
+    with stack.without(component):
         program = start(stack, environment)
         trial = Trial(stack, size, seed=6)
         trial.wait_for_stage(0.3)

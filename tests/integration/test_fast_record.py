@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 
+from redrive.blocks.prefect.requests.fast import BEGIN, VERSION
 from tests.support.plain_prefect import PATIENCE, PlainPrefect, moment, running_prefect
 from tests.support.waiting import wait_until
 
@@ -131,6 +135,31 @@ def test_fast_calls_were_used(trials: tuple[Trial, Trial]) -> None:
         gaps.append(moment(running["timestamp"]) - moment(pending["timestamp"]))
 
     assert gaps[0] == timedelta(microseconds=1) < gaps[1]
+
+
+def test_answer_of_a_call_tells_the_servers_time_as_prefects_own_do(trials: tuple[Trial, Trial]) -> None:
+    told = trials[0].prefect.api.get(VERSION).headers["date"]
+
+    assert abs(parsedate_to_datetime(told) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_run_that_a_search_for_due_runs_has_locked_begins_all_the_same(trials: tuple[Trial, Trial]) -> None:
+    prefect = trials[0].prefect
+    run = prefect.begin(prefect.deploy("plain", prefect.pool("warm")))
+    body = {"runs": [{"id": run, "pid": "host:7", "move": str(uuid4())}], "labels": {}}
+
+    with (
+        psycopg.connect(prefect.database) as search,
+        psycopg.connect(prefect.database, autocommit=True) as observer,
+        ThreadPoolExecutor() as threads,
+    ):
+        search.execute("SELECT id FROM flow_run WHERE id = %s FOR UPDATE SKIP LOCKED", [run])
+        answer = threads.submit(prefect.api.post, BEGIN, json=body)
+        is_waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
+        wait_until(lambda: answer.done() or observer.execute(is_waiting).fetchone(), PATIENCE, "the beginning")
+        search.rollback()
+
+        assert list(answer.result(PATIENCE).json()["begun"]) == [run]
 
 
 def _begin(prefect: PlainPrefect) -> Trial:

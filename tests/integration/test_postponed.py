@@ -9,7 +9,10 @@ from uuid import UUID
 
 import pytest
 
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.server_clock import ServerClock
+from redrive.blocks.prefect.wait import Wait
 from redrive.infra.keeper import postponed
 from redrive.infra.keeper.postponed import Postponed
 from tests.support.keeperless import Keeperless
@@ -18,11 +21,15 @@ HOUR = timedelta(hours=1)
 SOON = timedelta(seconds=90)
 
 
-def waiting(keeperless: Keeperless, name: str, *, delay: timedelta) -> UUID:
-    """A run that waits in a state of that name and is due after a delay."""
+def waiting(keeperless: Keeperless, name: str, *, delay: timedelta, told: datetime | None = None) -> UUID:
+    """A run that waits in a state of that name and is due after a delay, from when it was `told` if its label is to say so."""
+    due = (told or datetime.now(UTC)) + delay
     body: dict[str, Any] = {"type": "SCHEDULED", "name": name, "message": "try 1 of 3 failed"}
-    body["state_details"] = {"scheduled_time": (datetime.now(UTC) + delay).isoformat()}
-    return keeperless.run(keeperless.deployment("jobs"), state=body)
+    body["state_details"] = {"scheduled_time": due.isoformat()}
+    run = keeperless.run(keeperless.deployment("jobs"), state=body)
+    if told is not None:
+        ask(requests.label(run, Wait.until(due, told=told).label))
+    return run
 
 
 @pytest.fixture
@@ -63,8 +70,38 @@ def test_run_that_was_asked_for_at_a_time_of_day_stays_at_that_time(keeperless: 
     assert keeperless.read(run) == before
 
 
+@pytest.mark.parametrize("name", ["AwaitingRetry", "Scheduled"])
+def test_wait_that_was_decided_right_before_the_step_and_written_after_it_is_as_long_as_was_meant(
+    keeperless: Keeperless, name: str
+) -> None:
+    run = waiting(keeperless, name, delay=SOON, told=datetime.now(UTC) + HOUR)
+
+    assert run in Postponed().sweep()
+
+    after = keeperless.read(run)
+    assert after.scheduled is not None
+    assert abs(after.scheduled - (datetime.now(UTC) + SOON)) < timedelta(seconds=20)
+    assert run not in Postponed().sweep()
+
+
+@pytest.mark.usefixtures("put_back")
+def test_job_that_was_asked_for_with_a_delay_is_due_after_that_delay(keeperless: Keeperless) -> None:
+    run = waiting(keeperless, "Scheduled", delay=SOON, told=datetime.now(UTC))
+
+    assert run in Postponed().sweep()
+
+    after = keeperless.read(run)
+    assert after.scheduled is not None
+    assert abs(after.scheduled - (datetime.now(UTC) - HOUR + SOON)) < timedelta(seconds=20)
+
+
 def test_nothing_is_postponed_while_the_clock_runs_on(keeperless: Keeperless) -> None:
     kept = [waiting(keeperless, name, delay=SOON) for name in ("AwaitingRetry", "Scheduled")]
+    kept += [waiting(keeperless, "AwaitingRetry", delay=HOUR, told=datetime.now(UTC))]
+    # Of a wait before the one it is in.
+    other = waiting(keeperless, "AwaitingRetry", delay=HOUR)
+    ask(requests.label(other, Wait.until(datetime.now(UTC) + SOON, told=datetime.now(UTC)).label))
+    kept += [other]
 
     assert not set(kept) & set(Postponed().sweep())
 

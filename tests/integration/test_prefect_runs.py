@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from prefect import flow
 from prefect.states import Failed, Scheduled
 
+from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.states import COMPLETED, state
+from redrive.infra.backup.postgres_tools import libpq
 from tests.support.job_stack import JobStack
 from tests.support.prefect_client import api
+from tests.support.waiting import wait_until
 
 #: What `Wanted` asks for here is not deployed, so that no worker and no keeper touches it.
 MADE = 7
@@ -84,6 +89,36 @@ def test_transition_happens_only_from_the_states_named(failed: list[UUID]) -> No
     assert refused.refused == "it is Failed"
     now = runs.by_id([one])[one]
     assert (now.state_id, now.state_type, now.message) == (done.state_id, "COMPLETED", "by condition")
+
+
+def test_transition_happens_only_from_the_very_state_that_was_read(failed: list[UUID]) -> None:
+    one = failed[0]
+    read = runs.by_id([one])[one].state_id
+    api().set_flow_run_state(one, Failed(message="once more"), force=True)
+
+    assert not runs.transition(one, state(COMPLETED), only_from=["FAILED"], state_id=read)
+
+    assert runs.by_id([one])[one].message == "once more"
+
+
+def test_run_that_somebody_moves_while_it_is_judged_stays_where_it_was_moved(failed: list[UUID]) -> None:
+    one = failed[0]
+    database = libpq(settings().prefect_database_url())
+    with (
+        psycopg.connect(database) as somebody,
+        psycopg.connect(database, autocommit=True) as observer,
+        ThreadPoolExecutor() as threads,
+    ):
+        somebody.execute("UPDATE flow_run SET state_type = 'RUNNING', state_name = 'Running' WHERE id = %s", [one])
+        change = threads.submit(runs.transition, one, state(COMPLETED), only_from=["FAILED"])
+        is_waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
+        wait_until(lambda: change.done() or observer.execute(is_waiting).fetchone(), 60, "the change")
+        somebody.commit()
+
+        assert not change.result(60)
+
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT state_name FROM flow_run WHERE id = %s", [one]).fetchone() == ("Running",)
 
 
 def test_delete_spares_a_run_that_left_its_state_or_ended_later(failed: list[UUID]) -> None:

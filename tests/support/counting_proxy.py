@@ -1,4 +1,4 @@
-"""A proxy before an API that counts what passes: how many calls a client makes, whoever wrote it. It can lose answers."""
+"""A proxy before an API that counts what passes: how many calls a client makes. It can lose answers, and put the clock back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -28,6 +30,9 @@ class CountingProxy:
         self.losing: dict[str, int] = {}
         #: Seconds that each answer is late.
         self.late = 0.0
+        #: How far the server's clock is ahead by its answers, until that to a path with this end: there it was put back.
+        self.ahead = timedelta(0)
+        self.put_back_at = ""
         self.url = ""
         self._lock = threading.Lock()
 
@@ -41,6 +46,12 @@ class CountingProxy:
             self.log.append((time.monotonic(), path))
         kept = {name: value for name, value in headers.items() if name.lower() not in OWN}
         return self.client.request(method, path, headers=kept, content=body)
+
+    def date(self, path: str, date: str) -> str:
+        """What an answer says of the server's time."""
+        if self.put_back_at and path.endswith(self.put_back_at):
+            self.ahead = timedelta(0)
+        return format_datetime(parsedate_to_datetime(date) + self.ahead, usegmt=True)
 
     def loses(self, path: str) -> bool:
         with self._lock:
@@ -72,12 +83,12 @@ def counting(target: str) -> Iterator[CountingProxy]:
             self.send_response_only(answer.status_code)
             for name, value in answer.headers.items():
                 if name.lower() not in OWN:
-                    self.send_header(name, value)
+                    self.send_header(name, proxy.date(self.path, value) if name.lower() == "date" else value)
             self.send_header("Content-Length", str(len(answer.content)))
             self.end_headers()
             self.wfile.write(answer.content)
 
-        do_GET = do_POST  # noqa: N815  (the standard library's name)
+        do_GET = do_PATCH = do_POST  # noqa: N815  (the standard library's names)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -58,7 +58,7 @@ def test_waiting_message_says_which_try_and_when_next() -> None:
     decision = after_failure(POLICIES["list"], error=OSError(), tries=2, first_start=START, now=START, draw=0.5)
 
     assert decision == RetryAt(
-        at=START + timedelta(seconds=5), tries=2, message="try 2 of 3 failed; next at 12:00:05Z (OSError)"
+        at=START + timedelta(seconds=5), told=START, tries=2, message="try 2 of 3 failed; next at 12:00:05Z (OSError)"
     )
 
 
@@ -68,7 +68,7 @@ def test_snooze_spends_no_try_and_ignores_the_limit() -> None:
     )
 
     assert decision == RetryAt(
-        at=START + timedelta(minutes=5), tries=7, message="snoozed; next at 12:05:00Z: bank is closed"
+        at=START + timedelta(minutes=5), told=START, tries=7, message="snoozed; next at 12:05:00Z: bank is closed"
     )
 
 

@@ -12,8 +12,10 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.context import AsyncClientContext, ContextModel, SyncClientContext
 from prefect.events.worker import EventsWorker
+from prefect.exceptions import Abort
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL
 
 from redrive.blocks.prefect.private.begun import Begun, Json, begun_run, present
@@ -24,8 +26,15 @@ T = TypeVar("T")
 #: Seconds that the end of a run waits for the events before it to be with their client.
 SETTLED = 1.0
 
+#: Seconds that a claimed run waits in its process until the server lets it begin; clocks of several API servers may differ by less.
+LONGEST_START = 60.0
+
 #: What is known of the present run beyond what its engine is told.
 noted: dict[str, Any] = {}
+
+
+class Postponed(Abort):
+    """A run that was claimed is not due for long: its process leaves it to the worker."""
 
 
 class Reader:
@@ -72,7 +81,7 @@ class _WarmClient(Reader, SyncPrefectClient):
             if (body := begun.body(state, force=force)) and (done := self._finish(begun, body)):
                 return done
             begun.leave()
-        return super().set_flow_run_state(flow_run_id, state, force=force)
+        return _at_once(flow_run_id, super().set_flow_run_state(flow_run_id, state, force=force))
 
     def _finish(self, begun: Begun, body: Json) -> OrchestrationResult[Any] | None:
         with begun.noted(body), UnlessAbsent():
@@ -121,7 +130,7 @@ class _AsyncWarmClient(Reader, PrefectClient):
             if (body := begun.body(state, force=force)) and (done := await self._finish(begun, body)):
                 return done
             await asyncio.to_thread(begun.leave)
-        return await super().set_flow_run_state(flow_run_id, state, force=force)
+        return _at_once(flow_run_id, await super().set_flow_run_state(flow_run_id, state, force=force))
 
     async def _finish(self, begun: Begun, body: Json) -> OrchestrationResult[Any] | None:
         with begun.noted(body), UnlessAbsent():
@@ -146,6 +155,22 @@ class AsyncWarmClientContext(AsyncClientContext):
 
 def _credentials() -> dict[str, Any]:
     return {"auth_string": PREFECT_API_AUTH_STRING.value(), "api_key": PREFECT_API_KEY.value()}
+
+
+def _at_once(run_id: UUID, answer: OrchestrationResult[Any]) -> OrchestrationResult[Any]:
+    """The answer to a proposal, unless it is to wait for long before the run may begin.
+
+    A worker claims what is due, so the server's clock was put back since, and its time would come when that clock is there again.
+
+    Raises:
+        Postponed: the run is left as it was claimed.
+    """
+    if answer.status == SetStateStatus.WAIT and noted.get("begun") == run_id:
+        seconds = float(getattr(answer.details, "delay_seconds", 0))
+        if seconds > LONGEST_START:
+            noted["postponed"] = seconds
+            raise Postponed(f"run {run_id} may begin in {seconds:.0f} s only")
+    return answer
 
 
 def _with_process(run_id: UUID, fields: dict[str, Any]) -> dict[str, Any]:

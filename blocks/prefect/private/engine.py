@@ -59,8 +59,9 @@ T = TypeVar("T")
 
 #: The engines of the present run: its own first, then those of subflows.
 _engines: list[Any] = []
-#: What became of a run in its process: it said how the run ended, it gave way to somebody else who acted on the run, or neither.
-Conclusion = Literal["reported", "aborted", "none"]
+#: What became of a run in its process: it said how the run ended, it gave way to somebody else who acted on the run, the server told it
+#: to wait for long before it may begin, or none of these.
+Conclusion = Literal["reported", "aborted", "postponed", "none"]
 
 
 def install() -> None:
@@ -135,6 +136,8 @@ def conclude() -> Conclusion:
     if not _engines:
         return "none"
     engine = _engines[0]
+    if "postponed" in noted:
+        return "postponed"
     if engine._attempt_conclusion is not None:
         return "aborted" if engine._attempt_conclusion.state_id is None else "reported"
     state = engine.flow_run.state if engine.flow_run else None

@@ -1,4 +1,4 @@
-"""The calls that our own server answers beside Prefect's: `begin`, `finish`, `forget`, `create`, and what it tells of runs; has it them?
+"""The calls that our own server answers beside Prefect's, to change runs and to tell of them; has it them?
 
 The version is part of each route: a server without it, or with another one, does not know the route, and then nobody asks it
 again for a while. So no call is spent on finding out.
@@ -23,6 +23,7 @@ VERSION_OF_CALLS = 1
 VERSION = "/redrive/version"
 BEGIN = f"/redrive/{VERSION_OF_CALLS}/begin"
 FINISH = f"/redrive/{VERSION_OF_CALLS}/finish"
+CHANGE = f"/redrive/{VERSION_OF_CALLS}/change"
 FORGET = f"/redrive/{VERSION_OF_CALLS}/forget"
 CREATE = f"/redrive/{VERSION_OF_CALLS}/create"
 FIND = f"/redrive/{VERSION_OF_CALLS}/find"
@@ -82,6 +83,20 @@ def forget(run_id: object, state_id: object, labels: Json) -> Request[bool | Non
     """Take a run from its process, with labels to add: whether it still was in that state. None: not understood."""
     body = {"id": str(run_id), "state_id": str(state_id), "labels": labels}
     return Request(method="POST", path=FORGET, body=body, read=lambda answer: bool(answer["forgotten"]))
+
+
+def change(
+    run_id: object, state: Json, *, types: Collection[str], names: Collection[str], state_id: object | None, force: bool
+) -> Request[list[Json] | None]:
+    """Propose a state for a run that is in a state of these types (and names, and with that id): the answer as of `runs.set_states`.
+
+    With a true condition: Prefect's own call finds the run first, and changes it a moment later.
+    """
+    body: Json = {"id": str(run_id), "state": state, "types": list(types), "names": list(names), "force": force}
+    body["state_id"] = None if state_id is None else str(state_id)
+    return Request(
+        method="POST", path=CHANGE, body=body, read=lambda answer: [answer["result"]] if answer["result"] else []
+    )
 
 
 def create(deployment: object, runs: list[Json]) -> Request[list[Json] | None]:
