@@ -7,13 +7,14 @@ it or give it back.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import httpx
 
-from redrive.blocks.core.errors import Conflict, RedriveError
+from redrive.blocks.core.errors import ApiUnavailable, Conflict, RedriveError
 from redrive.blocks.core.remembered import Remembered
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask, reachable
@@ -35,6 +36,11 @@ from redrive.deployments.queue_names import queues
 
 #: Seconds a batch remembers that a deployment is there.
 SEEN = 5.0
+#: Seconds until a new run with edited parameters is due by itself: no worker may take it before it is certain that nobody started the old
+#: one meanwhile, and then it is made due at once. Longer than that takes, short enough where whoever redrives is cut off in between.
+HELD = 60.0
+#: The name of the state that a run is made in.
+_MADE = "Scheduled"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +148,7 @@ def start_same_run(row: DeadLetter, run: Run, *, who: str, why: str, known: Know
         run.id,
         state_id=run.state_id,
         at=now,
+        told=now,
         message=detail,
         retrying=False,
         labels=fresh_count(now, death=run.state_id),
@@ -161,7 +168,7 @@ def _replace(ledger: Ledger, row: DeadLetter, run: Run | None, parameters: Mappi
     queue = row.queue if row.queue in queues() else None
     if run is not None:
         require_state(run.id, run.state_id)
-    (accepted,) = enqueue_many(row.job, [item], queue=queue)
+    (accepted,) = enqueue_many(row.job, [item], queue=queue, delay=HELD if run is not None else None)
     if run is not None:
         # Before the row is linked: cut off in between, the row is given back, and asking again finds the same new run.
         ask(requests.label(run.id, {REPLACED_BY: str(accepted.id)}))
@@ -172,7 +179,17 @@ def _replace(ledger: Ledger, row: DeadLetter, run: Run | None, parameters: Mappi
             _withdraw(run, accepted.id)
             raise
     ledger.link_replacement(row.run_id, accepted.id)
+    if run is not None:
+        _start_now(accepted.id)
     return Redriven(id=row.id, job=row.job, run_id=accepted.id, edited=True)
+
+
+def _start_now(replacement: UUID) -> None:
+    """Let the new run begin that was held back. Where the API is unavailable just now, it does so by itself a little later."""
+    now = SERVER_CLOCK.now()
+    # Asked for twice, it may have begun by now, and wait for its own next try.
+    with suppress(ApiUnavailable, httpx.HTTPError):
+        runs.transition(replacement, state(SCHEDULED, at=now), only_from=[SCHEDULED], names=[_MADE])
 
 
 def _withdraw(run: Run, replacement: UUID) -> None:

@@ -10,7 +10,10 @@ import pytest
 from prefect.client.schemas.actions import ArtifactCreate
 
 from redrive.blocks.core.errors import Conflict
+from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_state import start_again
+from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.dead_letters import redrive as redriving
 from redrive.deployments.dead_letters.failure_report import FailureReport
 from redrive.deployments.dead_letters.ledger import DeadLetter
@@ -72,8 +75,9 @@ def test_run_that_goes_on_meanwhile_is_not_redriven(
     assert keeperless.ledger.get(run).status == "open"
 
 
+@pytest.mark.parametrize("when", ["before the new run is made", "after it was made, with a worker that waits"])
 def test_retry_pressed_in_the_middle_of_an_edited_redrive_is_the_only_start(
-    keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch
+    keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     deployment = keeperless.deployment("jobs")
     run = keeperless.run(deployment)
@@ -81,8 +85,14 @@ def test_retry_pressed_in_the_middle_of_an_edited_redrive_is_the_only_start(
     really_enqueue = redriving.enqueue_many
 
     def retry_was_pressed(*args: Any, **kwargs: Any) -> Any:
-        keeperless.set(run, "SCHEDULED", "AwaitingRetry")
-        return really_enqueue(*args, **kwargs)
+        if when.startswith("before"):
+            keeperless.set(run, "SCHEDULED", "AwaitingRetry")
+        accepted = really_enqueue(*args, **kwargs)
+        if when.startswith("after"):
+            keeperless.set(run, "SCHEDULED", "AwaitingRetry")
+            for due in ask(requests.due("jobs", before=SERVER_CLOCK.now(), queues=[], limit=10)):
+                keeperless.set(UUID(due["flow_run"]["id"]), "PENDING")
+        return accepted
 
     with monkeypatch.context() as patched:
         patched.setattr(redriving, "enqueue_many", retry_was_pressed)
@@ -117,7 +127,9 @@ def test_run_that_another_worker_has_by_now_keeps_its_signature(keeperless: Keep
     keeperless.label(run, prefect__worker__name="the-next", redrive__attempt="its-claim")
 
     with pytest.raises(Conflict, match="meanwhile"):
-        start_again(run, state_id=dead.state_id, at=datetime.now(UTC), message="", retrying=False)
+        start_again(
+            run, state_id=dead.state_id, at=datetime.now(UTC), told=datetime.now(UTC), message="", retrying=False
+        )
 
     labels = keeperless.read(run).labels
     assert (labels.worker, labels.attempt) == ("the-next", "its-claim")
