@@ -14,6 +14,7 @@ from redrive.blocks.core.retry import RetryPolicy
 from redrive.blocks.prefect.client import ask, reachable
 from redrive.blocks.prefect.requests import blocks
 from redrive.deployments.catalog import catalog
+from redrive.deployments.people.actor import Actor
 
 #: The type of the block, as Prefect names it.
 BLOCK: Final = "retry-policy"
@@ -57,7 +58,7 @@ def policy_of(job: str) -> Policy | None:
     return Policy(job=job, policy=policy, declared=known.policy, overridden=given, block_id=block_id)
 
 
-def override(job: str, values: Mapping[str, Any]) -> Policy:
+def override(job: str, values: Mapping[str, Any], *, by: Actor) -> Policy:
     """Let a block say these values instead of the catalog's, and nothing else; none given, the catalog's hold again.
 
     Args:
@@ -67,6 +68,24 @@ def override(job: str, values: Mapping[str, Any]) -> Policy:
         UnknownJob: there is no such job type.
         PolicyError: a policy that cannot work; nothing is written then.
     """
+    with by.doing("policy", about_type(job)) as act:
+        found = _override(job, values)
+        act.outcome = _said(found)
+        return found
+
+
+def about_type(job: str) -> str:
+    """How a job type is named in the record."""
+    return f"job type {job}"
+
+
+def _said(found: Policy) -> str:
+    """What the record says of it."""
+    given = ", ".join(f"{name} {value}" for name, value in found.overridden.items())
+    return f"overridden: {given}" if given else "the catalog's policy holds again"
+
+
+def _override(job: str, values: Mapping[str, Any]) -> Policy:
     known = catalog().get(job)
     if known is None:
         raise UnknownJob(f"no job type is named {job!r}")

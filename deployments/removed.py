@@ -55,4 +55,5 @@ def _mark(name: str) -> None:
             # Registered again with its job type; a pause would stay.
             ask(deployments.delete_schedule(there["id"], schedule["id"]))
         elif schedule["active"]:
-            ask(deployments.update_schedule(there["id"], schedule["id"], {"active": False}))
+            kept = schedule.get("parameters") or {}
+            ask(deployments.switch_schedule(there["id"], schedule["id"], active=False, parameters=kept))

@@ -24,6 +24,7 @@ from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import CANCELLED, COMPLETED, CRASHED, FAILED, SCHEDULED
 from redrive.deployments.enqueue import enqueue
+from redrive.deployments.people.actor import Actor
 from redrive.deployments.schedule import Schedule
 
 #: The pools whose schedules are shown: the company's jobs, and the housekeeping.
@@ -73,25 +74,39 @@ def list_schedules() -> list[ScheduleState]:
         return found
 
 
-def set_schedule(schedule_id: str, *, active: bool) -> ScheduleState:
+def set_schedule(schedule_id: str, *, active: bool, by: Actor) -> ScheduleState:
     """Pause a schedule, or let it run again.
 
     Raises:
         NotFound: there is none.
         Conflict: it is so already.
     """
-    found = _found(schedule_id)
-    if found.active is active:
-        raise Conflict(f"the schedule {found.line!r} of {found.job} {'runs' if active else 'is paused'} already")
-    with reachable():
-        ask(deployments.update_schedule(found.deployment, found.id, {"active": active}))
-    return found
+    with by.doing(f"schedule {'resume' if active else 'pause'}", _about(schedule_id)) as act:
+        found = _found(schedule_id)
+        act.about = about_schedule(found)
+        if found.active is active:
+            raise Conflict(f"the schedule {found.line!r} of {found.job} {'runs' if active else 'is paused'} already")
+        kept = dict(found.parameters)
+        with reachable():
+            ask(deployments.switch_schedule(found.deployment, found.id, active=active, parameters=kept))
+        return found
 
 
-def run_now(schedule_id: str) -> Any:
+def run_now(schedule_id: str, *, by: Actor) -> Any:
     """Start the job of a schedule now, with its parameters, beside its own starts; what was accepted."""
-    found = _found(schedule_id)
-    return enqueue(found.job, found.parameters)
+    with by.doing("schedule run", _about(schedule_id)) as act:
+        found = _found(schedule_id)
+        act.about = about_schedule(found)
+        return enqueue(found.job, found.parameters)
+
+
+def about_schedule(found: ScheduleState) -> str:
+    """How a schedule is named in the record."""
+    return f"{_about(found.id[:8])} of {found.job}"
+
+
+def _about(schedule_id: str) -> str:
+    return f"schedule {schedule_id}"
 
 
 def _found(schedule_id: str) -> ScheduleState:

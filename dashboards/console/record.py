@@ -1,31 +1,26 @@
-"""Writing down what somebody does, whatever comes of it."""
+"""Writing down what somebody does on a page, whatever comes of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from redrive.blocks.core.errors import LedgerUnavailable, RedriveError
+from redrive.dashboards.console.access.guard import Form, one
 from redrive.dashboards.console.parts import Parts
+from redrive.deployments.people.actor import Actor, Doing
+from redrive.deployments.people.person import Person
+
+
+def acting(the: Parts, person: Person, form: Form | None = None) -> Actor:
+    """The person, with the reason that the form gives."""
+    return Actor(record=the.people, who=person.name, why=one(form, "why") if form else "")
 
 
 @contextmanager
-def written_down(the: Parts, *, who: str, what: str, about: str, why: str = "") -> Iterator[None]:
-    """Write down an act that is done in this block: that it was done, or why it was refused. What is shared is read anew after it."""
-    outcome = "done"
+def written_down(the: Parts, by: Actor, *, what: str, about: str) -> Iterator[Doing]:
+    """Write down an act that is done in this block. What is shared is read anew after it."""
     try:
-        yield
-    except RedriveError as error:
-        outcome = f"refused: {error}"
-        raise
+        with by.doing(what, about) as act:
+            yield act
     finally:
         the.forget()
-        write_down(the, who=who, what=what, about=about, why=why, outcome=outcome)
-
-
-def write_down(the: Parts, *, who: str, what: str, about: str, why: str, outcome: str) -> None:
-    """Write one act down. What was done carries who did it itself: a ledger that is unavailable must keep nobody from acting."""
-    try:
-        the.people.record(who=who, what=what, about=about, why=why, outcome=outcome)
-    except LedgerUnavailable:
-        return

@@ -95,7 +95,7 @@ def list_command(*, as_json: Json = False) -> None:
 
 @app.command(name="record")
 def record_command(*, by: str | None = None, limit: int = 50, as_json: Json = False) -> None:
-    """List what people did in the console, the newest first, also what was refused.
+    """List what people did, in the console or by a command, the newest first, also what was refused.
 
     Args:
         by: Only what this person did.

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.exit_codes import ExitCode
-from redrive.infra.cli.actor import Who, actor
+from redrive.infra.cli.actor import Who, acting
 from redrive.infra.cli.dead_filter import Flag, Ids, Json, Which, at_least_one, open_ledger
 from redrive.infra.cli.output import err, out, print_json
 from redrive.infra.cli.progress import progress
 
 if TYPE_CHECKING:
-    from redrive.deployments.dead_letters.ledger import Filter
+    from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
+    from redrive.deployments.people.actor import Actor
 
 
 def redrive_command(
@@ -44,14 +45,14 @@ def redrive_command(
         dry_run: Only say what would be run.
         as_json: Print JSON.
     """
-    person = actor(who)
+    by = acting(who, why)
     asked = _which(ids, which)
     at_least_one(limit)
     if ids:
-        return _redrive_named(ids, person, why, params_json, dry_run=dry_run, as_json=as_json)
+        return _redrive_named(ids, by, params_json, dry_run=dry_run, as_json=as_json)
     if params_json is not None:
         raise ParameterError("--params-json edits one dead letter: name its id")
-    return _redrive_filtered(asked, which, person, why, rate=_rate(rate), limit=limit, dry_run=dry_run, as_json=as_json)
+    return _redrive_filtered(asked, which, by, rate=_rate(rate), limit=limit, dry_run=dry_run, as_json=as_json)
 
 
 def discard_command(
@@ -74,14 +75,14 @@ def discard_command(
         dry_run: Only say what would be discarded.
         as_json: Print JSON.
     """
-    person = actor(who)
+    by = acting(who, why)
     asked = _which(ids, which)
     at_least_one(limit)
     with open_ledger(which) as ledger:
         if ids:
             rows = [ledger.get(one) for one in ids]
             if not dry_run:
-                rows = [ledger.discard(row.id, who=person, why=why) for row in rows]
+                rows = [_discarded(ledger, row, by) for row in rows]
             count = len(rows)
         else:
             count = ledger.count(asked)
@@ -90,8 +91,9 @@ def discard_command(
             if not dry_run:
                 with progress("discarding", count) as moved:
                     count = ledger.discard_all(
-                        asked, who=person, why=why, at_most=limit, progress=lambda done: moved(done, count)
+                        asked, who=by.who, why=why, at_most=limit, progress=lambda done: moved(done, count)
                     )
+                by.did("bulk discard", _about(asked), f"{count:,} discarded")
     if as_json:
         print_json({"discarded": 0 if dry_run else count, "would_discard": count if dry_run else None})
     else:
@@ -99,10 +101,16 @@ def discard_command(
     return ExitCode.OK
 
 
-def _redrive_named(
-    ids: list[str], person: str, why: str, params_json: str | None, *, dry_run: bool, as_json: bool
-) -> int:
+def _discarded(ledger: Ledger, row: DeadLetter, by: Actor) -> DeadLetter:
+    from redrive.deployments.people.people import about_job
+
+    with by.doing("discard", about_job(row.run_id)):
+        return ledger.discard(row.id, who=by.who, why=by.why)
+
+
+def _redrive_named(ids: list[str], by: Actor, params_json: str | None, *, dry_run: bool, as_json: bool) -> int:
     from redrive.deployments.dead_letters.redrive import redrive
+    from redrive.deployments.people.people import about_job
 
     edits = _edits(params_json)
     if edits is not None and len(ids) > 1:
@@ -115,7 +123,8 @@ def _redrive_named(
             if dry_run:
                 done.append(row.masked())
                 continue
-            result = redrive(ledger, row.id, who=person, why=why, parameters=parameters)
+            with by.doing("redrive" if edits is None else "edit and redrive", about_job(row.run_id)):
+                result = redrive(ledger, row.id, who=by.who, why=by.why, parameters=parameters)
             done.append(result)  # type: ignore[arg-type]  # one kind or the other, never both
             if not as_json:
                 what = (
@@ -134,8 +143,7 @@ def _redrive_named(
 def _redrive_filtered(
     asked: Filter,
     which: Which | None,
-    person: str,
-    why: str,
+    by: Actor,
     *,
     rate: float | None,
     limit: int | None,
@@ -153,7 +161,8 @@ def _redrive_filtered(
                 out.print(f"would run {_letters(matched if limit is None else min(matched, limit))} again")
             return ExitCode.OK
         with progress("redriving", matched if limit is None else min(matched, limit)) as moved:
-            batch = redrive_all(ledger, asked, who=person, why=why, rate=rate, at_most=limit, progress=moved)
+            batch = redrive_all(ledger, asked, who=by.who, why=by.why, rate=rate, at_most=limit, progress=moved)
+    by.did("bulk redrive", _about(asked), f"{batch.redriven:,} of {_letters(batch.matched)}")
     if as_json:
         print_json(batch)
     else:
@@ -180,6 +189,13 @@ def _which(ids: list[str] | None, which: Which | None) -> Filter:
             "say which: ids, or a filter such as --fingerprint, --job, --queue, --reason, --error, --text or --since"
         )
     return (which or Which()).filter("open")
+
+
+def _about(asked: Filter) -> str:
+    """How many dead letters are named in the record."""
+    from redrive.deployments.dead_letters.ledger.filters import describe
+
+    return "failures " + " ".join(f"{name}:{value}" for name, value in describe(asked).items() if name != "status")
 
 
 def _edits(text: str | None) -> dict[str, Any] | None:

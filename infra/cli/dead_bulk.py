@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import NotFound
 from redrive.blocks.core.masking import mask_text
-from redrive.infra.cli.actor import Who, actor
+from redrive.infra.cli.actor import Who, acting
 from redrive.infra.cli.dead_filter import at_least_one, open_ledger
 from redrive.infra.cli.output import ago, out, print_fields, print_heading, print_json, print_table, short_ids
 
@@ -99,8 +99,11 @@ def stop_command(act: str, *, who: Who = None, as_json: Json = False) -> None:
         who: Person, if not the one logged in (or REDRIVE_ACTOR).
         as_json: Print JSON.
     """
+    by = acting(who)
     with open_ledger() as ledger:
-        stopped = ledger.bulk_acts.stop(_found(ledger, act).id, who=actor(who))
+        found = _found(ledger, act)
+        with by.doing("stop", f"bulk act {found.id}"):
+            stopped = ledger.bulk_acts.stop(found.id, who=by.who)
     if as_json:
         print_json(stopped)
     else:

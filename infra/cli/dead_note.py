@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from redrive.blocks.core.errors import ParameterError
-from redrive.infra.cli.actor import Who, actor
+from redrive.infra.cli.actor import Who, acting
 from redrive.infra.cli.dead_filter import Flag, Json, open_ledger
 from redrive.infra.cli.output import ago, out, print_json
 
@@ -25,7 +25,9 @@ def note_command(
     with open_ledger() as ledger:
         cause = ledger.fingerprint(fingerprint)
         if text is not None or clear:
-            ledger.causes.write_note(cause, text or "", who=actor(who))
+            by = acting(who, text or "")
+            with by.doing("note", f"cause {cause}"):
+                ledger.causes.write_note(cause, text or "", who=by.who)
         note = ledger.causes.notes([cause]).get(cause)
     if as_json:
         print_json(note)

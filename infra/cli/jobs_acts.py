@@ -1,11 +1,10 @@
 """`redrive jobs cancel|rerun|retry`: what people do to jobs, to one or to many.
 
-Danger: a filter acts on all that fits at that moment; more than `MANY` are acted on only with `--yes`.
+Danger: a filter acts on all that fits at that moment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -13,23 +12,20 @@ from uuid import UUID
 
 from cyclopts import Parameter
 
-from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import ParameterError
 from redrive.blocks.core.exit_codes import ExitCode
 from redrive.blocks.core.settings import settings
-from redrive.infra.cli.actor import Who, actor
+from redrive.infra.cli.actor import Who, acting
 from redrive.infra.cli.jobs import Flag, Json, Which
-from redrive.infra.cli.output import err, out, print_json
-from redrive.infra.cli.progress import progress
+from redrive.infra.cli.jobs_many import Many, act_on
+from redrive.infra.cli.output import out, print_json
 
 if TYPE_CHECKING:
     from redrive.blocks.prefect.run import Run
-    from redrive.deployments.jobs.many import Done
+    from redrive.deployments.people.actor import Actor
 
 Ids = Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")]
 
-#: More jobs than this are acted on only when somebody has confirmed their number.
-MANY = 10
 #: Jobs that one command acts on at most, if not told otherwise: a filter that was meant narrower harms no more.
 CAP = 10_000
 
@@ -58,13 +54,16 @@ def cancel_command(
     """
     from redrive.deployments.jobs.details import cancel_job
     from redrive.deployments.jobs.states import UNFINISHED
+    from redrive.deployments.people.people import about_job
 
-    act = partial(cancel_job, who=actor(who), why=why)
+    by = acting(who, why)
+    act = partial(cancel_job, who=by.who, why=why)
     chosen = _chosen(ids, which)
     if chosen is None:
         found = [_found(one) for one in ids or ()]
         if len(found) == 1 and not dry_run:
-            job = act(found[0].id)
+            with by.doing("cancel", about_job(found[0].id)):
+                job = act(found[0].id)
             what = "is being stopped" if job.state == "Cancelling" else "is cancelled"
             if as_json:
                 print_json(job)
@@ -77,7 +76,8 @@ def cancel_command(
                 f"jobs that are {chosen.state} are not to be cancelled; give --state {', '.join(UNFINISHED)}, or none for all of these"
             )
         found = _matching(chosen, limit, UNFINISHED)
-    return _many(found, act, "cancel", "cancelled", dry_run=dry_run, yes=yes or chosen is None, as_json=as_json)
+    many = Many(what="cancel", done_as="cancelled", about=_about(chosen), by=by, act=act)
+    return act_on(found, many, dry_run=dry_run, yes=yes or chosen is None, as_json=as_json)
 
 
 def rerun_command(
@@ -107,12 +107,13 @@ def rerun_command(
     """
     from redrive.deployments.jobs.states import FINISHED
 
-    act = partial(_run_again, who=actor(who), why=why)
+    by = acting(who, why)
+    act = partial(_run_again, who=by.who, why=why)
     chosen = _chosen(ids, which)
     if chosen is None:
         found = [_found(one) for one in ids or ()]
         if len(found) == 1 and not dry_run:
-            run, new = found[0], act(found[0].id)
+            run, new = found[0], _one_again(found[0], by)
             if as_json:
                 print_json(new)
             else:
@@ -123,7 +124,8 @@ def rerun_command(
         if chosen.state not in FINISHED:
             raise ParameterError(f"say which jobs that ended shall run again: --state {', '.join(FINISHED)}")
         found = _matching(chosen, limit, FINISHED)
-    return _many(found, act, "run again", "run again", dry_run=dry_run, yes=yes or chosen is None, as_json=as_json)
+    many = Many(what="run again", done_as="run again", about=_about(chosen), by=by, act=act)
+    return act_on(found, many, dry_run=dry_run, yes=yes or chosen is None, as_json=as_json)
 
 
 def retry_command(reference: str, *, who: Who = None, why: str = "", as_json: Json = False) -> None:
@@ -136,20 +138,30 @@ def retry_command(reference: str, *, who: Who = None, why: str = "", as_json: Js
         as_json: Print JSON.
     """
     from redrive.deployments.jobs.details import find_job, retry_now
+    from redrive.deployments.people.people import about_job
 
+    by = acting(who, why)
     run = find_job(reference)
     if run.state_type == "FAILED":
-        redriven = _run_again(run.id, who=actor(who), why=why)
+        redriven = _one_again(run, by)
         if as_json:
             print_json(redriven)
         else:
             out.print(f"{run.job} job {run.name} ({run.id}) runs again", soft_wrap=True)
         return
-    job = retry_now(run.id, who=actor(who))
+    with by.doing("retry now", about_job(run.id)):
+        job = retry_now(run.id, who=by.who)
     if as_json:
         print_json(job)
     else:
         out.print(f"{job.job} job {job.name} ({job.id}) has its next try now", soft_wrap=True)
+
+
+def _one_again(run: Run, by: Actor) -> dict[str, object]:
+    from redrive.deployments.people.people import about_job
+
+    with by.doing("redrive" if run.state_type == "FAILED" else "run again", about_job(run.id)):
+        return _run_again(run.id, who=by.who, why=by.why)
 
 
 def _run_again(job_id: UUID, *, who: str, why: str) -> dict[str, object]:
@@ -177,6 +189,13 @@ def _chosen(ids: list[str] | None, which: Which | None) -> Which | None:
     return None if ids else which
 
 
+def _about(chosen: Which | None) -> str:
+    """How many jobs are named in the record."""
+    if chosen is None:
+        return "jobs that were named"
+    return "jobs " + " ".join(f"{name}:{value}" for name, value in asdict(chosen).items() if value)
+
+
 def _found(reference: str) -> Run:
     from redrive.deployments.jobs.details import find_job
 
@@ -190,46 +209,3 @@ def _matching(chosen: Which, limit: int | None, only: tuple[str, ...]) -> list[R
     if limit is None and len(found) > CAP:
         raise ParameterError(f"more than {CAP:,} jobs fit: narrow the filter, or say how many with --limit")
     return found
-
-
-def _many(
-    found: list[Run], act: Callable[[UUID], object], what: str, done_as: str, *, dry_run: bool, yes: bool, as_json: bool
-) -> int:
-    from redrive.deployments.jobs.many import each
-
-    jobs = counted(len(found), "job")
-    if dry_run:
-        if as_json:
-            print_json(
-                {f"would_{what.replace(' ', '_')}": [{"id": run.id, "job": run.job, "name": run.name} for run in found]}
-            )
-            return ExitCode.OK
-        for run in found:
-            out.print(f"{run.job} job {run.name} ({run.id}), {run.state_name}", soft_wrap=True)
-        out.print(f"would {what} {jobs}" if what == "cancel" else f"{jobs} would {what}")
-        return ExitCode.OK
-    if len(found) > MANY and not yes:
-        raise ParameterError(f"that is {jobs}: say --yes to {what} all of them, or see them with --dry-run")
-    with progress(what, len(found)) as moved:
-        done = each(found, act, progress=moved)
-    return _report(done, done_as, as_json=as_json)
-
-
-def _report(done: Done, done_as: str, *, as_json: bool) -> int:
-    if as_json:
-        refused = [{"id": job_id, "reason": why} for job_id, why in done.refused]
-        print_json(
-            {"matched": done.matched, done_as.replace(" ", "_"): done.done, "refused": refused, "stopped": done.stopped}
-        )
-    else:
-        left = done.matched - done.done - len(done.refused)
-        stopped = f"; stopped there, {left} left as they were" if done.stopped else ""
-        verb = {"cancelled": "is cancelled" if done.done == 1 else "are cancelled"}.get(
-            done_as, "runs again" if done.done == 1 else "run again"
-        )
-        out.print(f"{done.done:,} of {counted(done.matched, 'job')} {verb}{stopped}", soft_wrap=True)
-        for _, why in done.refused:
-            err.print(f"redrive: {why}", soft_wrap=True)
-    if done.stopped:
-        return ExitCode.INTERRUPTED
-    return ExitCode.CONFLICT if done.refused else ExitCode.OK

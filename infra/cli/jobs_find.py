@@ -18,7 +18,7 @@ from redrive.blocks.core.errors import NotFound, ParameterError
 from redrive.blocks.core.nearest import unknown
 from redrive.blocks.core.plain_text import plain_text
 from redrive.blocks.core.settings import settings
-from redrive.infra.cli.actor import Who, actor
+from redrive.infra.cli.actor import Who, acting
 from redrive.infra.cli.output import ago, out, print_json, print_table, short_ids
 
 if TYPE_CHECKING:
@@ -122,20 +122,22 @@ def save_command(name: str, words: Words = None, *, who: Who = None) -> None:
 
     text = " ".join(map(_quoted, words or ()))
     parsed(text, datetime.now(UTC))
-    with _views() as kept:
-        kept.save(PAGE, name, text, who=actor(who))
+    by = acting(who)
+    with _views() as kept, by.doing("save view", f"view {name}"):
+        kept.save(PAGE, name, text, who=by.who)
     out.print(f"the view {name} is kept: `redrive jobs find --view {name}`", soft_wrap=True)
 
 
 @views.command(name="forget")
-def forget_command(name: str) -> None:
+def forget_command(name: str, *, who: Who = None) -> None:
     """Take a saved view away.
 
     Args:
         name: Of the view.
+        who: Person, if not the one logged in (or REDRIVE_ACTOR).
     """
     _kept(name)
-    with _views() as kept:
+    with _views() as kept, acting(who).doing("forget view", f"view {name}"):
         kept.forget(name)
     out.print(f"the view {name} is gone", soft_wrap=True)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from redrive.blocks.core.errors import NotFound
+from redrive.infra.cli.actor import Who, acting
 from redrive.infra.cli.output import out, print_fields, print_json
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def set_command(
     max_crashes: int | None = None,
     hold_slot: float | None = None,
     never_on: list[str] | None = None,
+    why: str = "",
+    who: Who = None,
     as_json: Json = False,
 ) -> None:
     """Override parts of a job type's policy; what is not named here is the catalog's. Jobs follow it from their next start.
@@ -61,6 +64,8 @@ def set_command(
         max_crashes: Deaths of its process that are followed by another start.
         hold_slot: Seconds that a wait stays in the process.
         never_on: Class names of errors that are permanent; may be given several times.
+        why: Reason, kept in the record.
+        who: Person, if not the one logged in (or REDRIVE_ACTOR).
         as_json: Print JSON.
     """
     from redrive.deployments.policies import override
@@ -75,20 +80,22 @@ def set_command(
         "hold_slot": hold_slot,
         "never_on": never_on,
     }
-    _print(override(job, values), as_json=as_json)
+    _print(override(job, values, by=acting(who, why)), as_json=as_json)
 
 
 @app.command(name="clear")
-def clear_command(job: str, *, as_json: Json = False) -> None:
+def clear_command(job: str, *, why: str = "", who: Who = None, as_json: Json = False) -> None:
     """Take the override away: the catalog's policy holds again.
 
     Args:
         job: Name of the job type.
+        why: Reason, kept in the record.
+        who: Person, if not the one logged in (or REDRIVE_ACTOR).
         as_json: Print JSON.
     """
     from redrive.deployments.policies import override
 
-    _print(override(job, {}), as_json=as_json)
+    _print(override(job, {}, by=acting(who, why)), as_json=as_json)
 
 
 def _print(found: Policy, *, as_json: bool) -> None:

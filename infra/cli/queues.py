@@ -12,10 +12,8 @@ from cyclopts import App, Parameter
 
 from redrive.blocks.core.counted import counted
 from redrive.blocks.core.durations import span
-from redrive.blocks.core.errors import LedgerUnavailable
-from redrive.blocks.core.settings import settings
-from redrive.infra.cli.actor import Who, actor
-from redrive.infra.cli.output import err, out, print_json, print_table
+from redrive.infra.cli.actor import Who, acting
+from redrive.infra.cli.output import out, print_json, print_table
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 
@@ -92,10 +90,11 @@ def resume_command(name: str, *, why: str = "", who: Who = None, as_json: Json =
 
 
 def _set(name: str, *, paused: bool, who: Who, why: str, as_json: bool) -> None:
+    from redrive.deployments.people.people import about_queue
     from redrive.deployments.queues import pause_queue
 
     queue = pause_queue(name, paused=paused)
-    _record(name, paused=paused, who=who, why=why)
+    acting(who, why).did("pause" if paused else "resume", about_queue(name))
     if as_json:
         print_json(queue)
         return
@@ -106,15 +105,3 @@ def _set(name: str, *, paused: bool, who: Who, why: str, as_json: bool) -> None:
         else f"runs again; {counted(queue.waiting, 'job')} {'is' if one else 'are'} due"
     )
     out.print(f"queue {queue.name} {detail}", soft_wrap=True)
-
-
-def _record(name: str, *, paused: bool, who: Who, why: str) -> None:
-    """Write down who did it and why, for the console; the queue is paused in any case."""
-    from redrive.deployments.people.people import People, about_queue
-
-    try:
-        with People(settings().ledger_url()) as people:
-            people.migrate()
-            people.record(who=actor(who), what="pause" if paused else "resume", about=about_queue(name), why=why)
-    except LedgerUnavailable as error:
-        err.print(f"redrive: who did it and why was not written down: {error}", soft_wrap=True)

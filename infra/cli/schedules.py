@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from redrive.infra.cli.actor import Who, acting
 from redrive.infra.cli.output import ago, out, print_json, print_table
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
@@ -59,48 +60,54 @@ def list_command(*, as_json: Json = False) -> None:
 
 
 @app.command(name="pause")
-def pause_command(schedule: str, *, as_json: Json = False) -> None:
+def pause_command(schedule: str, *, why: str = "", who: Who = None, as_json: Json = False) -> None:
     """Start no more jobs of a schedule; those that were made go on.
 
     Args:
         schedule: Its id, the first characters of it, or the name of a job type with one schedule.
+        why: Reason, kept in the record.
+        who: Person, if not the one logged in (or REDRIVE_ACTOR).
         as_json: Print JSON.
     """
-    _set(schedule, active=False, as_json=as_json)
+    _set(schedule, active=False, who=who, why=why, as_json=as_json)
 
 
 @app.command(name="resume")
-def resume_command(schedule: str, *, as_json: Json = False) -> None:
+def resume_command(schedule: str, *, why: str = "", who: Who = None, as_json: Json = False) -> None:
     """Let a paused schedule start jobs again.
 
     Args:
         schedule: Its id, the first characters of it, or the name of a job type with one schedule.
+        why: Reason, kept in the record.
+        who: Person, if not the one logged in (or REDRIVE_ACTOR).
         as_json: Print JSON.
     """
-    _set(schedule, active=True, as_json=as_json)
+    _set(schedule, active=True, who=who, why=why, as_json=as_json)
 
 
 @app.command(name="run")
-def run_command(schedule: str, *, as_json: Json = False) -> None:
+def run_command(schedule: str, *, why: str = "", who: Who = None, as_json: Json = False) -> None:
     """Start the job of a schedule now, beside its own starts.
 
     Args:
         schedule: Its id, the first characters of it, or the name of a job type with one schedule.
+        why: Reason, kept in the record.
+        who: Person, if not the one logged in (or REDRIVE_ACTOR).
         as_json: Print JSON.
     """
     from redrive.deployments.schedules import run_now
 
-    accepted = run_now(schedule)
+    accepted = run_now(schedule, by=acting(who, why))
     if as_json:
         print_json(accepted)
     else:
         out.print(f"{accepted.job} job {accepted.name} is accepted: {accepted.id}", soft_wrap=True)
 
 
-def _set(schedule: str, *, active: bool, as_json: bool) -> None:
+def _set(schedule: str, *, active: bool, who: Who, why: str, as_json: bool) -> None:
     from redrive.deployments.schedules import set_schedule
 
-    found = set_schedule(schedule, active=active)
+    found = set_schedule(schedule, active=active, by=acting(who, why))
     if as_json:
         print_json({"id": found.id, "job": found.job, "active": active})
     else:

@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 
 from redrive.deployments.enqueue import enqueue
-from redrive.deployments.policies import override
 from tests.support.console import Console, Consoles, in_browser
 
 pytestmark = [pytest.mark.stack, in_browser]
@@ -45,7 +44,7 @@ def test_spent_tries_timeout_and_crashes_end_as_dead_letters_that_say_so(console
 def test_deadline_of_a_policy_that_an_editor_saved_ends_a_job(consoles: Consoles) -> None:
     console = consoles.sign_in(role="editor")
     console.open("/types/test-fail")
-    try:
+    with consoles.stack.overridden("test-fail"):
         console.page.get_by_label("Override of retry_until").fill("2")
         console.press("Save the override")
         console.reads("Overridden: jobs follow it from their next start")
@@ -54,8 +53,6 @@ def test_deadline_of_a_policy_that_an_editor_saved_ends_a_job(consoles: Consoles
 
         stands_among_failures(console, consoles, job.id)
         console.reads(re.compile("deadline", re.IGNORECASE))
-    finally:
-        override("test-fail", {})
 
 
 def test_policy_that_cannot_work_is_refused_where_it_was_written(consoles: Consoles) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from redrive.deployments.enqueue import enqueue
-from redrive.deployments.policies import override
 from redrive.deployments.queues import pause_queue
 from tests.support.console import PATIENCE, Consoles, in_browser
 from tests.support.job_stack import effects
@@ -18,13 +17,10 @@ def test_failing_job_shows_its_try_and_the_next_one_and_is_retried_at_once(conso
     folder = consoles.stack.folder("retried")
     console = consoles.sign_in()
     # Time enough to be read: nobody is to be quicker than a machine.
-    override("test-flaky", {"backoff": [1.0, 120.0]})
-    try:
+    with consoles.stack.overridden("test-flaky", backoff=[1.0, 120.0]):
         job = enqueue("test-flaky", {"folder": str(folder), "good_at": 3})
         console.open(f"/jobs/{job.id}")
         console.page.locator(".pill.retrying").wait_for()
-    finally:
-        override("test-flaky", {})
 
     assert console.figure("Try") == "2 of 3"
     assert console.figure("Next try").startswith("in ")

@@ -58,7 +58,8 @@ def test_schedule_is_paused_resumed_and_started_now(consoles: Consoles) -> None:
         row.locator(".pill.good").wait_for()
     finally:
         if not next(one for one in list_schedules() if one.job == "reports").active:
-            set_schedule(known.id, active=True)
+            with consoles.stack.acting() as somebody:
+                set_schedule(known.id, active=True, by=somebody)
 
     console.press("Run now", within=row)
 

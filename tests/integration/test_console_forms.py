@@ -10,7 +10,7 @@ import pytest
 from redrive.blocks.prefect import runs
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs.actions import cancel_job
-from redrive.deployments.policies import override, policy_of
+from redrive.deployments.policies import policy_of
 from tests.support.console import PATIENCE, client
 from tests.support.console_parts import part, states
 from tests.support.job_stack import JobStack
@@ -29,21 +29,18 @@ def test_result_of_a_job_is_shown_when_somebody_asks(job_stack: JobStack) -> Non
 
 
 def test_delays_that_grow_are_shown_and_saved_in_one_form(job_stack: JobStack) -> None:
-    try:
-        with client(job_stack) as ada:
-            saved = ada.post("/types/test-flaky/policy", data={"backoff": "growing 5 2 600"}, headers=part(ada))
-            assert saved.status_code == 200
-            found = policy_of("test-flaky")
-            assert found is not None
-            assert found.overridden["exponential"] == {"base": 5.0, "factor": 2.0, "cap": 600.0}
-            # What the page shows can be saved as it is.
-            (shown,) = re.findall(r'name="backoff" value="([^"]*)"', ada.get("/types/test-flaky").text)
-            assert ada.post("/types/test-flaky/policy", data={"backoff": shown}, headers=part(ada)).status_code == 200
-            wrong = ada.post("/types/test-flaky/policy", data={"backoff": "soon"}, headers=part(ada))
-            assert wrong.status_code == 422
-            assert "growing BASE FACTOR CAP" in wrong.text
-    finally:
-        override("test-flaky", {})
+    with job_stack.overridden("test-flaky"), client(job_stack) as ada:
+        saved = ada.post("/types/test-flaky/policy", data={"backoff": "growing 5 2 600"}, headers=part(ada))
+        assert saved.status_code == 200
+        found = policy_of("test-flaky")
+        assert found is not None
+        assert found.overridden["exponential"] == {"base": 5.0, "factor": 2.0, "cap": 600.0}
+        # What the page shows can be saved as it is.
+        (shown,) = re.findall(r'name="backoff" value="([^"]*)"', ada.get("/types/test-flaky").text)
+        assert ada.post("/types/test-flaky/policy", data={"backoff": shown}, headers=part(ada)).status_code == 200
+        wrong = ada.post("/types/test-flaky/policy", data={"backoff": "soon"}, headers=part(ada))
+        assert wrong.status_code == 422
+        assert "growing BASE FACTOR CAP" in wrong.text
 
 
 def test_job_is_asked_for_at_a_time_or_after_a_span(job_stack: JobStack) -> None:

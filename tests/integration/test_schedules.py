@@ -40,6 +40,15 @@ def test_paused_schedule_starts_nothing_until_it_is_resumed(job_stack: JobStack)
     assert listed(job_stack)["reports"]["active"] is True
 
 
+def test_schedule_that_was_paused_and_resumed_keeps_its_parameters(job_stack: JobStack) -> None:
+    job_stack.redrive("schedules", "pause", "dead-letter-review")
+
+    job_stack.redrive("schedules", "resume", "dead-letter-review")
+
+    (schedule,) = api().read_deployment_by_name("dead-letter-review/dead-letter-review").schedules
+    assert schedule.parameters == {"ask": False}
+
+
 def test_run_asks_for_the_job_with_the_parameters_of_its_schedule(job_stack: JobStack) -> None:
     accepted = json.loads(job_stack.redrive("schedules", "run", "dead-letter-review", "--json").stdout)
 

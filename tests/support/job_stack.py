@@ -19,6 +19,9 @@ from redrive.blocks.prefect import client as prefect_api
 from redrive.deployments import acceptance as producing
 from redrive.deployments.catalog import forget
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
+from redrive.deployments.people.actor import Actor
+from redrive.deployments.people.people import People
+from redrive.deployments.policies import override
 from tests.support.stack import LocalStack
 from tests.support.waiting import wait_until
 
@@ -50,6 +53,23 @@ class JobStack(LocalStack):
         ledger = Ledger(self.settings.ledger_url())
         ledger.migrate()
         return ledger
+
+    @contextmanager
+    def acting(self, who: str = "a test") -> Iterator[Actor]:
+        """Somebody whose acts stand in the stack's record."""
+        with People(self.settings.ledger_url()) as people:
+            yield Actor(record=people, who=who)
+
+    @contextmanager
+    def overridden(self, job: str, **values: object) -> Iterator[None]:
+        """A job type with these parts of its policy overridden meanwhile; none given, with what the test itself overrides."""
+        with self.acting() as somebody:
+            if values:
+                override(job, values, by=somebody)
+            try:
+                yield
+            finally:
+                override(job, {}, by=somebody)
 
     def dead_letter(self, run_id: UUID, *, status: str = "open", timeout: float = 90) -> DeadLetter:
         """The row of a run once it has that status."""

@@ -24,9 +24,9 @@ TWINS = {
     "/failures/bulk/{what}": "dead discard --text refused --dry-run",
     "/failures/{fingerprint}/note": "dead note 1b2c3d4e5f60 text",
     "/acts/{act_id}/stop": "dead stop 1b2c3d4e",
-    "/schedules/{schedule_id}/{act}": "schedules run reports",
+    "/schedules/{schedule_id}/{act}": "schedules run reports --why noon --who ada",
     "/types/{name}/enqueue": "enqueue sync",
-    "/types/{name}/policy": "policy set sync --max-tries 5",
+    "/types/{name}/policy": "policy set sync --max-tries 5 --why noon --who ada",
     "/views": "jobs views save mine state:dead",
     "/views/forget": "jobs views forget mine",
 }
@@ -98,4 +98,4 @@ def test_each_command_that_acts_has_its_act_on_a_page() -> None:
 
 
 #: The other half of an act that stands above.
-SAME_PAGE = {"queues resume"}
+SAME_PAGE = {"queues resume", "schedules pause", "schedules resume", "policy clear"}

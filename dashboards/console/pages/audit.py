@@ -1,4 +1,4 @@
-"""The record: what people did here, to what, why, and what came of it."""
+"""The record: what people did, here or on the command line, to what, why, and what came of it."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -15,7 +16,7 @@ from redrive.dashboards.console.access.guard import Editor, Fields, Form, one
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.parameter_form import changes, difference, fields
 from redrive.dashboards.console.parts import Parts, The
-from redrive.dashboards.console.record import written_down
+from redrive.dashboards.console.record import acting, written_down
 from redrive.dashboards.console.shown import page
 from redrive.deployments.acceptance import deployment_of
 from redrive.deployments.dead_letters.ledger import DeadLetter
@@ -52,9 +53,8 @@ def edited(request: Request, the: The, who: Editor, form: Fields, job_id: UUID) 
     if not edits:
         raise ParameterError("nothing was changed: redrive it as it is, or change a parameter first")
     changed = ", ".join(change.name for change in difference(row.parameters, edits))
-    with written_down(
-        the, who=who.name, what="edit and redrive", about=about_job(job_id), why=f"{why} (changed {changed})".strip()
-    ):
+    by = replace(acting(the, who), why=f"{why} (changed {changed})".strip())
+    with written_down(the, by, what="edit and redrive", about=about_job(job_id)):
         result = redrive(the.ledger, row.id, who=who.name, why=why, parameters={**row.parameters, **edits})
     return done(
         request, "It runs again with what you changed.", go=f"/failures/{row.fingerprint}", to=f"/jobs/{result.run_id}"

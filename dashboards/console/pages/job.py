@@ -15,10 +15,9 @@ from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.core.masking import mask_text
 from redrive.dashboards.console.access.guard import Fields, Operator, one
 from redrive.dashboards.console.answers import done
-from redrive.dashboards.console.live.memo import GRACE
 from redrive.dashboards.console.pages.job_seen import SHARED, seen_of
 from redrive.dashboards.console.parts import Parts, The
-from redrive.dashboards.console.record import written_down
+from redrive.dashboards.console.record import acting, written_down
 from redrive.dashboards.console.shown import page, render
 from redrive.dashboards.console.values import as_json
 from redrive.deployments.dead_letters.redrive import redrive
@@ -26,6 +25,7 @@ from redrive.deployments.job_result import result_of
 from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
 from redrive.deployments.jobs.cause import Cause
 from redrive.deployments.jobs.why import NAMED, why
+from redrive.deployments.people.actor import Actor
 from redrive.deployments.people.people import about_job
 
 router = APIRouter()
@@ -50,7 +50,7 @@ def job(request: Request, the: The, reference: str) -> Response:
         "job.html",
         seen=seen,
         job=seen.job,
-        lines=the.logs.soon(known, beside, GRACE) if known and beside else the.logs.lines(seen.run.id, SHARED),
+        lines=the.logs.soon(known, beside, the.visit.left) if known and beside else the.logs.lines(seen.run.id, SHARED),
         link=the.settings.run_url(seen.job.id),
         trace=the.settings.link_to_trace(seen.job.trace_id),
     )
@@ -115,7 +115,7 @@ def waits(request: Request, the: The, job_id: UUID) -> Response:
 
 @router.post("/jobs/{job_id}/retry")
 def retry(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
-    found = _act(the, "retry now", job_id, who.name, one(form, "why"), lambda: retry_now(job_id, who=who.name))
+    found = _act(the, "retry now", job_id, acting(the, who, form), lambda: retry_now(job_id, who=who.name))
     return done(request, f"{found.name} has its next try now.")
 
 
@@ -123,14 +123,16 @@ def retry(request: Request, the: The, who: Operator, form: Fields, job_id: UUID)
 def redriven(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
     """Its own act, and not what a retry does to a dead job: a page that is old must not have another effect than it says."""
     why = one(form, "why")
-    found = _act(the, "redrive", job_id, who.name, why, lambda: redrive(the.ledger, job_id, who=who.name, why=why))
+    found = _act(
+        the, "redrive", job_id, acting(the, who, form), lambda: redrive(the.ledger, job_id, who=who.name, why=why)
+    )
     return done(request, f"Redriven: {found.job} runs again.")
 
 
 @router.post("/jobs/{job_id}/cancel")
 def cancel(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
     why = one(form, "why")
-    found = _act(the, "cancel", job_id, who.name, why, lambda: cancel_job(job_id, who=who.name, why=why))
+    found = _act(the, "cancel", job_id, acting(the, who, form), lambda: cancel_job(job_id, who=who.name, why=why))
     message = "is being stopped" if found.state == "Cancelling" else "is cancelled"
     return done(request, f"{found.name} {message}.")
 
@@ -138,13 +140,13 @@ def cancel(request: Request, the: The, who: Operator, form: Fields, job_id: UUID
 @router.post("/jobs/{job_id}/rerun")
 def rerun(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
     why = one(form, "why")
-    found = _act(the, "run again", job_id, who.name, why, lambda: rerun_job(job_id, who=who.name, why=why))
+    found = _act(the, "run again", job_id, acting(the, who, form), lambda: rerun_job(job_id, who=who.name, why=why))
     return done(request, "Runs again as a new job.", go=f"/jobs/{found.run_id}")
 
 
-def _act(the: Parts, what: str, job_id: UUID, who: str, why: str, act: Callable[[], T]) -> T:
+def _act(the: Parts, what: str, job_id: UUID, by: Actor, act: Callable[[], T]) -> T:
     """Do it and write it down, whatever came of it."""
-    with written_down(the, who=who, what=what, about=about_job(job_id), why=why):
+    with written_down(the, by, what=what, about=about_job(job_id)):
         return act()
 
 

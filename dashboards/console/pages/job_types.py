@@ -17,14 +17,14 @@ from redrive.dashboards.console.access.guard import Editor, Fields, Operator, on
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.parameter_form import Field, changes, fields
 from redrive.dashboards.console.parts import The
-from redrive.dashboards.console.record import written_down
+from redrive.dashboards.console.record import acting, written_down
 from redrive.dashboards.console.shown import page
 from redrive.deployments.acceptance import deployment_of
 from redrive.deployments.catalog import catalog, job_type
 from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.health.pace import SPANS
-from redrive.deployments.policies import Policy, override, policy_of
+from redrive.deployments.policies import Policy, about_type, override, policy_of
 from redrive.deployments.queue_names import queues as queue_names
 
 router = APIRouter()
@@ -62,7 +62,7 @@ def one_type(request: Request, the: The, name: str, span: str = "24h") -> Respon
 @router.post("/types/{name}/enqueue")
 def ask(request: Request, the: The, who: Operator, form: Fields, name: str) -> Response:
     queue = one(form, "queue")
-    with written_down(the, who=who.name, what="enqueue", about=f"job type {name}", why=one(form, "why")):
+    with written_down(the, acting(the, who, form), what="enqueue", about=about_type(name)):
         accepted = enqueue(
             name,
             changes(form, _fields(name)),
@@ -80,9 +80,10 @@ def change(request: Request, the: The, who: Editor, form: Fields, name: str) -> 
     if isinstance(values.get("backoff"), dict):
         # As a block names delays that grow.
         values["exponential"] = values.pop("backoff")
-    with written_down(the, who=who.name, what="policy", about=f"job type {name}", why=one(form, "why")):
-        found = override(name, values)
-    the.forget(("policy", name))
+    try:
+        found = override(name, values, by=acting(the, who, form))
+    finally:
+        the.forget()
     message = (
         "Overridden: jobs follow it from their next start." if found.overridden else "The catalog's policy holds again."
     )

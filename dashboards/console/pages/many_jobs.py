@@ -22,7 +22,7 @@ from redrive.blocks.prefect.run import Run
 from redrive.dashboards.console.access.guard import Fields, Form, Operator, one
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.parts import Parts, The
-from redrive.dashboards.console.record import write_down
+from redrive.dashboards.console.record import acting
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.jobs import query
 from redrive.deployments.jobs.actions import cancel_job, rerun_job
@@ -60,7 +60,7 @@ def many(request: Request, the: The, who: Operator, form: Fields, what: str) -> 
     refused = "; ".join(reason for _, reason in ended.refused[:REASONS])
     outcome = f"{ended.done:,} of {counted(ended.matched, 'job')}{f'; refused: {refused}' if refused else ''}"
     about = f"jobs {one(form, 'q') or 'that were marked'}"
-    write_down(the, who=who.name, what=f"bulk {verb}", about=about, why=why, outcome=outcome)
+    acting(the, who, form).did(f"bulk {verb}", about, outcome)
     message = f"{'Cancelled' if what == 'cancel' else 'Running again'}: {outcome}."
     return done(request, message, kind="bad" if refused else "good")
 

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from redrive.blocks.core.errors import ParameterError
-from redrive.dashboards.console.access.guard import Fields, Operator, one
+from redrive.dashboards.console.access.guard import Fields, Operator
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.parts import The
-from redrive.dashboards.console.record import written_down
+from redrive.dashboards.console.record import acting
 from redrive.dashboards.console.shown import page
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.schedules import list_schedules, run_now, set_schedule
@@ -40,16 +40,17 @@ def schedules(request: Request, the: The) -> Response:
 
 @router.post("/schedules/{schedule_id}/{act}")
 def act(request: Request, the: The, who: Operator, form: Fields, schedule_id: str, act: str) -> Response:
-    why, about = one(form, "why"), f"schedule {schedule_id[:8]}"
-    with written_down(the, who=who.name, what=f"schedule {act}", about=about, why=why):
+    by = acting(the, who, form)
+    try:
         match act:
             case "pause" | "resume":
-                found = set_schedule(schedule_id, active=act == "resume")
+                found = set_schedule(schedule_id, active=act == "resume", by=by)
                 message, to = f"The schedule of {found.job} {'runs again' if act == 'resume' else 'is paused'}.", None
             case "run":
-                accepted = run_now(schedule_id)
+                accepted = run_now(schedule_id, by=by)
                 message, to = f"{accepted.job} was asked for now.", f"/jobs/{accepted.id}"
             case _:
                 raise ParameterError(f"there is no act {act!r} on a schedule")
-    the.forget(("schedules",))
+    finally:
+        the.forget()
     return done(request, message, to=to)
