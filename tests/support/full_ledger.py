@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from sqlalchemy import text
 
 from redrive.deployments.dead_letters.ledger import Ledger
-from tests.support.deaths import varied
+from tests.support.deaths import START, varied
 
 RECORDED = 1_000
 
@@ -26,12 +28,21 @@ _COPY = f"""
 """  # noqa: S608  (column names of ours)
 
 
-def fill(ledger: Ledger, *, rows: int, causes: int = 64, analyze: bool = True) -> None:
-    """Fill an empty ledger on Postgres with a multiple of 1,000 rows; its sums are right and its statistics fresh, unless not analyzed."""
+_SHIFT = "UPDATE dead_letters SET first_failure = first_failure + :by, last_failure = last_failure + :by"
+
+
+def fill(ledger: Ledger, *, rows: int, causes: int = 64, analyze: bool = True, until: datetime | None = None) -> None:
+    """Fill an empty ledger on Postgres with a multiple of 1,000 rows; its sums are right and its statistics fresh, unless not analyzed.
+
+    Args:
+        until: when the newest failed, one a second before it; the first days of 2026 if None.
+    """
     ledger.migrate()
     ledger.record_all(varied(RECORDED, causes=causes))
     engine = ledger._database.engine
     with engine.begin() as connection:
+        if until is not None:
+            connection.execute(text(_SHIFT), {"by": until - START - timedelta(seconds=rows)})
         connection.execute(text(_COPY), {"copies": rows // RECORDED - 1})
         connection.execute(
             text("UPDATE dead_letters SET status = 'resolved', closed_at = now() WHERE hashtext(run_id::text) % 5 > 1")

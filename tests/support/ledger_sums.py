@@ -10,6 +10,8 @@ from redrive.blocks.core.errors import Conflict, NotFound
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Ledger
 from tests.support.deaths import a_death, an_id
 
+NOW = datetime.now(UTC)
+
 
 def act_at_random(ledger: Ledger, draw: random.Random) -> None:
     """One act on a random row; refusals are part of the game."""
@@ -17,7 +19,7 @@ def act_at_random(ledger: Ledger, draw: random.Random) -> None:
     row = draw.choice(rows) if rows else None
     message = f"cause {draw.choice('abcd')}"
     facts = {
-        "after": draw.random() * 1000,
+        "last_failure": NOW - timedelta(seconds=draw.random() * 1000),
         "message": message,
         "queue": draw.choice(["high", "low"]),
         "dead_state_id": an_id(draw),
@@ -62,7 +64,9 @@ def assert_sums_are_right(ledger: Ledger) -> None:
             (group.fingerprint, group.count, tuple(group.by_status.items()), group.jobs, group.queues)
             for group in ledger.groups()
         }
-        return ledger.totals(), groups, ledger.count()
+        known = sorted(group.fingerprint for group in ledger.groups())
+        trends = ledger.causes.trends(known, now=NOW, length=timedelta(hours=24), points=24)
+        return ledger.totals(), groups, ledger.count(), ledger.causes.matrix(since=[NOW - timedelta(days=1)]), trends
 
     kept = sums()
     samples = {group.fingerprint: group.sample_id for group in ledger.groups()}

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from redrive.blocks.core.counted import counted
 from redrive.blocks.core.errors import ParameterError
 from redrive.dashboards.console.access.guard import Fields, Form, Operator, one
 from redrive.dashboards.console.answers import done
-from redrive.dashboards.console.cause import GROUPS, causes_of
+from redrive.dashboards.console.cause import GROUPS, Cause, causes_of
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.shown import page, with_query
+from redrive.dashboards.console.values import number
 from redrive.deployments.dead_letters.bulk_runner import ask
-from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Group
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Group, Ledger
 from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct, What
 from redrive.deployments.dead_letters.ledger.causes import Cell
+from redrive.deployments.dead_letters.ledger.quarters import quarter_of
+from redrive.deployments.dead_letters.ledger.rows import Status
 from redrive.deployments.queue_names import queues as queue_names
 
 router = APIRouter()
@@ -29,13 +33,15 @@ router = APIRouter()
 ROWS: Final = 50
 #: Seconds that what is read is shared by all who look.
 SHARED: Final = 3.0
-#: Seconds that the matrix is shown while it is counted anew: it reads the rows of a day.
-MATRIX_STALE: Final = 30.0
+#: Rows that are counted at most: more are told as so many and more.
+COUNTED: Final = 10_000
+#: Seconds that a count of rows is shared.
+COUNT_SHARED: Final = 15.0
 #: The times that the failures and their matrix are narrowed to.
 SINCE: Final = {"1h": timedelta(hours=1), "24h": timedelta(hours=24)}
 #: Errors that the matrix has rows for.
 ERRORS: Final = 12
-STATUSES: Final = ("open", "redriven", "resolved", "discarded")
+STATUSES: Final[tuple[Status, ...]] = ("open", "redriven", "resolved", "discarded")
 
 
 @router.get("/failures")
@@ -49,20 +55,12 @@ def failures(
     text: str = "",
     since: str = "",
 ) -> Response:
-    chosen = status if status in STATUSES else None
     given = {"queue": queue, "job": job, "error": error, "text": text, "since": since}
-    asked = Filter(
-        status=chosen,
-        queue=queue or None,
-        job=job or None,
-        error_type=error or None,
-        text=text or None,
-        since=_begin(since),
-    )
+    asked = _filter(status, **given)
     with the.ledger.together():
         causes = the.memo.get(("causes", asked), SHARED, lambda: causes_of(the, asked))
         totals = the.memo.get(("totals",), SHARED, lambda: _totals(the))
-        matrix = the.memo.get(("matrix",), SHARED, lambda: _matrix(the), stale=MATRIX_STALE)
+        matrix = the.memo.get(("matrix",), SHARED, lambda: _matrix(the))
         running = the.memo.get(("bulk", "running"), 1.0, lambda: the.ledger.bulk_acts.latest(limit=5, running=True))
     return page(
         request,
@@ -78,17 +76,26 @@ def failures(
             (name or "any time", with_query("/failures", {"status": status, **given, "since": name}), name == since)
             for name in ("", *SINCE)
         ],
-        fitting=sum(cause.group.open for cause in causes) if len(causes) < GROUPS else the.ledger.count(asked),
+        fitting=fitting_of(the.ledger, asked, causes),
         running=running,
     )
 
 
+@router.get("/failures/fitting")
+def fitting(
+    the: The, status: str = "open", queue: str = "", job: str = "", error: str = "", text: str = "", since: str = ""
+) -> Response:
+    """How many fit, after the page is there: a text is counted slower than it is found."""
+    asked = _filter(status, queue=queue, job=job, error=error, text=text, since=since)
+    found = the.memo.get(("fitting", asked), COUNT_SHARED, lambda: the.ledger.count(asked, at_most=COUNTED + 1))
+    return HTMLResponse(number(found) if found <= COUNTED else f"{number(COUNTED)}+")
+
+
 @router.get("/failures/{fingerprint}")
 def cause(request: Request, the: The, fingerprint: str, status: str = "open", after: str = "") -> Response:
-    chosen = status if status in STATUSES else None
     with the.ledger.together():
         whole = the.ledger.fingerprint(fingerprint)
-        rows = the.ledger.find(Filter(fingerprint=whole, status=chosen), limit=ROWS, cursor=after or None)
+        rows = the.ledger.find(Filter(fingerprint=whole, status=_status(status)), limit=ROWS, cursor=after or None)
         (found,) = causes_of(the, Filter(fingerprint=whole))
         sample = _sample(the, found.group)
         acts = [act for act in the.ledger.bulk_acts.latest(limit=20) if whole in _about(act)]
@@ -162,9 +169,31 @@ def _asked(form: Form) -> Filter:
     raise ParameterError("mark at least one row first")
 
 
+def _status(text: str) -> Status | None:
+    return next((known for known in STATUSES if known == text), None)
+
+
+def _filter(status: str, *, queue: str, job: str, error: str, text: str, since: str) -> Filter:
+    return Filter(
+        status=_status(status),
+        queue=queue or None,
+        job=job or None,
+        error_type=error or None,
+        text=text or None,
+        since=_begin(since),
+    )
+
+
+def fitting_of(ledger: Ledger, asked: Filter, causes: Sequence[Cause]) -> int | None:
+    """How many are open among those that fit; None where only counting the rows would tell."""
+    if any(cause.group.partial for cause in causes) or (asked.needs_rows and len(causes) == GROUPS):
+        return None
+    return sum(cause.group.open for cause in causes) if len(causes) < GROUPS else ledger.count(asked)
+
+
 def _begin(since: str) -> datetime | None:
-    """Where a time of the matrix begins, to the minute, so that a page that reads itself anew asks the same."""
-    return datetime.now(UTC).replace(second=0, microsecond=0) - SINCE[since] if since in SINCE else None
+    """Where a time of the matrix begins: with a quarter of an hour, which the ledger has sums of."""
+    return quarter_of(datetime.now(UTC) - SINCE[since]) if since in SINCE else None
 
 
 def _rate(text: str) -> float | None:

@@ -1,6 +1,6 @@
 """What is known of a cause beyond its sums: how it went over time, whether it came back after it was resolved, and people's notes.
 
-Danger: nothing here may get slower with the age of the ledger; what reads rows reads those of the time that is shown.
+Danger: nothing here may get slower with the age of the ledger, or with how much failed today.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import BigInteger, Connection, and_, cast, func, select, text
+from sqlalchemy import Connection, and_, func, select, text
 
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.operator_tables import notes
+from redrive.deployments.dead_letters.ledger.quarters import quarters
 from redrive.deployments.dead_letters.ledger.tables import dead_letters, groups, tallies
 from redrive.deployments.dead_letters.ledger.tallies import insert_into
 from redrive.deployments.dead_letters.ledger.text import storable
@@ -51,27 +52,25 @@ class Causes:
     def trends(
         self, fingerprints: Sequence[str], *, now: datetime, length: timedelta, points: int
     ) -> dict[str, list[int]]:
-        """By fingerprint: how many rows failed last in each of so many equal parts of the time up to now."""
+        """By fingerprint: how many rows failed last in each of so many equal parts of the time up to now.
+
+        Args:
+            length: a day at most, in parts of whole quarters of an hour.
+        """
         step = int(length.total_seconds() // points)
         first = int(now.timestamp()) // step - points + 1
-        since = datetime.fromtimestamp(first * step, UTC)
+        query = (
+            select(quarters.c.fingerprint, quarters.c.at, func.sum(quarters.c.count).label("number"))
+            .where(quarters.c.fingerprint.in_(fingerprints), quarters.c.at >= datetime.fromtimestamp(first * step, UTC))
+            .group_by(quarters.c.fingerprint, quarters.c.at)
+        )
 
         def work(connection: Connection) -> dict[str, list[int]]:
-            if connection.dialect.name == "postgresql":
-                seconds: Any = func.extract("epoch", dead_letters.c.last_failure)
-            else:
-                seconds = cast(func.strftime("%s", dead_letters.c.last_failure), BigInteger)
-            part = cast(func.floor(seconds / step), BigInteger).label("part")
-            query = (
-                select(dead_letters.c.fingerprint, part, func.count().label("number"))
-                .where(dead_letters.c.fingerprint.in_(fingerprints), dead_letters.c.last_failure >= since)
-                .group_by(dead_letters.c.fingerprint, part)
-            )
             found = {one: [0] * points for one in fingerprints}
             for row in connection.execute(query):
-                place = int(row.part) - first
+                place = int(row.at.timestamp()) // step - first
                 if 0 <= place < points:
-                    found[row.fingerprint][place] += row.number
+                    found[row.fingerprint][place] += int(row.number)
             return found
 
         return self._database.run(work) if fingerprints else {}
@@ -92,18 +91,25 @@ class Causes:
         )
 
     def matrix(self, *, since: Sequence[datetime]) -> list[Cell]:
-        """The open rows by error and queue, the most first; of each how many failed last at or after each of these times."""
+        """The open rows by error and queue, the most first; of each how many failed last at or after each of these times.
+
+        Args:
+            since: where quarters of an hour begin, in the last day.
+        """
 
         def work(connection: Connection) -> list[Cell]:
             key = (tallies.c.error_type, tallies.c.queue)
             whole = select(*key, func.sum(tallies.c.count).label("number")).where(
                 tallies.c.status == "open", tallies.c.count > 0
             )
-            rows = dead_letters.c
+            after = [
+                func.coalesce(func.sum(quarters.c.count).filter(quarters.c.at >= at), 0).label(f"after_{number}")
+                for number, at in enumerate(since)
+            ]
             late = (
-                select(rows.error_type, rows.queue, *[func.count().filter(rows.last_failure >= at) for at in since])
-                .where(rows.status == "open", rows.last_failure >= min(since))
-                .group_by(rows.error_type, rows.queue)
+                select(quarters.c.error_type, quarters.c.queue, *after)
+                .where(quarters.c.status == "open", quarters.c.at >= min(since))
+                .group_by(quarters.c.error_type, quarters.c.queue)
             )
             lately = {(row[0], row[1]): tuple(map(int, row[2:])) for row in connection.execute(late)}
             found = [

@@ -82,9 +82,10 @@ def _read(cursor: str) -> tuple[datetime, UUID]:
         raise ParameterError(f"{cursor!r} is no page of this list; begin without one") from None
 
 
-def count(connection: Connection, asked: Filter) -> int:
+def count(connection: Connection, asked: Filter, *, at_most: int | None = None) -> int:
     if asked.needs_rows:
-        return connection.scalar(select(func.count()).select_from(dead_letters).where(asked.rows(connection))) or 0
+        fitting = select(literal(1)).select_from(dead_letters).where(asked.rows(connection)).limit(at_most).subquery()
+        return connection.scalar(select(func.count()).select_from(fitting)) or 0
     return connection.scalar(select(func.sum(tallies.c.count)).where(asked.sums(connection, tallies))) or 0
 
 
@@ -134,6 +135,11 @@ def history(connection: Connection, row_id: UUID) -> list[HistoryEntry]:
 def batches(connection: Connection, *, limit: int) -> list[HistoryEntry]:
     query = select(acts).where(acts.c.dead_letter_id.is_(None)).order_by(acts.c.id.desc())
     return [HistoryEntry(**row._asdict()) for row in connection.execute(query.limit(limit))]
+
+
+def of_run(connection: Connection, run_id: UUID) -> DeadLetter | None:
+    row = connection.execute(select(dead_letters).where(dead_letters.c.run_id == run_id)).one_or_none()
+    return None if row is None else DeadLetter(**row._asdict())
 
 
 def get(connection: Connection, which: UUID | str) -> DeadLetter:

@@ -38,8 +38,9 @@ class LedgerReader:
             lambda connection: queries.find(connection, asked, limit=limit, cursor=cursor, oldest_first=oldest_first)
         )
 
-    def count(self, asked: Filter = EVERYTHING) -> int:
-        return self._database.run(lambda connection: queries.count(connection, asked))
+    def count(self, asked: Filter = EVERYTHING, *, at_most: int | None = None) -> int:
+        """How many there are; where rows have to be counted, no further than to `at_most`."""
+        return self._database.run(lambda connection: queries.count(connection, asked, at_most=at_most))
 
     def get(self, which: UUID | str) -> DeadLetter:
         """One row by its id or its run's id, or the first 8 or more digits of either.
@@ -50,6 +51,10 @@ class LedgerReader:
             ParameterError: fewer than 8 digits.
         """
         return self._database.run(lambda connection: queries.get(connection, which))
+
+    def of_run(self, run_id: UUID) -> DeadLetter | None:
+        """The row of a run; None if it never was one. Unlike `get` it looks for no other that may be meant."""
+        return self._database.run(lambda connection: queries.of_run(connection, run_id))
 
     def unsettled(self, run_ids: Sequence[UUID]) -> set[UUID]:
         """Those of the runs whose dead letter is open or redriven: what still needs them must not be deleted."""

@@ -15,6 +15,14 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from redrive.deployments.dead_letters.ledger.quarters import (
+    Place,
+    forget_old,
+    place_of,
+    quarters,
+    recount_quarters,
+    rows_of,
+)
 from redrive.deployments.dead_letters.ledger.tables import STATUSES, AnyRow, dead_letters, groups, tallies
 from redrive.deployments.dead_letters.ledger.text import SAMPLE_LIMIT
 
@@ -36,21 +44,26 @@ class Tallies:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, ...]] = Counter()
+        self._quarters: Counter[Place] = Counter()
         self._samples: dict[str, _Sample] = {}
         self._left: dict[str, set[UUID]] = {}
 
     def added(self, row: AnyRow) -> None:
         """A row as it is now, after an insert or a change."""
         self._counts[_key(row)] += 1
+        self._quarters[place_of(row)] += 1
 
     def removed(self, row: AnyRow) -> None:
         """A row as it was, before a change or a deletion."""
         self._counts[_key(row)] -= 1
+        self._quarters[place_of(row)] -= 1
 
     def moved(self, row: AnyRow, *, status_before: str) -> None:
         """A row that changed nothing but its status."""
         self._counts[_key(row)] += 1
         self._counts[(*_key(row)[:-1], status_before)] -= 1
+        self._quarters[place_of(row)] += 1
+        self._quarters[place_of(row, status_before)] -= 1
 
     def died(self, row: AnyRow) -> None:
         """A row of a new death: its group's newest, unless a later one is known."""
@@ -83,6 +96,10 @@ class Tallies:
             by_group.setdefault(key[0], Counter())[key[-1]] += count
         for fingerprint in sorted({*by_group, *self._samples, *self._left}):
             self._apply_group(connection, fingerprint, by_group.get(fingerprint, Counter()))
+        if added := rows_of(self._quarters.items()):
+            insert = insert_into(connection, quarters)
+            grown = {"count": quarters.c.count + insert.excluded.count}
+            connection.execute(insert.on_conflict_do_update(index_elements=list(Place._fields), set_=grown), added)
 
     def _apply_group(self, connection: Connection, fingerprint: str, counts: Counter[str]) -> None:
         grown = {status: groups.c[status] + counts[status] for status in STATUSES if counts[status]}
@@ -136,7 +153,8 @@ def _replace_sample(connection: Connection, fingerprint: str, gone: set[UUID]) -
 
 
 def sweep_empty(connection: Connection) -> None:
-    """Delete tallies that came down to 0; those that another transaction is just counting up are left alone."""
+    """Delete tallies that came down to 0, and old quarters; those that another transaction is just counting up are left alone."""
+    forget_old(connection)
     empty = select(*(tallies.c[name] for name in KEY)).where(tallies.c.count == 0).with_for_update(skip_locked=True)
     if found := [row._asdict() for row in connection.execute(empty)]:
         match = [tallies.c[name] == bindparam(f"its_{name}") for name in KEY]
@@ -158,9 +176,12 @@ def recount(connection: Connection) -> int:
     # Same order as everywhere: rows before tallies before groups.
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("LOCK TABLE dead_letters IN SHARE ROW EXCLUSIVE MODE")
-        connection.exec_driver_sql("LOCK TABLE dead_letter_tallies, dead_letter_groups IN EXCLUSIVE MODE")
+        connection.exec_driver_sql(
+            "LOCK TABLE dead_letter_tallies, dead_letter_groups, dead_letter_quarters IN EXCLUSIVE MODE"
+        )
     connection.execute(delete(tallies))
     connection.execute(delete(groups))
+    recount_quarters(connection)
     key = [dead_letters.c[name] for name in KEY]
     connection.execute(tallies.insert().from_select([*KEY, "count"], select(*key, func.count()).group_by(*key)))
     newest = func.row_number().over(
