@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import uvicorn
 
@@ -12,6 +13,9 @@ from redrive.dashboards.console.app import make_app
 
 #: Seconds that open streams get to end when the process is told to.
 LEAVE = 1
+#: Seconds after which a thread that computes lets others go on. A page waits for a server many times, and each time it goes on it would
+#: wait five thousandths for whatever is read beside it, which is Python's own value.
+SWITCH = 0.001
 
 
 class _Server(uvicorn.Server):
@@ -30,6 +34,7 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # A person waits for every page.
     hurry()
+    sys.setswitchinterval(SWITCH)
     here = settings()
     certificate, key = here.certificate()
     config = uvicorn.Config(

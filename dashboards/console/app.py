@@ -22,7 +22,7 @@ from redrive.dashboards.console.access.proxy import ProxyPeople
 from redrive.dashboards.console.access.session import Sessions
 from redrive.dashboards.console.answers import failed, on_error
 from redrive.dashboards.console.live.logs import Logs
-from redrive.dashboards.console.live.memo import LiveAnswers, Memo, NotYet
+from redrive.dashboards.console.live.memo import LiveAnswers, Memo, NotYet, Visit
 from redrive.dashboards.console.live.poller import Poller
 from redrive.dashboards.console.live.refresher import Refresher
 from redrive.dashboards.console.live.stream import Streams
@@ -55,7 +55,7 @@ PAGES = (sign_in, overview, slow, jobs, many_jobs, edit, job, failures, acts, au
 def make_app(settings: Settings) -> Starlette:
     """The console of one installation."""
     ledger, people = Ledger(settings.ledger_url()), People(settings.ledger_url())
-    refresher, kept = Refresher(), Memo()
+    refresher, kept = Refresher(), Memo(lasting=["job types"])
     poller = Poller(settings, ledger, people, refresher)
     streams, logs, bulk = Streams(poller), Logs(refresher), BulkRunner(ledger)
 
@@ -81,9 +81,11 @@ def make_app(settings: Settings) -> Starlette:
         pace=SignInPace(),
         refresher=refresher,
         memo=Memo(),
+        history=Memo(),
         kept=kept,
         live=LiveAnswers(kept, refresher),
-        api=kept,
+        api=Visit(kept),
+        visit=Visit(kept),
     )
     app.state.sessions = Sessions(people)
     app.state.proxied = ProxyPeople(people, settings.console_proxies, settings.console_user_header)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from redrive.blocks.core.settings import Settings
 from redrive.dashboards.console.access.pace import SignInPace
 from redrive.dashboards.console.live.logs import Logs
-from redrive.dashboards.console.live.memo import Answers, LiveAnswers, Memo
+from redrive.dashboards.console.live.memo import Answers, LiveAnswers, Memo, Visit
 from redrive.dashboards.console.live.poller import Poller
 from redrive.dashboards.console.live.refresher import Refresher
 from redrive.dashboards.console.live.stream import Streams
@@ -26,7 +26,11 @@ LIVE: Final = "X-Live"
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The parts of one console. `memo`: answers of the ledger; `api`: those of Prefect's API, which have a price."""
+    """The parts of one console.
+
+    `memo`: answers of the ledger; `history`: those that no act of a person changes; `api`: those of Prefect's API, which have a price;
+    `visit`: of who asks.
+    """
 
     settings: Settings
     ledger: Ledger
@@ -38,9 +42,11 @@ class Parts:
     pace: SignInPace
     refresher: Refresher
     memo: Memo
+    history: Memo
     kept: Memo
     live: LiveAnswers
     api: Answers
+    visit: Visit
 
     def forget(self, *keys: Hashable) -> None:
         """Read these anew when they are next asked for: somebody changed them. None given: all."""
@@ -48,10 +54,11 @@ class Parts:
         self.kept.forget(*keys)
 
 
-def parts_of(request: Request) -> Parts:
-    """The parts of the application that a request came to."""
+async def parts_of(request: Request) -> Parts:
+    """The parts of the application that a request came to. No work, so no thread of its own, which costs most when all are busy."""
     parts: Parts = request.app.state.parts
-    return replace(parts, api=parts.live) if LIVE in request.headers else parts
+    visit = Visit(parts.kept)
+    return replace(parts, api=parts.live if LIVE in request.headers else visit, visit=visit)
 
 
 The = Annotated[Parts, Depends(parts_of)]

@@ -66,6 +66,8 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # They are those of this release: whether one has changed is not looked for with each page.
+        auto_reload=False,
     )
     made.filters |= {
         "span": span,

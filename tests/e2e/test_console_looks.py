@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.states import AWAITING_RETRY
 from redrive.deployments.dead_letters.ledger import Filter
 from redrive.deployments.enqueue import enqueue, enqueue_many
 from redrive.deployments.jobs.actions import cancel_job
@@ -29,6 +31,12 @@ CAUSES = {
     LONG: 4,
 }
 WIDTHS = {"desk": 1440, "phone": 390}
+#: The pictures of the README: pages and colours.
+README: dict[str, tuple[str, Literal["light", "dark"]]] = {
+    "overview": ("overview", "dark"),
+    "failures": ("failures", "light"),
+    "job": ("job-retrying", "dark"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,9 @@ def scene(consoles: Consoles) -> Iterator[Scene]:
         enqueue_many("test-many", [{"folder": folder, "message": message}] * many)
     enqueue_many("test-crowd", [{"number": one} for one in range(20)])
     running = enqueue("test-chatty", {"lines": 40, "seconds": 600}).id
+    with stack.overridden("test-flaky", backoff=[900.0]):
+        retrying = enqueue("test-flaky", {"folder": folder, "good_at": 3}).id
+        wait_until(lambda: runs.by_id([retrying])[retrying].state_name == AWAITING_RETRY, 60, "a try to fail")
     early = enqueue("test-ok", {"folder": folder}, delay=7200, queue="high", key="invoices-2026-11").id
 
     def open_of(text: str) -> int:
@@ -81,6 +92,7 @@ def scene(consoles: Consoles) -> Iterator[Scene]:
             "jobs-none": "/jobs?q=name:nothing-like-this",
             "job-running": f"/jobs/{running}",
             "job-early": f"/jobs/{early}",
+            "job-retrying": f"/jobs/{retrying}",
             "job-dead": f"/jobs/{dead.run_id}",
             "job-completed": f"/jobs/{done.id}",
             "edit": f"/jobs/{dead.run_id}/edit",
@@ -100,7 +112,7 @@ def scene(consoles: Consoles) -> Iterator[Scene]:
     )
     with client(stack, "grace") as grace:
         grace.post("/queues/low/resume", data={"csrf": token_of(grace)})
-    for job in (running, early):
+    for job in (running, early, retrying):
         try:
             cancel_job(job)
         except RedriveError as over:
@@ -120,7 +132,29 @@ def test_no_page_is_wider_than_its_window_and_each_leaves_its_picture(consoles: 
                 window.page.screenshot(path=_picture(f"{name}-{theme}-{device}"), full_page=True)
                 if window.page.evaluate("document.scrollingElement.scrollWidth > innerWidth"):
                     wide.append(f"{name} ({theme}, {device})")
+            _acting(console, f"{theme}-{device}")
+    for name, (page, theme) in README.items():
+        console = consoles.sign_in("grace", viewport={"width": 1280, "height": 800}, color_scheme=theme)
+        console.open(scene.paths[page])
+        _settled(console)
+        console.page.screenshot(path=_picture(f"readme-{name}"))
     assert not wide
+
+
+def _acting(console: Console, picture: str) -> None:
+    """What stands over a page while somebody acts: a dialog, the completion of the filter, the keys."""
+    console.open("/failures")
+    console.row("the mail gateway is closed").get_by_role("button", name="Redrive").click()
+    console.page.locator("dialog[open]").wait_for()
+    console.page.screenshot(path=_picture(f"over-redrive-{picture}"))
+    console.open("/jobs")
+    console.page.get_by_label("Filter jobs").fill("job:test-many st")
+    console.page.locator(".search .options li").first.wait_for()
+    console.page.screenshot(path=_picture(f"over-completion-{picture}"))
+    console.page.keyboard.press("Escape")
+    console.page.keyboard.press("?")
+    console.page.locator("dialog#keys[open]").wait_for()
+    console.page.screenshot(path=_picture(f"over-keys-{picture}"))
 
 
 def _settled(window: Console) -> None:

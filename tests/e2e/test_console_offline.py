@@ -42,10 +42,12 @@ def test_prefect_that_is_unavailable_is_reported_and_what_is_known_stays(console
         console.reads(re.compile(r"Prefect's API is unavailable · (\d+ s ago|just now)"))
         console.reads("Jobs that run go on; nothing new starts")
         assert console.row("default").is_visible()
+        console.keep("offline-prefect-overview")
         console.open("/failures")
         console.page.get_by_role("heading", name="Failures").wait_for()
         console.open(f"/jobs/{job.id}")
         console.reads("Unavailable")
+        console.keep("offline-prefect-job")
 
     wait_until(lambda: consoles.stack.component("prefect")["healthy"], PATIENCE, "Prefect to answer again")
     console.open("/")
@@ -71,6 +73,10 @@ def test_database_that_is_unavailable_is_reported_and_no_act_is_shown_as_done_th
         console.reads(re.compile(r"The ledger is unavailable · (\d+ s ago|just now)"))
         console.reads("Failures are kept with their jobs until it is back")
         console.reads("Failures open")
+        console.keep("offline-ledger-overview")
+        console.open("/failures")
+        console.reads(re.compile("unavailable", re.IGNORECASE))
+        console.keep("offline-ledger-failures")
 
     wait_until(lambda: consoles.stack.status()["healthy"], PATIENCE, "the stack to be healthy")
     assert consoles.stack.dead_letter(job.id).redrives == 0
@@ -87,6 +93,7 @@ def test_keeper_that_is_unavailable_is_reported_with_what_it_means(consoles: Con
     with frozen(consoles.stack, "keeper"):
         console.reads("The keeper is late", timeout=240)
         console.reads(re.compile(r"not done for \d+ (s|min), since \d{4}-"))
+        console.keep("offline-keeper-overview")
 
 
 def test_console_that_is_unavailable_is_reported_by_the_page_that_is_open(consoles: Consoles) -> None:
@@ -95,6 +102,7 @@ def test_console_that_is_unavailable_is_reported_by_the_page_that_is_open(consol
 
     with frozen(consoles.stack, "console"):
         console.reads("the console could not read anything newer")
+        console.keep("offline-console-overview")
 
     wait_until(lambda: consoles.stack.component("console")["healthy"], PATIENCE, "the console to answer again")
     wait_until(lambda: not console.page.locator("#stale").is_visible(), PATIENCE, "the banner to go")

@@ -79,7 +79,8 @@ def test_all_failures_that_match_are_redriven_and_no_others(job_stack: JobStack)
     wait_until(lambda: counted("open") == 3, PATIENCE, "the failures")
     (folder / "mended").touch()
     with client(job_stack, "bob", "operator") as bob:
-        assert "Redrive all 3" in bob.get("/failures", params={"text": word}).text
+        assert "Redrive all <span data-fits>3</span>" in bob.get("/failures", params={"text": word}).text
+        assert bob.get("/failures/fitting", params={"text": word}).text == "3"
         form = {"text": word, "all": "1", "why": "the word is known now"}
         dry = bob.post("/failures/bulk/redrive", data={**form, "dry_run": "1"}, headers=part(bob))
         assert "Would redrive 3 jobs" in dry.text

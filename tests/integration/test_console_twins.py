@@ -39,7 +39,8 @@ def test_view_that_was_saved_here_is_there_and_the_other_way_round(job_stack: Jo
     job_stack.redrive("jobs", "views", "save", "twins", "param.name:twins", "state:scheduled", "--who", "ada")
     assert str(waiting) in found(job_stack, "--view", "twins")
     with client(job_stack, "grace") as console:
-        assert "twins" in console.get("/jobs").text
+        # What others saw a moment ago is shared for some seconds.
+        wait_until(lambda: "twins" in console.get("/jobs").text, PATIENCE, "the view to be shown")
         form = {"csrf": token_of(console), "name": "twins too", "query": "state:scheduled param.name:twins"}
         assert console.post("/views", data=form).status_code == 303
     assert str(waiting) in found(job_stack, "--view", "twins too")

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from redrive.blocks.core.errors import ApiUnavailable
-from redrive.dashboards.console.live.memo import Memo
+from redrive.dashboards.console.live.memo import GRACE, Memo, Visit
 from tests.support.waiting import wait_until
 
 
@@ -30,6 +30,15 @@ def test_answer_is_read_once_as_long_as_it_is_fresh():
     assert memo.get("a", 5, lambda: next(reads)) == 2
 
 
+def test_what_no_act_changes_is_not_forgotten_with_all_the_rest():
+    memo, reads = Memo(lasting=["names"]), iter(range(9))
+    assert [memo.get(key, 60, lambda: next(reads)) for key in ("names", "rows")] == [0, 1]
+
+    memo.forget()
+
+    assert [memo.get(key, 60, lambda: next(reads)) for key in ("names", "rows")] == [0, 2]
+
+
 def test_old_answer_is_given_while_a_new_one_is_read_and_not_when_it_is_too_old():
     clock, may_read = Clock(), threading.Event()
     memo, reads = Memo(clock), iter(range(9))
@@ -45,6 +54,27 @@ def test_old_answer_is_given_while_a_new_one_is_read_and_not_when_it_is_too_old(
     wait_until(lambda: memo.get("a", 5, slowly, stale=60) == 1, 30, "the new answer")
     clock.now += 60
     assert memo.get("a", 5, slowly, stale=60) == 2
+
+
+def test_person_waits_once_for_all_of_a_page():
+    clock, may_read = Clock(), threading.Event()
+    memo = Memo(clock)
+    for key in "ab":
+        memo.get(key, 5, lambda: "old", stale=60)
+    clock.now += 6
+    visit = Visit(memo, clock)
+
+    def slowly() -> str:
+        may_read.wait(30)
+        return "new"
+
+    assert visit.left == pytest.approx(GRACE)
+    clock.now += GRACE
+    assert [visit.get(key, 5, slowly, stale=60) for key in "ab"] == ["old", "old"]
+    assert visit.left == 0
+    may_read.set()
+    # Who comes next has what was read meanwhile.
+    wait_until(lambda: [Visit(memo, clock).get(key, 5, slowly, stale=60) for key in "ab"] == ["new", "new"], 30, "it")
 
 
 def test_what_cannot_be_read_anew_is_reported_to_who_asks_when_the_old_answer_is_too_old():

@@ -51,9 +51,9 @@ async def guard(request: Request) -> None:
     token = request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
     proxied: ProxyPeople = request.app.state.proxied
     is_open = request.url.path in OPEN
-    found = await run_in_threadpool(proxied.find, request) or (
-        await run_in_threadpool(sessions.find, token) if token else None
-    )
+    found = await run_in_threadpool(proxied.find, request) if proxied.is_asked(request) else None
+    if found is None and token:
+        found = sessions.believed(token) or await run_in_threadpool(sessions.find, token)
     request.state.session = found
     if is_open:
         return
@@ -72,7 +72,7 @@ def signed_in(request: Request) -> Session:
 def person_who(role: Role) -> object:
     """The person, who must have this role at least."""
 
-    def checked(request: Request) -> Person:
+    async def checked(request: Request) -> Person:
         person = signed_in(request).person
         if not person.may(role):
             raise Refused(f"this takes the role {role}; {person.name} is {person.role}")
@@ -86,7 +86,7 @@ Operator = Annotated[Person, person_who("operator")]
 Editor = Annotated[Person, person_who("editor")]
 
 
-def form_of(request: Request) -> Form:
+async def form_of(request: Request) -> Form:
     """The fields of the form that was sent."""
     form: Form = request.state.form
     return form
@@ -111,7 +111,7 @@ def _check_origin(request: Request) -> None:
 
 
 def _check_csrf(request: Request, session: Session) -> None:
-    given = request.headers.get("x-csrf-token") or one(form_of(request), "csrf")
+    given = request.headers.get("x-csrf-token") or one(request.state.form, "csrf")
     if not hmac.compare_digest(given.encode(), session.csrf.encode()):
         raise Refused("this form is of another session: load the page again")
 

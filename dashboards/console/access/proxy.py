@@ -34,10 +34,14 @@ class ProxyPeople:
         self._secret = secrets.token_urlsafe(32)
         self._seen = Remembered[str, Person](BELIEVED, most=REMEMBERED)
 
+    def is_asked(self, request: Request) -> bool:
+        """Whether the request names somebody, and comes from a trusted proxy."""
+        return bool(self._networks and request.headers.get(self._header)) and self._is_trusted(request)
+
     def find(self, request: Request) -> Session | None:
         """The session of whom the request names; None if it names nobody, or does not come from a trusted proxy."""
         name = request.headers.get(self._header)
-        if not name or not self._is_trusted(request):
+        if not name or not self.is_asked(request):
             return None
         try:
             person = self._person(checked_name(name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
 
@@ -24,8 +24,8 @@ T = TypeVar("T")
 #: Reads the answers for several keys in one go; what is not there is not among them.
 Many = Callable[[Sequence[Hashable]], Mapping[Hashable, object]]
 
-#: Seconds that a person waits for a fresh answer where there is an old one that will do.
-GRACE: Final = 0.1
+#: Seconds that a person waits for fresh answers where there are old ones that will do: for all of a page together.
+GRACE: Final = 0.05
 #: Answers that are kept at most.
 KEPT: Final = 2_000
 
@@ -60,11 +60,45 @@ class Answers(Protocol):
         """When the answer for `key` was read; now, if there is none."""
 
 
+class Visit:
+    """The answers for a person who opens a page, from the moment they came."""
+
+    def __init__(self, memo: Memo, clock: Callable[[], float] = time.monotonic) -> None:
+        self._memo = memo
+        self._clock = clock
+        self._until = clock() + GRACE
+
+    @property
+    def left(self) -> float:
+        """Seconds that they still wait for a fresh answer where an old one will do."""
+        return max(0.0, self._until - self._clock())
+
+    def get(
+        self,
+        key: Hashable,
+        seconds: float,
+        read: Callable[[], T],
+        *,
+        stale: float = 0.0,
+        many: Many | None = None,
+        fits: Callable[[T], bool] | None = None,
+    ) -> T:
+        """At most `seconds` old; or at most `stale`, if a new one is not there before they have waited long enough."""
+        del many  # a person waits: it is read by itself
+        return self._memo.get(key, seconds, read, stale=stale, fits=fits, grace=self.left)
+
+    def read_at(self, key: Hashable) -> datetime:
+        """When the answer for `key` was read; now, if there is none."""
+        return self._memo.read_at(key)
+
+
 class Memo:
     """Keeps each answer for some seconds; two who ask at once wait for one answer."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, lasting: Collection[Hashable] = ()) -> None:
+        """`lasting`: keys of answers that no act of a person changes."""
         self._clock = clock
+        self._lasting = frozenset(lasting)
         self._kept: dict[Hashable, tuple[float, Any]] = {}
         self._locks: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -78,18 +112,17 @@ class Memo:
         read: Callable[[], T],
         *,
         stale: float = 0.0,
-        many: Many | None = None,
         fits: Callable[[T], bool] | None = None,
+        grace: float = GRACE,
     ) -> T:
-        """At most `seconds` old; or at most `stale`, if a new one takes longer than a moment: whoever asks next gets that."""
-        del many  # a person waits: it is read by itself
+        """At most `seconds` old; or at most `stale`, if a new one takes longer than `grace`: whoever asks next gets that."""
         with self._lock:
             mine = self._locks.setdefault(key, threading.Lock())
         kept = self.kept(key)
         if kept is not None and seconds <= kept[0] < stale and (fits is None or fits(kept[1])):
             if mine.acquire(blocking=False):
                 threading.Thread(target=self._read_behind, args=(key, mine, read), daemon=True).start()
-            if mine.acquire(timeout=GRACE):
+            if mine.acquire(timeout=grace):
                 mine.release()
             old: T = (self.kept(key) or kept)[1]
             return old
@@ -133,10 +166,10 @@ class Memo:
                 self._locks.pop(oldest, None)
 
     def forget(self, *keys: Hashable) -> None:
-        """Read these anew when they are next asked for: somebody changed them. None given: all."""
+        """Read these anew when they are next asked for: somebody changed them. None given: all but the lasting ones."""
         with self._lock:
             self.forgotten += 1
-            for key in keys or tuple(self._kept):
+            for key in keys or tuple(self._kept.keys() - self._lasting):
                 self._kept.pop(key, None)
 
     def _read_behind(self, key: Hashable, mine: threading.Lock, read: Callable[[], Any]) -> None:

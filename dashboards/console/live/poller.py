@@ -50,6 +50,8 @@ class Poller:
         self._refresher = refresher
         self._sampler = Sampler(settings)
         self._figures = JobFigures(settings.valkey_url())
+        # Kept, as making one reads all certificates that this machine trusts.
+        self._exporter = httpx.Client(trust_env=False, timeout=1.0)
         self._sampling = threading.Lock()
         self._until = 0.0
         self._fresh = threading.Lock()
@@ -60,6 +62,7 @@ class Poller:
     def close(self) -> None:
         self._sampler.close()
         self._figures.close()
+        self._exporter.close()
 
     def poll(self) -> None:
         """Somebody looks now."""
@@ -145,8 +148,7 @@ class Poller:
         missing = dict(now.gaps)
         message: str | None = None
         try:
-            with httpx.Client(trust_env=False, timeout=1.0) as client:
-                answer = client.get(f"http://{host}:{self._settings.metrics_port}/health")
+            answer = self._exporter.get(f"http://{host}:{self._settings.metrics_port}/health")
             message = answer.text.strip()
             if answer.is_success:
                 missing.pop("exporter", None)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from redrive.blocks.core.errors import LedgerUnavailable, NotFound
+from redrive.blocks.core.errors import LedgerUnavailable
 from redrive.blocks.core.masking import mask_text
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import reachable
@@ -128,9 +128,9 @@ def _detail(the: Parts, run: Run) -> Detail:
 
 def _booked(the: Parts, run: Run) -> Booked:
     try:
-        letter = the.ledger.get(run.id).masked()
-        return Booked(letter=letter, acts=tuple(act.masked() for act in the.ledger.history(letter.id)))
-    except NotFound:
-        return Booked()  # most jobs never fail
+        letter = the.ledger.of_run(run.id)
+        if letter is None:
+            return Booked()  # most jobs never fail
+        return Booked(letter=letter.masked(), acts=tuple(act.masked() for act in the.ledger.history(letter.id)))
     except LedgerUnavailable as error:
         return Booked(missing=str(error))

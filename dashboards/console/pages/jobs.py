@@ -19,7 +19,7 @@ from redrive.dashboards.console.access.guard import Fields, Operator, one
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.export import as_csv, as_json_lines
 from redrive.dashboards.console.parts import Parts, The
-from redrive.dashboards.console.record import written_down
+from redrive.dashboards.console.record import acting, written_down
 from redrive.dashboards.console.shown import page, with_query
 from redrive.deployments.jobs import query
 from redrive.deployments.jobs.job import Job
@@ -112,7 +112,7 @@ def export(the: The, kind: str, q: str = "") -> Response:
 @router.post("/views")
 def save_view(request: Request, the: The, who: Operator, form: Fields) -> Response:
     name = one(form, "name")
-    with written_down(the, who=who.name, what="save view", about=f"view {name}"):
+    with written_down(the, acting(the, who), what="save view", about=f"view {name}"):
         the.people.views.save("jobs", name, one(form, "query"), who=who.name)
     return done(request, f"The view {name} is kept for everybody.", go=with_query("/jobs", {"q": one(form, "query")}))
 
@@ -120,14 +120,14 @@ def save_view(request: Request, the: The, who: Operator, form: Fields) -> Respon
 @router.post("/views/forget")
 def forget_view(request: Request, the: The, who: Operator, form: Fields) -> Response:
     name = one(form, "name")
-    with written_down(the, who=who.name, what="forget view", about=f"view {name}"):
+    with written_down(the, acting(the, who), what="forget view", about=f"view {name}"):
         the.people.views.forget(name)
     return done(request, f"The view {name} is gone.", go="/jobs")
 
 
 def _views(the: Parts) -> list[View]:
     try:
-        return the.memo.get("views", NAMES_SHARED, lambda: the.people.views.all("jobs"))
+        return the.memo.get("views", SHARED, lambda: the.people.views.all("jobs"))
     except LedgerUnavailable:
         return []
 

@@ -56,7 +56,7 @@ def figures(the: The, span: str = "1h", job: str = "") -> Response:
     def read() -> dict[str, Any]:
         return series(the.ledger.counts, SPANS[chosen], datetime.now(UTC), job=job or None)
 
-    return JSONResponse(the.memo.get(("figures", chosen, job), SHARED, read))
+    return JSONResponse(the.history.get(("figures", chosen, job), SHARED, read))
 
 
 @router.post("/queues/{name}/{act}")

@@ -29,7 +29,7 @@ LISTED: Final = 6
 def slow(request: Request, the: The, span: str = "24h", job: str = "") -> Response:
     """Of one job type, or of all, as `redrive jobs slow --job`."""
     chosen = span if span in SPANS else "24h"
-    found = the.memo.get(
+    found = the.history.get(
         ("slow", chosen, job), SHARED, lambda: time_spent(the.settings, SPANS[chosen], job=job or None)
     )
     books = the.poller.fresh().books

@@ -64,9 +64,7 @@
   // Dialogs: a button names the one it opens, and what it fills in.
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-dialog]");
-    if (opener?.matches("[data-needs-mark]") && !$("[data-marked]:checked")) {
-      toast("Mark at least one row first.");
-    } else if (opener) {
+    if (opener) {
       const dialog = document.getElementById(opener.dataset.dialog);
       if (opener.dataset.action) $("form", dialog).setAttribute("hx-post", opener.dataset.action);
       for (const node of $$("[data-say]", dialog)) set(node, opener.dataset[node.dataset.say] || "");
@@ -112,6 +110,15 @@
     htmx.ajax("POST", "/theme", { values: { theme: root.dataset.theme }, swap: "none" });
     document.dispatchEvent(new Event("themed"));
   }
+
+  // How many fit stands in the buttons about all of them, too.
+  document.addEventListener("htmx:afterSwap", () => {
+    const known = $("[data-fitting]");
+    for (const button of known ? $$("[data-everything]") : []) {
+      const shown = $("[data-fits]", button);
+      if (shown) { set(shown, known.textContent); button.dataset.number = known.textContent; }
+    }
+  });
 
   // Rows and keys.
   let row = -1;
