@@ -47,12 +47,20 @@ def test_more_causes_than_a_page_are_told_by_the_sums(tmp_path: Path):
         assert fitting_of(ledger, KIND, shown) == ledger.count(KIND)
 
 
-def test_rows_are_counted_as_far_as_asked(tmp_path: Path):
+def test_rows_with_a_text_are_counted_among_the_newest(tmp_path: Path):
     with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
         ledger.migrate()
         ledger.record_all(varied(40))
 
-        assert [ledger.count(Filter(text="the"), at_most=most) for most in (10, 100)] == [10, 40]
+        asked = Filter(text="the refused")
+        every = ledger.count(asked)
+
+        assert 0 < every < 40
+        assert ledger.count_newest(asked, among=100) == (every, True)
+        assert ledger.count_newest(asked, among=10) == (
+            sum("the refused" in row.message for row in ledger.find(limit=10).rows),
+            False,
+        )
 
 
 def test_text_that_more_rows_have_than_were_looked_at_is_counted_afterwards(tmp_path: Path):

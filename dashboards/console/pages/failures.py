@@ -33,7 +33,7 @@ router = APIRouter()
 ROWS: Final = 50
 #: Seconds that what is read is shared by all who look.
 SHARED: Final = 3.0
-#: Rows that are counted at most: more are told as so many and more.
+#: Rows that are looked at to count those with a text, the newest.
 COUNTED: Final = 10_000
 #: Seconds that a count of rows is shared.
 COUNT_SHARED: Final = 15.0
@@ -87,8 +87,8 @@ def fitting(
 ) -> Response:
     """How many fit, after the page is there: a text is counted slower than it is found."""
     asked = _filter(status, queue=queue, job=job, error=error, text=text, since=since)
-    found = the.memo.get(("fitting", asked), COUNT_SHARED, lambda: the.ledger.count(asked, at_most=COUNTED + 1))
-    return HTMLResponse(number(found) if found <= COUNTED else f"{number(COUNTED)}+")
+    found, whole = the.memo.get(("fitting", asked), COUNT_SHARED, lambda: the.ledger.count_newest(asked, among=COUNTED))
+    return HTMLResponse(f"{number(found)}{'' if whole else '+'}")
 
 
 @router.get("/failures/{fingerprint}")

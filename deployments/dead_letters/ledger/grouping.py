@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, Select, Subquery, case, func, select, text
+from sqlalchemy import Column, Connection, Select, Subquery, case, func, select, text, true
 
 from redrive.deployments.dead_letters.ledger.filters import Filter, says
 from redrive.deployments.dead_letters.ledger.rows import Group
@@ -44,6 +44,19 @@ def find_groups(connection: Connection, asked: Filter, *, limit: int) -> list[Gr
         query.order_by(groups.c.open.desc(), groups.c.last_seen.desc(), groups.c.fingerprint).limit(limit)
     ).all()
     return _described(connection, asked, rows)
+
+
+def count_newest(connection: Connection, asked: Filter, *, among: int) -> tuple[int, bool]:
+    """How many fit of the newest rows that do so but for the text, and whether there are no others."""
+    without = asked.model_copy(update={"text": None}).rows(connection)
+    newest = select(dead_letters.c.message).where(without).order_by(*_NEWEST_FIRST).limit(among).subquery()
+    fits = says(connection, newest.c.message, asked.text) if asked.text else true()
+    _plan(connection, in_order=True)
+    row = connection.execute(
+        select(func.coalesce(func.sum(case((fits, 1), else_=0)), 0), func.count()).select_from(newest)
+    ).one()
+    _plan(connection, in_order=False)
+    return int(row[0]), int(row[1]) < among
 
 
 def _of_tallies(connection: Connection, asked: Filter) -> Select[Any]:

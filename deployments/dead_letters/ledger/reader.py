@@ -38,9 +38,12 @@ class LedgerReader:
             lambda connection: queries.find(connection, asked, limit=limit, cursor=cursor, oldest_first=oldest_first)
         )
 
-    def count(self, asked: Filter = EVERYTHING, *, at_most: int | None = None) -> int:
-        """How many there are; where rows have to be counted, no further than to `at_most`."""
-        return self._database.run(lambda connection: queries.count(connection, asked, at_most=at_most))
+    def count(self, asked: Filter = EVERYTHING) -> int:
+        return self._database.run(lambda connection: queries.count(connection, asked))
+
+    def count_newest(self, asked: Filter, *, among: int) -> tuple[int, bool]:
+        """How many of the newest rows fit, and whether these are all: with a text it costs the same at any number of rows."""
+        return self._database.run(lambda connection: grouping.count_newest(connection, asked, among=among))
 
     def get(self, which: UUID | str) -> DeadLetter:
         """One row by its id or its run's id, or the first 8 or more digits of either.
