@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from redrive.blocks.core.errors import LedgerUnavailable
+from redrive.blocks.core.extras import what_to_install
 from redrive.blocks.core.settings import settings
 from redrive.infra.cli.output import err
 
@@ -43,8 +44,13 @@ class _Record:
     """The record, reached when there is something to write."""
 
     def record(self, *, who: str, what: str, about: str, why: str, outcome: str) -> None:
-        from redrive.deployments.people.people import People
-
+        try:
+            from redrive.deployments.people.people import People
+        except ImportError as error:
+            # The client alone: what was done is done, with nobody to tell.
+            if (advice := what_to_install(error, "the record")) is None:
+                raise
+            raise LedgerUnavailable(advice) from None
         with People(settings().ledger_url()) as people:
             people.migrate()
             people.record(who=who, what=what, about=about, why=why, outcome=outcome)
