@@ -71,7 +71,7 @@ class Causes:
                 place = int(row.at.timestamp()) // step - first
                 if 0 <= place < points:
                     found[row.fingerprint][place] += int(row.number)
-            return found
+            return {one: [max(0, number) for number in trend] for one, trend in found.items()}
 
         return self._database.run(work) if fingerprints else {}
 
@@ -111,7 +111,9 @@ class Causes:
                 .where(quarters.c.status == "open", quarters.c.at >= min(since))
                 .group_by(quarters.c.error_type, quarters.c.queue)
             )
-            lately = {(row[0], row[1]): tuple(map(int, row[2:])) for row in connection.execute(late)}
+            lately = {
+                (row[0], row[1]): tuple(max(0, int(number)) for number in row[2:]) for row in connection.execute(late)
+            }
             found = [
                 Cell(
                     error_type=row.error_type,

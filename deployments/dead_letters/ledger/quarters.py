@@ -1,6 +1,7 @@
 """How many rows failed last in each quarter of an hour of the last day, by cause, error, queue and status: what trends and matrix show.
 
-Danger: sums as the tallies are, changed in the same transactions. Rows that failed before the day are not among them any more.
+Danger: sums as the tallies are, changed in the same transactions. Rows that failed before the day are not among them any more, and
+what a keeper of a version before recorded never was, so that a sum may come below 0 for a day after an update.
 """
 
 from __future__ import annotations
