@@ -1,4 +1,4 @@
-"""The Python of the folders' READMEs, run as it stands on a stack; ids in the text stand for those of jobs made here."""
+"""The Python of the folders' READMEs, run as it stands on a stack; ids and a job type in the text stand for those made here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import redrive
 from redrive.blocks.core.errors import PermanentError, Snooze
 from redrive.blocks.core.retry import RetryPolicy, exponential
+from redrive.blocks.prefect.client import prefect_settings
 from redrive.deployments.dead_letters.ledger import DeadLetter
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.deployments.jobs.details import show_job
@@ -66,13 +67,16 @@ def test_a_job_type_is_declared_as_the_text_says() -> None:
 
 
 def test_a_block_is_checked_as_the_text_says(job_stack: JobStack, capsys: pytest.CaptureFixture[str]) -> None:
-    run(snippet("blocks", "Blocks in the Prefect UI"))
+    # Of a reader, Prefect's settings are those of the environment; here they were read before.
+    with prefect_settings():
+        run(snippet("blocks", "Blocks in the Prefect UI"))
 
     assert str(job_stack.settings.smtp_port) in capsys.readouterr().out
 
 
 def test_jobs_are_asked_for_as_the_text_says(job_stack: JobStack) -> None:
-    known = run(snippet("deployments", "Enqueue"), addresses=["grace@example.com", "edsger@example.com"])
+    text = snippet("deployments", "Enqueue")
+    known = run(text.replace('"greet"', '"greeting"'), names=["Grace", "Edsger"])
 
     assert known["run"].state.is_completed(), known["run"].state
     assert [wait_for(job.id, timeout=PATIENCE).state_name for job in known["jobs"]] == ["Completed"] * 2
