@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
-
-from cronsim import CronSim, CronSimError
 
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.core.nearest import unknown
@@ -24,13 +22,11 @@ from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import CANCELLED, COMPLETED, CRASHED, FAILED, SCHEDULED
 from redrive.deployments.enqueue import enqueue
+from redrive.deployments.next_starts import next_starts
 from redrive.deployments.people.actor import Actor
-from redrive.deployments.schedule import Schedule
 
 #: The pools whose schedules are shown: the company's jobs, and the housekeeping.
 POOLS: Final = (POOL, OPS)
-#: Starts that are told ahead.
-AHEAD: Final = 3
 #: A start is missed when its run was not made for so long after it was due.
 MISSED: Final = timedelta(seconds=60)
 #: Characters of an id that name a schedule.
@@ -137,7 +133,7 @@ def _state(
         timezone=str(line.get("timezone") or "UTC"),
         active=active,
         parameters=each.get("parameters") or {},
-        next=_next(line, now) if active else (),
+        next=next_starts(line, now) if active else (),
         last=last,
         waiting=waiting,
     )
@@ -149,22 +145,6 @@ def _words(line: Mapping[str, Any]) -> str:
     if interval := line.get("interval"):
         return f"every {timedelta(seconds=float(interval))}"
     return str(line.get("rrule") or "unknown")
-
-
-def _next(line: Mapping[str, Any], now: datetime) -> tuple[datetime, ...]:
-    zone = ZoneInfo(str(line.get("timezone") or "UTC"))
-    if cron := line.get("cron"):
-        try:
-            coming = CronSim(Schedule.expanded(str(cron)), now.astimezone(zone))
-            return tuple(next(coming).astimezone(UTC) for _ in range(AHEAD))
-        except (CronSimError, StopIteration):
-            # A form of cron that Prefect reads and this library does not: better none than a wrong one.
-            return ()
-    if (interval := line.get("interval")) and line.get("anchor_date"):
-        step, anchor = timedelta(seconds=float(interval)), datetime.fromisoformat(str(line["anchor_date"]))
-        first = anchor + ((now - anchor) // step + 1) * step
-        return tuple(first + number * step for number in range(AHEAD))
-    return ()
 
 
 def _last(one: Mapping[str, Any]) -> Run | None:
