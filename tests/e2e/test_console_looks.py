@@ -54,7 +54,7 @@ def scene(consoles: Consoles) -> Iterator[Scene]:
         enqueue_many("test-many", [{"folder": folder, "message": message}] * many)
     enqueue_many("test-crowd", [{"number": one} for one in range(20)])
     running = enqueue("test-chatty", {"lines": 40, "seconds": 600}).id
-    with stack.overridden("test-flaky", backoff=[900.0]):
+    with stack.overridden("test-flaky", backoff=[540.0]):
         retrying = enqueue("test-flaky", {"folder": folder, "good_at": 3}).id
         wait_until(lambda: runs.by_id([retrying])[retrying].state_name == AWAITING_RETRY, 60, "a try to fail")
     early = enqueue("test-ok", {"folder": folder}, delay=7200, queue="high", key="invoices-2026-11").id
