@@ -26,6 +26,7 @@ from redrive.dashboards.console.traceback import parts
 from redrive.dashboards.console.values import (
     ago,
     as_json,
+    capital,
     commands,
     compact,
     number,
@@ -84,6 +85,7 @@ def environment() -> Environment:
         "as_json": as_json,
         "query": urlencode,
         "commands": commands,
+        "capital": capital,
         "masked": mask_text,
         "traceback_parts": parts,
     }

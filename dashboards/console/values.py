@@ -83,6 +83,11 @@ def commands(text: str) -> Markup:
     return Markup("").join(shown)
 
 
+def capital(text: str) -> str:
+    """A sentence from what begins in the middle of one, as the messages of errors do."""
+    return text[:1].upper() + text[1:]
+
+
 def number(value: float | None) -> str:
     """A number with its thousands apart."""
     if value is None:

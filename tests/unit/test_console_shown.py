@@ -56,6 +56,12 @@ def test_pace_is_reported_in_the_unit_in_which_it_is_a_number(rate: float, said:
     assert pace(rate) == said
 
 
+def test_message_of_an_error_is_shown_as_a_sentence():
+    shown = environment().from_string("{{ message | capital | commands }}")
+
+    assert shown.render(message="the ledger is down: see `redrive status`").startswith("The ledger is down: see <code>")
+
+
 @pytest.mark.parametrize(("value", "said"), [(0, "0 %"), (0.2, "<1 %"), (0.6, "1 %"), (99.7, "100 %")])
 def test_share_that_is_there_is_not_shown_as_nothing(value: float, said: str):
     assert percent(value) == said

@@ -60,6 +60,7 @@
       const rows = kind.series.map(([name]) => figures[name]);
       const data = kind.bars ? [figures.at, rows[0].map((one, at) => one + rows[1][at]), rows[1]] : [figures.at, ...rows];
       node.replaceChildren();
+      node.removeAttribute("data-unread");
       const plot = new uPlot(options(kind, node), data, node);
       told(plot, kind, node);
       const nothing = rows.every((row) => row.every((one) => !one));
@@ -74,8 +75,10 @@
     if (document.hidden && figures) return;
     try {
       const answer = await fetch(nodes[0].dataset.from, { headers: { "HX-Request": "true" } });
-      if (answer.ok) { figures = await answer.json(); draw(); }
+      if (answer.ok) { figures = await answer.json(); draw(); return; }
     } catch { /* the banner says that the console does not answer */ }
+    if (figures) return;
+    for (const node of nodes) { node.textContent = "Cannot be read now; tried again every ten seconds."; node.toggleAttribute("data-unread", true); }
   }
   load();
   setInterval(load, 10000);
