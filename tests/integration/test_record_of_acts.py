@@ -68,6 +68,8 @@ def test_policy_is_overridden_and_cleared_by_somebody_in_both(job_stack: JobStac
     here, there = recorded(job_stack, ada), recorded(job_stack, grace)
     assert here == there
     assert [one[:3] for one in here] == [("policy", "job type test-ok", "their server is slow")] * 3
+    with client(job_stack, "bob", "viewer") as console:
+        assert '<a href="/types/test-ok">job type test-ok</a>' in console.get("/audit", params={"who": ada}).text
     overridden, refusal, cleared = (one[3] for one in here)
     assert overridden == "overridden: max_tries 5"
     assert refusal.startswith("refused: ")
