@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.file_roots import FILE_ROOTS
 from tests.support.http_source import PRIVATE_HOSTS
-from tests.support.order import StackScheduling, sort
+from tests.support.order import StackScheduling, run_last_of_its_group, sort
 
 pytest_plugins = [
     "tests.support.stack",
@@ -50,3 +50,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackScheduling:
     """Tests that share a stack go to one process."""
     return StackScheduling(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """A stack ends with the last test that shares it."""
+    return run_last_of_its_group(item, nextitem) or None
