@@ -26,9 +26,7 @@ down: $(BIN)/.installed
 	@$(BIN)/redrive down
 
 test: $(BIN)/.installed-dev check browser tools
-	@$(BIN)/python -m pytest $(PARALLEL) --ignore tests/chaos $(PYTEST_ARGS)
-# Alone, because a lease of some seconds is no test of anything on a machine that other tests keep busy.
-	@$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 # Files that share a stack go to one process: tests/support/order.py.
 PARALLEL := -n 2 --dist loadscope --no-loadscope-reorder

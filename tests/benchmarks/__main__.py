@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import (
+    answers,
     capacity,
     console,
     edits,
@@ -31,6 +32,7 @@ from tests.benchmarks import (
 FOLDER = Path(__file__).resolve().parents[2] / ".redrive" / "bench"
 
 BENCHMARKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "answers": answers.measure,
     "capacity": capacity.measure,
     "console": console.measure,
     "edits": edits.measure,
