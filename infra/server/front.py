@@ -5,6 +5,7 @@ Danger: the same password guards our calls. What cannot be done here is declined
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import logging
@@ -32,6 +33,7 @@ from redrive.blocks.prefect.requests.fast import (
 )
 from redrive.infra.server import begin, change, create, find, finish, forget, one_run, snapshot
 from redrive.infra.server.database import Database
+from redrive.infra.server.indexes import make_indexes
 
 log = logging.getLogger("prefect.server.redrive")
 
@@ -70,10 +72,14 @@ class Front:
         self._wanted = auth.encode() if auth else None
         self._calls = {f"/api{path}": call for path, call in _CALLS.items()}
         self._why_off = why_off
+        self._indexing: asyncio.Task[None] | None = None
         if self._why_off:
             log.warning("the fast calls are off: %s", self._why_off)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, self._indexed(send))
+            return
         path = scope["path"] if scope["type"] == "http" else ""
         if path not in self._calls and path != f"/api{VERSION}":
             await self._app(scope, receive, send)
@@ -86,6 +92,23 @@ class Front:
             await _answer(send, 501, {"exception_message": self._why_off})
         else:
             await self._call(path, receive, send)
+
+    def _indexed(self, send: Send) -> Send:
+        """As `send`, and our indexes are made once the application has started: its migrations are done then."""
+
+        async def sending(message: dict[str, Any]) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete" and await self._is_on():
+                self._indexing = asyncio.create_task(self._index())
+
+        return sending
+
+    async def _index(self) -> None:
+        try:
+            async with self._database.connection() as connection:
+                await make_indexes(connection)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            log.warning("polls are slow while much waits, as an index could not be made: %r", error)
 
     async def _call(self, path: str, receive: Receive, send: Send) -> None:
         body = await _body(receive)
