@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, and_, func, select, text
+from sqlalchemy import BigInteger, Connection, and_, cast, func, select, text
 
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.operator_tables import notes
@@ -59,16 +59,23 @@ class Causes:
         """
         step = int(length.total_seconds() // points)
         first = int(now.timestamp()) // step - points + 1
-        query = (
-            select(quarters.c.fingerprint, quarters.c.at, func.sum(quarters.c.count).label("number"))
-            .where(quarters.c.fingerprint.in_(fingerprints), quarters.c.at >= datetime.fromtimestamp(first * step, UTC))
-            .group_by(quarters.c.fingerprint, quarters.c.at)
-        )
+        since = datetime.fromtimestamp(first * step, UTC)
 
         def work(connection: Connection) -> dict[str, list[int]]:
+            if connection.dialect.name == "postgresql":
+                seconds: Any = func.extract("epoch", quarters.c.at)
+            else:
+                seconds = cast(func.strftime("%s", quarters.c.at), BigInteger)
+            # Added up there: a day of fifty causes has ten thousand of these sums.
+            part = cast(func.floor(seconds / step), BigInteger).label("part")
+            query = (
+                select(quarters.c.fingerprint, part, func.sum(quarters.c.count).label("number"))
+                .where(quarters.c.fingerprint.in_(fingerprints), quarters.c.at >= since)
+                .group_by(quarters.c.fingerprint, part)
+            )
             found = {one: [0] * points for one in fingerprints}
             for row in connection.execute(query):
-                place = int(row.at.timestamp()) // step - first
+                place = int(row.part) - first
                 if 0 <= place < points:
                     found[row.fingerprint][place] += int(row.number)
             return {one: [max(0, number) for number in trend] for one, trend in found.items()}
