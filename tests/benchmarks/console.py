@@ -41,7 +41,7 @@ RUNS = int(os.environ.get("BENCH_CONSOLE_RUNS", "200000"))
 ROUNDS = int(os.environ.get("BENCH_CONSOLE_ROUNDS", "20"))
 #: Rounds while jobs run, and jobs of the burst for each of them: more than are done in a round.
 BUSY_ROUNDS = int(os.environ.get("BENCH_CONSOLE_BUSY_ROUNDS", "10"))
-BURST = 300
+BURST = 200
 BROWSERS = 50
 #: Answers are shared for some seconds; a round waits for them to be old, so that each page is made anew.
 REST = 4.0
@@ -80,7 +80,7 @@ def _while_jobs_run(stack: JobStack) -> dict[str, tuple[float, float]]:
 
 def _forget(waiting: Wanted) -> None:
     """What is left of the burst would cost the next measurement."""
-    for page in runs.pages(waiting, Order.DUE):
+    while page := runs.page(waiting, Order.DUE, limit=200).runs:
         runs.delete_if([run.id for run in page], types=[SCHEDULED])
 
 
@@ -138,7 +138,7 @@ def _pages(stack: JobStack, rounds: int) -> dict[str, tuple[float, float]]:
 def _live(stack: JobStack) -> dict[str, float]:
     server = stack.settings.api_url.removesuffix("/api")
     job = enqueue("test-chatty", {"lines": 5, "seconds": 1_000}, queue="high").id
-    wait_until(lambda: runs.by_id([job])[job].state_type == RUNNING, 60, "a job to run")
+    wait_until(lambda: runs.by_id([job])[job].state_type == RUNNING, 180, "a job to run")
     looks: dict[str, tuple[Look, ...]] = {
         "overview": (_stream("/live"),),
         "running job": (_stream(f"/jobs/{job}/log"), _poll(f"/jobs/{job}/now", 4.0)),
