@@ -29,6 +29,8 @@ DEAD = {"fault-hopeless": "tries", "fault-poison": "crash"}
 SECONDS_PER_JOB = 25
 
 PAGE = 200
+#: Names of the states of jobs that ended for good.
+OVER = {"Completed", "DeadLetter", "Failed"}
 
 
 class Trial:
@@ -43,12 +45,15 @@ class Trial:
         self._keys: dict[UUID, str] = {}
         wanted = [MIXTURE[number % len(MIXTURE)] for number in range(size)]
         self.draw.shuffle(wanted)
-        for number, name in enumerate(wanted):
-            key = f"{self.folder.name}-{number}"
-            seconds = {"seconds": self.draw.uniform(0, 2)} if name == "fault-steps" else {}
-            accepted = self._accepted(name, {"folder": str(self.folder), **seconds}, key)
-            self.jobs[accepted] = name
-            self._keys[accepted] = key
+        for name in wanted:
+            self._accept(name)
+
+    def _accept(self, name: str) -> None:
+        key = f"{self.folder.name}-{len(self.jobs)}"
+        seconds = {"seconds": self.draw.uniform(0, 2)} if name == "fault-steps" else {}
+        accepted = self._accepted(name, {"folder": str(self.folder), **seconds}, key)
+        self.jobs[accepted] = name
+        self._keys[accepted] = key
 
     def _accepted(self, name: str, parameters: dict[str, Any], key: str) -> UUID:
         """The id of a job. Where the answer was lost, it is asked for again with the same key, as whoever asks should."""
@@ -80,8 +85,17 @@ class Trial:
         wait_until(begun, self.size * SECONDS_PER_JOB, f"{wanted} jobs to have begun")
 
     def wait_for_live(self, count: int = 2) -> None:
-        """Until so many of our jobs have a process and have begun to work in it."""
-        wait_until(lambda: len(self.working()) >= count, self.size * SECONDS_PER_JOB, f"{count} jobs at work")
+        """Until so many of our jobs have a process and have begun to work in it. A trial whose jobs are over is given more."""
+
+        def live() -> bool:
+            with suppress(ApiUnavailable):
+                if self.ends().keys() <= OVER:
+                    for _ in range(2 * count):
+                        self._accept("fault-steps")
+                    self.size = len(self.jobs)
+            return len(self.working()) >= count
+
+        wait_until(live, self.size * SECONDS_PER_JOB, f"{count} jobs at work")
 
     def working(self) -> list[UUID]:
         pids = {one.pid for each in self.stack.job_processes().values() for one in each}
@@ -105,7 +119,7 @@ class Trial:
         began = time.monotonic()
 
         def over() -> bool:
-            return self.ends().keys() <= {"Completed", "DeadLetter", "Failed"}
+            return self.ends().keys() <= OVER
 
         try:
             wait_until(over, self.size * SECONDS_PER_JOB, "every job to end")
@@ -113,7 +127,7 @@ class Trial:
             stuck = [
                 f"{self.jobs[one.id]} {one.id} {one.state_name} {one.worker}: {one.message}"
                 for one in self.runs().values()
-                if one.state_name not in {"Completed", "DeadLetter", "Failed"}
+                if one.state_name not in OVER
             ]
             raise AssertionError("stuck:\n" + "\n".join(stuck)) from None
         wait_until(lambda: len(self.rows()) >= self._expected_dead(), 60, "the ledger to have every dead letter")
