@@ -62,7 +62,7 @@ class Spent:
         """Of a flow run as the gateway reads it."""
         waited = None
         if run.run_count and run.start_time and run.expected_start:
-            waited = (run.start_time - run.expected_start).total_seconds()
+            waited = max(0.0, (run.start_time - run.expected_start).total_seconds())
         return cls(
             retries=run.labels.retries,
             rescues=run.labels.rescues,
@@ -76,7 +76,7 @@ def _waited(run: Mapping[str, Any]) -> float | None:
     due, started = run.get("expected_start_time"), run.get("start_time")
     if not run.get("run_count") or not due or not started:
         return None
-    return (datetime.fromisoformat(started) - datetime.fromisoformat(due)).total_seconds()
+    return max(0.0, (datetime.fromisoformat(started) - datetime.fromisoformat(due)).total_seconds())
 
 
 def _count(label: Any) -> int:

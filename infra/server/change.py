@@ -49,7 +49,17 @@ async def change(_: Database, body: dict[str, Any]) -> dict[str, Any]:
             orchestration_parameters=parameters,
             client_version=prefect.__version__,
         )
+        _expect_sooner(run, wanted)
     return {"result": result.model_dump(mode="json")}
+
+
+def _expect_sooner(run: Any, wanted: State) -> None:
+    """A run that never began and is due sooner now than when it was made is expected then: lists are in that order, and from then on it
+    waits. Prefect keeps the time at which it was made due first.
+    """
+    due = wanted.state_details.scheduled_time
+    if not run.run_count and due and run.next_scheduled_start_time == due and run.expected_start_time > due:
+        run.expected_start_time = due
 
 
 def _fits(run: Any, body: dict[str, Any]) -> bool:

@@ -52,7 +52,7 @@ def test_schedule_is_paused_resumed_and_started_now(consoles: Consoles) -> None:
     try:
         console.press("Pause", within=row)
         console.reads("The schedule of reports is paused")
-        row.locator(".pill.paused").wait_for()
+        row.locator(".pill.paused").locator("visible=true").wait_for()
         assert not next(one for one in list_schedules() if one.job == "reports").active
         console.press("Resume", within=row)
         row.locator(".pill.good").wait_for()

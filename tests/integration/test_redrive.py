@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.run_labels import KEY, REPLACED_BY, REPLACES
+from redrive.blocks.prefect.runs import by_id
 from redrive.deployments import acceptance as producing
 from redrive.deployments.dead_letters.ledger import DeadLetter, Filter
 from redrive.deployments.dead_letters.redrive import redrive
@@ -87,6 +89,10 @@ def test_lists_of_jobs_say_what_replaced_a_dead_one(job_stack: JobStack) -> None
     listed = job_stack.command("jobs", "list", "--job", "test-fail-once", "--limit", "2").stdout
     old = job_stack.command("jobs", "show", str(row.run_id)).stdout
 
+    # It was held back for a moment, and is not expected for as long.
+    expected = by_id([new.run_id])[new.run_id].expected_start
+    assert expected is not None
+    assert expected <= datetime.now(UTC)
     assert f"replaced by {str(new.run_id)[:8]}" in listed
     assert f"redrive jobs show {str(new.run_id)[:8]}" in old
     assert "redrive dead redrive" not in old
