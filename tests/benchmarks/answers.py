@@ -1,4 +1,4 @@
-"""How everything else fares while the slots are never free: the API's answers to its UI, schedules, cancellation and events.
+"""How everything else fares while the slots are never free: the API's answers to its UI, cancellation and events.
 
 One stack, measured at rest and under load, with the same questions at the same pace.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,11 +23,11 @@ from tests.support.waiting import wait_until
 
 #: What waits when the load begins, and what must still wait when the last question is answered.
 JOBS, BATCH = 8000, 500
+#: The queue of the load, below those of what is asked for meanwhile.
+LOADED = "low"
 #: Questions of the page of runs, and seconds between two.
 QUERIES, APART = 60, 0.2
 CANCELLATIONS, EVENTS = 8, 20
-#: Seconds between two runs of the schedule, and how many runs are counted.
-EVERY, RUNS = 5, 6
 #: Slots of a stack's worker, as it starts by itself.
 SLOTS = 4
 #: Seconds until something that is asked for has happened.
@@ -39,16 +38,16 @@ Figures = dict[str, float]
 
 def measure() -> dict[str, Any]:
     """Print the table; returns its figures."""
-    with benchmarked() as stack, _schedule(stack) as deployment:
-        pause_queue("default", paused=True)
+    with benchmarked() as stack:
+        pause_queue(LOADED, paused=True)
         ids: list[str] = []
         for _ in range(JOBS // BATCH):
-            jobs = enqueue_many("test-ok", [{"folder": str(stack.folder("load"))}] * BATCH)
+            jobs = enqueue_many("test-ok", [{"folder": str(stack.folder("load"))}] * BATCH, queue=LOADED)
             ids += [str(one.id) for one in jobs]
-        rest = _figures(stack, deployment)
-        pause_queue("default", paused=False)
+        rest = _figures(stack)
+        pause_queue(LOADED, paused=False)
         wait_until(lambda: completed(ids[:BATCH]) > SLOTS, PATIENCE, "the load to begin")
-        load = _figures(stack, deployment)
+        load = _figures(stack)
         waits = JOBS - sum(completed(ids[at : at + BATCH]) for at in range(0, JOBS, BATCH))
         assert waits, "the load was over before the last question was answered"
         rate = rate_of(ends_of(ids), SLOTS)
@@ -59,9 +58,8 @@ def measure() -> dict[str, Any]:
     return {"jobs a second": rate, "rest": rest, "load": load}
 
 
-def _figures(stack: JobStack, deployment: str) -> Figures:
+def _figures(stack: JobStack) -> Figures:
     """In milliseconds."""
-    since = datetime.now(UTC)
     found = {f"runs filtered, {name}": each for name, each in _spread([_query() for _ in range(QUERIES)]).items()}
     found |= {
         f"waiting job cancelled, {name}": each for name, each in _spread(_each(CANCELLATIONS, _cancel_waiting)).items()
@@ -71,7 +69,6 @@ def _figures(stack: JobStack, deployment: str) -> Figures:
         for name, each in _spread(_each(CANCELLATIONS, lambda: _cancel_running(stack))).items()
     }
     found |= {f"event sent and found, {name}": each for name, each in _spread(_each(EVENTS, _event)).items()}
-    found |= {f"scheduled run started late, {name}": each for name, each in _spread(_lags(deployment, since)).items()}
     return found
 
 
@@ -131,36 +128,3 @@ def _event() -> float:
         lambda: api().request("POST", "/events/filter", json=asked).json()["events"], PATIENCE, "the event to be stored"
     )
     return 1000 * (time.perf_counter() - began)
-
-
-@contextmanager
-def _schedule(stack: JobStack) -> Iterator[str]:
-    """A schedule of seconds on the queue `high`; its deployment's id."""
-    job = enqueue("test-three", {"folder": str(stack.folder("scheduled"))}, queue="high")
-    deployment = str(_run(str(job.id))["deployment_id"])
-    schedule = {"active": True, "schedule": {"interval": EVERY, "anchor_date": datetime.now(UTC).isoformat()}}
-    parameters = {"parameters": {"folder": str(stack.folder("scheduled"))}}
-    made = api().request("POST", f"/deployments/{deployment}/schedules", json=[schedule | parameters]).json()
-    try:
-        yield deployment
-    finally:
-        api().request("DELETE", f"/deployments/{deployment}/schedules/{made[0]['id']}")
-
-
-def _lags(deployment: str, since: datetime) -> list[float]:
-    """Milliseconds from due to started, of the schedule's runs that were due since then."""
-    asked = {
-        "deployments": {"id": {"any_": [deployment]}},
-        "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}, "expected_start_time": {"after_": since.isoformat()}},
-        "limit": 200,
-    }
-
-    def ended() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = api().request("POST", "/flow_runs/filter", json=asked).json()
-        return found if len(found) >= RUNS else []
-
-    def moment(text: str) -> float:
-        return datetime.fromisoformat(text).timestamp()
-
-    found = wait_until(ended, PATIENCE, f"{RUNS} runs of the schedule to end")
-    return [1000 * (moment(run["start_time"]) - moment(run["expected_start_time"])) for run in found]
