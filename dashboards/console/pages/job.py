@@ -36,6 +36,8 @@ _readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
 
 #: Seconds that why it waits is shared by all who look.
 WHY_SHARED: Final = 25.0
+#: Characters of the name of a wait, at most.
+LONGEST_WAIT: Final = 40
 WHY_STALE: Final = 60.0
 
 
@@ -103,9 +105,9 @@ def handed_back(request: Request, the: The, job_id: UUID) -> Response:
 
 
 @router.get("/jobs/{job_id}/why")
-def waits(request: Request, the: The, job_id: UUID) -> Response:
-    """Why it is not running."""
-    key = ("why", job_id)
+def waits(request: Request, the: The, job_id: UUID, wait: str = "") -> Response:
+    """Why it is not running. `wait` names the wait that is asked about: what was found of the one before is no answer to it."""
+    key = ("why", job_id, wait[:LONGEST_WAIT])
     try:
         causes = the.api.get(key, WHY_SHARED, lambda: why(job_id, the.people), stale=WHY_STALE).causes
     except ApiUnavailable as error:
