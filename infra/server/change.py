@@ -57,8 +57,8 @@ def _expect_sooner(run: Any, wanted: State) -> None:
     """A run that never began and is due sooner now than when it was made is expected then: lists are in that order, and from then on it
     waits. Prefect keeps the time at which it was made due first.
     """
-    due = wanted.state_details.scheduled_time
-    if not run.run_count and due and run.next_scheduled_start_time == due and run.expected_start_time > due:
+    due, expected = wanted.state_details.scheduled_time, run.expected_start_time
+    if not run.run_count and due and expected and run.next_scheduled_start_time == due < expected:
         run.expected_start_time = due
 
 
