@@ -7,6 +7,7 @@ import sys
 
 import uvicorn
 
+from redrive.blocks.core.heap import freeze_loaded
 from redrive.blocks.core.patience import hurry
 from redrive.blocks.core.settings import settings
 from redrive.dashboards.console.app import make_app
@@ -50,6 +51,7 @@ def main() -> None:
         # What a proxy says of the client is believed from a trusted one only, by our own setting.
         proxy_headers=False,
     )
+    freeze_loaded()
     _Server(config).run()
 
 

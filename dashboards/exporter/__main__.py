@@ -18,6 +18,7 @@ from prometheus_client import Metric, ProcessCollector
 from prometheus_client.registry import Collector
 
 from redrive.blocks.core.errors import RedriveError
+from redrive.blocks.core.heap import freeze_loaded
 from redrive.blocks.core.settings import settings
 from redrive.blocks.tracing.switch import metrics_are_asked_for, obstacle
 from redrive.dashboards.exporter.exposition import gauges, totals
@@ -58,6 +59,7 @@ def main() -> None:
         _push(exporter, ledger, (platform, figures), stop)
         scheme = "https" if here.tls else "http"
         log.info("figures of %s at %s://%s:%d/metrics", here.api_url, scheme, here.host, here.metrics_port)
+        freeze_loaded()
         exporter.run(stop)
         server.shutdown()
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import os
 import selectors
 import signal
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from redrive.blocks.core.heap import freeze_loaded
 from redrive.flows.documents import confinement, formats, reader
 from redrive.flows.documents.answer import UNREADABLE, Answer
 from redrive.flows.documents.template_kind import Kind
@@ -187,8 +187,7 @@ def main(arguments: list[str]) -> int:
     if own := confinement.Place.keeping(folder):
         own.enter()
     # What is there now is never looked at again by a collection, so sandboxes share its memory.
-    gc.collect()
-    gc.freeze()
+    freeze_loaded()
     control.send(b"ready")
     serving.serve()
     return 0

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from redrive.blocks.core.duty import Duty, attend_in_turn
 from redrive.blocks.core.errors import ApiUnavailable, RedriveError
+from redrive.blocks.core.heap import freeze_loaded
 from redrive.blocks.core.patience import SERVICE
 from redrive.blocks.core.settings import Settings, settings
 from redrive.blocks.prefect.client import reachable
@@ -120,7 +121,9 @@ def main() -> None:
     with Ledger(here.ledger_url()) as ledger:
         _when_there(ledger, stop)
         log.info("keeping %s; a silent worker keeps its jobs for %g s", here.api_url, here.retry_after)
-        Keeper(here, ledger).run(stop)
+        keeper = Keeper(here, ledger)
+        freeze_loaded()
+        keeper.run(stop)
 
 
 def _when_there(ledger: Ledger, stop: threading.Event) -> None:

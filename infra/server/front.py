@@ -17,6 +17,7 @@ import orjson
 from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
 from sqlalchemy.exc import SQLAlchemyError
 
+from redrive.blocks.core.heap import freeze_loaded
 from redrive.blocks.prefect.requests.fast import (
     BEGIN,
     CHANGE,
@@ -97,6 +98,8 @@ class Front:
         """As `send`, and our indexes are made once the application has started: its migrations are done then."""
 
         async def sending(message: dict[str, Any]) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                freeze_loaded()
             await send(message)
             if message["type"] == "lifespan.startup.complete" and await self._is_on():
                 self._indexing = asyncio.create_task(self._index())

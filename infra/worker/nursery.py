@@ -9,7 +9,6 @@ Danger: only a process with a single thread may be forked, so nothing here start
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
+from redrive.blocks.core.heap import freeze_loaded
 from redrive.infra.worker import standby
 from redrive.infra.worker.child import template
 from redrive.infra.worker.child.code import Code
@@ -106,8 +106,7 @@ def main(arguments: list[str]) -> NoReturn:
     if threads_of(os.getpid()) > 1:
         raise SystemExit("something that the worker loads starts threads, so no worker can be forked")
     set_name("warm-nursery")
-    gc.collect()
-    gc.freeze()
+    freeze_loaded()
     Nursery(place, code).run()
     raise SystemExit(0)
 

@@ -11,7 +11,6 @@ service; a module that starts threads when imported is left to the children.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import socket
@@ -21,6 +20,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
+from redrive.blocks.core.heap import freeze_loaded
 from redrive.blocks.tracing.switch import is_on
 from redrive.infra.worker.child.child import Child
 from redrive.infra.worker.child.code import Code, installed_modules
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> NoReturn:
 def serve_base(worker: socket.socket, code: Code) -> NoReturn:
     """Fork templates for the worker at the other end; Prefect is loaded, and this code of the project."""
     set_name("warm-base")
-    _share_what_is_loaded()
+    freeze_loaded()
     while True:
         packet, descriptors, _, _ = socket.recv_fds(worker, PACKET, 1)
         if not packet:
@@ -77,7 +77,7 @@ def serve_base(worker: socket.socket, code: Code) -> NoReturn:
                 if threads_of(os.getpid()) > 1:
                     # Nothing can be forked from here any more; the worker starts another base.
                     os._exit(0)
-                _share_what_is_loaded()
+                freeze_loaded()
             case "poll":
                 worker.send(encode({"kind": "code", "changed": code.changed()}))
 
@@ -92,7 +92,7 @@ def serve_template(worker: socket.socket, modules: Iterable[str]) -> NoReturn:
     importlib.invalidate_caches()
     skipped = preload(modules)
     sys.dont_write_bytecode = writes
-    _share_what_is_loaded()
+    freeze_loaded()
     code = Code.loaded(since)
     installed = sorted(installed_modules() - known)
     worker.send(encode({"kind": "ready", "pid": os.getpid(), "skipped": skipped, "installed": installed}))
@@ -120,12 +120,6 @@ def preload(modules: Iterable[str]) -> dict[str, str]:
             skipped[name] = "it starts threads when imported"
             break
     return skipped
-
-
-def _share_what_is_loaded() -> None:
-    # It stays shared with what is forked as long as nobody touches it; the collector would.
-    gc.collect()
-    gc.freeze()
 
 
 def _fork(worker: socket.socket, connection: int, serve: Callable[[socket.socket], NoReturn]) -> None:
