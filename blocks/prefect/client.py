@@ -27,7 +27,28 @@ T = TypeVar("T")
 #: Seconds until a service gives up a call: the server answers slowly while hundreds of runs are created at once.
 REQUEST_TIMEOUT = 60.0
 
-_connections: dict[int, Connection] = {}
+
+class _ConnectionOfProcess:
+    """The connection of the process that asks."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._connection: Connection | None = None
+
+    def get(self) -> Connection:
+        """Made at the first question, and anew in a forked child."""
+        if self._connection is None or self._pid != os.getpid():
+            here = settings()
+            self._connection = Connection(here.api_url, auth=here.auth_string(), timeout=REQUEST_TIMEOUT)
+            self._pid = os.getpid()
+        return self._connection
+
+    def forget(self) -> None:
+        """The next question makes another."""
+        self._connection = None
+
+
+_connection = _ConnectionOfProcess()
 
 
 def ask(request: Request[T]) -> T:
@@ -37,17 +58,12 @@ def ask(request: Request[T]) -> T:
         Missing: what it is about is not there.
         httpx.HTTPError: no answer, or a refusal.
     """
-    pid = os.getpid()
-    if pid not in _connections:
-        _connections.clear()
-        here = settings()
-        _connections[pid] = Connection(here.api_url, auth=here.auth_string(), timeout=REQUEST_TIMEOUT)
-    return _connections[pid].ask(request)
+    return _connection.get().ask(request)
 
 
 def connect_anew() -> None:
     """Forget the connections of this process: the settings name another server now."""
-    _connections.clear()
+    _connection.forget()
 
 
 def prefect_settings() -> AbstractContextManager[Any]:

@@ -19,9 +19,10 @@ from uuid import UUID
 from redrive.blocks.prefect import paging
 from redrive.blocks.prefect.client import ask
 from redrive.blocks.prefect.fast_calls import ask_fast
+from redrive.blocks.prefect.flow_names import FlowNames
 from redrive.blocks.prefect.paging import BEGINNING, END, PAGE, Order, Place
 from redrive.blocks.prefect.request import Json
-from redrive.blocks.prefect.requests import fast, flows
+from redrive.blocks.prefect.requests import fast
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.states import CANCELLED, CANCELLING, identified
@@ -53,7 +54,7 @@ log = logging.getLogger("redrive.prefect")
 #: Runs that one bulk call deletes at most, by Prefect's own limit.
 BULK = 50
 
-_flow_names: dict[str, str] = {}
+_names = FlowNames(ask)
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def delete_if(ids: Collection[UUID], *, types: Sequence[str], ended_before: date
 
 
 def _typed(raw: list[Json]) -> list[Run]:
-    _learn_flow_names({run["flow_id"] for run in raw})
+    _names.learn(run["flow_id"] for run in raw)
     return _runs(raw)
 
 
@@ -190,14 +191,8 @@ def _runs(raw: list[Json]) -> list[Run]:
     found = []
     for one in raw:
         try:
-            found.append(Run.of(one, job=_flow_names.get(one["flow_id"], "unknown")))
+            found.append(Run.of(one, job=_names[one["flow_id"]]))
         except (ValueError, TypeError, KeyError, AttributeError):
             # An answer nobody foresaw about one run must not hide the others.
             log.exception("run %s cannot be read", one.get("id"))
     return found
-
-
-def _learn_flow_names(ids: set[str]) -> None:
-    if unknown := sorted(ids - _flow_names.keys()):
-        found = ask(flows.names(unknown))
-        _flow_names.update(found)

@@ -17,8 +17,8 @@ from typing import Any
 from uuid import UUID
 
 from redrive.blocks.core.pool_names import OPS
+from redrive.blocks.prefect.flow_names import FlowNames
 from redrive.blocks.prefect.requests import runs
-from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.deployments.dead_letters.ledger.counts import Counts
 from redrive.deployments.dead_letters.ledger.finishes import Finish, Kind

@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from redrive.blocks.core.pool_names import POOL
+from redrive.blocks.prefect.flow_names import FlowNames
 from redrive.blocks.prefect.requests import deployments, runs
-from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.deployments.schedule import CRON_WORDS
 

@@ -17,10 +17,10 @@ from redrive.blocks.core.duty import Duty, attend_in_turn
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.core.settings import Settings
+from redrive.blocks.prefect.flow_names import FlowNames
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.dashboards.exporter.depth import Depth, depths, online_workers
 from redrive.dashboards.exporter.finished import Tail
-from redrive.dashboards.exporter.flow_names import FlowNames
 from redrive.dashboards.exporter.prefect import PrefectApi
 from redrive.dashboards.exporter.retrying import Retrying
 from redrive.dashboards.exporter.schedules import Schedules
@@ -48,7 +48,7 @@ class Exporter:
         self._ledger = ledger
         self._counts = ledger.counts
         self._reports = WorkerReports(settings.valkey_url())
-        names = FlowNames(self.api)
+        names = FlowNames(self.api.ask)
         self._tail = Tail(self.api, self._counts, names)
         self._retrying = Retrying(self.api, self._counts, names)
         self._schedules = Schedules(self.api, names)

@@ -41,7 +41,22 @@ class JobEvent:
 
 Listener = Callable[[JobEvent], None]
 
-_listeners: list[tuple[Moment, str | None, Listener]] = []
+
+class _Listeners:
+    """Those of this process, in the order in which they registered."""
+
+    def __init__(self) -> None:
+        self._all: list[tuple[Moment, str | None, Listener]] = []
+
+    def add(self, moment: Moment, job: str | None, listener: Listener) -> None:
+        self._all.append((moment, job, listener))
+
+    def of(self, moment: Moment, job: str) -> list[Listener]:
+        """For that moment of such a job."""
+        return [listener for wanted, of, listener in self._all if wanted == moment and of in {None, job}]
+
+
+_listeners = _Listeners()
 
 
 def on_started(listener: Listener | None = None, *, job: str | None = None) -> Any:
@@ -61,7 +76,7 @@ def on_failed(listener: Listener | None = None, *, job: str | None = None) -> An
 
 def is_awaited(moment: Moment, job: str) -> bool:
     """Whether a listener is registered for such a job."""
-    return any(wanted == moment and of in {None, job} for wanted, of, _ in _listeners)
+    return bool(_listeners.of(moment, job))
 
 
 def notify(moment: Moment, attempt: Attempt, *, result: Any = None, error: BaseException | None = None) -> None:
@@ -76,19 +91,18 @@ def notify(moment: Moment, attempt: Attempt, *, result: Any = None, error: BaseE
         result=result,
         error=error,
     )
-    for wanted, job, listener in tuple(_listeners):
-        if wanted == moment and job in {None, event.job}:
-            try:
-                listener(event)
-            except Exception:  # a listener may raise anything, and none of it is the job's fault
-                name = getattr(listener, "__qualname__", repr(listener))
-                logging.getLogger("prefect.redrive").exception(
-                    "listener %s for %s jobs raised; the job goes on", name, moment
-                )
+    for listener in _listeners.of(moment, event.job):
+        try:
+            listener(event)
+        except Exception:  # a listener may raise anything, and none of it is the job's fault
+            name = getattr(listener, "__qualname__", repr(listener))
+            logging.getLogger("prefect.redrive").exception(
+                "listener %s for %s jobs raised; the job goes on", name, moment
+            )
 
 
 def _register(moment: Moment, listener: Listener | None, job: str | None) -> Any:
     if listener is None:
         return lambda later: _register(moment, later, job)
-    _listeners.append((moment, job, listener))
+    _listeners.add(moment, job, listener)
     return listener

@@ -148,7 +148,7 @@ def test_server_without_the_calls_is_asked_prefects_own(some_jobs: list[Run], mo
 
     monkeypatch.setattr(fast, "FIND", "/redrive/9/find")
     monkeypatch.setattr(fast, "COUNT", "/redrive/9/count")
-    monkeypatch.setattr(fast, "_absent_until", [0.0])
+    monkeypatch.setattr(fast.ABSENCE, "until", 0.0)
 
     assert (runs.page(wanted, Order.LATEST).runs, runs.count(wanted), runs.by_id(wanted.ids)) == with_them
     assert not fast.may_be_there()
@@ -164,7 +164,7 @@ def test_states_artifacts_and_log_are_what_prefects_own_calls_return(
         )
         ours, result = left_by(run.id), result_of(trail_of(run.id, most=20).states[-1])
         with monkeypatch.context() as plain:
-            plain.setattr(fast, "_absent_until", [float("inf")])
+            plain.setattr(fast.ABSENCE, "until", float("inf"))
             theirs, their_result = left_by(run.id), result_of(trail_of(run.id, most=20).states[-1])
             their_log = list(log_of(run.id))
         assert [replace(one, raw={}) for one in ours.history] == [replace(one, raw={}) for one in theirs.history]

@@ -10,7 +10,7 @@ from redrive.blocks.prefect.requests import fast
 
 @pytest.fixture(autouse=True)
 def _unasked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "_absent_until", [0.0])
+    monkeypatch.setattr(fast.ABSENCE, "until", 0.0)
     monkeypatch.delenv("REDRIVE_FAST_SERVER", raising=False)
 
 

@@ -45,7 +45,18 @@ ASKED_AGAIN = 30.0
 #: How the environment says no, as the settings read it.
 _OFF = frozenset({"0", "false", "no", "off", "f", "n"})
 
-_absent_until = [0.0]
+
+class Absence:
+    """What this process knows of a server without the calls.
+
+    Attributes:
+        until: when it is asked again, by the monotonic clock.
+    """
+
+    until = 0.0
+
+
+ABSENCE = Absence()
 
 
 def version() -> Request[Json]:
@@ -139,7 +150,7 @@ def log(run_ids: Collection[object], *, level: int, after: datetime, skipped: in
 
 def may_be_there() -> bool:
     """Whether this process's server may have the calls, by what it said before; never with `REDRIVE_FAST_SERVER=0` in the environment."""
-    return time.monotonic() >= _absent_until[0] and os.environ.get("REDRIVE_FAST_SERVER", "").lower() not in _OFF
+    return time.monotonic() >= ABSENCE.until and os.environ.get("REDRIVE_FAST_SERVER", "").lower() not in _OFF
 
 
 class UnlessAbsent:
@@ -156,5 +167,5 @@ class UnlessAbsent:
         """Whether the call is absent."""
         status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else None
         if status in _NOT_THERE:
-            _absent_until[0] = time.monotonic() + ASKED_AGAIN
+            ABSENCE.until = time.monotonic() + ASKED_AGAIN
         return status in _NOT_THERE or status == _NOT_UNDERSTOOD
