@@ -12,6 +12,9 @@ from pathlib import Path
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.process.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, PR_SET_PDEATHSIG, prctl
 
+#: As `nice` has it: what it adds if nobody says, and the most.
+NICE, LEAST_PRIORITY = 10, 19
+
 
 def require_linux() -> None:
     """Raises `RedriveError` elsewhere."""
@@ -35,6 +38,18 @@ def end_with(parent: int) -> None:
 def set_name(name: str) -> None:
     """What `ps` and `top` show of this process; 15 bytes at most."""
     _require(prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()[:15])))
+
+
+def job_nice() -> int:
+    """How much jobs give way, by the worker's environment: `REDRIVE_JOB_NICE`, 0 to 19.
+
+    Raises:
+        RedriveError: it is none of these.
+    """
+    given = os.environ.get("REDRIVE_JOB_NICE") or str(NICE)
+    if not given.isdecimal() or int(given) > LEAST_PRIORITY:
+        raise RedriveError(f"REDRIVE_JOB_NICE is {given!r}: set a whole number from 0 to {LEAST_PRIORITY}")
+    return int(given)
 
 
 def lower_priority(nice: int) -> None:

@@ -28,6 +28,8 @@ LOADED = "low"
 #: Questions of the page of runs, and seconds between two.
 QUERIES, APART = 60, 0.2
 CANCELLATIONS, EVENTS = 8, 20
+#: Seconds between two starts by the schedule, and starts that are looked at.
+EVERY, STARTS = 2, 10
 #: Slots of a stack's worker, as it starts by itself.
 SLOTS = 4
 #: Seconds until something that is asked for has happened.
@@ -39,15 +41,16 @@ Figures = dict[str, float]
 def measure() -> dict[str, Any]:
     """Print the table; returns its figures."""
     with benchmarked() as stack:
+        schedule = _Schedule(stack)
         pause_queue(LOADED, paused=True)
         ids: list[str] = []
         for _ in range(JOBS // BATCH):
             jobs = enqueue_many("test-ok", [{"folder": str(stack.folder("load"))}] * BATCH, queue=LOADED)
             ids += [str(one.id) for one in jobs]
-        rest = _figures(stack)
+        rest = _figures(stack, schedule)
         pause_queue(LOADED, paused=False)
         wait_until(lambda: completed(ids[:BATCH]) > SLOTS, PATIENCE, "the load to begin")
-        load = _figures(stack)
+        load = _figures(stack, schedule)
         waits = JOBS - sum(completed(ids[at : at + BATCH]) for at in range(0, JOBS, BATCH))
         assert waits, "the load was over before the last question was answered"
         rate = rate_of(ends_of(ids), SLOTS)
@@ -58,8 +61,38 @@ def measure() -> dict[str, Any]:
     return {"jobs a second": rate, "rest": rest, "load": load}
 
 
-def _figures(stack: JobStack) -> Figures:
+class _Schedule:
+    """A job type that starts every two seconds by its schedule, above the load."""
+
+    def __init__(self, stack: JobStack) -> None:
+        (self._deployment,) = (one for one in api().read_deployments() if one.name == "test-three")
+        body = [
+            {"schedule": {"interval": EVERY}, "parameters": {"folder": str(stack.folder("by-schedule")), "seconds": 0}}
+        ]
+        api().request("POST", f"/deployments/{self._deployment.id}/schedules", json=body).raise_for_status()
+
+    def late(self, since: datetime) -> list[float]:
+        """Milliseconds from due to Running, of the runs that were due since then."""
+        wanted = {
+            "deployment_id": {"any_": [str(self._deployment.id)]},
+            "expected_start_time": {"after_": since.isoformat()},
+        }
+        found = api().request(
+            "POST", "/flow_runs/filter", json={"flow_runs": wanted, "sort": "EXPECTED_START_TIME_ASC"}
+        )
+        return [
+            1000
+            * (
+                datetime.fromisoformat(run["start_time"]) - datetime.fromisoformat(run["expected_start_time"])
+            ).total_seconds()
+            for run in found.raise_for_status().json()
+            if run["auto_scheduled"] and run["start_time"]
+        ]
+
+
+def _figures(stack: JobStack, schedule: _Schedule) -> Figures:
     """In milliseconds."""
+    began = datetime.now(UTC)
     found = {f"runs filtered, {name}": each for name, each in _spread([_query() for _ in range(QUERIES)]).items()}
     found |= {
         f"waiting job cancelled, {name}": each for name, each in _spread(_each(CANCELLATIONS, _cancel_waiting)).items()
@@ -69,6 +102,8 @@ def _figures(stack: JobStack) -> Figures:
         for name, each in _spread(_each(CANCELLATIONS, lambda: _cancel_running(stack))).items()
     }
     found |= {f"event sent and found, {name}": each for name, each in _spread(_each(EVENTS, _event)).items()}
+    wait_until(lambda: len(schedule.late(began)) >= STARTS, PATIENCE, "scheduled jobs to start")
+    found |= {f"scheduled job starts late, {name}": each for name, each in _spread(schedule.late(began)).items()}
     return found
 
 

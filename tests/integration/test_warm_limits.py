@@ -67,6 +67,18 @@ def test_hard_timeout_kills_code_that_ignores_signals(bench: Bench, how: str) ->
     assert not _lives(bench.pid(folder, "stuck"))
 
 
+def test_jobs_give_way_to_the_worker_that_guards_them(bench: Bench) -> None:
+    run_id, folder = bench.begin("stuck", {"timeout": 60}, how="sleep")
+    job = bench.pid(folder, "stuck")
+
+    assert os.getpriority(os.PRIO_PROCESS, job) == os.getpriority(os.PRIO_PROCESS, bench.worker.pid) + 10
+    groups = Path(f"/proc/{job}/autogroup")
+    assert not groups.exists() or groups.read_text().split()[-2:] == ["nice", "10"]
+
+    bench.prefect.cancel(run_id)
+    bench.prefect.end_of(run_id)
+
+
 def test_hard_timeout_takes_what_the_job_started_along(bench: Bench) -> None:
     run_id, folder = bench.begin("stuck", {"timeout": 5}, how="children")
 

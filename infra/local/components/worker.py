@@ -101,6 +101,7 @@ class Worker(Component):
                 **client_environment(self.settings),
                 **_job_environment(self.settings, self.folder),
                 "REDRIVE_DRAIN_TIMEOUT": str(self.settings.drain_timeout),
+                "REDRIVE_JOB_NICE": str(self.settings.job_nice),
             },
             {"PREFECT_WORKER_HEARTBEAT_SECONDS": str(heartbeat_seconds(self.settings)), **self.tuning},
             self._not_for_jobs(),

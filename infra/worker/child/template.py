@@ -21,11 +21,10 @@ from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from redrive.blocks.core.heap import freeze_loaded
-from redrive.blocks.core.settings import settings
 from redrive.blocks.tracing.switch import is_on
 from redrive.infra.worker.child.child import Child
 from redrive.infra.worker.child.code import Code, installed_modules
-from redrive.infra.worker.linux import lower_priority, set_name, threads_of
+from redrive.infra.worker.linux import job_nice, lower_priority, set_name, threads_of
 from redrive.infra.worker.messages import PACKET, Channel, decode, encode
 
 #: What a child needs of Prefect, and what Prefect loads only with the first job: that would cost each child a tenth of a second.
@@ -135,7 +134,7 @@ def _fork(worker: socket.socket, connection: int, serve: Callable[[socket.socket
     try:
         # A session of its own: what stops a job stops all it started, and nothing else.
         os.setsid()
-        lower_priority(settings().job_nice)
+        lower_priority(job_nice())
         worker.close()
         serve(socket.socket(fileno=connection))
     except BaseException:  # noqa: BLE001  (whatever it is, this process must not go on as a second template)
