@@ -5,14 +5,15 @@ BIN    := $(VENV)/bin
 SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: compose-up compose-down compose-roll compose-rotate images sbom help up down test test-unit browser tools check bench soak constraints wheel
+.PHONY: compose-up compose-down compose-roll compose-rotate images sbom help up down test test-all test-unit browser tools check bench soak constraints wheel
 # Containers often set it. A stack has a dozen processes, and each would compile Prefect anew: twice the time to start.
 unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make up     set up, start the stack, run the four sample jobs, print results and addresses"
 	@echo "make down   stop everything, keep data"
-	@echo "make test   all tests, the same as CI"
+	@echo "make test   all but the slow tests, the same as CI"
+	@echo "make test-all   the slow tests as well"
 	@echo "make test-unit  the tests that need no server: a minute"
 	@echo "make check  lint, types, layers"
 	@echo "make bench  the benchmark tables (JSON in .redrive/bench/)"
@@ -27,6 +28,9 @@ down: $(BIN)/.installed
 
 test: $(BIN)/.installed-dev check browser tools
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+
+test-all: $(BIN)/.installed-dev check browser tools
+	@$(BIN)/python -m pytest $(PARALLEL) -m "slow or not slow" $(PYTEST_ARGS)
 
 # Files that share a stack go to one process: tests/support/order.py.
 PARALLEL := -n 2 --dist loadscope --no-loadscope-reorder

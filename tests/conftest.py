@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.support.file_roots import FILE_ROOTS
 from tests.support.http_source import PRIVATE_HOSTS
 from tests.support.order import StackScheduling, run_last_of_its_group, sort
+from tests.support.tiers import LEFT, leave_out, told
 
 pytest_plugins = [
     "tests.support.stack",
@@ -38,12 +40,25 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """`soak` runs take an hour (`make soak`), so an ordinary run leaves them out."""
-    if "soak" not in str(config.getoption("-m")):
-        soak = [item for item in items if item.get_closest_marker("soak")]
-        config.hook.pytest_deselected(items=soak)
-        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    leave_out(config, items)
     sort(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Each process of `pytest -n` collects all tests: what one of them left out is what was left out."""
+    if counted := getattr(node, "workeroutput", {}).get("left_out"):
+        node.config.stash[LEFT] = Counter(counted)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["left_out"] = dict(session.config.stash.get(LEFT, {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if left := config.stash.get(LEFT, None):
+        terminalreporter.write_line(told(left))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -17,9 +17,10 @@ NICE, LEAST_PRIORITY = 10, 19
 
 
 def require_linux() -> None:
-    """Raises `RedriveError` elsewhere."""
+    """Raises `RedriveError` elsewhere, and where the environment asks for a priority that Linux does not have."""
     if sys.platform != "linux":
         raise RedriveError("the warm worker needs Linux: use a pool of Prefect's type process here")
+    job_nice()
 
 
 def adopt_orphans() -> None:

@@ -18,7 +18,7 @@ from tests.chaos.journal import read_journal
 from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(900), pytest.mark.slow]
 
 #: What the stack's own worker runs at once, and the other host's.
 HERE, ELSEWHERE = 4, 2

@@ -15,7 +15,7 @@ from tests.chaos.journal import read_journal
 from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(1200), pytest.mark.slow]
 
 OUTCOMES = {"success": "Completed", "failure": "DeadLetter", "wait": "AwaitingRetry"}
 #: How the first attempt would have ended, and how the second does.

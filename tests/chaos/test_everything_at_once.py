@@ -26,7 +26,7 @@ from tests.chaos.trial import MIXTURE, SECONDS_PER_JOB
 from tests.support.tcp_proxy import TcpProxy, proxied
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600), pytest.mark.slow]
 
 #: Seconds between two small faults.
 PACE = 2.5

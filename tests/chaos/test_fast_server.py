@@ -30,7 +30,7 @@ from tests.chaos.test_warm_worker import check_effects, completed
 from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(900), pytest.mark.slow]
 
 JOBS = 40
 #: Labels whose values are counts.

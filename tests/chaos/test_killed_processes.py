@@ -8,7 +8,7 @@ from tests.chaos.fault_stack import PATIENCE, FaultStack, kill
 from tests.chaos.trial import Fault, Trial
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600), pytest.mark.slow]
 
 #: Strikes of the faults that strike several times.
 STRIKES = 4

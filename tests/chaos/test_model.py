@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.chaos.model.machine import NoJobDisappears
 from tests.chaos.model.world import World, running_world
 
-pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from tests.chaos.fault_stack import OUTAGE, PATIENCE, FaultStack, pass_by
 from tests.chaos.trial import Fault, Trial
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600), pytest.mark.slow]
 
 
 def keeper(trial: Trial) -> None:

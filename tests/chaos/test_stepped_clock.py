@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.chaos,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(library() is None, reason="libfaketime is not here: make tools"),
+    pytest.mark.slow,
 ]
 
 HOUR, NONE = timedelta(hours=1), timedelta(0)

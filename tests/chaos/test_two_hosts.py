@@ -11,7 +11,7 @@ from tests.chaos.trial import Trial
 from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600), pytest.mark.slow]
 
 SLOTS = 3
 

@@ -19,7 +19,7 @@ from tests.chaos.journal import Line, read_journal
 from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(3600), pytest.mark.slow]
 
 #: Seconds that N jobs may take, a second for each and this much beside: under fire, on a busy machine.
 BESIDE = 240

@@ -18,7 +18,7 @@ from tests.chaos.journal import read_journal
 from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(1200), pytest.mark.slow]
 
 
 def test_tries_spent_before_the_process_died_count(stack: FaultStack) -> None:

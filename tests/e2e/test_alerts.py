@@ -15,7 +15,7 @@ from tests.support.alert_scene import PATIENCE, AlertScene, watched
 from tests.support.job_stack import JobStack, pointed_at
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

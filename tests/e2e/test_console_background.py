@@ -37,6 +37,7 @@ def completed(console: Console, job_id: UUID) -> None:
     console.page.locator(".pill.completed").first.wait_for()
 
 
+@pytest.mark.slow
 def test_four_families_are_asked_for_by_form_and_by_program_and_complete(consoles: Consoles) -> None:
     console = consoles.sign_in("bob", "operator")
 

@@ -17,7 +17,7 @@ from tests.support.counting_proxy import CountingProxy, counting
 from tests.support.job_stack import JobStack
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.stack, in_browser]
+pytestmark = [pytest.mark.stack, in_browser, pytest.mark.slow]
 
 #: Pages that are open in a real browser, and those that are asked for as its pages ask.
 WINDOWS, OTHERS = 5, 45

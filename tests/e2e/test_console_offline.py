@@ -56,6 +56,7 @@ def test_prefect_that_is_unavailable_is_reported_and_what_is_known_stays(console
     )
 
 
+@pytest.mark.slow
 def test_database_that_is_unavailable_is_reported_and_no_act_is_shown_as_done_that_was_not(consoles: Consoles) -> None:
     job = enqueue(
         "test-many", {"folder": str(consoles.stack.folder("no-ledger")), "message": "while the ledger sleeps"}

@@ -51,7 +51,7 @@ def pages(consoles: Consoles) -> tuple[str, ...]:
     return (*PAGES, *others, f"/acts/{act.id}", *jobs, f"/failures/{row.fingerprint}")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing(consoles: Consoles, pages: tuple[str, ...], scheme: Any) -> None:
     # The checker itself is a script that the policy would refuse.
     console = consoles.sign_in(color_scheme=scheme, bypass_csp=True)

@@ -95,6 +95,7 @@ def test_failed_jobs_of_three_causes_go_to_zero_in_few_clicks(consoles: Consoles
     print(f"{many} failed jobs: {console.clicks} clicks in {seconds:.1f} s, nothing open after {at_zero:.1f} s")
 
 
+@pytest.mark.slow
 def test_bulk_act_goes_on_after_the_console_was_killed_and_stops_when_told(consoles: Consoles) -> None:
     stack = consoles.stack
     folder = stack.folder("long-act")

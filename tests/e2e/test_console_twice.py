@@ -83,6 +83,7 @@ def test_page_that_is_old_acts_on_what_is_there_now_or_says_what_happened(consol
     assert not runs.count(Wanted(ids=[job], types=["SCHEDULED"], deployed=False))
 
 
+@pytest.mark.slow
 def test_row_that_moves_while_it_is_pressed_is_the_row_that_is_acted_on(consoles: Consoles) -> None:
     # given: three causes, and somebody who presses the second's button just as the first goes
     stack, name = consoles.stack, f"moves-{uuid4().hex[:6]}"

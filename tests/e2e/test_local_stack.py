@@ -132,6 +132,7 @@ def test_later_commands_find_the_ports_without_the_environment(stack: LocalStack
     assert told.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_second_stack_in_a_long_odd_folder_lives_beside_the_first(stack: LocalStack, tmp_path: Path):
     folder = tmp_path / """100 % of it's "quoted"; odd""" / ("long" * 20)
     folder.mkdir(parents=True)
@@ -178,6 +179,7 @@ def test_a_home_that_cannot_be_made_is_one_clear_sentence(tmp_path: Path):
     assert len(failed.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_servers_of_ones_own_replace_the_embedded_ones(stack: LocalStack, tmp_path: Path):
     given = stack.settings
     auth = given.auth_string() or ""

@@ -48,6 +48,7 @@ def test_a_killed_component_comes_back_by_itself(stack: LocalStack, names: tuple
 
 
 @pytest.mark.parametrize("names", [*HALVES, *ALONE])
+@pytest.mark.slow
 def test_up_after_killed_components_works_at_once(stack: LocalStack, names: tuple[str, ...]):
     for name in names:
         stack.kill(name)
@@ -68,6 +69,7 @@ def test_valkey_keeps_what_it_was_given_a_second_ago(stack: LocalStack):
         assert client.get("kept") == b"yes"
 
 
+@pytest.mark.slow
 def test_a_component_keeps_being_restarted_while_postgres_is_unavailable(stack: LocalStack):
     with _no_control_file(stack):
         stack.kill("postgres")
@@ -87,6 +89,7 @@ def test_up_after_a_killed_supervisor_works_and_keeps_data(stack: LocalStack):
         assert stack.status()["healthy"]
 
 
+@pytest.mark.slow
 def test_everything_killed_at_once_loses_no_committed_row(stack: LocalStack):
     with psycopg.connect(_ledger(stack)) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
@@ -100,6 +103,7 @@ def test_everything_killed_at_once_loses_no_committed_row(stack: LocalStack):
     assert stack.status()["healthy"]
 
 
+@pytest.mark.slow
 def test_changed_settings_start_the_stack_over_with_its_data(stack: LocalStack):
     before = stack.component("worker")["pid"]
 
@@ -117,6 +121,7 @@ def test_components_end_with_a_killed_supervisor(stack: LocalStack):
     assert {one["state"] for one in stack.status()["components"]} == {"stopped"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_up_can_be_done_again_past_a_stale_lock_file_and_another_one_waits_for_it(stopped: LocalStack):
     # The number of a process that is another one by now, as after a crash of the machine.
     pid_file = stopped.home / "postgres" / "postmaster.pid"
@@ -136,6 +141,7 @@ def test_an_interrupted_up_can_be_done_again_past_a_stale_lock_file_and_another_
     assert stopped.status()["healthy"]
 
 
+@pytest.mark.slow
 def test_a_jobs_process_of_a_killed_worker_may_finish_and_ends_with_down_even_without_a_supervisor(stack: LocalStack):
     worker = stack.component("worker")["pid"]
     environment = psutil.Process(worker).environ()
@@ -151,6 +157,7 @@ def test_a_jobs_process_of_a_killed_worker_may_finish_and_ends_with_down_even_wi
     assert not stack.processes()
 
 
+@pytest.mark.slow
 def test_up_names_a_component_that_cannot_start_and_quotes_its_log(stopped: LocalStack):
     with _no_control_file(stopped):
         failed = stopped.command("up", check=False)

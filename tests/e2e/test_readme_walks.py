@@ -129,6 +129,7 @@ def test_job_is_asked_for_by_its_function_as_the_text_says(newcomer: Newcomer) -
     assert later["queue"] == "low"
 
 
+@pytest.mark.slow
 def test_changed_code_is_taken_up_while_its_log_is_followed(newcomer: Newcomer) -> None:
     newcomer.type("redrive new job shout")
     log = newcomer.stack.project / "dev.log"
@@ -162,6 +163,7 @@ def test_failed_job_is_seen_fixed_and_run_again_as_the_text_says(newcomer: Newco
 
 @in_browser
 @pytest.mark.parametrize("version", ["V2", "V1"])
+@pytest.mark.slow
 def test_failed_job_is_understood_and_retried_in_the_ui(newcomer: Newcomer, version: str) -> None:
     step = steps(IN_THE_UI)
     remove(newcomer, "monday")
@@ -190,6 +192,7 @@ def test_failed_job_is_understood_and_retried_in_the_ui(newcomer: Newcomer, vers
 
 @in_browser
 @pytest.mark.parametrize("version", ["V2", "V1"])
+@pytest.mark.slow
 def test_review_is_started_and_answered_in_the_ui(newcomer: Newcomer, version: str) -> None:
     step = steps(IN_THE_UI)
     remove(newcomer, "tuesday")

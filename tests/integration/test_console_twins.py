@@ -26,6 +26,7 @@ def waiting(job_stack: JobStack) -> UUID:
     return enqueue("test-ok", {"folder": "/two words", "name": "twins"}, delay=3600).id
 
 
+@pytest.mark.slow
 def test_jobs_are_found_by_the_filter_of_the_console(job_stack: JobStack, waiting: UUID) -> None:
     assert str(waiting) in found(job_stack, "job:test-ok", "state:scheduled", "param.name:twins")
     assert str(waiting) in found(job_stack, "param.folder:/two words", "state:scheduled")
@@ -35,6 +36,7 @@ def test_jobs_are_found_by_the_filter_of_the_console(job_stack: JobStack, waitin
     assert "dead" in refused.stderr
 
 
+@pytest.mark.slow
 def test_view_that_was_saved_here_is_there_and_the_other_way_round(job_stack: JobStack, waiting: UUID) -> None:
     job_stack.redrive("jobs", "views", "save", "twins", "param.name:twins", "state:scheduled", "--who", "ada")
     assert str(waiting) in found(job_stack, "--view", "twins")

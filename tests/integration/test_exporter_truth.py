@@ -19,6 +19,7 @@ import pytest
 
 from redrive.deployments.dead_letters.ledger.finishes import DURATION, TRIES, WAIT
 from tests.support.exporter_batch import (
+    MISSED,
     NEVER_BACK,
     OURS,
     SECONDS_PER_JOB,
@@ -33,7 +34,7 @@ SMALL = 20
 
 FULL = 300
 
-pytestmark = pytest.mark.timeout(FULL * SECONDS_PER_JOB)
+pytestmark = [pytest.mark.timeout(FULL * SECONDS_PER_JOB), pytest.mark.slow]
 
 
 def size() -> int:
@@ -126,7 +127,7 @@ def test_prometheus_has_the_same_and_saw_no_counter_go_back(batch: Batch, truth:
 
     found = batch.prometheus.figures(f"{OURS} > 0")
     resets = {name: batch.prometheus.figures(f"sum(resets({name}[1h]))") for name in NEVER_BACK}
-    seen_down = batch.prometheus.figures('min_over_time(up{job="redrive"}[1h])')
+    seen_down = batch.prometheus.figures(MISSED)
 
     assert {
         tuple(dict(labels)[name] for name in ("queue", "job", "status")): n for labels, n in found.items()

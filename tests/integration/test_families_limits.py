@@ -10,7 +10,7 @@ from redrive.blocks.prefect.client import prefect_settings
 from redrive.deployments.enqueue import enqueue, wait_for
 from tests.support.job_stack import JobStack
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300), pytest.mark.slow]
 
 REPORT = """
 name: many

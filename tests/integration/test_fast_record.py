@@ -25,7 +25,7 @@ from redrive.blocks.prefect.requests.fast import BEGIN, VERSION
 from tests.support.plain_prefect import PATIENCE, PlainPrefect, moment, running_prefect
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.slow]
 
 #: Name of a case → flow and parameters.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {

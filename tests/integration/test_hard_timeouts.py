@@ -22,7 +22,7 @@ from tests.support.plain_prefect import PATIENCE
 from tests.support.prefect_client import api
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 
 def test_step_that_outlives_its_timeout_in_c_counts_as_a_failed_try(job_stack: JobStack) -> None:

@@ -15,6 +15,7 @@ from redrive.flows.documents.reading_stopped import ReadingStopped
 from tests.support.odd_documents import mail
 
 
+@pytest.mark.slow
 def test_store_holds_the_text_of_the_bytes_it_names_while_files_are_swapped(library: Path, tmp_path: Path):
     """Somebody replaces the files by others all the time, as an upload folder does."""
     versions = [[f"file {number} holds {word}".encode() for word in ("apples", "pears")] for number in range(20)]
@@ -45,6 +46,7 @@ def test_store_holds_the_text_of_the_bytes_it_names_while_files_are_swapped(libr
         assert (library / record.checksum / "text.txt").read_bytes() == stored[record.checksum]
 
 
+@pytest.mark.slow
 def test_file_that_is_written_to_while_it_is_read_is_no_document_yet(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

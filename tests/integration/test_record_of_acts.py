@@ -51,6 +51,7 @@ def test_schedule_is_paused_resumed_and_run_by_somebody_in_both(job_stack: JobSt
     assert [one[3].partition(":")[0] for one in here] == ["done", "refused", "done", "done"]
 
 
+@pytest.mark.slow
 def test_policy_is_overridden_and_cleared_by_somebody_in_both(job_stack: JobStack) -> None:
     ada, grace = somebody("ada"), somebody("grace")
     because = ("--who", ada, "--why", "their server is slow")

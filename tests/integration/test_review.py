@@ -155,6 +155,7 @@ def test_decision_is_carried_out_and_recorded(job_stack: JobStack, dead_letter: 
     assert len(effects(job_stack.home.parent / dead_letter.parameters["folder"], "mended-runs")) == 1
 
 
+@pytest.mark.slow
 def test_review_that_is_killed_while_it_acts_goes_on_and_asks_nobody_twice(job_stack: JobStack) -> None:
     folder = job_stack.folder("killed")
     jobs = [enqueue("test-fail-once", {"folder": str(folder), "message": "the review is killed"}) for _ in range(4)]

@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.support.job_stack import JobStack
 from tests.support.prefect_client import api
 
@@ -25,6 +27,7 @@ def test_list_says_when_each_schedule_starts_a_job_next(job_stack: JobStack) -> 
     assert "dead-letter-review" in table
 
 
+@pytest.mark.slow
 def test_paused_schedule_starts_nothing_until_it_is_resumed(job_stack: JobStack) -> None:
     said = job_stack.redrive("schedules", "pause", "reports").stdout
     try:

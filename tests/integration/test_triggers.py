@@ -79,6 +79,7 @@ def test_run_deployment_from_python(job_stack: JobStack) -> None:
     completed(folder)
 
 
+@pytest.mark.slow
 def test_schedule(job_stack: JobStack) -> None:
     folder = job_stack.folder("schedule")
     path = {"id": deployment_of("test-ok").id}

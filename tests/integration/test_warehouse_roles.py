@@ -170,6 +170,7 @@ def test_worker_of_a_stack_and_its_jobs_processes_hold_no_login_of_the_ledger(jo
         assert not [name for name, value in environment.items() if "postgresql" in value or f"/{ledger}?" in value]
 
 
+@pytest.mark.slow
 def test_block_of_an_older_stack_is_replaced_unless_a_person_edited_it(job_stack: JobStack):
     """What an older stack wrote: the superuser's URL, without a field for reading, and its hash."""
     with prefect_settings():

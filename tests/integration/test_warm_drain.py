@@ -41,6 +41,7 @@ def test_told_to_stop_it_lets_jobs_finish_and_takes_no_new_ones(plain_prefect: P
 
 
 @pytest.mark.parametrize("by", ["environment", "pool"])
+@pytest.mark.slow
 def test_job_that_does_not_finish_in_time_starts_again_elsewhere(plain_prefect: PlainPrefect, by: str) -> None:
     pool = plain_prefect.pool(drain_timeout=2 if by == "pool" else 300)
     env = {"REDRIVE_DRAIN_TIMEOUT": "2"} if by == "environment" else {}

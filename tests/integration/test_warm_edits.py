@@ -12,7 +12,7 @@ import pytest
 from tests.support.plain_prefect import PATIENCE, Json, PlainPrefect, PlainWorker
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 #: Edits in a row, each followed at once by a job.
 EDITS = 10

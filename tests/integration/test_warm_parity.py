@@ -20,7 +20,7 @@ from prefect.results import ResultRecordMetadata
 from tests.support.plain_prefect import PATIENCE, PlainPrefect
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.timeout(1500), pytest.mark.slow]
 
 #: Name of a case → flow and parameters.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -98,6 +98,7 @@ def test_job_whose_folder_is_missing_says_so(plain_prefect: PlainPrefect) -> Non
     assert "/no/such/folder is no folder on this machine" in run["state"]["message"]
 
 
+@pytest.mark.slow
 def test_high_job_starts_within_one_turn_of_the_slots(plain_prefect: PlainPrefect) -> None:
     slots = 2
     pool, deployment, folder = _three_queues(plain_prefect)
@@ -132,6 +133,7 @@ def test_low_jobs_progress_under_a_flood_of_high_ones(plain_prefect: PlainPrefec
     assert low == [10, 20, 30]
 
 
+@pytest.mark.slow
 def test_two_workers_never_run_one_job_twice(plain_prefect: PlainPrefect) -> None:
     pool, folder = plain_prefect.pool(), plain_prefect.folder("shared")
     deployment = plain_prefect.deploy("quick", pool)

@@ -28,6 +28,9 @@ SECONDS_PER_JOB = 20
 
 OURS = 'queue_jobs_total{job=~"test-.*"}'
 
+#: Whether every scrape of the exporter in the last hour came back.
+MISSED = 'min_over_time(up{job="redrive"}[1h])'
+
 #: What only ever grows.
 NEVER_BACK = (
     "queue_jobs_total", "queue_jobs_failed_total", "queue_job_retries_total", "queue_jobs_rescued_total",
@@ -47,9 +50,8 @@ class Batch:
         self.sorts: dict[UUID, Sort] = {}
         self.samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
         self.prometheus: Prometheus | None = None
-        wanted = [MIXTURE[number % len(MIXTURE)] for number in range(size)]
-        random.Random(size).shuffle(wanted)
-        self.wanted = wanted
+        self.wanted = [MIXTURE[number % len(MIXTURE)] for number in range(size)]
+        random.Random(size).shuffle(self.wanted)
 
     def run(self) -> None:
         """Start them all, break what is to be broken, wait for every end."""
@@ -60,7 +62,7 @@ class Batch:
         killed, stopped, mended = (self.enqueue(sort) for sort in (KILLED, STOPPED, MENDED))
         self.kill_process_of(killed)
         self.wait(lambda: self.ended() >= len(self.sorts) // 3, "a third to end")
-        self.stack.kill("exporter")
+        self.kill_exporter()
         self.wait(lambda: self.state_of(stopped).type.value == "RUNNING", "the long job to run")
         cancel_job(stopped)
         row = self.stack.dead_letter(mended, timeout=self.patience)
@@ -90,6 +92,16 @@ class Batch:
         effect = self.folder / str(job) / "long"
         self.wait(effect.exists, "the job that is to be killed to work")
         JobProcesses.snapshot(self.stack.settings).kill(job)
+
+    def kill_exporter(self) -> None:
+        """Kill it until Prometheus has missed it: it may be back before the next scrape."""
+
+        def missed() -> bool:
+            gone = {None, self.stack.kill("exporter")}
+            wait_until(lambda: self.stack.component("exporter")["pid"] not in gone, 30, "the exporter to be back")
+            return self.prometheus is None or self.prometheus.value(MISSED) == 0
+
+        wait_until(missed, 120, "Prometheus to have missed the exporter")
 
     def state_of(self, job: UUID) -> State[Any]:
         state = api().read_flow_run(job).state
@@ -122,7 +134,6 @@ class Batch:
         url = f"http://127.0.0.1:{self.stack.settings.metrics_port}/metrics"
         truth = Truth(self)
         fates = truth.by_fate().total()
-        # A minute and more: what was committed late, on a busy machine, is found by comparing numbers.
 
         def read() -> bool:
             text = httpx.get(url, trust_env=False).text
@@ -134,6 +145,7 @@ class Batch:
             return sum(self.of("queue_jobs_total", "status").values()) >= fates
 
         try:
+            # A minute and more: what was committed late, on a busy machine, is found by comparing numbers.
             wait_until(read, 150, "the exporter to have counted every end")
         except AssertionError:
             missing = Counter(truth.by_fate()) - Counter(self.of("queue_jobs_total", "status"))
