@@ -23,6 +23,7 @@ pytest_plugins = [
     "tests.support.console",
     "tests.support.exporter_rig",
     "tests.support.traced_stack",
+    "tests.support.compose_images",
     "tests.support.compose_installation",
     "tests.support.lost_jobs",
     "tests.support.document_readers",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from redrive.blocks.core.settings import Settings
 from redrive.infra.backup.manifest import BackupError, Manifest, checksum
-from redrive.infra.backup.postgres_tools import run, tool
+from redrive.infra.backup.postgres_tools import require_version, run, version_of
 from redrive.infra.backup.snapshot import one_moment
 
 RESULTS = "results.tar"
@@ -52,7 +52,7 @@ def back_up(settings: Settings, into: Path, report: Report = lambda _: None) -> 
     Raises:
         BackupError: it cannot be made. Nothing that looks like a backup is left then.
     """
-    tool("pg_dump")
+    program = version_of("pg_dump")
     name = f"redrive-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     partial = into / f"{name}{PARTIAL}"
     try:
@@ -60,7 +60,7 @@ def back_up(settings: Settings, into: Path, report: Report = lambda _: None) -> 
     except OSError as error:
         raise BackupError(f"{partial} cannot be made: {error.strerror}") from None
     try:
-        manifest = _fill(settings, partial, report)
+        manifest = _fill(settings, partial, program, report)
         manifest.write(partial)
         return partial.rename(into / name)
     except BaseException:
@@ -68,10 +68,11 @@ def back_up(settings: Settings, into: Path, report: Report = lambda _: None) -> 
         raise
 
 
-def _fill(settings: Settings, folder: Path, report: Report) -> Manifest:
+def _fill(settings: Settings, folder: Path, program: int, report: Report) -> Manifest:
     urls = databases(settings)
     left_out = {} if "warehouse" in urls else {"warehouse": "REDRIVE_WAREHOUSE_URL names a database of somebody else"}
     with one_moment(urls) as moment:
+        require_version("pg_dump", program, moment.version, f"the server is PostgreSQL {moment.version}")
         for what, url in urls.items():
             dump = ["--format", "custom", "--snapshot", moment.names[what], "--file", str(folder / f"{what}.dump")]
             run("pg_dump", url, *dump)
@@ -90,6 +91,7 @@ def _fill(settings: Settings, folder: Path, report: Report) -> Manifest:
         postgres=moment.version,
         files={path.name: checksum(path) for path in sorted(folder.iterdir())},
         left_out=left_out,
+        pg_dump=program,
     )
 
 

@@ -22,7 +22,9 @@ class BackupError(RedriveError):
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """`at`: the moment all databases are of. `files`: SHA-256 by name. `left_out`: what is not in it, with the reason."""
+    """`at`: the moment all databases are of. `postgres`, `pg_dump`: major versions of the server and of the program that read it.
+    `files`: SHA-256 by name. `left_out`: what is not in it, with the reason.
+    """
 
     at: datetime
     redrive: str
@@ -30,6 +32,7 @@ class Manifest:
     postgres: int
     files: dict[str, str]
     left_out: dict[str, str]
+    pg_dump: int | None = None
     format: int = FORMAT
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -38,6 +39,46 @@ def tool(name: str) -> str:
             "(on Debian: apt-get install postgresql-client)"
         )
     return found
+
+
+def version_of(name: str) -> int:
+    """Its major version.
+
+    Raises:
+        BackupError: it is nowhere, or does not tell.
+    """
+    told = subprocess.run([tool(name), "--version"], capture_output=True, text=True, check=False)
+    if found := re.search(r"\(PostgreSQL\) (\d+)", told.stdout):
+        return int(found[1])
+    raise BackupError(f"{tool(name)} tells no version: {(told.stderr or told.stdout).strip()}")
+
+
+def require_version(name: str, have: int, need: int, what: str) -> None:
+    """Raises `BackupError`: the program's major version `have` is below the one that is needed, because of `what`."""
+    if have < need:
+        raise BackupError(
+            f"{what}, and {name} here is of version {have}, which is too old for that: pip install -U 'redrive[backup]', "
+            f"or install PostgreSQL's client of version {need} or later (on Debian: apt-get install postgresql-client-{need})"
+        )
+
+
+def require_readable(dump: Path, *, made_with: int | None) -> None:
+    """Have pg_restore read what is in a dump, before anything is changed.
+
+    Args:
+        made_with: the major version of the pg_dump that made it; None if nobody noted it.
+
+    Raises:
+        BackupError: it cannot. Some versions read the dumps of the next one, so pg_restore is asked, and versions only explain.
+    """
+    done = subprocess.run([tool("pg_restore"), "--list", str(dump)], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    if "unsupported version" in done.stderr:
+        have = version_of("pg_restore")
+        made = made_with or have + 1
+        require_version("pg_restore", have, made, f"{dump.name} was made by pg_dump of version {made}")
+    raise BackupError(f"pg_restore cannot read {dump}: {' '.join(done.stderr.split())}")
 
 
 def libpq(url: str) -> str:

@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from redrive.blocks.core.settings import Settings
 from redrive.infra.backup.backup import RESULTS, Report, databases, results_folder
 from redrive.infra.backup.manifest import BackupError, Manifest
-from redrive.infra.backup.postgres_tools import database, libpq, restore_dump, tool
+from redrive.infra.backup.postgres_tools import database, libpq, require_readable, restore_dump, tool
 
 #: Databases that always are there, to be connected to while the others are renamed.
 _MAINTENANCE = ("postgres", "template1")
@@ -34,12 +34,14 @@ def restore(settings: Settings, folder: Path, report: Report = lambda _: None, *
         replace: also where there are databases with something in them.
 
     Raises:
-        BackupError: it is not whole, the databases are not empty, or PostgreSQL refuses.
+        BackupError: it is not whole, pg_restore here cannot read it, the databases are not empty, or PostgreSQL refuses.
     """
     tool("pg_restore")
     manifest = Manifest.read(folder)
     manifest.require_whole(folder)
     urls = {what: url for what, url in databases(settings).items() if f"{what}.dump" in manifest.files}
+    for what in urls:
+        require_readable(folder / f"{what}.dump", made_with=manifest.pg_dump)
     try:
         if not replace and (full := [database(url) for url in urls.values() if not _is_empty(url)]):
             raise BackupError(

@@ -138,6 +138,52 @@ def test_prometheus_finds_everything_it_scrapes_and_who_it_notifies(installation
         installation.compose("rm", "-sfv", "prometheus", "alertmanager")
 
 
+def test_lines_of_every_container_and_traces_of_jobs_reach_the_collector_and_nobody_waits_for_it(
+    installation: Installation,
+) -> None:
+    def shipped() -> set[str]:
+        return {json.loads(line)["container_name"].split("_")[1] for line in installation.shipped("lines")}
+
+    installation.ships = True
+    try:
+        # The engine's driver sends from a container's start on: who was there before is started anew.
+        installation.compose("up", "-d")
+        installation.until_healthy("with its lines shipped")
+        ran = installation.inside("ops-worker", "redrive", "enqueue", "probe", "--param", "name=shipped-0", "--wait")
+        assert "Completed" in ran
+
+        # Who prints nothing while all is well has nothing to be shipped: nginx, and the keepers.
+        talk = {
+            "postgres",
+            "redis",
+            "migrate",
+            "prefect-1",
+            "prefect-2",
+            "services",
+            "register",
+            "worker-1",
+            "worker-2",
+        }
+        wait_until(lambda: talk <= shipped(), 60, "the lines of who talks")
+        paths = {"/v1/traces", "/v1/logs", "/v1/metrics"}
+        wait_until(
+            lambda: {line.split()[0] for line in installation.shipped("otlp")} == paths,
+            120,
+            "spans, lines of jobs, figures",
+        )
+        assert "database system is ready" in "".join(installation.shipped("lines"))
+        assert "database system is ready" in installation.log("postgres", "all"), "docker logs works too"
+
+        installation.compose("stop", "collector")
+        alone = installation.inside("ops-worker", "redrive", "enqueue", "probe", "--param", "name=alone-0", "--wait")
+        assert "Completed" in alone
+    finally:
+        installation.ships = False
+        installation.compose("up", "-d", "--remove-orphans")
+        installation.compose("rm", "-sfv", "collector")
+    installation.until_healthy("as before")
+
+
 def test_with_tls_nothing_of_it_speaks_without(installation: Installation) -> None:
     installation.compose("down", "-v", "--timeout", "5")
     installation.certify()

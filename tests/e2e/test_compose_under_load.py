@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.compose_installation import DOCKER, IMAGES, Installation, overlapping, run
+from tests.support.compose_images import DOCKER, IMAGES, run
+from tests.support.compose_installation import Installation, overlapping
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3000)]

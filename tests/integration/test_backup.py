@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -15,11 +16,11 @@ from redrive.blocks.core.settings import Settings
 from redrive.deployments.dead_letters.ledger import Filter, Ledger
 from redrive.deployments.enqueue import enqueue, wait_for
 from redrive.infra.backup.backup import back_up, prune
-from redrive.infra.backup.manifest import BackupError, Manifest
-from redrive.infra.backup.postgres_tools import _failed, database, libpq
+from redrive.infra.backup.manifest import BackupError, Manifest, checksum
+from redrive.infra.backup.postgres_tools import _failed, database, libpq, require_version, run, version_of
 from redrive.infra.backup.restore import restore
 from tests.support.job_stack import JobStack, effects, pointed_at
-from tests.support.postgres import running_server
+from tests.support.postgres import PostgresServer, running_server
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
@@ -98,8 +99,6 @@ def test_damaged_and_partial_backups_are_refused(tmp_path: Path) -> None:
     (tmp_path / "partial").mkdir()
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "ledger.dump").write_text("other")
-    from datetime import UTC, datetime
-
     Manifest(
         at=datetime.now(UTC),
         redrive="0.1.0",
@@ -113,6 +112,49 @@ def test_damaged_and_partial_backups_are_refused(tmp_path: Path) -> None:
         restore(here, tmp_path / "partial")
     with pytest.raises(BackupError, match="is not as it was written"):
         restore(here, tmp_path / "damaged")
+
+
+def test_dump_of_a_later_postgres_is_refused_in_one_sentence_and_nothing_is_changed(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    # As pg_dump writes them, and with the number that only a later one would write: the format's, in the header's bytes.
+    url = postgres_server.database()
+    dump = tmp_path / "ledger.dump"
+    run("pg_dump", url, "--format", "custom", "--file", str(dump))
+    written = bytearray(dump.read_bytes())
+    assert written[:5] == b"PGDMP"
+    written[6] += 1
+    dump.write_bytes(written)
+    folder = tmp_path / "later"
+    folder.mkdir()
+    dump.rename(folder / dump.name)
+    later = version_of("pg_dump") + 1
+    Manifest(
+        at=datetime.now(UTC), redrive="0.1.0", prefect="3.8.8", postgres=later, pg_dump=later, left_out={},
+        files={"ledger.dump": checksum(folder / "ledger.dump")},
+    ).write(folder)  # fmt: skip
+    before = _databases(postgres_server)
+
+    with pytest.raises(BackupError) as refused:
+        restore(Settings.load({"REDRIVE_DATABASE_URL": libpq(url), "REDRIVE_HOME": str(tmp_path / "home")}), folder)
+
+    assert str(refused.value).startswith(
+        f"ledger.dump was made by pg_dump of version {later}, and pg_restore here is of version {later - 1}, which is too old"
+    )
+    assert _databases(postgres_server) == before
+
+
+def test_server_that_is_later_than_pg_dump_is_refused_in_one_sentence() -> None:
+    with pytest.raises(
+        BackupError, match=r"^the server is PostgreSQL 18, and pg_dump here is of version 15, which is too old"
+    ):
+        require_version("pg_dump", 15, 18, "the server is PostgreSQL 18")
+    require_version("pg_dump", 18, 15, "the server is PostgreSQL 15")
+
+
+def _databases(server: PostgresServer) -> set[str]:
+    with psycopg.connect(f"host={server.folder} user=postgres dbname=postgres") as connection:
+        return {str(name) for (name,) in connection.execute("SELECT datname FROM pg_database")}
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:

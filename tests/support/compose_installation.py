@@ -1,8 +1,4 @@
-"""One installation by infra/compose in a container engine of the tests' own, from images that are built from the checkout.
-
-Where no engine can be started, or compose is missing, tests are skipped with the reason. The base image is debootstrap's, as no public
-one can be had here.
-"""
+"""One installation by infra/compose in a container engine of the tests' own."""
 
 from __future__ import annotations
 
@@ -20,63 +16,24 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import TestEngine
+from tests.support.compose_images import run
 from tests.support.stack import free_ports
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "support" / "compose"
-IMAGES = ("server", "worker", "keeper", "exporter", "console")
 PROJECT = "redrivetest"
-#: An engine that has the images already, for trying by hand.
-GIVEN = "TEST_ENGINE_WITH_IMAGES"
+#: What somebody sets to have traces, figures and jobs' logs go to the collector.
+TELEMETRY = {
+    "COLLECTOR_IMAGE": "redrive/worker:latest",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+    "OTEL_LOGS_EXPORTER": "otlp",
+    "OTEL_METRICS_EXPORTER": "otlp",
+}
 #: Seconds everything may take to be healthy.
 PATIENCE = 300
-#: Debian's client: it builds with BuildKit, by the engine of the same version.
-DOCKER = "/usr/bin/docker"
 #: Of our images.
 PYTHON = "/opt/redrive/bin/python"
-
-
-def run(*command: str, timeout: float = 900, **env: str) -> str:
-    """What a command printed; it must succeed."""
-    done = subprocess.run(
-        command, env={**os.environ, **env}, capture_output=True, text=True, check=False, timeout=timeout
-    )
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return done.stdout
-
-
-@contextmanager
-def engine_with_images() -> Iterator[str]:
-    """The address of an engine that has every image."""
-    if given := os.environ.get(GIVEN):
-        yield given
-        return
-    if not shutil.which("debootstrap"):
-        pytest.skip("no base image here: debootstrap is missing (on Debian: apt-get install debootstrap)")
-    with TestEngine(networks=True) as engine:
-        _base(engine)
-        _build(engine.url, engine.home)
-        yield engine.url
-
-
-def _base(engine: TestEngine) -> None:
-    folder = engine.home / "base"
-    run("debootstrap", "--variant=minbase", "bookworm", str(folder))
-    tar = engine.home / "base.tar"
-    run("tar", "-C", str(folder), "-cf", str(tar), ".")
-    engine.api.import_image_from_file(str(tar), repository="debian", tag="bookworm-slim")
-
-
-def _build(url: str, folder: Path) -> None:
-    pip = folder / "pip.conf"
-    pip.write_text("[global]\ncert = /run/ca.pem\ntimeout = 180\n")
-    secrets = ["--secret", f"id=pip,src={pip}", "--secret", "id=ca,src=/etc/ssl/certs/ca-certificates.crt"]
-    run(DOCKER, "build", "-q", "-t", "redrive-test/services", str(HERE), DOCKER_HOST=url, DOCKER_BUILDKIT="1")
-    for image in IMAGES:
-        of = ["-f", str(ROOT / "infra/docker/Dockerfile"), "--target", image, "-t", f"redrive/{image}"]
-        run(DOCKER, "build", "-q", *secrets, *of, str(ROOT), DOCKER_HOST=url, DOCKER_BUILDKIT="1")
 
 
 @dataclass
@@ -90,6 +47,8 @@ class Installation:
     version: str = "latest"
     #: With tls.yaml.
     tls: bool = False
+    #: With logs.yaml and the collector of profile `telemetry`.
+    ships: bool = False
 
     @property
     def effects(self) -> Path:
@@ -99,13 +58,15 @@ class Installation:
     @property
     def _env(self) -> dict[str, str]:
         return {
-            "DOCKER_HOST": self.url, "PROBE": str(self.probe), "COMPOSE_PROFILES": "replicated", "REDRIVE_JOBS": "probe_jobs",
-            "REDRIVE_VERSION": self.version, **{f"REDRIVE_{name.upper()}": str(port) for name, port in self.ports.items()},
+            "DOCKER_HOST": self.url, "PROBE": str(self.probe), "REDRIVE_JOBS": "probe_jobs", "REDRIVE_VERSION": self.version,
+            "COMPOSE_PROFILES": "replicated,telemetry" if self.ships else "replicated", **(TELEMETRY if self.ships else {}),
+            **{f"REDRIVE_{name.upper()}": str(port) for name, port in self.ports.items()},
         }  # fmt: skip
 
     def _compose(self, *words: str) -> list[str]:
-        ours = [ROOT / "infra/compose/compose.yaml", *([ROOT / "infra/compose/tls.yaml"] if self.tls else [])]
-        files = [word for file in (*ours, HERE / "override.yaml") for word in ("-f", str(file))]
+        ours = ["compose.yaml", *(["tls.yaml"] if self.tls else []), *(["logs.yaml"] if self.ships else [])]
+        whole = [*(ROOT / "infra" / "compose" / name for name in ours), HERE / "override.yaml"]
+        files = [word for file in whole for word in ("-f", str(file))]
         return ["docker-compose", "-p", PROJECT, *files, *words]
 
     def compose(self, *words: str, timeout: float = 600) -> str:
@@ -186,6 +147,11 @@ class Installation:
         login = "PGPASSWORD=$(cat /run/secrets/database-password) psql -h 127.0.0.1 -U redrive -d redrive_prefect"
         return self.inside("postgres", "sh", "-c", f'{login} -Atc "{query}"')
 
+    def shipped(self, name: str) -> list[str]:
+        """What the collector noted: `otlp`, requests by their path; `lines`, what containers printed."""
+        noted = self.probe / "received" / name
+        return noted.read_text().splitlines() if noted.exists() else []
+
     def log(self, service: str, lines: int | str = 60) -> str:
         return str(self.api.logs(self.containers()[service]["Id"], tail=lines).decode(errors="replace"))
 
@@ -206,12 +172,10 @@ def overlapping(executions: dict[str, list[tuple[float, float]]]) -> list[str]:
 @contextmanager
 def installed(url: str, probe: Path) -> Iterator[Installation]:
     """An installation that is healthy; what its containers said last is shown when it did not become so."""
-    if not shutil.which("docker-compose"):
-        pytest.skip("no compose here (on Debian: apt-get install docker-compose)")
     probe.chmod(0o755)
-    for name in ("probe_jobs.py", "produce.py"):
+    for name in ("probe_jobs.py", "produce.py", "collector.py"):
         shutil.copy(HERE / name, probe)
-    for name in ("effects", "backups"):
+    for name in ("effects", "backups", "received"):
         (probe / name).mkdir()
         (probe / name).chmod(0o777)
     secrets = ROOT / "infra" / "compose" / "secrets"
@@ -232,7 +196,7 @@ def installed(url: str, probe: Path) -> Iterator[Installation]:
 
 
 @pytest.fixture(scope="session")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One for the whole session: its images take minutes."""
-    with engine_with_images() as url, installed(url, tmp_path_factory.mktemp("probe")) as made:
+def installation(engine_with_images: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """One for the whole session."""
+    with installed(engine_with_images, tmp_path_factory.mktemp("probe")) as made:
         yield made
