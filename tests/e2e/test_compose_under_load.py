@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from tests.support.compose_images import DOCKER, IMAGES, run
@@ -55,6 +57,10 @@ def test_redrive_is_updated_under_load_and_no_job_is_lost_or_runs_twice_at_once(
     assert len(said.splitlines()) == 12
     acknowledged = [float(line.split()[1]) for line in out.splitlines()]
     assert len(acknowledged) == JOBS, err[-2000:]
+    longest = max(later - earlier for earlier, later in pairwise(acknowledged))
+    print(
+        f"longest time between two jobs that were accepted: {longest:.1f} s; the caller had to ask again {err.count('again:')} times"
+    )
     all_done(installation, "update", JOBS)
     assert all(len(spans) == 1 for spans in installation.executions("update").values()), "a drained job ran twice"
 

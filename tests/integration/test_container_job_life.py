@@ -167,3 +167,21 @@ def test_worker_and_engine_killed_together_lose_no_job(job_stack: JobStack, engi
     assert end.state is not None
     assert end.state.is_completed()
     assert len(effects(folder, "long")) == 2
+
+
+def test_check_sees_the_engine_and_that_it_does_not_answer(job_stack: JobStack, engine: TestEngine) -> None:
+    def found() -> dict[str, Any]:
+        points = json.loads(job_stack.redrive("check", "--json", check=False).stdout)
+        (one,) = (one for one in points if one["point"] == "containers")
+        return dict(one)
+
+    there = found()
+    assert (there["well"], there["said"].partition(";")[0].split()[0]) == (True, "engine")
+    engine.stop()
+    try:
+        away = found()
+    finally:
+        engine.start()
+
+    assert not away["well"]
+    assert "engine" in away["said"]
