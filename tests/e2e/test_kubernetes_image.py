@@ -21,7 +21,7 @@ IMAGE = "redrive/kubernetes-worker"
 #: What `register` fills in of a pod.
 POD = {"POD_NAMESPACE": "redrive", "JOB_IMAGE": "redrive/worker:latest"}
 #: As infra/k8s/isolated/worker.yaml has them; the observer watches the cluster's pods, and waits for one.
-HARDENED = ["--read-only", "--tmpfs=/tmp:mode=1777", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108  (the container's own)
+HARDENED = ["--read-only", "--tmpfs=/tmp:mode=1777", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 WITHOUT_CLUSTER = ["-e", "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_ENABLED=false"]
 
 
