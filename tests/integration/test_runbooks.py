@@ -16,7 +16,18 @@ from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs.details import show_job
 from tests.support.commands import Commands
 from tests.support.job_stack import JobStack, pointed_at
-from tests.support.runbooks import PATIENCE, QUEUE, Night, Operator, begun, is_paused, logs, sections, set_pause
+from tests.support.runbooks import (
+    OTHER_QUEUE,
+    PATIENCE,
+    QUEUE,
+    Night,
+    Operator,
+    begun,
+    is_paused,
+    logs,
+    sections,
+    set_pause,
+)
 from tests.support.waiting import wait_until
 
 #: What is no command of ours, and where it is seen to work.
@@ -95,7 +106,7 @@ def _names_parts(*parts: str) -> Callable[[Operator], None]:
 
 def _sees_all(operator: Operator) -> None:
     came = operator.type()
-    for part in (QUEUE, "keeper", "test-long", show_job(operator.night.running)[0].name):
+    for part in (QUEUE, "keeper", "test-long", str(operator.night.running)[:8]):
         assert part in came, came
 
 
@@ -107,10 +118,10 @@ def _cancels(operator: Operator) -> None:
 
 def _pauses(*, paused: bool) -> Callable[[Operator], None]:
     def tried(operator: Operator) -> None:
-        set_pause(paused=not paused)
-        operator.type(QUEUE=QUEUE)
-        assert is_paused() is paused
-        set_pause(paused=True)
+        set_pause(OTHER_QUEUE, paused=not paused)
+        operator.type(QUEUE=OTHER_QUEUE)
+        assert is_paused(OTHER_QUEUE) is paused
+        set_pause(OTHER_QUEUE, paused=False)
 
     return tried
 
@@ -199,4 +210,5 @@ def test_command_of_a_runbook_does_what_it_is_there_for(line: str, night: Night,
 def test_logs_that_the_runbooks_name_are_written(night: Night) -> None:
     assert len(logs()) >= 4
     for name in logs():
-        assert (night.stack.home / name).stat().st_size > 0, name
+        # Some parts write nothing while all is well.
+        assert (night.stack.home / name).is_file(), name

@@ -23,6 +23,8 @@ from tests.support.waiting import wait_until
 PATIENCE = 90.0
 #: Where it happens; the stack's other tests hardly use it.
 QUEUE = "bulk"
+#: The one that an operator pauses and resumes: what waits in the other one has to stay.
+OTHER_QUEUE = "low"
 
 #: Words that begin what is typed; other words in code are names of settings, thresholds and files.
 PROGRAMS = ("redrive", "kill", "dmesg", "prefect")
@@ -93,7 +95,7 @@ def begun(stack: JobStack) -> Iterator[Night]:
                 cancel_job(job)
             (Path(folder) / "mended").touch()
             (Path(folder) / "enough").touch()
-            set_pause(paused=False)
+            set_pause(QUEUE, paused=False)
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,11 @@ class Operator:
             return ledger.get(str(self.night.dead[fate].id)).status
 
 
-def is_paused() -> bool:
-    (found,) = (one.paused for one in list_queues() if one.name == QUEUE)
+def is_paused(queue: str) -> bool:
+    (found,) = (one.paused for one in list_queues() if one.name == queue)
     return found
 
 
-def set_pause(*, paused: bool) -> None:
-    if is_paused() is not paused:
-        pause_queue(QUEUE, paused=paused)
+def set_pause(queue: str, *, paused: bool) -> None:
+    if is_paused(queue) is not paused:
+        pause_queue(queue, paused=paused)
