@@ -34,6 +34,13 @@ def named(readme: Path) -> list[str]:
     return found
 
 
+def kept(folder: Path) -> list[Path]:
+    """Files of a folder that git has or would take: what a running installation made there is none of them."""
+    asked = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [Path(name) for name in listed if (folder / name).is_file()]
+
+
 @pytest.mark.parametrize("readme", OURS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_table_of_files_names_is_there(readme: Path) -> None:
     for name in named(readme):
@@ -46,9 +53,7 @@ def test_what_a_table_of_files_names_is_there(readme: Path) -> None:
 def test_table_of_a_folder_names_all_code_that_is_in_it(folder: Path) -> None:
     listed = {name.rstrip("/") for name in named(folder / "README.md")}
     known = listed | {name.partition("/")[0] for name in listed}
-    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    # What Python compiled may outlive a folder.
-    there = {path.parts[0] for path in files if path.suffix != ".pyc" and (path.suffix == ".py" or path.parts[1:])}
+    there = {path.parts[0] for path in kept(folder) if path.suffix == ".py" or path.parts[1:]}
 
     assert there - LAPSED <= known, f"{folder}/README.md does not name {sorted(there - LAPSED - known)}"
 
