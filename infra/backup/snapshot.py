@@ -8,7 +8,6 @@ Danger: the moment of quiet holds up every job. It is given up after `QUIET` sec
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 
 import psycopg
 from psycopg import sql
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from redrive.infra.backup.manifest import BackupError
 from redrive.infra.backup.postgres_tools import database, libpq
@@ -53,19 +53,21 @@ def one_moment(urls: Mapping[str, str]) -> Iterator[Snapshots]:
                 readers[what] = reader
         except psycopg.Error as error:
             raise BackupError(f"database {database(url)} does not answer: {' '.join(str(error).split())}") from None
-        for last in range(TRIES - 1, -1, -1):
-            try:
-                names = _quietly(urls, readers)
-                break
-            except psycopg.errors.LockNotAvailable:
-                if not last:
-                    raise BackupError(
-                        f"writers gave no moment of quiet in {TRIES} tries of {QUIET:g} s; "
-                        "is a long transaction open? pg_stat_activity shows it"
-                    ) from None
-                time.sleep(PAUSE)
-            except psycopg.Error as error:
-                raise BackupError(f"no snapshot: {' '.join(str(error).split())}") from None
+        until_it_is_quiet = Retrying(
+            retry=retry_if_exception_type(psycopg.errors.LockNotAvailable),
+            wait=wait_fixed(PAUSE),
+            stop=stop_after_attempt(TRIES),
+            reraise=True,
+        )
+        try:
+            names = until_it_is_quiet(_quietly, urls, readers)
+        except psycopg.errors.LockNotAvailable:
+            raise BackupError(
+                f"writers gave no moment of quiet in {TRIES} tries of {QUIET:g} s; "
+                "is a long transaction open? pg_stat_activity shows it"
+            ) from None
+        except psycopg.Error as error:
+            raise BackupError(f"no snapshot: {' '.join(str(error).split())}") from None
         version = next(iter(readers.values())).info.server_version // 10000
         yield Snapshots(names, datetime.now(UTC), version)
 

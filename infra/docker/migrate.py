@@ -11,11 +11,11 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 
 import psycopg
 from psycopg import sql
 from sqlalchemy.engine import make_url
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.core.settings import Settings, settings
@@ -63,17 +63,18 @@ def main() -> None:
     here = settings()
     if not here.database_url:
         _refuse("REDRIVE_DATABASE_URL is not set: there is no database to migrate")
-    give_up = time.monotonic() + PATIENCE
-    while True:
-        try:
-            made = make_databases(here)
-            break
-        except psycopg.OperationalError as error:
-            if time.monotonic() > give_up:
-                _refuse(f"the database does not answer for {PATIENCE:g} s: {' '.join(str(error).split())}")
-            time.sleep(PAUSE)
-        except (EncodingError, psycopg.Error) as error:
-            _refuse(f"the databases cannot be made: {' '.join(str(error).split())}")
+    until_it_answers = Retrying(
+        retry=retry_if_exception_type(psycopg.OperationalError),
+        wait=wait_fixed(PAUSE),
+        stop=stop_after_delay(PATIENCE),
+        reraise=True,
+    )
+    try:
+        made = until_it_answers(make_databases, here)
+    except psycopg.OperationalError as error:
+        _refuse(f"the database does not answer for {PATIENCE:g} s: {' '.join(str(error).split())}")
+    except (EncodingError, psycopg.Error) as error:
+        _refuse(f"the databases cannot be made: {' '.join(str(error).split())}")
     sys.stdout.write(f"databases made: {', '.join(made) or 'none, all are there'}\n")
     # Without its address Prefect would migrate a database of its own in a file, and report success.
     environment = {**os.environ, "PREFECT_SERVER_DATABASE_CONNECTION_URL": here.prefect_database_url()}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-import time
+
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from redrive.blocks.core.errors import ApiUnavailable, RedriveError
 from redrive.blocks.core.settings import settings
@@ -22,22 +23,23 @@ def main() -> None:
     from redrive.infra.docker.kubernetes_pool import make_kubernetes_pool, read_template  # noqa: PLC0415  (as above)
     from redrive.infra.local.components.worker import OpsWorker, Worker  # noqa: PLC0415  (as above)
 
-    give_up = time.monotonic() + PATIENCE
-    while True:
-        try:
-            if template := settings().pool_template:
-                make_kubernetes_pool(read_template(template, os.environ))
-            for worker in (Worker(settings()), OpsWorker(settings())):
-                worker.prepare()
-            register(settings(), _report)
-        except ApiUnavailable as error:
-            if time.monotonic() > give_up:
-                _refuse(error)
-            time.sleep(PAUSE)
-        except RedriveError as error:
-            _refuse(error)
-        else:
-            return
+    @retry(
+        retry=retry_if_exception_type(ApiUnavailable),
+        wait=wait_fixed(PAUSE),
+        stop=stop_after_delay(PATIENCE),
+        reraise=True,
+    )
+    def register_all() -> None:
+        if template := settings().pool_template:
+            make_kubernetes_pool(read_template(template, os.environ))
+        for worker in (Worker(settings()), OpsWorker(settings())):
+            worker.prepare()
+        register(settings(), _report)
+
+    try:
+        register_all()
+    except RedriveError as error:
+        _refuse(error)
 
 
 def _report(line: str) -> None:

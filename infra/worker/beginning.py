@@ -6,13 +6,13 @@ Danger: a run that the call does not begin is claimed in Prefect's own way. One 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal
 from uuid import uuid4
 
 import httpx
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from redrive.infra.worker.run_api import Json, RunApi
 
@@ -46,15 +46,14 @@ class Beginning:
             httpx.HTTPError: the API is unavailable.
         """
         body: Json = {"id": run_id, "pid": str(pid), "move": str(uuid4())}
-        give_up = time.monotonic() + GIVE_UP
-        while True:
-            try:
-                return await self._ask(body)
-            except httpx.HTTPError as error:
-                # It may have been begun, with the answer lost. The move's id makes asking again safe.
-                if _is_refused(error) or time.monotonic() > give_up:
-                    raise
-                await asyncio.sleep(AGAIN)
+        # It may have been begun, with the answer lost. The move's id makes asking again safe.
+        until_answered = AsyncRetrying(
+            retry=retry_if_exception(lambda error: isinstance(error, httpx.HTTPError) and not _is_refused(error)),
+            wait=wait_fixed(AGAIN),
+            stop=stop_after_delay(GIVE_UP),
+            reraise=True,
+        )
+        return await until_answered(self._ask, body)
 
     async def _ask(self, body: Json) -> Json | Other:
         asked = _Asked(body, asyncio.get_running_loop().create_future())

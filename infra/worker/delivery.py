@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
 from redrive.infra.worker.log import Log
 
@@ -19,26 +20,29 @@ _PASSING = frozenset({401, 403, 408, 425, 429})
 
 async def deliver(call: Callable[[], Coroutine[Any, Any, None]], log: Log) -> None:
     """Repeat a call until the API takes it, or refuses it for good: the run was deleted, for instance."""
-    pause, failed = PAUSE, False
-    while True:
-        try:
-            await call()
-        except httpx.HTTPError as error:
-            if _is_final(error):
-                return
-            if not failed:
-                log.warning("the API does not take what became of a job (%r); reported again until it does", error)
-            failed = True
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-        else:
-            if failed:
-                log.info("the API took what became of a job")
-            return
+
+    def report(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome:
+            log.warning(
+                "the API does not take what became of a job (%r); reported again until it does",
+                state.outcome.exception(),
+            )
+
+    until_taken = AsyncRetrying(
+        retry=retry_if_exception(_may_pass),
+        wait=wait_exponential(multiplier=PAUSE, max=LONGEST_PAUSE),
+        before_sleep=report,
+        reraise=True,
+    )
+    with suppress(httpx.HTTPError):
+        await until_taken(call)
+        if until_taken.statistics["attempt_number"] > 1:
+            log.info("the API took what became of a job")
 
 
-def _is_final(error: httpx.HTTPError) -> bool:
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same call may be taken later."""
     if not isinstance(error, httpx.HTTPStatusError):
-        return False
+        return isinstance(error, httpx.HTTPError)
     status = error.response.status_code
-    return status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _PASSING
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING
