@@ -5,9 +5,12 @@ An upgrade that changes one of them switches the calls off until somebody read w
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from prefect.server.api import deployments as deployments_api
@@ -81,8 +84,31 @@ KNOWN = {
 def found() -> dict[str, str]:
     """The hash of each part as it is installed."""
     return {
-        name: hashlib.sha256("\n".join(inspect.getsource(one) for one in parts()).encode()).hexdigest()[:16]
+        name: hashlib.sha256("\n".join(_source(one) for one in parts()).encode()).hexdigest()[:16]
         for name, parts in _SOURCES.items()
+    }
+
+
+def _source(one: Any) -> str:
+    """As `inspect.getsource`, which reads and parses the whole file anew for each class: a second of each start of the server."""
+    if inspect.isclass(one) and (found := _classes(inspect.getsourcefile(one)).get(one.__qualname__)):
+        return found
+    return inspect.getsource(one)
+
+
+@cache
+def _classes(file: str | None) -> dict[str, str]:
+    """The source of each class of a file's first level, decorators included, by name."""
+    if file is None:
+        return {}
+    text = Path(file).read_text()
+    lines = text.splitlines(keepends=True)
+    return {
+        node.name: "".join(
+            lines[min([node.lineno, *(one.lineno for one in node.decorator_list)]) - 1 : node.end_lineno]
+        )
+        for node in ast.parse(text).body
+        if isinstance(node, ast.ClassDef)
     }
 
 
