@@ -60,7 +60,8 @@ def lower_priority(nice: int) -> None:
         nice: 0 (no lower) to 19. Told to the session's group as well, if the kernel has such groups (`man 7 sched`): among sessions
             only that counts, and a process alone in its session would take as much as the whole stack in another.
     """
-    os.nice(nice)
+    if os.getpriority(os.PRIO_PROCESS, 0) < nice:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
     with suppress(OSError):
         # Not there, or asked too often: a kernel lets those who are not root do it ten times a second.
         Path("/proc/self/autogroup").write_text(str(nice))
