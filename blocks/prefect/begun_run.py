@@ -40,6 +40,23 @@ def note_completed(run_id: UUID, result: Any) -> None:
         begun.note_ahead(Completed(data=result), force=False)
 
 
+def prepared_end(run_id: UUID, result: ResultRecord[Any]) -> Json | None:
+    """What is asked of the server once this process's run has completed with that record as its result; None as for `note_completed`."""
+    begun = begun_run(run_id)
+    return begun.prepared(Completed(data=result)) if begun is not None else None
+
+
+def note_returned(run_id: UUID, end: Json, *, path: str, text: str) -> None:
+    """Note that this process's run has done its work, its result with it: `text`, for the file at `path`, which is written next.
+
+    Args:
+        end: of `prepared_end`.
+    """
+    begun = begun_run(run_id)
+    if begun is not None:
+        begun.note_returned(end, {"path": path, "text": text})
+
+
 def leave_to_wait(run_id: UUID, waiting: Json, labels: Json) -> UUID | None:
     """Make this process's run wait, with labels to add and no process any more; the id of its new state.
 

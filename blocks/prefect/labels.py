@@ -27,7 +27,7 @@ RESCUES: Final = "redrive.rescues"
 CRASH_COUNTED: Final = "redrive.crash_counted"
 #: First failed try since tries were counted afresh.
 FIRST_FAILURE: Final = "redrive.first_failure"
-#: The final failure after which tries were last counted afresh: id of its state.
+#: The final failures after which tries were counted afresh: ids of their states, the last one at the end.
 DEATH_COUNTED: Final = "redrive.death_counted"
 #: Why the job became a dead letter: `tries`, `permanent`, `deadline` or `crash`; the type of its error, or what ended its process;
 #: and what the error said. They belong to the DeadLetter state that is set right after them.
@@ -101,6 +101,7 @@ class Labels:
     error: str | None = None
     error_message: str | None = None
     crash_counted: str = ""
+    deaths_counted: tuple[str, ...] = ()
     key: str | None = None
     attempt: str | None = None
     worker: str | None = None
@@ -135,6 +136,7 @@ class Labels:
             error=_text(labels.get(ERROR)),
             error_message=_text(labels.get(ERROR_MESSAGE)),
             crash_counted=_text(labels.get(CRASH_COUNTED)) or "",
+            deaths_counted=tuple(str(labels.get(DEATH_COUNTED) or "").split()),
             key=_text(labels.get(KEY), limit=None),
             attempt=_text(labels.get(ATTEMPT)),
             worker=_text(labels.get(WORKER)),

@@ -6,9 +6,9 @@ Danger: label values are JSON scalars; times are written as ISO 8601 text.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from redrive.blocks.prefect.labels import (
     ASKED,
@@ -35,6 +35,7 @@ from redrive.blocks.prefect.labels import (
     Labels,
     moment,
 )
+from redrive.blocks.prefect.past import with_death
 from redrive.blocks.prefect.states import DEAD_LETTER
 
 __all__ = [
@@ -55,7 +56,6 @@ __all__ = [
     "RETRIES",
     "TRIES",
     "WORKER",
-    "death_to_count",
     "effect_key",
     "fresh_count",
     "moment",
@@ -67,8 +67,12 @@ __all__ = [
 DRAWN = "request-"
 
 
-def fresh_count(now: datetime, *, death: object) -> dict[str, Any]:
-    """The labels of a job that is redriven: nothing was tried yet since `death`, the id of the state that it leaves."""
+def fresh_count(now: datetime, *, death: object, counted: Iterable[str] = ()) -> dict[str, Any]:
+    """The labels of a job that is redriven: nothing was tried yet since `death`, the id of the state that it leaves.
+
+    Args:
+        counted: the deaths before, as its labels have them.
+    """
     return {
         TRIES: 0,
         OWN_TRIES: "",
@@ -82,7 +86,7 @@ def fresh_count(now: datetime, *, death: object) -> dict[str, Any]:
         ERROR: "",
         ERROR_MESSAGE: "",
         **timed_out(0),
-        DEATH_COUNTED: str(death or ""),
+        DEATH_COUNTED: with_death(counted, death),
         REDRIVEN_AT: now.isoformat(),
     }
 
@@ -110,34 +114,3 @@ def step_that_timed_out(labels: Labels) -> tuple[str, Mapping[str, Any]] | None:
 def effect_key(labels: Mapping[str, Any], idempotency_key: str | None, run_id: object) -> str:
     """What effects carry so that they happen once: the same in every try, redrive and replacement of a job."""
     return str(labels.get(KEY) or idempotency_key or run_id)
-
-
-class Past(Protocol):
-    """A state of a run's history, as the API or Prefect's own client gives it."""
-
-    @property
-    def id(self) -> Any: ...
-
-    @property
-    def type(self) -> Any: ...
-
-    @property
-    def timestamp(self) -> Any: ...
-
-
-def death_to_count(history: Sequence[Past], labels: Mapping[str, Any]) -> str | None:
-    """The last final failure in the history if nobody has counted it yet, that is, if Retry was pressed in Prefect since.
-
-    By the id of the state, not by the time: the clocks of two hosts are never compared. Runs that were redriven before there was
-    such a label are judged by the time.
-    """
-    deaths = [state for state in history if state.type == "FAILED"]
-    if not deaths:
-        return None
-    last = deaths[-1]
-    counted = str(labels.get(DEATH_COUNTED) or "")
-    at = next((at for at, state in enumerate(history) if str(state.id) == counted), None)
-    if at is not None:
-        return str(last.id) if last in history[at + 1 :] else None
-    since = moment(labels.get(REDRIVEN_AT))
-    return str(last.id) if since is None or last.timestamp > since else None

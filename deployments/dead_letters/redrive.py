@@ -151,7 +151,7 @@ def start_same_run(row: DeadLetter, run: Run, *, who: str, why: str, known: Know
         told=now,
         message=detail,
         retrying=False,
-        labels=fresh_count(now, death=run.state_id),
+        labels=fresh_count(now, death=run.state_id, counted=run.labels.deaths_counted),
     )
     return Redriven(id=row.id, job=row.job, run_id=run.id, edited=False)
 

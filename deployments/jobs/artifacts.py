@@ -40,6 +40,10 @@ class Left:
     tries: list[StepTry]
     artifacts: list[Artifact]
 
+    def state(self, state_id: UUID) -> PastState | None:
+        """The one that the job is in. After the server's clock was put back it is not the last one by time."""
+        return next((state for state in self.history if state.id == state_id), None)
+
 
 def left_by(job_id: UUID, *, most: int = MOST) -> Left:
     """What a job left in Prefect; `most` artifacts.

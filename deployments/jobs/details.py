@@ -60,7 +60,7 @@ def whole_job(reference: str | UUID) -> Shown:
     """A job with its history and, if it completed, its result."""
     run = find_job(reference)
     left = left_by(run.id, most=0)
-    result = result_of(left.history[-1] if left.history else None)
+    result = result_of(left.state(run.state_id))
     return Shown(job=_job(run), history=left.history, tries=left.tries, result=result)
 
 

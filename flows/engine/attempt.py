@@ -87,6 +87,8 @@ class Attempt:
     claim: str | None = None
     #: The Running state in which it began.
     running: str | None = None
+    #: States of the run that are older than this attempt, though they have a later time: the server's clock was put back.
+    before: frozenset[str] = frozenset()
     #: False where there is no server to tell.
     reports: bool = True
     #: Where it comes from, when it began, and the label that names the span of its last try.
@@ -111,7 +113,7 @@ class Attempt:
         Nobody takes a run away within the shortest lease, so a quick job need not ask; time that the machine slept counts.
         """
         if time.clock_gettime(time.CLOCK_BOOTTIME) - self._began >= SHORTEST_LEASE:
-            require_current(self.id, self.claim, self.running)
+            require_current(self.id, self.claim, self.running, self.before)
 
     def decide(self, error: BaseException, *, draw: float) -> tuple[Decision, FailedStep]:
         """What follows a failed try by the policy of what failed.

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
 from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.past import counted_deaths, death_to_count
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run_labels import (
     CRASHES,
@@ -20,7 +21,6 @@ from redrive.blocks.prefect.run_labels import (
     FIRST_START,
     KEY,
     RETRIES,
-    death_to_count,
     fresh_count,
     moment,
 )
@@ -31,7 +31,7 @@ from redrive.blocks.retry_policy import effective_policy
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.attempt import Attempt, running
 from redrive.flows.engine.origin import Origin
-from redrive.flows.engine.superseded import history_of, latest_attempt
+from redrive.flows.engine.superseded import history_of, latest_attempt, older_than
 
 
 @contextmanager
@@ -60,17 +60,19 @@ def begun(job: JobType, run: FlowRun, parameters: dict[str, Any]) -> Attempt:
         return attempt
     attempt.policy = effective_policy(job.name, job.policy)
     attempt.claim = attempt_notes.attempt()
-    attempt.running = str(run.state.id) if run.state is not None and run.state.is_running() else None
+    now = str(run.state.id) if run.state is not None else None
+    attempt.running = now if run.state is not None and run.state.is_running() else None
     is_first = (run.run_count or 0) <= 1
     if is_first and attempt.claim:
         return attempt
     history = history_of(run.id)
-    attempt.claim = attempt.claim or latest_attempt(history)
+    attempt.claim = attempt.claim or latest_attempt(history, now=now)
     if is_first:
         return attempt
-    if death := death_to_count(history, labels):
+    attempt.before = older_than(history, attempt.claim, attempt.running, run.id)
+    if death := death_to_count(history, labels, now=now):
         # Somebody pressed Retry in Prefect's UI: that is a redrive, and counts afresh.
-        ask(requests.label(run.id, fresh_count(SERVER_CLOCK.now(), death=death)))
+        ask(requests.label(run.id, fresh_count(SERVER_CLOCK.now(), death=death, counted=counted_deaths(labels))))
         return attempt
     attempt.spent = SpentTries.of(labels)
     attempt.crashes = int(labels.get(CRASHES) or 0)

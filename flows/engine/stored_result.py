@@ -14,8 +14,7 @@ from types import GeneratorType
 from typing import Any
 
 from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext, TaskRunContext
-from prefect.filesystems import NullFileSystem
+from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.results import resolve_serializer
 from prefect.serializers import JSONSerializer, Serializer
@@ -31,37 +30,11 @@ _PREFECTS = (State, PrefectFuture, GeneratorType)
 _DEEPEST = 50
 
 
-def store_job_result(value: Any) -> Any:
-    """Store what a job returned.
-
-    Returns:
-        What the engine is to get: the stored record, which it takes as it is, or the value, where storing is left to Prefect.
-
-    Raises:
-        PermanentError: it cannot be stored as it is.
-    """
-    context = FlowRunContext.get()
-    if context is None or not context.persist_result or context.flow is None:
-        return value
-    _require(value, context.result_store.serializer, f"job {context.flow.name!r}", "@job")
-    if _has_prefects(value):
-        return value
-    try:
-        store = context.result_store
-        if isinstance(store.metadata_storage, NullFileSystem):
-            store = store.model_copy(update={"metadata_storage": _Nowhere()})
-        record = store.create_result_record(value)
-        store.persist_result_record(record)
-    except Exception:  # noqa: BLE001  (a storage may raise anything; Prefect tries again, and tells of it)
-        return value
-    return record
-
-
 def require_step_result(value: Any) -> None:
     """Raises `PermanentError` if what a step returned cannot be stored as it is."""
     context = TaskRunContext.get()
     if context is not None and context.persist_result:
-        _require(value, context.result_store.serializer, f"step {context.task.name!r}", "@step")
+        as_bytes(value, context.result_store.serializer, f"step {context.task.name!r}", "@step")
 
 
 def as_stored(value: Any, serializer: Any, who: str, decorator: str) -> Any:
@@ -77,8 +50,39 @@ def as_stored(value: Any, serializer: Any, who: str, decorator: str) -> Any:
         PermanentError: it cannot be stored as it is.
     """
     chosen = resolve_serializer(serializer) if serializer is not None else SERIALIZER
-    _require(value, chosen, who, decorator)
+    as_bytes(value, chosen, who, decorator)
     return chosen.loads(chosen.dumps(value))
+
+
+def as_bytes(value: Any, serializer: Serializer[Any], who: str, decorator: str) -> bytes | None:
+    """A result as it is stored; None for one that cannot be and that Prefect resolves first.
+
+    Args:
+        who: returned it, for the message.
+        decorator: that chooses another serializer.
+
+    Raises:
+        PermanentError: it cannot be stored as it is.
+    """
+    if isinstance(value, _PREFECTS):
+        return None
+    try:
+        stored = serializer.dumps(value)
+        why = difference(value, serializer.loads(stored)) if isinstance(serializer, JSONSerializer) else None
+    except Exception as error:  # noqa: BLE001  (a serializer and the classes of a result may raise anything)
+        if has_prefects(value):
+            return None
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+    else:
+        if why is None:
+            return stored
+        if has_prefects(value):
+            return None
+    name = "JSON" if isinstance(serializer, JSONSerializer) else serializer.type
+    raise PermanentError(
+        f"{who} did its work, but its result cannot be stored as {name} ({why}): return numbers, text, lists, dicts with text "
+        f"as keys, or pydantic models, or choose {decorator}(…, result_serializer='pickle')"
+    )
 
 
 def difference(value: Any, again: Any, *, at: str = "result", depth: int = 0) -> str | None:
@@ -110,40 +114,14 @@ def _equal(value: Any, again: Any) -> bool:
     return compared is object.__eq__ and _fields(value) == _fields(again)
 
 
-def _require(value: Any, serializer: Serializer[Any], who: str, decorator: str) -> None:
-    if isinstance(value, _PREFECTS):
-        return
-    try:
-        stored = serializer.dumps(value)
-        why = difference(value, serializer.loads(stored)) if isinstance(serializer, JSONSerializer) else None
-    except Exception as error:  # noqa: BLE001  (a serializer and the classes of a result may raise anything)
-        if _has_prefects(value):
-            return
-        why = f"{type(error).__name__}: {error}".splitlines()[0]
-    if why is None or _has_prefects(value):
-        return
-    name = "JSON" if isinstance(serializer, JSONSerializer) else serializer.type
-    raise PermanentError(
-        f"{who} did its work, but its result cannot be stored as {name} ({why}): return numbers, text, lists, dicts with text "
-        f"as keys, or pydantic models, or choose {decorator}(…, result_serializer='pickle')"
-    )
-
-
-def _has_prefects(value: Any, depth: int = 0) -> bool:
-    """Whether states or futures stand in it, for Prefect to resolve."""
+def has_prefects(value: Any, depth: int = 0) -> bool:
+    """Whether states or futures stand in a result, for Prefect to resolve."""
     if isinstance(value, _PREFECTS):
         return True
     if depth >= _DEEPEST:
         return False
     inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple | set) else ()
-    return any(_has_prefects(one, depth + 1) for one in inside)
-
-
-class _Nowhere:
-    """Where metadata of results goes that the server keeps. Prefect's own (3.8.8) cannot be called without an event loop."""
-
-    def write_path(self, *_: Any, **__: Any) -> None:
-        pass
+    return any(has_prefects(one, depth + 1) for one in inside)
 
 
 def _first(found: Any) -> str | None:

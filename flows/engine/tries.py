@@ -37,7 +37,7 @@ from redrive.flows.engine.attempt import Attempt, FailedStep
 from redrive.flows.engine.failed_try import note_failed_try
 from redrive.flows.engine.failure import fingerprint_of, report_failure, verdict_labels
 from redrive.flows.engine.listeners import is_awaited, notify
-from redrive.flows.engine.stored_result import store_job_result
+from redrive.flows.engine.result_place import ResultPlace
 from redrive.flows.engine.superseded import Superseded, state_of
 from redrive.flows.engine.traced import Traced
 
@@ -64,6 +64,7 @@ class Tries:
         self.wait = 0.0
         self.outcome: Any = None
         self._result: Any = None
+        self._place: ResultPlace | None = None
         # Listeners of a project may be registered by any of its job modules, not only by the one this job comes from.
         catalog()
         self._traced = Traced(attempt)
@@ -75,10 +76,13 @@ class Tries:
         Raises:
             PermanentError: its result cannot be stored.
         """
-        self._result, self.outcome = result, store_job_result(result)
+        self._result = result
+        self.outcome = self._place.put(result) if self._place else result
 
     def __enter__(self) -> Self:
         self._traced.begin()
+        # What listeners do is part of the work.
+        self._place = ResultPlace.prepare(self._attempt.id, may_note=not self._is_awaited)
         return self
 
     def __exit__(
@@ -93,10 +97,9 @@ class Tries:
         if error is None:
             self.again = False
             with self._traced.settling("completed"):
-                if not is_awaited("finished", self._attempt.job.name):
+                if not self._is_awaited:
                     note_completed(self._attempt.id, self.outcome)
                 _complete(self._attempt, self._result)
-                # What listeners do is part of the work.
                 note_completed(self._attempt.id, self.outcome)
             self._traced.outcome("completed")
             return False
@@ -111,6 +114,10 @@ class Tries:
         else:
             self.wait = after
         return True
+
+    @property
+    def _is_awaited(self) -> bool:
+        return is_awaited("finished", self._attempt.job.name)
 
 
 def _complete(attempt: Attempt, result: Any) -> None:

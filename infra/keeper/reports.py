@@ -10,7 +10,9 @@ from datetime import datetime
 from uuid import UUID
 
 from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.past import last_of
 from redrive.blocks.prefect.run import Run
+from redrive.blocks.prefect.states import RUNNING
 from redrive.deployments.dead_letters.failure_report import FailureReport, LeftReport, all_reports_of
 
 
@@ -27,11 +29,11 @@ def _of_last_attempt(run: Run, left: Sequence[LeftReport]) -> FailureReport | No
         return newest.report
     if newest.report.attempt and run.labels.attempt:
         return newest.report if newest.report.attempt == run.labels.attempt else None
-    began = _last_start(run.id)
+    began = _last_start(run)
     return newest.report if began is None or newest.at >= began else None
 
 
-def _last_start(run_id: UUID) -> datetime | None:
+def _last_start(run: Run) -> datetime | None:
     """When its last attempt began to run, by the server's clock, as is the time of a report."""
-    started = [state.timestamp for state in runs.states_of(run_id) if state.type == "RUNNING" and state.timestamp]
-    return max(started, default=None)
+    started = last_of(runs.states_of(run.id), RUNNING, now=run.state_id)
+    return started.timestamp if started else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redrive.blocks.prefect.private import sending
 from redrive.blocks.process.end_notes import EndNotes
-from redrive.infra.worker.run_api import RunApi
+from redrive.infra.worker.run_api import Json, RunApi
 from redrive.infra.worker.worker_attempt import WorkerAttempt
 
 
@@ -14,24 +14,27 @@ async def send_kept(api: RunApi, attempt: WorkerAttempt) -> None:
     Raises:
         httpx.HTTPError: the API is unavailable; sending again does no harm.
     """
-    if await _send_end(api, attempt):
-        return
-    for kept in attempt.kept:
-        if update := kept.get("update"):
-            await api.update(attempt.run_id, update)
+    noted = await _send_end(api, attempt)
+    if noted is None:
+        for kept in attempt.kept:
+            if update := kept.get("update"):
+                await api.update(attempt.run_id, update)
+    told = {event["id"] for event in noted["task_events"]} if noted else set()
     for event in [kept["event"] for kept in attempt.kept if "event" in kept]:
-        sending.send_event(event)
+        if event["id"] not in told:
+            sending.send_event(event)
     attempt.kept.clear()
 
 
-async def _send_end(api: RunApi, attempt: WorkerAttempt) -> bool:
-    """Whether the run is at the end that its process noted before it died."""
+async def _send_end(api: RunApi, attempt: WorkerAttempt) -> Json | None:
+    """The end that a run's process noted before it died, if the run is there now."""
     ends = EndNotes.here()
     if ends is None or attempt.running is None:
-        return False
+        return None
     noted = ends.find(attempt.run_id, str(attempt.running["id"]))
     ended = noted is not None and await api.finish(noted)
     ends.forget(attempt.run_id)
-    if ended:
-        attempt.log.info("job %s had ended when its process died: its end was reported for it", attempt.run_id)
-    return ended
+    if not ended:
+        return None
+    attempt.log.info("job %s had ended when its process died: its end was reported for it", attempt.run_id)
+    return noted

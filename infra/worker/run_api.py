@@ -11,9 +11,10 @@ from uuid import UUID
 
 from redrive.blocks.prefect.labels import NOBODY
 from redrive.blocks.prefect.paging import Order, Place, page
+from redrive.blocks.prefect.past import last_of
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import artifacts, deployments, fast, flows, queues, runs
-from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING, SCHEDULED, identified, state
+from redrive.blocks.prefect.states import AWAITING_RETRY, PENDING, SCHEDULED, PastState, identified, state
 from redrive.blocks.prefect.wanted import Wanted
 from redrive.blocks.prefect.worker_client import WorkerClient
 
@@ -109,9 +110,13 @@ class RunApi:
             place = answer.next
 
     async def latest_claim(self, run_id: str) -> str | None:
-        """The id of the Pending state that a run had last; None if it never had one."""
-        claims = [one["id"] for one in await self._client.ask(runs.history(run_id)) if one["type"] == PENDING]
-        return claims[-1] if claims else None
+        """The id of the Pending state that a run had last; None if it never had one, or was deleted."""
+        run = await self.read(run_id)
+        if run is None:
+            return None
+        history = [PastState.of(one) for one in await self._client.ask(runs.history(run_id))]
+        claim = last_of(history, PENDING, now=run["state_id"])
+        return str(claim.id) if claim else None
 
     async def update(self, run_id: str, fields: Json) -> None:
         """Change fields of a run."""

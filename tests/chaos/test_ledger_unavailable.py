@@ -1,4 +1,4 @@
-"""The ledger's database is away while jobs die."""
+"""The ledger's database, or a part of it, is away while jobs die."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from psycopg.conninfo import make_conninfo
 
 from redrive.blocks.prefect.runs import by_id
 from redrive.deployments.enqueue import enqueue, wait_for
-from tests.chaos.fault_stack import PATIENCE, FaultStack
+from tests.chaos.fault_stack import PATIENCE, FaultStack, kill
+from tests.chaos.journal import read_journal
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.chaos, pytest.mark.timeout(600)]
@@ -28,6 +29,16 @@ def ledger_shut(stack: FaultStack) -> Iterator[None]:
             yield
         finally:
             connection.execute("ALTER DATABASE redrive ALLOW_CONNECTIONS true")
+
+
+@contextmanager
+def cursors_locked(stack: FaultStack) -> Iterator[None]:
+    """Whoever collects or audits hangs, as these keep their place there."""
+    address = make_conninfo(host=str(stack.settings.socket_folder), user="postgres", dbname="redrive")
+    with psycopg.connect(address) as connection:
+        connection.execute("LOCK TABLE ledger_cursors IN ACCESS EXCLUSIVE MODE")
+        yield
+        connection.rollback()
 
 
 def test_jobs_still_die_in_prefect_and_are_collected_when_the_ledger_is_back(stack: FaultStack) -> None:
@@ -51,3 +62,16 @@ def test_jobs_still_die_in_prefect_and_are_collected_when_the_ledger_is_back(sta
     assert stack.dead_letter(poison.id, timeout=PATIENCE).reason == "crash"
     assert stack.pid("keeper") == keeper, "the keeper must outlive the ledger's absence"
     assert "collect works again" in stack.keeper_log()[said:]
+
+
+def test_job_whose_process_died_starts_again_while_another_duty_of_the_keeper_hangs(stack: FaultStack) -> None:
+    folder = stack.folder("hangs")
+    job = enqueue("fault-held", {"folder": str(folder)})
+    wait_until(lambda: read_journal(folder), PATIENCE, "the job to run")
+
+    with cursors_locked(stack):
+        kill(*stack.job_processes()[job.id])
+        wait_until(lambda: len(read_journal(folder)) == 2, PATIENCE, "the job to run again")
+
+    (folder / "go").touch()
+    assert wait_for(job.id, timeout=PATIENCE).state_name == "Completed"

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
 
+from redrive.blocks.prefect.trail import states_of
+from redrive.blocks.process.end_notes import EndNotes
 from redrive.deployments.enqueue import Item, enqueue_many
 from tests.chaos.fault_stack import PATIENCE, FaultStack, pass_by
-from tests.chaos.journal import read_journal
+from tests.chaos.journal import Line, read_journal
 from tests.chaos.test_warm_worker import check_effects, completed
 from tests.support.waiting import wait_until
 
@@ -27,6 +30,18 @@ WORK, EVERY = 0.2, 5.0
 class Size:
     jobs: int
     kills: int
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When it was over, by the monotonic clock, and the jobs that had noted their end by then."""
+
+    at: float
+    noted: frozenset[str]
+
+    @classmethod
+    def now(cls, stack: FaultStack) -> Kill:
+        return cls(time.monotonic(), frozenset(EndNotes.of(stack.home).run_ids()))
 
 
 @pytest.mark.parametrize(
@@ -45,17 +60,18 @@ def test_the_one_that_stands_by_takes_over_from_a_killed_worker(stack: FaultStac
     began = time.monotonic()
     ids = {one.id for one in enqueue_many("fault-quick", items)}
     wait_until(lambda: begun() >= 4, PATIENCE, "the first jobs to begin")
-    gaps = []
+    gaps, kills = [], []
     for _ in range(size.kills):
         pass_by(EVERY)
         heir = wait_until(stack.standby, PATIENCE, "one to stand by")
         before = begun()
-        killed, at = stack.kill_worker_tree(), time.monotonic()
+        killed = stack.kill_worker_tree()
+        kills.append(Kill.now(stack))
         wait_until(lambda killed=killed: stack.pid("worker") not in {0, killed}, PATIENCE, "the next worker")  # type: ignore[misc]  # mypy cannot infer it
         assert stack.pid("worker") == heir
         if before < size.jobs:
             wait_until(lambda before=before: begun() > before, PATIENCE, "the next job to begin")  # type: ignore[misc]  # as above
-            gaps.append(round(time.monotonic() - at, 1))
+            gaps.append(round(time.monotonic() - kills[-1].at, 1))
     wait_until(lambda: completed(ids) == size.jobs, PATIENCE + 2 * size.jobs, "every job to be Completed")
     seconds = time.monotonic() - began
 
@@ -64,3 +80,21 @@ def test_the_one_that_stands_by_takes_over_from_a_killed_worker(stack: FaultStac
     twice = [key for key, ends in Counter(line.key for line in journal if line.what == "end").items() if ends > 1]
     figures = {"seconds": round(seconds, 1), "seconds to the next job": gaps, "done twice": len(twice)}
     print({"jobs": size.jobs, "kills": size.kills, **figures})
+    for key in twice:
+        print(f"done twice: {key}", *history([line for line in journal if line.key == key], kills, began), sep="\n  ")
+
+
+def history(lines: Sequence[Line], kills: Sequence[Kill], began: float) -> Iterator[str]:
+    """What a job and its run went through, and the kills that met it, each with its seconds since the test began."""
+    run_id, wall = lines[0].run_id, time.time() - time.monotonic()
+    events = [(line.at, f"{line.what} in process {line.pid}") for line in lines]
+    events += [
+        (state.timestamp.timestamp() - wall, f"state {state.name} {state.id}: {state.message}")
+        for state in states_of(run_id)
+    ]
+    events += [
+        (kill.at, f"the tree is killed; its end was {'' if str(run_id) in kill.noted else 'not '}noted")
+        for kill in kills
+        if lines[0].at <= kill.at <= lines[-1].at
+    ]
+    return (f"{at - began:9.4f} {what}" for at, what in sorted(events))

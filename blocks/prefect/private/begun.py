@@ -42,8 +42,9 @@ class Begun:
     settle: Callable[[], Any]
     #: What the worker is told, so that it can be sent for a process that was killed.
     notify: Callable[[Json], None]
-    #: Notes the request that ends the run, for whoever finds this process killed before it was answered; None once it was.
-    note_end: Callable[[Json | None], None] = lambda _: None
+    #: Notes the request that ends the run, for whoever finds this process killed before it was answered, with the result that is yet
+    #: to be stored; None once it was answered.
+    note_end: Callable[[Json | None, Json | None], None] = lambda *_: None
     #: Of the request that ends it, or makes it wait: the same when it is asked again.
     _move: UUID = field(default_factory=uuid4)
     _update: Json | None = None
@@ -123,6 +124,13 @@ class Begun:
         if force or self._stage == "left" or state.type.value not in ENDS:
             return None
         self._timer.cancel()
+        return self._request(state)
+
+    def prepared(self, state: State[Any]) -> Json | None:
+        """What `finish` will be asked if the run comes to that state, as far as it is known while the job runs."""
+        return None if self._stage == "left" else self._request(state)
+
+    def _request(self, state: State[Any]) -> Json:
         create = to_state_create(state)
         create.state_details.flow_run_id = self.run_id
         create.state_details.transition_id = self._move
@@ -137,18 +145,31 @@ class Begun:
                 "task_events": [event.model_dump(mode="json") for event in self._events],
             }
 
+    def note_returned(self, request: Json, result: Json) -> None:
+        """Note that the job returned, before its result is stored; what it kept since the request was prepared goes with the next note.
+
+        Args:
+            request: of `prepared`.
+            result: the `path` of a file, and the `text` that it is to hold.
+        """
+        if self._stage == "left":
+            return
+        self.note_end(request, result)
+        with self._lock:
+            self._ahead = not self._events
+
     def note_ahead(self, state: State[Any], *, force: bool) -> None:
         """Note once what `finish` will be asked, before the last events are in: from here on the work is not done again."""
         if not self._ahead and (body := self.body(state, force=force)):
             self._ahead = True
-            self.note_end(body)
+            self.note_end(body, None)
 
     @contextmanager
     def noted(self, body: Json) -> Iterator[None]:
         """Ask `finish` in here. What it answered, if only that it declines, needs no note any more."""
-        self.note_end(body)
+        self.note_end(body, None)
         yield
-        self.note_end(None)
+        self.note_end(None, None)
 
     def answered(self, answer: Json) -> OrchestrationResult[Any] | None:
         """The state that the server wrote with all that was kept; None if it declined."""

@@ -83,7 +83,7 @@ def begin(
     infrastructure_pid: str,
     running: dict[str, Any] | None = None,
     notify: Callable[[dict[str, Any]], None] = lambda _: None,
-    note_end: Callable[[dict[str, Any] | None], None] = lambda _: None,
+    note_end: Callable[[dict[str, Any] | None, dict[str, Any] | None], None] = lambda *_: None,
 ) -> None:
     """Before a run: forget the one before, and note which process runs it, or with which Running state it was begun.
 

@@ -89,7 +89,7 @@ async def log(the: The, job_id: UUID) -> Response:
 def handed_back(request: Request, the: The, job_id: UUID) -> Response:
     """What it handed back, read where workers keep results: only when somebody asks, as it may need the job's own code."""
     seen = seen_of(the, str(job_id))
-    result = result_of(seen.detail.left.history[-1] if seen.detail.left.history else None)
+    result = result_of(seen.detail.left.state(seen.run.state_id))
     value = result.value if result else None
     summary = getattr(value, "summary", None)
     text = summary() if callable(summary) else value if isinstance(value, str) else as_json(value)

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from redrive.blocks.process import attempt_notes, failed_tries, step_deadline, step_times
-from redrive.blocks.process.end_notes import EndNotes
+from redrive.blocks.process.end_notes import OwnEnds
 from redrive.blocks.process.memory_profile import MemoryProfile
 from redrive.blocks.tracing import job_process, operations
 from redrive.blocks.tracing.log_lines import marked
@@ -48,7 +48,7 @@ class Child:
         self._spans = 0
         self._code = Code({})
         self._loop = EventLoop()
-        self._ends = EndNotes.here()
+        self._ends = OwnEnds.here()
         self._memory = MemoryProfile(os.environ.get("REDRIVE_HOME"))
 
     def serve(self) -> NoReturn:
@@ -76,6 +76,8 @@ class Child:
                 self._code = self._code.with_new(since)
                 answer = self._notify(done) and not done["left"]
         sending.flush()
+        if self._ends is not None:
+            self._ends.end()
         os._exit(0)
 
     def _notify(self, message: Any) -> bool:
@@ -167,13 +169,13 @@ class Child:
             "steps": step_times.end(),
         }
 
-    def _note_end(self, run_id: str, request: dict[str, Any] | None) -> None:
+    def _note_end(self, run_id: str, request: dict[str, Any] | None, result: dict[str, Any] | None) -> None:
         if self._ends is None:
             return
         if request is None:
-            self._ends.forget(run_id)
+            self._ends.forget()
         else:
-            self._ends.note(run_id, request)
+            self._ends.note(run_id, request, result)
 
     def _send_span(self, span: dict[str, Any], *, ended: bool) -> None:
         """Hand a span to the worker, which sends those of all its jobs."""
