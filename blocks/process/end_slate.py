@@ -40,6 +40,9 @@ class EndSlate:
         self._path = path
         self._memory = memory
         self._number = 0
+        for _ in _HALVES:
+            # Their pages are there from now on.
+            self.wipe()
 
     @classmethod
     def make(cls, folder: Path) -> Self:

@@ -23,6 +23,9 @@ from redrive.blocks.core.errors import PermanentError
 
 #: What results are stored with, if a job says nothing else. Steps follow their job.
 SERIALIZER: JSONSerializer[Any] = JSONSerializer(jsonlib="redrive.stored_json")
+# What a first use loads is loaded here, and so in the process that others are forked from: the first job of each need not wait for it
+# between its return and the note of its end.
+SERIALIZER.loads(SERIALIZER.dumps(None))
 
 #: What Prefect resolves itself before it stores anything.
 _PREFECTS = (State, PrefectFuture, GeneratorType)

@@ -138,9 +138,10 @@ def test_tests_named_in_the_tests_readme_are_there() -> None:
         assert f"def {name}" in (readme.parent / file).read_text(), f"{file} has no {name}"
 
 
-def test_tests_named_in_the_flows_readme_are_there() -> None:
+@pytest.mark.parametrize("folder", ["flows", "tests"])
+def test_tests_named_in_a_table_of_clauses_are_there(folder: str) -> None:
     sources = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
-    rows = table_rows(ROOT / "flows" / "README.md", last="Test")
+    rows = table_rows(ROOT / folder / "README.md", last="Test")
 
     assert rows
     file = ""
