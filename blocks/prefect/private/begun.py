@@ -49,6 +49,8 @@ class Begun:
     _move: UUID = field(default_factory=uuid4)
     _update: Json | None = None
     _events: list[Any] = field(default_factory=list)
+    #: So many of them are in the request that ends it.
+    _asked: int = 0
     _ahead: bool = False
     _stage: Literal["pending", "running", "left"] = "pending"
     _keeps: bool = True
@@ -124,7 +126,9 @@ class Begun:
         if force or self._stage == "left" or state.type.value not in ENDS:
             return None
         self._timer.cancel()
-        return self._request(state)
+        with self._lock:
+            self._asked = len(self._events)
+            return self._request(state)
 
     def prepared(self, state: State[Any]) -> Json | None:
         """What `finish` will be asked if the run comes to that state, as far as it is known while the job runs."""
@@ -176,8 +180,12 @@ class Begun:
         if not (state := answer["state"]):
             return None
         with self._lock:
+            # On a busy machine some come while the server is asked.
+            late = self._events[self._asked :]
             self._keeps, self._update, self._events = False, None, []
         self._stage = "left"
+        for event in late:
+            self.send_event(event)
         return _accepted(State.model_validate(state))
 
     def leave(self) -> None:
