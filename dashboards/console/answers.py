@@ -20,8 +20,10 @@ from redrive.blocks.core.errors import (
 )
 from redrive.blocks.core.masking import mask_text
 from redrive.dashboards.console.access.guard import NotSignedIn, Refused
+from redrive.dashboards.console.live.outage import Outage
 from redrive.dashboards.console.parts import LIVE
 from redrive.dashboards.console.shown import NOTICE, page, render
+from redrive.dashboards.console.values import capital
 
 #: Characters of a sentence that goes into a cookie.
 NOTICE_LIMIT: Final = 300
@@ -29,9 +31,6 @@ _STATUS: Final[tuple[tuple[type[RedriveError], int], ...]] = (
     (NotFound, 404),
     (Conflict, 409),
     (ParameterError, 422),
-    (ApiUnavailable, 503),
-    (LedgerUnavailable, 503),
-    (RedisUnavailable, 503),
 )
 
 
@@ -61,9 +60,9 @@ def _with_notice(answer: Response, message: str, to: str | None) -> Response:
     return answer
 
 
-def failed(request: Request, status: int, message: str, title: str) -> Response:
+def failed(request: Request, status: int, message: str, title: str, *, means: str = "") -> Response:
     """An act or a page that could not be: one sentence, where it was asked for."""
-    message = mask_text(message)
+    message = capital(mask_text(message))
     if LIVE in request.headers and status >= 500:  # noqa: PLR2004  (HTTP's own class of server errors)
         # The page stays as it is, and says how old that is and why.
         return Response(status_code=204, headers={"HX-Trigger": json.dumps({"unread": message})})
@@ -73,7 +72,8 @@ def failed(request: Request, status: int, message: str, title: str) -> Response:
         if status == 409:  # noqa: PLR2004  (somebody else was quicker: what the page shows is old)
             answer.headers["HX-Trigger"] = "changed"
         return answer
-    return page(request, "error.html", code=status, title=title, said=message)
+    again = _path(request) if request.method == "GET" else came_from(request)
+    return page(request, "error.html", code=status, title=title, said=message, means=means, again=again)
 
 
 async def on_error(request: Request, error: Exception) -> Response:
@@ -83,9 +83,12 @@ async def on_error(request: Request, error: Exception) -> Response:
             return _sign_in(request)
         case Refused():
             return failed(request, 403, str(error), "Not allowed")
+        case ApiUnavailable() | LedgerUnavailable() | RedisUnavailable():
+            outage = Outage.of(error)
+            return failed(request, 503, str(error), outage.title, means=outage.means)
         case _:
             status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-            titles = {404: "Not found", 409: "Somebody was quicker", 422: "That does not fit", 503: "Unavailable"}
+            titles = {404: "Not found", 409: "Somebody was quicker", 422: "That does not fit"}
             return failed(request, status, str(error), titles.get(status, "That did not work"))
 
 
@@ -107,5 +110,9 @@ def _sign_in(request: Request) -> Response:
         return HTMLResponse("", status_code=401, headers={"HX-Redirect": "/sign-in"})
     if request.method != "GET":
         return RedirectResponse("/sign-in", status_code=303)
-    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    path = _path(request)
     return RedirectResponse("/sign-in" if path == "/" else f"/sign-in?next={quote(path, safe='')}", status_code=303)
+
+
+def _path(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")

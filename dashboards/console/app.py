@@ -22,10 +22,12 @@ from redrive.dashboards.console.access.proxy import ProxyPeople
 from redrive.dashboards.console.access.session import Sessions
 from redrive.dashboards.console.answers import failed, on_error
 from redrive.dashboards.console.live.logs import Logs
-from redrive.dashboards.console.live.memo import LiveAnswers, Memo, NotYet, Visit
+from redrive.dashboards.console.live.memo import Memo
+from redrive.dashboards.console.live.outage import Outages
 from redrive.dashboards.console.live.poller import Poller
 from redrive.dashboards.console.live.refresher import Refresher
 from redrive.dashboards.console.live.stream import Streams
+from redrive.dashboards.console.live.visit import LiveAnswers, NotYet, Visit
 from redrive.dashboards.console.pages import (
     acts,
     audit,
@@ -41,7 +43,7 @@ from redrive.dashboards.console.pages import (
     sign_in,
     slow,
 )
-from redrive.dashboards.console.parts import Parts
+from redrive.dashboards.console.parts import Memos, Parts
 from redrive.dashboards.console.shown import HERE
 from redrive.deployments.dead_letters.bulk_runner import BulkRunner
 from redrive.deployments.dead_letters.ledger import Ledger
@@ -55,7 +57,8 @@ PAGES = (sign_in, overview, slow, jobs, many_jobs, edit, job, failures, acts, au
 def make_app(settings: Settings) -> Starlette:
     """The console of one installation."""
     ledger, people = Ledger(settings.ledger_url()), People(settings.ledger_url())
-    refresher, kept = Refresher(), Memo(lasting=["job types"])
+    refresher = Refresher()
+    memos = Memos(ledger=Memo(), history=Memo(), api=Memo(lasting=["job types"]))
     poller = Poller(settings, ledger, people, refresher)
     streams, logs, bulk = Streams(poller), Logs(refresher), BulkRunner(ledger)
 
@@ -80,12 +83,13 @@ def make_app(settings: Settings) -> Starlette:
         bulk=bulk,
         pace=SignInPace(),
         refresher=refresher,
-        memo=Memo(),
-        history=Memo(),
-        kept=kept,
-        live=LiveAnswers(kept, refresher),
-        api=Visit(kept),
-        visit=Visit(kept),
+        memos=memos,
+        memo=Visit(memos.ledger),
+        history=Visit(memos.history),
+        live=LiveAnswers(memos.api, refresher),
+        api=Visit(memos.api),
+        visit=Visit(memos.api),
+        outages=Outages(),
     )
     app.state.sessions = Sessions(people)
     app.state.proxied = ProxyPeople(people, settings.console_proxies, settings.console_user_header)

@@ -21,6 +21,7 @@ from redrive.blocks.core.masking import mask_text
 from redrive.blocks.core.plain_text import plain_text
 from redrive.dashboards.console.access.session import Session
 from redrive.dashboards.console.icons import icon
+from redrive.dashboards.console.live.outage import Outages
 from redrive.dashboards.console.sparkline import sparkline
 from redrive.dashboards.console.traceback import parts
 from redrive.dashboards.console.values import (
@@ -112,9 +113,10 @@ def render(name: str, **values: Any) -> str:
 
 
 def page(request: Request, template: str, *, code: int = 200, **values: Any) -> HTMLResponse:
-    """A page for whoever asked."""
+    """A page for whoever asked; `read_at` is when the oldest of what it shows was read."""
     session: Session | None = getattr(request.state, "session", None)
-    theme = request.cookies.get("theme", "")
+    outages: Outages = getattr(request.state, "outages", None) or Outages()
+    theme, now = request.cookies.get("theme", ""), datetime.now(UTC)
     text = render(
         template,
         session=session,
@@ -125,7 +127,8 @@ def page(request: Request, template: str, *, code: int = 200, **values: Any) -> 
         open_failures=lambda: _open_failures(request),
         # Why a page that stays open cannot be read anew, if that is so.
         unread=request.app.state.parts.refresher.said,
-        **{"now": datetime.now(UTC), **values},
+        outages=outages.all,
+        **{"now": now, "read_at": outages.known or now, **values},
     )
     answer = HTMLResponse(text, status_code=code)
     if NOTICE in request.cookies:

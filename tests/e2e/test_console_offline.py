@@ -35,7 +35,13 @@ def frozen(stack: JobStack, component: str) -> Iterator[None]:
 def test_prefect_that_is_unavailable_is_reported_and_what_is_known_stays(consoles: Consoles) -> None:
     console = consoles.sign_in("bob", "operator")
     console.row("default").wait_for()
-    job = enqueue("test-ok", {"folder": str(consoles.stack.folder("away"))}, delay=3600)
+    folder = str(consoles.stack.folder("away"))
+    job, other = (enqueue("test-ok", {"folder": folder}, delay=3600) for _ in range(2))
+    console.open(f"/jobs/{job.id}")
+    console.reads("it is not due before")
+    console.open("/jobs?q=state:scheduled")
+    console.row(str(job.id)[:8]).wait_for()
+    console.open("/")
 
     with frozen(consoles.stack, "prefect"):
         # What, since when, and what it means.
@@ -45,11 +51,25 @@ def test_prefect_that_is_unavailable_is_reported_and_what_is_known_stays(console
         console.keep("offline-prefect-overview")
         console.open("/failures")
         console.page.get_by_role("heading", name="Failures").wait_for()
+        # Pages that were read before stay, with their time; one that was not says what it would need.
         console.open(f"/jobs/{job.id}")
-        console.reads("Unavailable")
+        console.reads(re.compile(r"What this page shows of it was read (\d+ s|\d+ m \d+ s) ago"))
+        assert console.page.get_by_role("heading", name="test-ok").is_visible()
+        assert console.page.get_by_text(folder).first.is_visible()
         console.keep("offline-prefect-job")
+        console.open("/jobs?q=state:scheduled")
+        console.reads("Prefect's API is unavailable")
+        assert console.row(str(job.id)[:8]).is_visible()
+        console.open("/jobs?q=state:cancelled")
+        console.reads("Nobody looked at these jobs before")
+        console.keep("offline-prefect-jobs-new")
+        console.open(f"/jobs/{other.id}")
+        console.page.get_by_role("heading", name="Prefect's API is unavailable").wait_for()
+        console.keep("offline-prefect-job-new")
 
     wait_until(lambda: consoles.stack.component("prefect")["healthy"], PATIENCE, "Prefect to answer again")
+    console.press("Try again")
+    console.page.get_by_role("heading", name="test-ok").wait_for()
     console.open("/")
     wait_until(
         lambda: not console.page.get_by_text("Prefect's API is unavailable").is_visible(), PATIENCE, "the banner to go"
@@ -63,6 +83,8 @@ def test_database_that_is_unavailable_is_reported_and_no_act_is_shown_as_done_th
     )
     row = consoles.stack.dead_letter(job.id)
     console = consoles.sign_in("bob", "operator")
+    console.open("/failures")
+    console.row("while the ledger sleeps").wait_for()
     console.open(f"/failures/{row.fingerprint}")
     console.row(str(job.id)[:8]).wait_for()
     console.page.evaluate("document.querySelector('[data-live]').dataset.paused = '1'")
@@ -76,8 +98,12 @@ def test_database_that_is_unavailable_is_reported_and_no_act_is_shown_as_done_th
         console.reads("Failures open")
         console.keep("offline-ledger-overview")
         console.open("/failures")
-        console.reads(re.compile("unavailable", re.IGNORECASE))
+        console.reads(re.compile(r"What this page shows of it was read (\d+ s|\d+ m \d+ s) ago"))
+        assert console.row("while the ledger sleeps").is_visible()
         console.keep("offline-ledger-failures")
+        console.open(f"/failures/{row.fingerprint}")
+        console.reads("The ledger is unavailable")
+        assert console.row(str(job.id)[:8]).is_visible()
 
     wait_until(lambda: consoles.stack.status()["healthy"], PATIENCE, "the stack to be healthy")
     assert consoles.stack.dead_letter(job.id).redrives == 0

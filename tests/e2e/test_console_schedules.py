@@ -63,7 +63,7 @@ def test_schedule_is_paused_resumed_and_started_now(consoles: Consoles) -> None:
 
     console.press("Run now", within=row)
 
-    console.reads("reports was asked for now")
+    console.reads("A job of reports was asked for now")
     console.page.locator(".toast a").click()
     console.page.wait_for_url("**/jobs/*")
     console.page.get_by_role("heading", name="reports").wait_for()

@@ -6,8 +6,10 @@ import threading
 
 import pytest
 
-from redrive.blocks.core.errors import ApiUnavailable
-from redrive.dashboards.console.live.memo import GRACE, Memo, Visit
+from redrive.blocks.core.errors import ApiUnavailable, LedgerUnavailable
+from redrive.dashboards.console.live.memo import GRACE, Memo
+from redrive.dashboards.console.live.outage import Outages
+from redrive.dashboards.console.live.visit import Visit
 from tests.support.waiting import wait_until
 
 
@@ -107,3 +109,63 @@ def test_answer_that_was_being_read_when_somebody_changed_it_is_not_kept():
     may_read.set()
 
     assert memo.get("a", 5, lambda: "new", stale=60) == "new"
+
+
+def test_what_was_read_last_is_shown_while_nothing_can_be_read_also_after_an_act_and_the_page_is_told():
+    clock, outages, tries = Clock(), Outages(), list[str]()
+    memo = Memo(clock)
+    memo.get("a", 5, lambda: "known")
+    memo.forget()
+    clock.now += 3600
+
+    def away() -> str:
+        tries.append("asked")
+        raise LedgerUnavailable("the ledger's database does not answer")
+
+    visit = Visit(memo, clock, outages=outages)
+    assert [visit.get("a", 5, away), visit.get("a", 5, away)] == ["known", "known"]
+
+    assert tries == ["asked"], "who does not answer is asked once in a visit"
+    (outage,) = outages.all
+    assert (outage.title, outage.said) == ("The ledger is unavailable", "the ledger's database does not answer")
+    assert outages.known == outage.known
+    assert outage.known is not None
+    assert (outage.since - outage.known).total_seconds() == pytest.approx(3600, abs=60)
+    # And as soon as it answers again, nothing of this is left.
+    assert Visit(memo, clock, outages=(fresh := Outages())).get("a", 5, lambda: "new") == "new"
+    assert fresh.all == []
+    assert memo.unavailable_since is None
+
+
+def test_what_was_never_read_and_what_a_page_that_is_open_asks_for_is_an_error_while_nothing_can_be_read():
+    clock, outages = Clock(), Outages()
+    memo = Memo(clock)
+    memo.get("a", 5, lambda: "known")
+    clock.now += 60
+
+    def away() -> str:
+        raise ApiUnavailable
+
+    with pytest.raises(ApiUnavailable):
+        Visit(memo, clock, outages=outages).get("b", 5, away)
+    with pytest.raises(ApiUnavailable):
+        Visit(memo, clock).get("a", 5, away)
+    assert outages.all == []
+
+
+def test_page_is_as_old_as_the_oldest_of_what_it_shows():
+    clock, outages = Clock(), Outages()
+    memo = Memo(clock)
+    memo.get("old", 5, lambda: 1)
+    clock.now += 500
+    memo.get("newer", 5, lambda: 2)
+    clock.now += 100
+
+    def away() -> int:
+        raise ApiUnavailable
+
+    visit = Visit(memo, clock, outages=outages)
+    assert [visit.get(key, 5, away) for key in ("newer", "old", "newer")] == [2, 1, 2]
+    assert outages.known == outages.all[0].known
+    assert outages.known is not None
+    assert abs((outages.known - memo.read_at("old")).total_seconds()) < 1

@@ -10,9 +10,10 @@ import pytest
 
 from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.prefect.calls import counted_calls, paced, sending
-from redrive.dashboards.console.live.memo import LiveAnswers, Memo, NotYet
+from redrive.dashboards.console.live.memo import Memo
 from redrive.dashboards.console.live.pacer import APART, Pacer
 from redrive.dashboards.console.live.refresher import Refresher
+from redrive.dashboards.console.live.visit import LiveAnswers, NotYet
 from tests.support.waiting import wait_until
 
 #: Seconds between two requests here, where nobody has to wait for a real server.

@@ -112,6 +112,10 @@ class Logs:
         log.refresh(seconds)
         return log.after(0)[0]
 
+    def known(self, job_id: UUID) -> list[LogLine]:
+        """The lines that were read before; asks nobody."""
+        return self.of(job_id).after(0)[0]
+
     def soon(self, job_id: UUID, reading: Future[list[LogLine]], seconds: float) -> list[LogLine]:
         """What a reading in progress gives; the lines there are if it takes longer, as the page follows them anyhow.
 

@@ -13,7 +13,7 @@ from redrive.dashboards.console.access.guard import Operator
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.shown import page, with_query
-from redrive.deployments.dead_letters.ledger import Filter
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, RowsPage
 from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct
 
 router = APIRouter()
@@ -32,16 +32,21 @@ def acts(request: Request, the: The) -> Response:
 @router.get("/acts/{act_id}")
 def act(request: Request, the: The, act_id: UUID, after: str = "") -> Response:
     found = the.memo.get(("act", act_id), SHARED, lambda: the.ledger.bulk_acts.get(act_id))
-    rows = the.ledger.find(Filter(batch=act_id), limit=ROWS, cursor=after or None)
+    rows = the.memo.get(("act rows", act_id, after), SHARED, lambda: _rows(the, act_id, after))
     return page(
         request,
         "act.html",
         act=found,
-        rows=[row.masked() for row in rows.rows],
+        rows=rows.rows,
         more=with_query(f"/acts/{act_id}", {"after": rows.next}) if rows.next else None,
         after=after,
         later=the.memo.get(("later", act_id), LATER_SHARED, lambda: _later(the, found)),
     )
+
+
+def _rows(the: Parts, act_id: UUID, after: str) -> RowsPage[DeadLetter]:
+    found = the.ledger.find(Filter(batch=act_id), limit=ROWS, cursor=after or None)
+    return RowsPage(rows=tuple(row.masked() for row in found.rows), next=found.next)
 
 
 def _later(the: Parts, found: BulkAct) -> int:

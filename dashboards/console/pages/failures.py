@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from redrive.blocks.core.counted import counted
-from redrive.blocks.core.errors import ParameterError
+from redrive.blocks.core.errors import LedgerUnavailable, ParameterError
 from redrive.dashboards.console.access.guard import Fields, Form, Operator, one
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.cause import GROUPS, Cause, causes_of
@@ -20,7 +20,7 @@ from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.shown import page, with_query
 from redrive.dashboards.console.values import number
 from redrive.deployments.dead_letters.bulk_runner import ask
-from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Group, Ledger
+from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Group, Ledger, RowsPage
 from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct, What
 from redrive.deployments.dead_letters.ledger.causes import Cell
 from redrive.deployments.dead_letters.ledger.quarters import quarter_of
@@ -33,6 +33,8 @@ router = APIRouter()
 ROWS: Final = 50
 #: Seconds that what is read is shared by all who look.
 SHARED: Final = 3.0
+#: The same of bulk acts, and of the page of a cause with the jobs that they act on.
+ACTS_SHARED: Final = 1.0
 #: Rows that are looked at to count those with a text, the newest.
 COUNTED: Final = 10_000
 #: Seconds that a count of rows is shared.
@@ -41,6 +43,8 @@ COUNT_SHARED: Final = 15.0
 SINCE: Final = {"1h": timedelta(hours=1), "24h": timedelta(hours=24)}
 #: Errors that the matrix has rows for.
 ERRORS: Final = 12
+#: The queues, and for each error its cell in each of them.
+Matrix = tuple[list[str], list[tuple[str, list[Cell | None]]]]
 STATUSES: Final[tuple[Status, ...]] = ("open", "redriven", "resolved", "discarded")
 
 
@@ -57,11 +61,17 @@ def failures(
 ) -> Response:
     given = {"queue": queue, "job": job, "error": error, "text": text, "since": since}
     asked = _filter(status, **given)
-    with the.ledger.together():
-        causes = the.memo.get(("causes", asked), SHARED, lambda: causes_of(the, asked))
-        totals = the.memo.get(("totals",), SHARED, lambda: _totals(the))
-        matrix = the.memo.get(("matrix",), SHARED, lambda: _matrix(the))
-        running = the.memo.get(("bulk", "running"), 1.0, lambda: the.ledger.bulk_acts.latest(limit=5, running=True))
+
+    def read() -> tuple[list[Cause], dict[str, int], Matrix, list[BulkAct]]:
+        get, acts = the.memo.get, the.ledger.bulk_acts
+        return (
+            get(("causes", asked), SHARED, lambda: causes_of(the, asked)),
+            get(("totals",), SHARED, lambda: _totals(the)),
+            get(("matrix",), SHARED, lambda: _matrix(the)),
+            get(("bulk", "running"), ACTS_SHARED, lambda: acts.latest(limit=5, running=True)),
+        )
+
+    causes, totals, matrix, running = the.together(read)
     return page(
         request,
         "failures.html",
@@ -87,25 +97,29 @@ def fitting(
 ) -> Response:
     """How many fit, after the page is there: a text is counted slower than it is found."""
     asked = _filter(status, queue=queue, job=job, error=error, text=text, since=since)
-    found, whole = the.memo.get(("fitting", asked), COUNT_SHARED, lambda: the.ledger.count_newest(asked, among=COUNTED))
+    try:
+        found, whole = the.memo.get(
+            ("fitting", asked), COUNT_SHARED, lambda: the.ledger.count_newest(asked, among=COUNTED)
+        )
+    except LedgerUnavailable:
+        return Response(status_code=204)  # the page says so
     return HTMLResponse(f"{number(found)}{'' if whole else '+'}")
 
 
 @router.get("/failures/{fingerprint}")
 def cause(request: Request, the: The, fingerprint: str, status: str = "open", after: str = "") -> Response:
-    with the.ledger.together():
-        whole = the.ledger.fingerprint(fingerprint)
-        rows = the.ledger.find(Filter(fingerprint=whole, status=_status(status)), limit=ROWS, cursor=after or None)
-        (found,) = causes_of(the, Filter(fingerprint=whole))
-        sample = _sample(the, found.group)
-        acts = [act for act in the.ledger.bulk_acts.latest(limit=20) if whole in _about(act)]
-    here = f"/failures/{whole}"
+    wanted = _status(status)
+    key = ("cause", fingerprint, wanted, after)
+    found, rows, sample, acts = the.together(
+        lambda: the.memo.get(key, ACTS_SHARED, lambda: _cause(the, fingerprint, wanted, after))
+    )
+    here = f"/failures/{found.group.fingerprint}"
     return page(
         request,
         "cause.html",
         cause=found,
         group=found.group,
-        rows=[row.masked() for row in rows.rows],
+        rows=rows.rows,
         sample=sample,
         status=status,
         statuses=[(name, f"{here}?status={name}", name == status) for name in (*STATUSES, "all")],
@@ -113,6 +127,18 @@ def cause(request: Request, the: The, fingerprint: str, status: str = "open", af
         after=after,
         acts=acts,
     )
+
+
+def _cause(
+    the: Parts, fingerprint: str, status: Status | None, after: str
+) -> tuple[Cause, RowsPage[DeadLetter], DeadLetter | None, list[BulkAct]]:
+    """A cause, its jobs of that status, its newest one, and the latest bulk acts about it."""
+    whole = the.ledger.fingerprint(fingerprint)
+    rows = the.ledger.find(Filter(fingerprint=whole, status=status), limit=ROWS, cursor=after or None)
+    (found,) = causes_of(the, Filter(fingerprint=whole))
+    acts = [act for act in the.ledger.bulk_acts.latest(limit=20) if whole in _about(act)]
+    shown: RowsPage[DeadLetter] = RowsPage(rows=tuple(row.masked() for row in rows.rows), next=rows.next)
+    return found, shown, _sample(the, found.group), acts
 
 
 @router.post("/failures/bulk/{what}")
@@ -211,7 +237,7 @@ def _what(text: str) -> What:
     return "redrive" if text == "redrive" else "discard"
 
 
-def _matrix(the: Parts) -> tuple[list[str], list[tuple[str, list[Cell | None]]]]:
+def _matrix(the: Parts) -> Matrix:
     """The queues, and for each error with the most open rows its cell in each."""
     cells = the.ledger.causes.matrix(since=[_begin(name) or datetime.now(UTC) for name in SINCE])
     order = list(queue_names())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -15,7 +15,8 @@ from redrive.blocks.core.errors import ApiUnavailable
 from redrive.blocks.core.masking import mask_text
 from redrive.dashboards.console.access.guard import Fields, Operator, one
 from redrive.dashboards.console.answers import done
-from redrive.dashboards.console.pages.job_seen import SHARED, seen_of
+from redrive.dashboards.console.live.outage import Outage
+from redrive.dashboards.console.pages.job_seen import SHARED, Seen, seen_of
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.record import acting, written_down
 from redrive.dashboards.console.shown import page, render
@@ -24,6 +25,7 @@ from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.job_result import result_of
 from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
 from redrive.deployments.jobs.cause import Cause
+from redrive.deployments.jobs.logs import LogLine
 from redrive.deployments.jobs.why import NAMED, why
 from redrive.deployments.people.actor import Actor
 from redrive.deployments.people.people import about_job
@@ -52,10 +54,19 @@ def job(request: Request, the: The, reference: str) -> Response:
         "job.html",
         seen=seen,
         job=seen.job,
-        lines=the.logs.soon(known, beside, the.visit.left) if known and beside else the.logs.lines(seen.run.id, SHARED),
+        lines=_lines(the, seen, beside),
         link=the.settings.run_url(seen.job.id),
         trace=the.settings.link_to_trace(seen.job.trace_id),
     )
+
+
+def _lines(the: Parts, seen: Seen, beside: Future[list[LogLine]] | None) -> list[LogLine]:
+    """Its log; the lines that are known where it cannot be read."""
+    try:
+        return the.logs.soon(seen.run.id, beside, the.visit.left) if beside else the.logs.lines(seen.run.id, SHARED)
+    except ApiUnavailable as error:
+        the.outages.note(Outage.of(error, since=the.memos.api.unavailable_since, known=seen.at))
+        return the.logs.known(seen.run.id)
 
 
 @router.get("/jobs/{job_id}/now")
@@ -118,7 +129,7 @@ def waits(request: Request, the: The, job_id: UUID, wait: str = "") -> Response:
 @router.post("/jobs/{job_id}/retry")
 def retry(request: Request, the: The, who: Operator, form: Fields, job_id: UUID) -> Response:
     found = _act(the, "retry now", job_id, acting(the, who, form), lambda: retry_now(job_id, who=who.name))
-    return done(request, f"{found.name} has its next try now.")
+    return done(request, f"Job {found.name} has its next try now.")
 
 
 @router.post("/jobs/{job_id}/redrive")
@@ -136,7 +147,7 @@ def cancel(request: Request, the: The, who: Operator, form: Fields, job_id: UUID
     why = one(form, "why")
     found = _act(the, "cancel", job_id, acting(the, who, form), lambda: cancel_job(job_id, who=who.name, why=why))
     message = "is being stopped" if found.state == "Cancelling" else "is cancelled"
-    return done(request, f"{found.name} {message}.")
+    return done(request, f"Job {found.name} {message}.")
 
 
 @router.post("/jobs/{job_id}/rerun")

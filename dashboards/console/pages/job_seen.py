@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -42,7 +42,7 @@ class Detail:
 
 @dataclass(frozen=True, kw_only=True)
 class Booked:
-    """What the ledger tells of a job. `missing`: why it cannot; empty if it can."""
+    """What the ledger tells of a job. `missing`: why it cannot now, and this is what it told before; empty if it can."""
 
     letter: DeadLetter | None = None
     acts: tuple[HistoryEntry, ...] = ()
@@ -105,7 +105,7 @@ def seen_of(the: Parts, reference: str) -> Seen:
         stale=2 * STALE,
         fits=lambda detail: detail.state_id == run.state_id,
     )
-    booked = the.memo.get(("booked", run.id, run.state_id), SHARED, lambda: _booked(the, run))
+    booked = _booked(the, run)
     letter = booked.letter
     error = f"{letter.error_type}: {letter.message}" if letter else run.labels.error
     job = Job.of(run, mask_text(error) if error else None)
@@ -122,15 +122,21 @@ def _runs(keys: Sequence[Hashable]) -> Mapping[Hashable, object]:
 def _detail(the: Parts, run: Run) -> Detail:
     with reachable():
         left = left_by(run.id)
-        policy = the.kept.get(("policy", run.job), POLICY_SHARED, lambda: policy_of(run.job))
+        policy = the.memos.api.get(("policy", run.job), POLICY_SHARED, lambda: policy_of(run.job))
     return Detail(state_id=run.state_id, left=left, policy=policy)
 
 
 def _booked(the: Parts, run: Run) -> Booked:
+    key = ("booked", run.id, run.state_id)
     try:
-        letter = the.ledger.of_run(run.id)
-        if letter is None:
-            return Booked()  # most jobs never fail
-        return Booked(letter=letter.masked(), acts=tuple(act.masked() for act in the.ledger.history(letter.id)))
+        return the.memo.get(key, SHARED, lambda: _read_booked(the, run))
     except LedgerUnavailable as error:
-        return Booked(missing=str(error))
+        known = the.memos.ledger.last(key)
+        return replace(known[1] if known else Booked(), missing=str(error))
+
+
+def _read_booked(the: Parts, run: Run) -> Booked:
+    letter = the.ledger.of_run(run.id)
+    if letter is None:
+        return Booked()  # most jobs never fail
+    return Booked(letter=letter.masked(), acts=tuple(act.masked() for act in the.ledger.history(letter.id)))

@@ -32,6 +32,8 @@ router = APIRouter()
 #: Seconds that a policy is shared, and shown at most while it is read anew: a block may be changed elsewhere too.
 POLICY_SHARED: Final = 15.0
 POLICY_STALE: Final = 60.0
+#: Seconds that the fields of its form, and how many of its failures are open, are shared.
+FIELDS_SHARED: Final = 3.0
 #: What `growing 5 2 3600` tells of delays that grow, in this order.
 GROWTH: Final = ("base", "factor", "cap")
 
@@ -51,9 +53,9 @@ def one_type(request: Request, the: The, name: str, span: str = "24h") -> Respon
         type=known,
         policy=policy,
         rows=_rows(policy),
-        fields=_fields(name),
+        fields=the.api.get(("fields", name), FIELDS_SHARED, lambda: _fields(name), stale=POLICY_STALE),
         queues=tuple(queue_names()),
-        open=the.ledger.count(Filter(status="open", job=name)),
+        open=the.memo.get(("open", name), FIELDS_SHARED, lambda: the.ledger.count(Filter(status="open", job=name))),
         span=span if span in SPANS else "24h",
         spans=SPANS,
     )

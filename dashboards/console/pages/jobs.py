@@ -10,17 +10,20 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
-from redrive.blocks.core.errors import LedgerUnavailable, NotFound
+from redrive.blocks.core.errors import ApiUnavailable, LedgerUnavailable, NotFound
 from redrive.blocks.core.masking import mask_text
+from redrive.blocks.core.pool_names import POOL
 from redrive.blocks.prefect.client import reachable
 from redrive.blocks.prefect.paging import Place
 from redrive.blocks.prefect.run import Run
 from redrive.dashboards.console.access.guard import Fields, Operator, one
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.export import as_csv, as_json_lines
+from redrive.dashboards.console.live.outage import Outage
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.record import acting, written_down
 from redrive.dashboards.console.shown import page, with_query
+from redrive.deployments.catalog import catalog
 from redrive.deployments.jobs import query
 from redrive.deployments.jobs.job import Job
 from redrive.deployments.jobs.query_language import NAMES, QueryError, parsed
@@ -54,12 +57,13 @@ class Row:
 @router.get("/jobs")
 def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
     place = Place.read(after)
-    names = the.api.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
+    names = _names(the)
     values: dict[str, Any] = {
         "q": q,
         "problem": None,
         "rows": [],
         "found": None,
+        "outage": None,
         "after": after,
         "states": [
             (state, with_query("/jobs", {"q": _with_state(q, state)}), f"state:{state}" in q) for state in STATES
@@ -75,7 +79,12 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
     except QueryError as error:
         values["problem"] = error
         return page(request, "jobs.html", code=422, **values)
-    found = the.api.get(("jobs", q, after), SHARED, lambda: query.page(asked, after=place), stale=STALE)
+    try:
+        found = the.api.get(("jobs", q, after), SHARED, lambda: query.page(asked, after=place), stale=STALE)
+    except ApiUnavailable as error:
+        # Nobody asked this before: the page has no rows, and shows them once it can.
+        values["outage"] = Outage.of(error, since=the.memos.api.unavailable_since)
+        return page(request, "jobs.html", code=503, **values)
     values |= {
         "read_at": the.api.read_at(("jobs", q, after)),
         "rows": [Row(job=Job.of(run), error=_error(run)) for run in found.runs],
@@ -88,9 +97,12 @@ def jobs(request: Request, the: The, q: str = "", after: str = "") -> Response:
 @router.get("/jobs/count")
 def number_of(the: The, q: str = "") -> Response:
     """How many jobs fit, after the page is there: Prefect counts slower than it lists."""
-    names = the.api.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
+    names = _names(the)
     asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
-    total = the.api.get(("count", q), COUNT_SHARED, lambda: query.count(asked))
+    try:
+        total = the.api.get(("count", q), COUNT_SHARED, lambda: query.count(asked))
+    except ApiUnavailable:
+        return Response(status_code=204)  # the page says so
     return HTMLResponse("" if total is None else f"{total:,} {'fits' if total == 1 else 'fit'} the filter")
 
 
@@ -99,7 +111,7 @@ def export(the: The, kind: str, q: str = "") -> Response:
     """All jobs that fit, as a file: CSV for a spreadsheet, JSON lines for a program; made while it is sent."""
     if kind not in {"csv", "json"}:
         raise NotFound("jobs are given as .csv or .json")
-    names = the.api.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
+    names = _names(the)
     asked = parsed(q, datetime.now(UTC), jobs=names, queues=tuple(queue_names()))
     lines = as_csv(query.all_jobs(asked)) if kind == "csv" else as_json_lines(query.all_jobs(asked))
     return StreamingResponse(
@@ -143,6 +155,14 @@ def _with_state(q: str, state: str) -> str:
     """The filter with this state instead of the one it names, or without it if it names this one."""
     others = [part for part in q.split() if not part.startswith("state:")]
     return " ".join(others if f"state:{state}" in q.split() else [*others, f"state:{state}"])
+
+
+def _names(the: Parts) -> tuple[str, ...]:
+    """The job types; those of the catalog while Prefect cannot be asked."""
+    try:
+        return the.api.get("job types", NAMES_SHARED, _job_types, stale=NAMES_STALE)
+    except ApiUnavailable:
+        return tuple(sorted(name for name, job in catalog().items() if job.pool == POOL))
 
 
 def _job_types() -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from redrive.blocks.core.errors import LedgerUnavailable
 from redrive.dashboards.console.access.guard import Fields, Operator, one, signed_in
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.live.alerts import by_name, firing
+from redrive.dashboards.console.live.outage import API, EXPORTER, LEDGER, REDIS
 from redrive.dashboards.console.live.picture import Picture
 from redrive.dashboards.console.parts import The
 from redrive.dashboards.console.shown import page, render
@@ -110,6 +111,7 @@ def _values(picture: Picture, role: Role) -> dict[str, Any]:
         "keeper": keeper,
         "services": _services(picture, keeper),
         "alerts": by_name(firing(picture, datetime.now(UTC))),
+        "names_of": {"prefect": API, "ledger": LEDGER, "exporter": EXPORTER, "redis": REDIS},
         "may_act": role != "viewer",
         "now": datetime.now(UTC),
     }

@@ -48,7 +48,7 @@ def act(request: Request, the: The, who: Operator, form: Fields, schedule_id: st
                 message, to = f"The schedule of {found.job} {'runs again' if act == 'resume' else 'is paused'}.", None
             case "run":
                 accepted = run_now(schedule_id, by=by)
-                message, to = f"{accepted.job} was asked for now.", f"/jobs/{accepted.id}"
+                message, to = f"A job of {accepted.job} was asked for now.", f"/jobs/{accepted.id}"
             case _:
                 raise ParameterError(f"there is no act {act!r} on a schedule")
     finally:

@@ -40,7 +40,9 @@
     if (alive && banner) {
       const age = (now() - Number(alive.dataset.alive)) / 1000;
       const live = $("[data-live]"), calm = live && (still(live) || aiming(live));
-      banner.hidden = calm || age <= Number(alive.dataset.limit);
+      // What the page said when it was opened holds until something newer was read.
+      const outages = $$("[data-outage]").filter((one) => Number(alive.dataset.alive) < Number(one.dataset.outage) || one.remove());
+      banner.hidden = calm || outages.length > 0 || age <= Number(alive.dataset.limit);
       const why = alive.dataset.said || unread || "the console could not read anything newer.";
       if (!banner.hidden) set($("span", banner), `What you see is ${span(age)} old: ${why}`);
     }

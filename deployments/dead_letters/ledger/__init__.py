@@ -9,8 +9,8 @@ from redrive.deployments.dead_letters.ledger.rows import (
     Group,
     HistoryEntry,
     Outcome,
-    Page,
     Recorded,
+    RowsPage,
     Total,
 )
 
@@ -25,7 +25,7 @@ __all__ = [
     "HistoryEntry",
     "Ledger",
     "Outcome",
-    "Page",
     "Recorded",
+    "RowsPage",
     "Total",
 ]

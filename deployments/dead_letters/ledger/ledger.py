@@ -33,7 +33,7 @@ from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.duties import DutyRecord
 from redrive.deployments.dead_letters.ledger.filters import Filter
 from redrive.deployments.dead_letters.ledger.reader import LedgerReader
-from redrive.deployments.dead_letters.ledger.rows import DeadLetter, Death, Page, Recorded
+from redrive.deployments.dead_letters.ledger.rows import DeadLetter, Death, Recorded, RowsPage
 
 
 class Ledger(LedgerReader):
@@ -100,7 +100,7 @@ class Ledger(LedgerReader):
             found |= self._database.run(partial(recording.known_states, state_ids=part))
         return found
 
-    def redriven(self, *, limit: int = 200, cursor: str | None = None) -> Page[DeadLetter]:
+    def redriven(self, *, limit: int = 200, cursor: str | None = None) -> RowsPage[DeadLetter]:
         """Redriven rows whose outcome (`row.outcome_run_id`) is still to come, oldest first."""
         return self._database.run(lambda connection: queries.redriven(connection, limit=limit, cursor=cursor))
 

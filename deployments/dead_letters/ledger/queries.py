@@ -18,7 +18,7 @@ from sqlalchemy import Connection, and_, exists, func, literal, or_, select, tex
 from redrive.blocks.core.errors import Conflict, NotFound, ParameterError
 from redrive.blocks.core.nearest import nearest
 from redrive.deployments.dead_letters.ledger.filters import Filter
-from redrive.deployments.dead_letters.ledger.rows import DeadLetter, HistoryEntry, Page, Total
+from redrive.deployments.dead_letters.ledger.rows import DeadLetter, HistoryEntry, RowsPage, Total
 from redrive.deployments.dead_letters.ledger.tables import acts, dead_letters, tallies
 
 PAGE_LIMIT: Final = 1_000
@@ -34,11 +34,11 @@ _UUID_DIGITS: Final = 32
 
 def find(
     connection: Connection, asked: Filter, *, limit: int, cursor: str | None, oldest_first: bool
-) -> Page[DeadLetter]:
+) -> RowsPage[DeadLetter]:
     return _page(connection, asked.rows(connection), limit=limit, cursor=cursor, oldest_first=oldest_first)
 
 
-def redriven(connection: Connection, *, limit: int, cursor: str | None) -> Page[DeadLetter]:
+def redriven(connection: Connection, *, limit: int, cursor: str | None) -> RowsPage[DeadLetter]:
     """Redriven rows whose outcome is still to come; a replacement that died has a row of its own which waits instead."""
     replacement = dead_letters.alias()
     died = exists(select(literal(1)).where(replacement.c.run_id == dead_letters.c.replaced_by_run_id))
@@ -48,7 +48,7 @@ def redriven(connection: Connection, *, limit: int, cursor: str | None) -> Page[
 
 def _page(
     connection: Connection, which: Any, *, limit: int, cursor: str | None, oldest_first: bool
-) -> Page[DeadLetter]:
+) -> RowsPage[DeadLetter]:
     if not 1 <= limit <= PAGE_LIMIT:
         raise ParameterError(f"limit={limit}: a page has 1 to {PAGE_LIMIT} rows")
     place = tuple_(dead_letters.c.last_failure, dead_letters.c.id)
@@ -66,7 +66,7 @@ def _page(
     rows = [DeadLetter(**row._asdict()) for row in connection.execute(query)]
     more = len(rows) > limit
     rows = rows[:limit]
-    return Page(rows=tuple(rows), next=_cursor(rows[-1]) if more else None)
+    return RowsPage(rows=tuple(rows), next=_cursor(rows[-1]) if more else None)
 
 
 def _cursor(row: DeadLetter) -> str:

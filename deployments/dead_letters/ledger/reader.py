@@ -19,7 +19,7 @@ from redrive.deployments.dead_letters.ledger import duties as keeper_duties
 from redrive.deployments.dead_letters.ledger.database import Database
 from redrive.deployments.dead_letters.ledger.duties import Audit, DutyState
 from redrive.deployments.dead_letters.ledger.filters import Filter
-from redrive.deployments.dead_letters.ledger.rows import DeadLetter, Group, HistoryEntry, Page, Total
+from redrive.deployments.dead_letters.ledger.rows import DeadLetter, Group, HistoryEntry, RowsPage, Total
 
 EVERYTHING = Filter()
 
@@ -32,7 +32,7 @@ class LedgerReader:
 
     def find(
         self, asked: Filter = EVERYTHING, *, limit: int = 100, cursor: str | None = None, oldest_first: bool = False
-    ) -> Page[DeadLetter]:
+    ) -> RowsPage[DeadLetter]:
         """A page of rows by last failure, newest first; `page.next` is the cursor of the page after it."""
         return self._database.run(
             lambda connection: queries.find(connection, asked, limit=limit, cursor=cursor, oldest_first=oldest_first)

@@ -200,7 +200,7 @@ class Total(_Value):
     count: int
 
 
-class Page(_Value, Generic[Row]):
+class RowsPage(_Value, Generic[Row]):
     """Some rows, and where the next ones begin; `next` is None on the last page."""
 
     rows: tuple[Row, ...]
