@@ -15,7 +15,7 @@ from redrive.deployments.job_request import Delay, Item, JobRequest
 __all__ = ["Accepted", "Item", "enqueue", "enqueue_many", "wait_for"]
 
 
-class Place(Protocol):
+class Acceptor(Protocol):
     """Another place than Prefect where jobs are accepted: tests run them at once."""
 
     def accept(self, request: JobRequest) -> list[Accepted[Any]]: ...
@@ -26,7 +26,7 @@ class Place(Protocol):
 class _Producing:
     """Where this process asks for jobs: at Prefect if `place` is None."""
 
-    place: Place | None = None
+    place: Acceptor | None = None
 
 
 PRODUCING = _Producing()

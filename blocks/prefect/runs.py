@@ -34,8 +34,8 @@ __all__ = [
     "END",
     "PAGE",
     "Order",
-    "Page",
     "Place",
+    "RunsPage",
     "Transition",
     "Wanted",
     "by_id",
@@ -58,7 +58,7 @@ _names = FlowNames(ask)
 
 
 @dataclass(frozen=True)
-class Page:
+class RunsPage:
     """Some runs; `next` is the place of the page after it, None on the last one."""
 
     runs: list[Run]
@@ -76,12 +76,12 @@ def pages(wanted: Wanted, order: Order, *, after: Place | None = None) -> Iterat
         place = found.next
 
 
-def page(wanted: Wanted, order: Order, *, after: Place | None = None, limit: int = PAGE) -> Page:
+def page(wanted: Wanted, order: Order, *, after: Place | None = None, limit: int = PAGE) -> RunsPage:
     """One page."""
     request = paging.page(wanted, order, after=after, limit=limit)
     raw = ask_fast(fast.find(request.body))
     found = ask(request) if raw is None else request.read(raw)
-    return Page(_typed(found.runs), found.next)
+    return RunsPage(_typed(found.runs), found.next)
 
 
 def count(wanted: Wanted) -> int:

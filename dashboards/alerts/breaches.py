@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import redis
 
 from redrive.blocks.process.job_figures import MEGABYTE, MEMORY, JobFigures, Series
-from redrive.dashboards.alerts.limits import Budget, FailureBudget, MemoryBudget, Severity, seconds, size_bytes
+from redrive.dashboards.alerts.limits import FailureBudget, MemoryBudget, Severity, TimeBudget, seconds, size_bytes
 from redrive.dashboards.alerts.thresholds import Thresholds
 from redrive.deployments.dead_letters.ledger.counts import Counts
 from redrive.deployments.health.pace import lately
@@ -42,7 +42,7 @@ def breaches(counts: Counts, thresholds: Thresholds, now: datetime, figures: Job
     ]
 
 
-def _slower(counts: Counts, job: str, what: str, budget: Budget | None, now: datetime) -> Iterator[Breach]:
+def _slower(counts: Counts, job: str, what: str, budget: TimeBudget | None, now: datetime) -> Iterator[Breach]:
     if budget is None:
         return
     found = lately(counts, job, timedelta(seconds=seconds(budget.window)), now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from redrive.dashboards.alerts.limits import Budget, FailureBudget, MemoryBudget, seconds, size_bytes
+from redrive.dashboards.alerts.limits import FailureBudget, MemoryBudget, TimeBudget, seconds, size_bytes
 from redrive.dashboards.alerts.rule import Rule, rule
 from redrive.dashboards.alerts.thresholds import Thresholds
 
@@ -22,7 +22,7 @@ def budget_rules(thresholds: Thresholds) -> Iterator[Rule]:
             yield _large(job, own.memory)
 
 
-def _slow(job: str, budget: Budget) -> Rule:
+def _slow(job: str, budget: TimeBudget) -> Rule:
     return _rule(
         job,
         "RedriveJobSlow",
@@ -35,7 +35,7 @@ def _slow(job: str, budget: Budget) -> Rule:
     )
 
 
-def _waits(job: str, budget: Budget) -> Rule:
+def _waits(job: str, budget: TimeBudget) -> Rule:
     return _rule(
         job,
         "RedriveJobWaits",
@@ -81,7 +81,7 @@ def _rule(
     job: str,
     name: str,
     expression: str,
-    budget: Budget | FailureBudget | MemoryBudget,
+    budget: TimeBudget | FailureBudget | MemoryBudget,
     *,
     summary: str,
     description: str,
@@ -99,7 +99,7 @@ def _rule(
     )
 
 
-def _percentile(metric: str, job: str, budget: Budget | MemoryBudget, limit: float) -> str:
+def _percentile(metric: str, job: str, budget: TimeBudget | MemoryBudget, limit: float) -> str:
     buckets = f'sum by (job, le) (increase({metric}_bucket{{job="{job}"}}[{budget.window}]))'
     return (
         f"histogram_quantile(0.95, {buckets}) > {limit:.12g}\n"

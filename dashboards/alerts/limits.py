@@ -118,7 +118,7 @@ class FailureRate(Strict):
         return self
 
 
-class Budget(Alert):
+class TimeBudget(Alert):
     """Fires when, in `window`, one in twenty finished jobs took longer than `p95`; `at_least` so many have to have finished."""
 
     p95: Duration

@@ -17,7 +17,6 @@ from redrive.blocks.core.nearest import suggestion
 from redrive.dashboards.alerts.limits import (
     Age,
     Alert,
-    Budget,
     DepthLimit,
     FailureBudget,
     FailureRate,
@@ -27,6 +26,7 @@ from redrive.dashboards.alerts.limits import (
     Open,
     Storm,
     Strict,
+    TimeBudget,
     Window,
 )
 from redrive.deployments.catalog import catalog
@@ -56,8 +56,8 @@ class JobTypeThresholds(Strict):
     """What holds for one job type, in whichever queue. The budgets of its performance are those that somebody gave it."""
 
     dead_letter_age: Age
-    duration: Budget | None = None
-    wait: Budget | None = None
+    duration: TimeBudget | None = None
+    wait: TimeBudget | None = None
     failures: FailureBudget | None = None
     memory: MemoryBudget | None = None
 
@@ -180,6 +180,6 @@ def _hint(name: str, known: Iterable[str]) -> str:
 def _words() -> set[str]:
     models = (
         Thresholds, QueueThresholds, JobTypeThresholds, Keeper, Late, Found, Exporter, Links, FailureRate, Window, Storm, Open,
-        Budget, FailureBudget, MemoryBudget, DepthLimit, Age,
+        TimeBudget, FailureBudget, MemoryBudget, DepthLimit, Age,
     )  # fmt: skip
     return {field.alias or name for model in models for name, field in model.model_fields.items()}

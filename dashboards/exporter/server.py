@@ -34,7 +34,7 @@ class _Collected(Collector):
         return self._found
 
 
-class Page:
+class MetricsPage:
     """The text of `/metrics`. Totals are most of it and are written again only when one of them changed."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class MetricsServer(ThreadingHTTPServer):
         self, host: str, port: int, read: Read, certificate: tuple[Path, Path] | tuple[None, None] = (None, None)
     ) -> None:
         self.read = read
-        self.page = Page()
+        self.page = MetricsPage()
         #: What is told besides the snapshot.
         self.registry = CollectorRegistry()
         try:

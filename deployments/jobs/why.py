@@ -27,7 +27,7 @@ from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.states import AWAITING_RETRY, FINAL, IN_PROGRESS, PENDING, RUNNING, SCHEDULED
 from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.deployments.jobs.before_it import before_it
-from redrive.deployments.jobs.cause import Cause
+from redrive.deployments.jobs.obstacle import Obstacle
 from redrive.deployments.jobs.pauses import IN_PREFECT, paused_by
 from redrive.deployments.jobs.search import find_job
 from redrive.deployments.jobs.states import due_of
@@ -46,7 +46,7 @@ class Answer:
     """Why a job is not running; `causes` in the order of their weight, never empty."""
 
     run: Run
-    causes: tuple[Cause, ...]
+    causes: tuple[Obstacle, ...]
 
 
 def why(reference: str | UUID, people: People | None = None) -> Answer:
@@ -69,25 +69,27 @@ def why(reference: str | UUID, people: People | None = None) -> Answer:
     return Answer(run=run, causes=causes or (_on_its_way(run),))
 
 
-def _slow(calls: Calls) -> Cause:
+def _slow(calls: Calls) -> Obstacle:
     each = calls.seconds / calls.sent
-    return Cause(
+    return Obstacle(
         kind="slow",
         said=f"Prefect's API is slow: {counted(calls.sent, 'answer')} just took {each:.1f} s each, and a worker waits for several "
         "before a start; `redrive check` tells more",
     )
 
 
-def _causes(run: Run, now: datetime, people: People | None) -> Iterator[Cause]:
+def _causes(run: Run, now: datetime, people: People | None) -> Iterator[Obstacle]:
     if run.state_type in FINAL:
-        yield Cause(kind="over", said=f"it has ended: {run.state_name}{f' ({run.message})' if run.message else ''}")
+        yield Obstacle(kind="over", said=f"it has ended: {run.state_name}{f' ({run.message})' if run.message else ''}")
         return
     if run.state_type in IN_PROGRESS:
         worker = f" on worker {run.worker}" if run.worker else ""
-        yield Cause(kind="running", said=f"it is {run.state_name}{worker}")
+        yield Obstacle(kind="running", said=f"it is {run.state_name}{worker}")
         return
     if run.state_type != SCHEDULED:
-        yield Cause(kind="paused", said=f"it is {run.state_name} and waits for a person's answer: open it in Prefect")
+        yield Obstacle(
+            kind="paused", said=f"it is {run.state_name} and waits for a person's answer: open it in Prefect"
+        )
         return
     due = due_of(run)
     if due is not None and due > now:
@@ -96,22 +98,22 @@ def _causes(run: Run, now: datetime, people: People | None) -> Iterator[Cause]:
     yield from _pool_and_queue(run, now, due, people)
 
 
-def _not_due(run: Run, due: datetime) -> Cause:
+def _not_due(run: Run, due: datetime) -> Obstacle:
     if run.state_name == AWAITING_RETRY:
-        return Cause(kind="retry", said=f"it waits for its next try at {due:%H:%M:%S}Z: {run.message}", until=due)
-    return Cause(kind="early", said=f"it is not due before {due:%Y-%m-%d %H:%M:%S}Z", until=due)
+        return Obstacle(kind="retry", said=f"it waits for its next try at {due:%H:%M:%S}Z: {run.message}", until=due)
+    return Obstacle(kind="early", said=f"it is not due before {due:%Y-%m-%d %H:%M:%S}Z", until=due)
 
 
-def _deployment(run: Run) -> Iterator[Cause]:
+def _deployment(run: Run) -> Iterator[Obstacle]:
     found = ask(deployments.read(run.deployment_id).or_none()) if run.deployment_id else None
     if found is None:
-        yield Cause(
+        yield Obstacle(
             kind="gone",
             said=f"the deployment of {run.job!r} is gone, so no worker can run it: `redrive up` registers it again, then redrive it",
         )
         return
     if found.get("paused"):
-        yield Cause(
+        yield Obstacle(
             kind="paused",
             said=f"its deployment {run.job!r} is paused {IN_PREFECT}; it takes that for its schedules only",
         )
@@ -119,38 +121,40 @@ def _deployment(run: Run) -> Iterator[Cause]:
     if (most := limit.get("limit")) is not None:
         holders = _holders(Wanted(types=[RUNNING, PENDING], jobs=[run.job], deployed=False))
         if len(holders) >= most:
-            yield Cause(
+            yield Obstacle(
                 kind="limit",
                 said=f"job type {run.job!r} may run {counted(most, 'job')} at once, and {len(holders)} run now",
                 held_by=_ids(holders),
             )
 
 
-def _pool_and_queue(run: Run, now: datetime, due: datetime | None, people: People | None) -> Iterator[Cause]:
+def _pool_and_queue(run: Run, now: datetime, due: datetime | None, people: People | None) -> Iterator[Obstacle]:
     pool = ask(pools.read(run.pool).or_none()) if run.pool else None
     if pool is None:
-        yield Cause(kind="gone", said=f"its work pool {run.pool or '(none)'!r} is gone: `redrive up` makes ours again")
+        yield Obstacle(
+            kind="gone", said=f"its work pool {run.pool or '(none)'!r} is gone: `redrive up` makes ours again"
+        )
         return
     if pool["is_paused"]:
-        yield Cause(kind="paused", said=f"work pool {run.pool!r} is paused {IN_PREFECT}: resume it there")
+        yield Obstacle(kind="paused", said=f"work pool {run.pool!r} is paused {IN_PREFECT}: resume it there")
     there = {str(one["name"]): one for one in ask(queues.of_pool(run.pool))}
     queue = there.get(run.queue)
     if queue is None:
-        yield Cause(kind="gone", said=f"its queue {run.queue!r} is gone: `redrive up` makes ours again")
+        yield Obstacle(kind="gone", said=f"its queue {run.queue!r} is gone: `redrive up` makes ours again")
         return
     if queue["is_paused"]:
         by = paused_by(run.queue, people)
-        yield Cause(kind="paused", said=f"queue {run.queue!r} is paused {by}: `redrive queues resume {run.queue}`")
+        yield Obstacle(kind="paused", said=f"queue {run.queue!r} is paused {by}: `redrive queues resume {run.queue}`")
     # Slots that are full now say nothing about a job that is due later.
     is_due = due is not None and due <= now
     if is_due:
         yield from _limits(run, pool, queue)
     yield from (cause for cause in _workers(run) if is_due or cause.kind != "busy")
     if due is not None and is_due and (message := before_it(run, there, due, now)):
-        yield Cause(kind="behind", said=message)
+        yield Obstacle(kind="behind", said=message)
 
 
-def _limits(run: Run, pool: dict[str, Any], queue: dict[str, Any]) -> Iterator[Cause]:
+def _limits(run: Run, pool: dict[str, Any], queue: dict[str, Any]) -> Iterator[Obstacle]:
     for what, name, most, wanted in (
         ("work pool", run.pool, pool.get("concurrency_limit"), Wanted(pools=[run.pool], deployed=False)),
         (
@@ -164,34 +168,34 @@ def _limits(run: Run, pool: dict[str, Any], queue: dict[str, Any]) -> Iterator[C
             continue
         holders = _holders(wanted)
         if len(holders) >= most:
-            yield Cause(
+            yield Obstacle(
                 kind="limit",
                 said=f"{what} {name!r} may run {counted(most, 'job')} at once, and {len(holders)} run now",
                 held_by=_ids(holders),
             )
 
 
-def _workers(run: Run) -> Iterator[Cause]:
+def _workers(run: Run) -> Iterator[Obstacle]:
     online = ask(workers.of_pool(run.pool, online=True).or_none()) or []
     reports = _reports(run.pool)
     if not online and not reports:
-        yield Cause(kind="nobody", said=f"no worker serves work pool {run.pool!r}: `redrive up`, or start one there")
+        yield Obstacle(kind="nobody", said=f"no worker serves work pool {run.pool!r}: `redrive up`, or start one there")
         return
     if reports is None or len(reports) < len(online):
         # A worker that reports nothing may have room.
         return
     serving = [one for one in reports if not one.queues or run.queue in one.queues]
     if not serving:
-        yield Cause(kind="nobody", said=f"no worker polls queue {run.queue!r}: those online serve others only")
+        yield Obstacle(kind="nobody", said=f"no worker polls queue {run.queue!r}: those online serve others only")
         return
     taking = [one for one in serving if not one.draining]
     if not taking:
-        yield Cause(kind="nobody", said="every worker is draining: it finishes what it runs and takes nothing new")
+        yield Obstacle(kind="nobody", said="every worker is draining: it finishes what it runs and takes nothing new")
         return
     slots, busy = sum(one.slots for one in taking), [slot for one in taking for slot in one.busy]
     if len(busy) >= slots:
         first = min(busy, key=lambda slot: slot.since)
-        yield Cause(
+        yield Obstacle(
             kind="busy",
             said=f"all {counted(slots, 'slot')} of {counted(len(taking), 'worker')} are busy, the longest with {first.job} "
             f"since {first.since[11:19]}Z",
@@ -218,12 +222,12 @@ def _reports(pool: str) -> list[WorkerReport] | None:
         reports.close()
 
 
-def _on_its_way(run: Run) -> Cause:
+def _on_its_way(run: Run) -> Obstacle:
     due = due_of(run)
     waited = SERVER_CLOCK.now() - due if due else timedelta(0)
     if waited < ON_ITS_WAY:
-        return Cause(kind="soon", said="nothing holds it: a worker takes it at its next poll, within seconds")
-    return Cause(
+        return Obstacle(kind="soon", said="nothing holds it: a worker takes it at its next poll, within seconds")
+    return Obstacle(
         kind="unknown",
         said=f"nothing that is known holds it, and it is due for {waited.total_seconds():.0f} s: Prefect's API or the worker may be "
         "slow; `redrive check` asks them, and the worker's log says what it does",

@@ -94,7 +94,7 @@ def _leave_as_user(c: ctypes.CDLL) -> bool:
 
 
 @dataclass(frozen=True)
-class Place:
+class Enclosure:
     """What a process may reach: no files but the interpreter's and libraries' (to read) and a folder; no TCP, no process outside.
 
     Made once, for all that are forked later.

@@ -48,7 +48,7 @@ class Sandbox:
 class Template:
     """Forks, waits and kills; `serve` until the job closes the control socket."""
 
-    def __init__(self, control: socket.socket, folder: Path, place: confinement.Place | None) -> None:
+    def __init__(self, control: socket.socket, folder: Path, place: confinement.Enclosure | None) -> None:
         self._control = control
         self._folder = folder
         self._place = place
@@ -131,7 +131,7 @@ class Template:
         self._pdf_ready = True
 
 
-def _live(content: int, answer: int, mime: str, place: confinement.Place | None) -> None:
+def _live(content: int, answer: int, mime: str, place: confinement.Enclosure | None) -> None:
     """The life of a sandbox."""
     code = 1
     try:
@@ -183,8 +183,8 @@ def main(arguments: list[str]) -> int:
     warm(Kind(int(arguments[2])))
     confinement.adopt_orphans()
     confinement.leave_network()
-    serving = Template(control, folder, confinement.Place.reading(folder))
-    if own := confinement.Place.keeping(folder):
+    serving = Template(control, folder, confinement.Enclosure.reading(folder))
+    if own := confinement.Enclosure.keeping(folder):
         own.enter()
     # What is there now is never looked at again by a collection, so sandboxes share its memory.
     freeze_loaded()

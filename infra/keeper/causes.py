@@ -31,7 +31,7 @@ ERROR = 40
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cause:
+class FailureFacts:
     """What is known of a failure."""
 
     error_type: str
@@ -41,9 +41,9 @@ class Cause:
     step: str | None = None
 
 
-def reported(report: FailureReport) -> Cause:
+def reported(report: FailureReport) -> FailureFacts:
     """From the report the job left."""
-    return Cause(
+    return FailureFacts(
         error_type=report.error_type,
         message=report.message,
         reason=report.reason,
@@ -52,19 +52,19 @@ def reported(report: FailureReport) -> Cause:
     )
 
 
-def without_report(run: Run) -> Cause:
+def without_report(run: Run) -> FailureFacts:
     """From the run's last state and its log: it crashed too often, or failed before our code could say why."""
     reason, error = run.labels.reason, run.labels.error
     if run.state_name == DEAD_LETTER and reason and error:
         if reason == "crash":
-            return _unstartable(run, error) or Cause(error_type="Crashed", message=error, reason=reason)
+            return _unstartable(run, error) or FailureFacts(error_type="Crashed", message=error, reason=reason)
         detail = run.labels.error_message or run.message
-        return Cause(error_type=error, message=detail, reason=reason, traceback=_logged_traceback(run.id))
+        return FailureFacts(error_type=error, message=detail, reason=reason, traceback=_logged_traceback(run.id))
     if run.state_type == "CANCELLED":
-        return Cause(error_type="DeploymentMissing", message=run.message, reason="cancelled")
+        return FailureFacts(error_type="DeploymentMissing", message=run.message, reason="cancelled")
     traceback = _logged_traceback(run.id)
     if raised := _IN_MESSAGE.search(run.message):
-        return Cause(
+        return FailureFacts(
             error_type=raised["type"], message=raised["said"] or run.message, reason="unstartable", traceback=traceback
         )
     return bare(run, traceback=traceback)
@@ -86,20 +86,22 @@ def brief(message: str) -> str:
     return message or "crashed"
 
 
-def bare(run: Run, *, traceback: str | None = None) -> Cause:
+def bare(run: Run, *, traceback: str | None = None) -> FailureFacts:
     """From the run's last state alone."""
     reason = "crash" if run.state_type == "CRASHED" else "unstartable"
     message = run.message or "failed without a message"
-    return Cause(error_type=run.state_name or "Failed", message=message, reason=reason, traceback=traceback)
+    return FailureFacts(error_type=run.state_name or "Failed", message=message, reason=reason, traceback=traceback)
 
 
-def _unstartable(run: Run, cause: str) -> Cause | None:
+def _unstartable(run: Run, cause: str) -> FailureFacts | None:
     """The exception that ended the job's process before our code could start, if it was one: that is the cause people can fix."""
     traceback = _logged_traceback(run.id) if was_raised(cause) else None
     last = _LAST_LINE.match(traceback.rstrip().splitlines()[-1]) if traceback else None
     if last is None:
         return None
-    return Cause(error_type=last["type"], message=last["said"] or cause, reason="unstartable", traceback=traceback)
+    return FailureFacts(
+        error_type=last["type"], message=last["said"] or cause, reason="unstartable", traceback=traceback
+    )
 
 
 def _logged_traceback(run_id: UUID) -> str | None:

@@ -18,7 +18,7 @@ from redrive.deployments.dead_letters.failure_report import FailureReport
 from redrive.deployments.dead_letters.ledger import Death, Ledger, Outcome, Recorded
 from redrive.deployments.dead_letters.outcomes import Spent
 from redrive.infra.keeper import sentry
-from redrive.infra.keeper.causes import Cause, bare, reported, without_report
+from redrive.infra.keeper.causes import FailureFacts, bare, reported, without_report
 from redrive.infra.keeper.reports import reports_of_deaths
 
 log = logging.getLogger("redrive.keeper")
@@ -59,7 +59,7 @@ def dead_letter(ledger: Ledger, dead: Sequence[Run]) -> DeadLettered:
     return DeadLettered([row for row in rows if row.outcome is not Outcome.KNOWN], refused)
 
 
-def death(run: Run, cause: Cause) -> Death:
+def death(run: Run, cause: FailureFacts) -> Death:
     """What the ledger is told of a run that ended badly."""
     return Death(
         run_id=run.id,

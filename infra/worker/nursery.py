@@ -22,7 +22,7 @@ from redrive.infra.worker import standby
 from redrive.infra.worker.child import template
 from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.linux import end_with, require_linux, set_name, threads_of
-from redrive.infra.worker.standby import Place
+from redrive.infra.worker.standby import NurseryFolder
 
 #: One that works and one that stands by.
 WORKERS = 2
@@ -35,7 +35,7 @@ SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 class Nursery:
     """Keeps `WORKERS` workers forked until it is told to stop, and then until they have drained."""
 
-    def __init__(self, place: Place, code: Code) -> None:
+    def __init__(self, place: NurseryFolder, code: Code) -> None:
         self._place = place
         self._code = code
         self._born: dict[int, float] = {}
@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> NoReturn:
     parser.add_argument("--pool", required=True)
     parser.add_argument("--limit", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
-    place = Place(**vars(parser.parse_args(arguments)))
+    place = NurseryFolder(**vars(parser.parse_args(arguments)))
     since = time.time_ns()
     template.preload(template.needed())
     code = Code.loaded(since)

@@ -35,7 +35,7 @@ LEAST, SECONDS = 1.0, 10.0
 HOUR = 3600.0
 
 
-class Budget:
+class ProfileBudget:
     """So many in any hour. `clock` gives seconds, and never goes back."""
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -65,7 +65,7 @@ class SlowJobs:
 
     def __init__(self, attempts: Attempts, figures: Figures, api: RunApi, settings: Settings, log: Log) -> None:
         self._attempts, self._figures, self._api, self._settings, self._log = attempts, figures, api, settings, log
-        self._budget = Budget(settings.profile_slow)
+        self._budget = ProfileBudget(settings.profile_slow)
         self._limits: dict[str, float] = {}
         self._renewed = float("-inf")
 

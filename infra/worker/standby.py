@@ -40,7 +40,7 @@ from redrive.infra.worker.warm_worker import WarmWorker
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class NurseryFolder:
     """Where the workers of one nursery meet: a lock that whoever works holds, and notes of who that is."""
 
     pool: str
@@ -86,7 +86,7 @@ def _first_number(path: Path) -> int | None:
         return None
 
 
-def serve(place: Place, code: Code) -> NoReturn:
+def serve(place: NurseryFolder, code: Code) -> NoReturn:
     """Stand by, then work until told to stop."""
     set_name("warm-standby")
     for name, value in SINGLE_THREADED.items():
@@ -97,7 +97,7 @@ def serve(place: Place, code: Code) -> NoReturn:
     raise SystemExit(0)
 
 
-async def _serve(place: Place, base: BaseProcess) -> None:
+async def _serve(place: NurseryFolder, base: BaseProcess) -> None:
     async with get_client() as client:
         children = Children(0, lambda: _modules(place.pool, client), get_logger("workers"), base=base)
         keeping = asyncio.create_task(children.keep())
@@ -116,7 +116,7 @@ async def _serve(place: Place, base: BaseProcess) -> None:
         await worker.start(printer=_report_line)
 
 
-async def _stand_by(place: Place, children: Children, keeping: asyncio.Task[None]) -> None:
+async def _stand_by(place: NurseryFolder, children: Children, keeping: asyncio.Task[None]) -> None:
     """Wait for the lock; meanwhile a template is kept ready, from the newest code."""
     free = _lock(place.lock)
     ready = asyncio.create_task(children.template_ready.wait())
@@ -158,7 +158,7 @@ def _lock(path: Path) -> asyncio.Future[None]:
     return held
 
 
-def _sign(place: Place, name: str) -> None:
+def _sign(place: NurseryFolder, name: str) -> None:
     """Note who works now."""
     if place.standing_by == os.getpid():
         # Another one may have said already that it stands by.

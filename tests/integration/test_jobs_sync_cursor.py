@@ -18,7 +18,7 @@ import pytest
 
 from redrive.blocks.warehouse import Warehouse
 from redrive.flows.sync import flow as syncing
-from tests.support.http_source import Page, serving
+from tests.support.http_source import Reply, serving
 from tests.support.postgres import PostgresServer, postgres_server  # noqa: F401  (a fixture)
 from tests.support.synced import table
 
@@ -60,11 +60,11 @@ def test_unchanged_file_is_not_read_again_but_a_changed_table_is_filled(
 def test_server_is_asked_only_whether_anything_changed(transferred: Callable[..., Any]):
     asked: list[str | None] = []
 
-    def answer(_path: str, headers: Any) -> Page:
+    def answer(_path: str, headers: Any) -> Reply:
         asked.append(headers.get("If-None-Match"))
         same = headers.get("If-None-Match") == '"v1"'
         fields = {"ETag": '"v1"', "Content-Type": "text/csv"}
-        return Page(status=304, headers=fields) if same else Page(b"id,at\n1,2020-01-01\n", headers=fields)
+        return Reply(status=304, headers=fields) if same else Reply(b"id,at\n1,2020-01-01\n", headers=fields)
 
     with serving(answer) as url:
         first = transferred(f"{url}/data?token=hidden", cursor="at")

@@ -18,7 +18,7 @@ from redrive.blocks.prefect.requests import pools, queues
 from redrive.blocks.prefect.runs import Wanted
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs.actions import cancel_job
-from redrive.deployments.jobs.cause import Cause
+from redrive.deployments.jobs.obstacle import Obstacle
 from redrive.deployments.jobs.why import why
 from redrive.deployments.queues import pause_queue
 from tests.support.console import client
@@ -120,7 +120,7 @@ def test_busy_slots_name_the_jobs_in_them(job_stack: JobStack) -> None:
         job = asked(job_stack)
 
         # A report tells of the moment before, when a job of another test may have been in a slot still.
-        def held() -> Cause | None:
+        def held() -> Obstacle | None:
             busy = next((cause for cause in why(job).causes if cause.kind == "busy"), None)
             return busy if busy and set(busy.held_by) == set(holders) else None
 

@@ -24,7 +24,7 @@ from redrive.blocks.process.worker_report import WorkerReport, WorkerReports
 from redrive.deployments.enqueue import enqueue
 from redrive.deployments.jobs import why as why_module
 from redrive.deployments.jobs.actions import cancel_job
-from redrive.deployments.jobs.cause import Cause
+from redrive.deployments.jobs.obstacle import Obstacle
 from redrive.deployments.jobs.why import why
 from redrive.deployments.queues import pause_queue
 from tests.support.counting_proxy import counting
@@ -35,7 +35,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.stack
 
 
-def cause(job: UUID, kind: str) -> Cause:
+def cause(job: UUID, kind: str) -> Obstacle:
     found = {one.kind: one for one in why(job).causes}
     assert kind in found, found
     return found[kind]

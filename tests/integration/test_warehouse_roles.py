@@ -27,7 +27,7 @@ from tests.support.prefect_client import api
 
 
 @dataclass(frozen=True)
-class Place:
+class OlderWarehouse:
     """A warehouse of an older stack, handed over, and a database that is none of the jobs' business."""
 
     server: PostgresServer
@@ -50,9 +50,9 @@ class Place:
 
 
 @pytest.fixture
-def place(postgres_server: PostgresServer) -> Place:  # noqa: F811  (the fixture)
+def place(postgres_server: PostgresServer) -> OlderWarehouse:  # noqa: F811  (the fixture)
     warehouse, ledger = (str(make_url(postgres_server.database()).database) for _ in range(2))
-    place = Place(postgres_server, warehouse, ledger)
+    place = OlderWarehouse(postgres_server, warehouse, ledger)
     with psycopg.connect(place.url("postgres", warehouse), autocommit=True) as connection:
         connection.execute("create table stock (id bigint primary key, name text)")
         connection.execute("insert into stock values (1, 'old')")
@@ -63,13 +63,13 @@ def place(postgres_server: PostgresServer) -> Place:  # noqa: F811  (the fixture
     return place
 
 
-def synced(place: Place, folder: Path, table: str) -> None:
+def synced(place: OlderWarehouse, folder: Path, table: str) -> None:
     (folder / "stock.csv").write_text("id,name\n1,new\n")
     with opened(str(folder / "stock.csv")) as source, place.block.connect() as connection:
         merge(connection, source, table=table, key=["id"])
 
 
-def test_sync_writes_old_and_new_tables_and_reports_read_them(place: Place, tmp_path: Path):
+def test_sync_writes_old_and_new_tables_and_reports_read_them(place: OlderWarehouse, tmp_path: Path):
     for table in ("stock", "fresh", "sales.fresh"):
         synced(place, tmp_path, table)
     place.transfer()
@@ -98,7 +98,7 @@ def test_sync_writes_old_and_new_tables_and_reports_read_them(place: Place, tmp_
         "create extension file_fdw",
     ],
 )
-def test_neither_login_leaves_the_warehouse(place: Place, statement: str):
+def test_neither_login_leaves_the_warehouse(place: OlderWarehouse, statement: str):
     for user in (WRITER, READER):
         with psycopg.connect(place.url(user, place.warehouse)) as connection:
             connection.execute("set transaction read write")
@@ -119,14 +119,14 @@ def test_neither_login_leaves_the_warehouse(place: Place, statement: str):
         "select nextval('sales.orders_id_seq')",
     ],
 )
-def test_reading_login_changes_nothing_even_outside_of_a_read_only_transaction(place: Place, statement: str):
+def test_reading_login_changes_nothing_even_outside_of_a_read_only_transaction(place: OlderWarehouse, statement: str):
     with psycopg.connect(place.url(READER, place.warehouse)) as connection:
         connection.execute("set transaction read write")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement)  # type: ignore[arg-type]
 
 
-def test_neither_login_stops_the_sessions_of_others(place: Place):
+def test_neither_login_stops_the_sessions_of_others(place: OlderWarehouse):
     with psycopg.connect(place.url("postgres", place.warehouse)) as other:
         for user in (WRITER, READER):
             with psycopg.connect(place.url(user, place.warehouse)) as connection:
@@ -136,7 +136,7 @@ def test_neither_login_stops_the_sessions_of_others(place: Place):
 
 
 @pytest.mark.parametrize("user", [WRITER, READER])
-def test_neither_login_opens_another_database(place: Place, user: str):
+def test_neither_login_opens_another_database(place: OlderWarehouse, user: str):
     for database in (place.ledger, "postgres", "template1"):
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
             psycopg.connect(place.url(user, database))

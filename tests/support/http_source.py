@@ -13,7 +13,7 @@ PRIVATE_HOSTS = "127.0.0.1"
 
 
 @dataclass(frozen=True)
-class Page:
+class Reply:
     """One answer; `write` writes the body piece by piece instead of `content`; `date` is the server's time, if not the real one."""
 
     content: bytes = b""
@@ -26,13 +26,13 @@ class Page:
 @contextmanager
 def answering(status: int, content: bytes, mime: str, headers: Mapping[str, str] | None = None) -> Iterator[str]:
     """Address of a server that answers every GET with this."""
-    page = Page(content, status, {"Content-Type": mime, **(headers or {})})
+    page = Reply(content, status, {"Content-Type": mime, **(headers or {})})
     with serving(lambda _path, _headers: page) as url:
         yield f"{url}/data"
 
 
 @contextmanager
-def serving(answer: Callable[[str, Mapping[str, str]], Page], *, host: str = "127.0.0.1") -> Iterator[str]:
+def serving(answer: Callable[[str, Mapping[str, str]], Reply], *, host: str = "127.0.0.1") -> Iterator[str]:
     """Address of a server that answers a path, given the request's headers, as the function says."""
 
     class Answer(BaseHTTPRequestHandler):

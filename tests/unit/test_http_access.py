@@ -15,10 +15,10 @@ from redrive.blocks.access import http_sources as http_access
 from redrive.blocks.access.http_sources import HostRefused, guarded, is_allowed, is_public, without_secrets
 from redrive.blocks.core.errors import PermanentError, SettingsError
 from redrive.blocks.core.settings import Settings
-from redrive.flows.sync.source.download import Budget, download
+from redrive.flows.sync.source.download import DownloadBudget, download
 from redrive.flows.sync.source.limits import Limits
 from redrive.flows.sync.source.unreachable import SourceUnreachable
-from tests.support.http_source import Page, serving
+from tests.support.http_source import Reply, serving
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_setting_allows_a_name_an_address_or_a_network():
 
 
 def asked(url: str, folder: Path) -> Any:
-    return download(url, folder / "answer", Budget(Limits()))
+    return download(url, folder / "answer", DownloadBudget(Limits()))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def settings_of_this_test() -> Any:
 def test_source_on_this_machine_is_refused_however_it_is_written(
     nothing_private: Callable[[str], None], tmp_path: Path, host: str
 ):
-    with serving(lambda _path, _headers: Page(b"id\n1\n")) as url:
+    with serving(lambda _path, _headers: Reply(b"id\n1\n")) as url:
         port = url.rpartition(":")[2]
         with pytest.raises(HostRefused, match="no public address"):
             asked(f"http://{host}:{port}/data", tmp_path)
@@ -108,8 +108,8 @@ def test_source_on_this_machine_is_refused_however_it_is_written(
 def test_redirect_to_what_is_not_allowed_is_refused(nothing_private: Callable[[str], None], tmp_path: Path, place: str):
     nothing_private("127.0.0.1/32")
 
-    def answer(path: str, _headers: object) -> Page:
-        return Page(status=302, headers={"Location": place if path == "/2" else "/2"})
+    def answer(path: str, _headers: object) -> Reply:
+        return Reply(status=302, headers={"Location": place if path == "/2" else "/2"})
 
     with serving(answer) as url, pytest.raises(HostRefused, match="no public address"):
         asked(url, tmp_path)
@@ -145,7 +145,7 @@ def test_name_is_resolved_once_and_only_what_was_judged_is_connected_to(
 
 def test_connected_peer_is_judged_too(nothing_private: Callable[[str], None], monkeypatch: pytest.MonkeyPatch):
     """Whatever stands between the judged address and the socket: the peer is what counts."""
-    with serving(lambda _path, _headers: Page(b"id\n1\n")) as url:
+    with serving(lambda _path, _headers: Reply(b"id\n1\n")) as url:
         port = int(url.rpartition(":")[2])
         plain = socket.create_connection
         monkeypatch.setattr(socket, "create_connection", lambda *_address, **_options: plain(("127.0.0.1", port)))
@@ -165,7 +165,7 @@ def test_address_that_cannot_be_asked_is_permanent_and_its_secrets_stay_hidden(u
 
 def test_redirects_in_circles_are_permanent(tmp_path: Path):
     with (
-        serving(lambda path, _headers: Page(status=302, headers={"Location": f"{path}"})) as url,
+        serving(lambda path, _headers: Reply(status=302, headers={"Location": f"{path}"})) as url,
         pytest.raises(PermanentError, match="redirects in circles"),
     ):
         asked(f"{url}/a?token=hidden", tmp_path)
@@ -176,15 +176,15 @@ def test_login_and_query_are_in_no_log_and_the_login_stays_with_its_host(
 ):
     given: list[tuple[str, str | None]] = []
 
-    def other(path: str, headers: Any) -> Page:
+    def other(path: str, headers: Any) -> Reply:
         given.append((path, headers.get("Authorization")))
-        return Page(b"id\n1\n")
+        return Reply(b"id\n1\n")
 
     with serving(other) as elsewhere:
 
-        def first(path: str, headers: Any) -> Page:
+        def first(path: str, headers: Any) -> Reply:
             given.append((path, headers.get("Authorization")))
-            return Page(status=302, headers={"Location": f"{elsewhere}/there"})
+            return Reply(status=302, headers={"Location": f"{elsewhere}/there"})
 
         with serving(first) as url, caplog.at_level(logging.DEBUG):
             asked(f"{url.replace('://', '://me:hid%20den@')}/data?token=hidden", tmp_path)

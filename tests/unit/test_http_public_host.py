@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from redrive.flows.sync.source.download import Budget, download
+from redrive.flows.sync.source.download import DownloadBudget, download
 from redrive.flows.sync.source.limits import Limits
 
 #: Exit code of the process below where it cannot be what it should.
@@ -19,7 +19,7 @@ NO_NETWORK_OF_ITS_OWN = 77
 
 
 def asked(url: str, folder: Path) -> Any:
-    return download(url, folder / "answer", Budget(Limits()))
+    return download(url, folder / "answer", DownloadBudget(Limits()))
 
 
 _SOURCE_ON_A_PUBLIC_HOST = """
@@ -29,24 +29,24 @@ from tests.support.public_host import ADDRESS, become_public_host
 if not become_public_host():
     raise SystemExit(77)
 from redrive.blocks.access.http_sources import HostRefused
-from redrive.flows.sync.source.download import Budget, download
+from redrive.flows.sync.source.download import DownloadBudget, download
 from redrive.flows.sync.source.limits import Limits
 from redrive.flows.sync.source.unreachable import SourceUnreachable
-from tests.support.http_source import Page, serving
+from tests.support.http_source import Reply, serving
 
 asked, answer = [], Path(sys.argv[1]) / "answer"
 
 def private(path, _headers):
     asked.append(path)
-    return Page(b"id\\n1\\n")
+    return Reply(b"id\\n1\\n")
 
 with serving(private) as inside, serving(
-    lambda path, _headers: Page(b"id\\n2\\n") if path == "/rows" else Page(status=302, headers={"Location": inside}), host=ADDRESS
+    lambda path, _headers: Reply(b"id\\n2\\n") if path == "/rows" else Reply(status=302, headers={"Location": inside}), host=ADDRESS
 ) as outside:
-    download(f"{outside}/rows", answer, Budget(Limits()))
+    download(f"{outside}/rows", answer, DownloadBudget(Limits()))
     rows = answer.read_text()
     try:
-        download(f"{outside}/moved", answer, Budget(Limits()))
+        download(f"{outside}/moved", answer, DownloadBudget(Limits()))
         said = None
     except HostRefused as error:
         said = str(error)

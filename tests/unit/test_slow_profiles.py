@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from redrive.blocks.process.job_figures import MEGABYTE, Counting
-from redrive.infra.worker.slow_jobs import ENOUGH, HOUR, LEAST, Budget, limits
+from redrive.infra.worker.slow_jobs import ENOUGH, HOUR, LEAST, ProfileBudget, limits
 
 
 def counted(job: str, *seconds: float) -> Counting:
@@ -30,7 +30,7 @@ def test_of_too_few_attempts_nothing_is_known() -> None:
 
 def test_no_more_profiles_are_made_in_an_hour_than_were_asked_for() -> None:
     now = 10_000.0
-    budget = Budget(2, lambda: now)
+    budget = ProfileBudget(2, lambda: now)
     budget.spend()
     now += 60
     assert budget.is_left()
@@ -47,4 +47,4 @@ def test_no_more_profiles_are_made_in_an_hour_than_were_asked_for() -> None:
 
 
 def test_of_no_profiles_none_is_left() -> None:
-    assert not Budget(0).is_left()
+    assert not ProfileBudget(0).is_left()

@@ -15,17 +15,17 @@ from redrive.flows.sync.source.download import wait_seconds
 from redrive.flows.sync.source.limits import Limits
 from redrive.flows.sync.source.opened import opened
 from redrive.flows.sync.source.unreachable import SourceUnreachable
-from tests.support.http_source import Page, answering, serving
+from tests.support.http_source import Reply, answering, serving
 from tests.support.source_rows import rows
 
 
-def pages(path: str, _headers: object) -> Page:
+def pages(path: str, _headers: object) -> Reply:
     number = int(path.rpartition("=")[2] or 1) if "=" in path else 1
     link = {"Link": f'<https://example.com/>; rel="first", </csv?page={number + 1}>; rel=next'} if number < 3 else {}
     if path.startswith("/csv"):
-        return Page(f"id\n{number}\n".encode(), headers={"Content-Type": "text/csv", **link})
+        return Reply(f"id\n{number}\n".encode(), headers={"Content-Type": "text/csv", **link})
     following = f'"?page={number + 1}"' if number < 3 else "null"
-    return Page(
+    return Reply(
         f'{{"next": {following}, "rows": [{{"id": {number}}}]}}'.encode(), headers={"Content-Type": "application/json"}
     )
 
@@ -114,7 +114,7 @@ def test_date_to_come_again_is_read_by_the_clock_of_the_server_that_names_it(hou
     its_time = datetime.now(UTC) + timedelta(hours=hours)
     again = format_datetime(its_time + timedelta(seconds=90), usegmt=True)
     date = format_datetime(its_time, usegmt=True)
-    page = Page(b"", 429, {"Retry-After": again}, date=date)
+    page = Reply(b"", 429, {"Retry-After": again}, date=date)
     with serving(lambda _path, _headers: page) as url, pytest.raises(Snooze) as snooze:
         rows(url)
     assert snooze.value.delay.total_seconds() == 90
@@ -130,11 +130,11 @@ def test_answer_that_is_too_large_is_refused_before_it_arrives():
             sent += 1 << 16
 
     announced = {"Content-Type": "text/csv", "Content-Length": str(10 * 1024**3)}
-    with serving(lambda _path, _headers: Page(headers=announced, write=endless)) as url:
+    with serving(lambda _path, _headers: Reply(headers=announced, write=endless)) as url:
         with pytest.raises(PermanentError, match="sends more than 2,048 MB"):
             rows(url)
         assert sent < 1 << 26
-    with serving(lambda _path, _headers: Page(write=endless)) as url:
+    with serving(lambda _path, _headers: Reply(write=endless)) as url:
         with pytest.raises(PermanentError, match="sends more than 4 MB"), opened(url, limits=Limits(megabytes=4)):
             pass
         assert sent < 1 << 27
@@ -147,7 +147,7 @@ def test_source_that_trickles_is_cut_off_by_the_total_time():
         while not going.wait(0.02):
             write(b"1\n")
 
-    with serving(lambda _path, _headers: Page(write=trickle)) as url:
+    with serving(lambda _path, _headers: Reply(write=trickle)) as url:
         try:
             with (
                 pytest.raises(SourceUnreachable, match=r"not through after 0\.2 s"),

@@ -23,6 +23,8 @@ T = TypeVar("T")
 GRACE: Final = 0.05
 #: Answers that are kept at most.
 KEPT: Final = 2_000
+#: Answers that are read anew at once behind the pages: what is computed for them keeps the pages waiting.
+AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Memo:
         self._kept: dict[Hashable, _Kept] = {}
         self._locks: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._behind = threading.Semaphore(AT_ONCE)
         #: How often something was forgotten: what was read before that is not kept.
         self.forgotten = 0
         #: Since when nothing can be read; None if it can.
@@ -138,7 +141,8 @@ class Memo:
     def _read_behind(self, key: Hashable, mine: threading.Lock, read: Callable[[], Any]) -> None:
         """Read anew while the old answer is given; what cannot be read now is read by whoever asks when the old one is too old."""
         try:
-            self.read(key, read)
+            with self._behind:
+                self.read(key, read)
         except (RedriveError, httpx.HTTPError) as error:
             log.info("%r could not be read anew: %s", key, error)
         finally:

@@ -24,8 +24,8 @@ from redrive.dashboards.console.values import as_json
 from redrive.deployments.dead_letters.redrive import redrive
 from redrive.deployments.job_result import result_of
 from redrive.deployments.jobs.actions import cancel_job, rerun_job, retry_now
-from redrive.deployments.jobs.cause import Cause
 from redrive.deployments.jobs.logs import LogLine
+from redrive.deployments.jobs.obstacle import Obstacle
 from redrive.deployments.jobs.why import NAMED, why
 from redrive.deployments.people.actor import Actor
 from redrive.deployments.people.people import about_job
@@ -122,7 +122,7 @@ def waits(request: Request, the: The, job_id: UUID, wait: str = "") -> Response:
     try:
         causes = the.api.get(key, WHY_SHARED, lambda: why(job_id, the.people), stale=WHY_STALE).causes
     except ApiUnavailable as error:
-        causes = (Cause(kind="unknown", said=f"nothing can be said now, and jobs wait for the same: {error}"),)
+        causes = (Obstacle(kind="unknown", said=f"nothing can be said now, and jobs wait for the same: {error}"),)
     return page(request, "parts/why.html", causes=causes, most=NAMED, at=the.api.read_at(key))
 
 

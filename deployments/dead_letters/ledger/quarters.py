@@ -32,7 +32,7 @@ quarters = Table(
 )
 
 
-class Place(NamedTuple):
+class QuarterKey(NamedTuple):
     """One sum of these."""
 
     at: datetime
@@ -48,9 +48,9 @@ def quarter_of(at: datetime) -> datetime:
     return datetime.fromtimestamp(seconds - seconds % QUARTER, UTC)
 
 
-def place_of(row: AnyRow, status: str | None = None) -> Place:
+def place_of(row: AnyRow, status: str | None = None) -> QuarterKey:
     """The sum that a row is counted in, or was while it had another status."""
-    return Place(quarter_of(row.last_failure), row.fingerprint, row.error_type, row.queue, status or row.status)
+    return QuarterKey(quarter_of(row.last_failure), row.fingerprint, row.error_type, row.queue, status or row.status)
 
 
 def oldest() -> datetime:
@@ -58,7 +58,7 @@ def oldest() -> datetime:
     return quarter_of(datetime.now(UTC) - KEPT)
 
 
-def rows_of(changed: Iterable[tuple[Place, int]]) -> list[dict[str, Any]]:
+def rows_of(changed: Iterable[tuple[QuarterKey, int]]) -> list[dict[str, Any]]:
     """What is to be added, without what is not kept, in the order of their keys."""
     first = oldest()
     return [{**place._asdict(), "count": count} for place, count in sorted(changed) if count and place.at >= first]
@@ -72,7 +72,7 @@ def recount_quarters(connection: Connection) -> None:
     """Make them anew from the rows."""
     connection.execute(delete(quarters))
     columns = [dead_letters.c[name] for name in ("last_failure", "fingerprint", "error_type", "queue", "status")]
-    found: dict[Place, int] = {}
+    found: dict[QuarterKey, int] = {}
     for row in connection.execute(select(*columns).where(dead_letters.c.last_failure >= oldest())):
         place = place_of(row)
         found[place] = found.get(place, 0) + 1

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from redrive.deployments.dead_letters.ledger.quarters import (
-    Place,
+    QuarterKey,
     forget_old,
     place_of,
     quarters,
@@ -44,7 +44,7 @@ class Tallies:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, ...]] = Counter()
-        self._quarters: Counter[Place] = Counter()
+        self._quarters: Counter[QuarterKey] = Counter()
         self._samples: dict[str, _Sample] = {}
         self._left: dict[str, set[UUID]] = {}
 
@@ -99,7 +99,7 @@ class Tallies:
         if added := rows_of(self._quarters.items()):
             insert = insert_into(connection, quarters)
             grown = {"count": quarters.c.count + insert.excluded.count}
-            connection.execute(insert.on_conflict_do_update(index_elements=list(Place._fields), set_=grown), added)
+            connection.execute(insert.on_conflict_do_update(index_elements=list(QuarterKey._fields), set_=grown), added)
 
     def _apply_group(self, connection: Connection, fingerprint: str, counts: Counter[str]) -> None:
         grown = {status: groups.c[status] + counts[status] for status in STATUSES if counts[status]}

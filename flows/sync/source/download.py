@@ -52,7 +52,7 @@ class Answer:
 
 
 @dataclass
-class Budget:
+class DownloadBudget:
     """What is left of the limits, over all pages of a source."""
 
     limits: Limits
@@ -78,7 +78,7 @@ class Budget:
             )
 
 
-def download(url: str, path: Path, budget: Budget, conditions: Mapping[str, str] | None = None) -> Answer:
+def download(url: str, path: Path, budget: DownloadBudget, conditions: Mapping[str, str] | None = None) -> Answer:
     """Write what an address answers to `path`.
 
     Args:
@@ -100,7 +100,7 @@ def download(url: str, path: Path, budget: Budget, conditions: Mapping[str, str]
         raise SourceUnreachable(f"{shown} cannot be reached ({message}): check the address and the network") from None
 
 
-def _follow(url: str, path: Path, budget: Budget, conditions: Mapping[str, str]) -> Answer:
+def _follow(url: str, path: Path, budget: DownloadBudget, conditions: Mapping[str, str]) -> Answer:
     here = httpx.URL(url)
     login = here.userinfo
     origin = _origin(here)
@@ -140,7 +140,9 @@ def _follow(url: str, path: Path, budget: Budget, conditions: Mapping[str, str])
                 answer.close()
 
 
-def _received(answer: httpx.Response, url: httpx.URL, path: Path, budget: Budget, *, conditional: bool) -> Answer:
+def _received(
+    answer: httpx.Response, url: httpx.URL, path: Path, budget: DownloadBudget, *, conditional: bool
+) -> Answer:
     shown = without_secrets(str(url))
     status = answer.status_code
     if status == HTTPStatus.NOT_MODIFIED and conditional:

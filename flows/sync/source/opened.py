@@ -16,7 +16,7 @@ from redrive.blocks.access.held_file import held_file
 from redrive.blocks.access.http_sources import without_secrets
 from redrive.blocks.core.errors import PermanentError
 from redrive.flows.sync.source.csv_source import CsvSource
-from redrive.flows.sync.source.download import Answer, Budget, download
+from redrive.flows.sync.source.download import Answer, DownloadBudget, download
 from redrive.flows.sync.source.json_source import JsonSource
 from redrive.flows.sync.source.limits import Limits
 from redrive.flows.sync.source.source import Kind, Readable, Source, check_columns
@@ -92,7 +92,7 @@ def _downloaded(
     conditions: Mapping[str, str],
 ) -> Source:
     label = without_secrets(source)
-    budget = Budget(limits)
+    budget = DownloadBudget(limits)
     first = download(source, folder / "1", budget, conditions)
     if first.path is None:
         raise Unchanged

@@ -25,7 +25,7 @@ Kind = Literal[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cause:
+class Obstacle:
     """One thing that keeps a job from running. `until`: when it ends by itself; `held_by`: the jobs that hold what it needs."""
 
     kind: Kind
