@@ -10,9 +10,16 @@ from collections.abc import Iterator
 from redrive.dashboards.alerts.limits import seconds
 from redrive.dashboards.alerts.rule import Rule, rule
 from redrive.dashboards.alerts.thresholds import Thresholds
+from redrive.deployments.health.keeper_health import TITLES
 
 _AGE = "queue_keeper_duty_age_seconds"
 _EVERY = "queue_keeper_duty_every_seconds"
+#: A duty as people read it.
+_DUTY = (
+    "".join(f'{{{{ if eq $labels.duty "{name}" }}}}{title}{{{{ else }}}}' for name, title in TITLES.items())
+    + "{{ $labels.duty }}"
+    + "{{ end }}" * len(TITLES)
+)
 
 
 def keeper_rules(thresholds: Thresholds) -> Iterator[Rule]:
@@ -51,7 +58,7 @@ def _late(thresholds: Thresholds) -> Iterator[Rule]:
         f"unless on (duty)\n"
         f"  (max by (duty) ({_AGE}) <= {late.rounds:g} * max by (duty) ({_EVERY}))",
         late,
-        summary="Keeper: duty {{ $labels.duty }} was last done {{ $value | humanizeDuration }} ago. "
+        summary=f"Keeper: duty {_DUTY} was last done {{{{ $value | humanizeDuration }}}} ago. "
         "Jobs of dead workers stay where they are, and dead letters are not collected. "
         "`redrive check` says which duties and why; `redrive status` shows the keeper.",
         description=f"Some keeper shall do each duty within {late.age}, or within {late.rounds:g} of its rounds. "

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from redrive.dashboards.grafana.page import Page, Row, prefect_link
 from redrive.dashboards.grafana.panels import GREEN, RED, YELLOW, Query, graph, number
+from redrive.deployments.health.keeper_health import TITLES
 
 UP = {"0": ("down", RED), "1": ("up", GREEN)}
 
 #: Scrape jobs, as in infra/prometheus/prometheus.yml.
 EXPORTER = 'job="redrive"'
 PREFECT = 'job="prefect"'
+#: The age of each duty, under the name that people read.
+_DUTIES = "max by (duty) (queue_keeper_duty_age_seconds)"
+for _name, _title in TITLES.items():
+    _DUTIES = f'label_replace({_DUTIES}, "duty", "{_title}", "duty", "{_name}")'
 
 
 NOW = Row(
@@ -108,7 +113,7 @@ KEEPER = Row(
         ),
         graph(
             "Age of the duties",
-            Query("max by (duty) (queue_keeper_duty_age_seconds)", "{{duty}}"),
+            Query(_DUTIES, "{{duty}}"),
             description="How long ago any keeper last did each. Lines that climb together: the keeper is stopped, frozen or hangs.",
             unit="s",
         ),

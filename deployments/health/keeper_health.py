@@ -14,6 +14,8 @@ from redrive.deployments.dead_letters.ledger import DutyState
 
 #: Duties named in a sentence; the rest is counted.
 NAMED = 3
+#: Duties whose name says little to who operates: how people read them. The name itself stands in the ledger and in metrics.
+TITLES = {"unstrand": "release stuck retries"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +26,11 @@ class LateDuty:
     age: float
     since: datetime | None
     error: str | None
+
+    @property
+    def title(self) -> str:
+        """As people read it."""
+        return TITLES.get(self.duty, self.duty)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +64,10 @@ def keeper_health(duties: Sequence[DutyState]) -> KeeperHealth:
 
 def _late(late: Sequence[DutyState], *, of: int) -> str:
     if len(late) == of:
-        names = f"none of its {of} duties was done" if of > 1 else f"{late[0].duty} was not done"
+        names = f"none of its {of} duties was done" if of > 1 else f"{_title(late[0])} was not done"
     else:
         more = f" and {len(late) - NAMED} more" if len(late) > NAMED else ""
-        names = f"{', '.join(duty.duty for duty in late[:NAMED])}{more} {'was' if len(late) == 1 else 'were'} not done"
+        names = f"{', '.join(map(_title, late[:NAMED]))}{more} {'was' if len(late) == 1 else 'were'} not done"
     # The latest success tells since when nothing happens; the oldest would be that of the slowest duty.
     newest = min(late, key=lambda duty: duty.age)
     if newest.last_success is None:
@@ -71,8 +78,12 @@ def _late(late: Sequence[DutyState], *, of: int) -> str:
 def _advice(late: Sequence[DutyState]) -> str:
     failing = next((duty for duty in late if duty.error), None)
     if failing is not None:
-        return f"{failing.duty} fails with: {' '.join((failing.error or '').split())}"
+        return f"{_title(failing)} fails with: {' '.join((failing.error or '').split())}"
     return (
         f"`redrive status` shows its process (last heard of: {late[0].keeper}); end one that hangs with `kill -9 PID` and it "
         "is started again, or start one with `redrive up`"
     )
+
+
+def _title(duty: DutyState) -> str:
+    return TITLES.get(duty.duty, duty.duty)

@@ -65,7 +65,7 @@ def _keeper(top: Top) -> Iterator[RenderableType]:
     elif not late:
         line.append("none has ever worked with this ledger: `redrive check`", style="bold red")
     else:
-        line.append(f"late: {', '.join(f'{one.duty} {span(one.age)}' for one in late)} (`redrive check`)", "bold red")
+        line.append(f"late: {', '.join(f'{one.title} {span(one.age)}' for one in late)} (`redrive check`)", "bold red")
     yield line
 
 

@@ -35,6 +35,14 @@ def test_one_late_duty_is_named_with_since_when_and_what_to_do() -> None:
     assert [(late.duty, late.age) for late in health.late] == [("rescue", 90)]
 
 
+def test_duty_whose_name_says_little_is_read_in_words_and_keeps_its_name_for_programs() -> None:
+    health = keeper_health([a_duty("unstrand", 900, every=20, error="no"), a_duty("collect", 3)])
+
+    assert health.summary.startswith("release stuck retries was not done for")
+    assert health.summary.endswith("release stuck retries fails with: no")
+    assert [(late.duty, late.title) for late in health.late] == [("unstrand", "release stuck retries")]
+
+
 def test_a_keeper_that_does_nothing_is_reported_as_one_thing() -> None:
     health = keeper_health([a_duty(name, age) for name, age in (("rescue", 200), ("collect", 201), ("resolve", 203))])
 

@@ -124,7 +124,7 @@ def _of_books(books: Books, limits: Thresholds, now: datetime) -> Iterator[Firin
         yield Firing(
             name="RedriveKeeperLate",
             severity=limits.keeper.late.severity,
-            said=f"The keeper's duty {late.duty} is late.",
+            said=f"The keeper's duty {late.title} is late.",
             where=(("duty", late.duty),),
         )
     if books.audit.uncollected:
