@@ -21,6 +21,7 @@ _ICONS: Final = {
     "search": '<circle cx="9" cy="9" r="5"/><path d="M13 13l4 4"/>',
     "theme": '<circle cx="10" cy="10" r="6.5"/><path d="M10 3.5a6.5 6.5 0 0 1 0 13z" fill="currentColor"/>',
     "out": '<path d="M8 4H4v12h4M12 7l3 3-3 3M15 10H8"/>',
+    "copy": '<path d="M7 7h9v9H7z"/><path d="M13 7V4H4v9h3"/>',
     "link": '<path d="M8 4H4v12h12v-4M11 3h6v6M17 3l-8 8"/>',
 }
 

@@ -100,7 +100,8 @@ def _causes(run: Run, now: datetime, people: People | None) -> Iterator[Obstacle
 
 def _not_due(run: Run, due: datetime) -> Obstacle:
     if run.state_name == AWAITING_RETRY:
-        return Obstacle(kind="retry", said=f"it waits for its next try at {due:%H:%M:%S}Z: {run.message}", until=due)
+        said = f": {run.message}" if run.message else f" at {due:%H:%M:%S}Z"
+        return Obstacle(kind="retry", said=f"it waits for its next try{said}", until=due)
     return Obstacle(kind="early", said=f"it is not due before {due:%Y-%m-%d %H:%M:%S}Z", until=due)
 
 

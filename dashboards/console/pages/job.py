@@ -11,12 +11,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from redrive.blocks.core.errors import ApiUnavailable
+from redrive.blocks.core.errors import ApiUnavailable, LedgerUnavailable
 from redrive.blocks.core.masking import mask_text
 from redrive.dashboards.console.access.guard import Fields, Operator, one
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.live.outage import Outage
-from redrive.dashboards.console.pages.job_seen import SHARED, Seen, seen_of
+from redrive.dashboards.console.pages.job_seen import SHARED, Seen, read_booked, seen_of
 from redrive.dashboards.console.parts import Parts, The
 from redrive.dashboards.console.record import acting, written_down
 from redrive.dashboards.console.shown import page, render
@@ -48,7 +48,10 @@ def job(request: Request, the: The, reference: str) -> Response:
     # Its log is read beside its run where the id is known already.
     known = _id(reference)
     beside = _readers.submit(the.logs.lines, known, SHARED) if known else None
-    seen = seen_of(the, reference)
+    try:
+        seen = seen_of(the, reference)
+    except ApiUnavailable as error:
+        return _by_the_ledger(request, the, known, error)
     return page(
         request,
         "job.html",
@@ -58,6 +61,22 @@ def job(request: Request, the: The, reference: str) -> Response:
         link=the.settings.run_url(seen.job.id),
         trace=the.settings.link_to_trace(seen.job.trace_id),
     )
+
+
+def _by_the_ledger(request: Request, the: Parts, known: UUID | None, error: ApiUnavailable) -> Response:
+    """A job that nobody opened before Prefect's API became unavailable: what the ledger has of it, if it failed once.
+
+    Raises:
+        ApiUnavailable: it did not.
+    """
+    try:
+        booked = the.memo.get(("letter", known), SHARED, lambda: read_booked(the, known)) if known else None
+    except LedgerUnavailable:
+        booked = None
+    if booked is None or booked.letter is None:
+        raise error
+    the.outages.note(Outage.of(error, since=the.memos.api.unavailable_since))
+    return page(request, "letter.html", code=503, letter=booked.letter, acts=booked.acts)
 
 
 def _lines(the: Parts, seen: Seen, beside: Future[list[LogLine]] | None) -> list[LogLine]:

@@ -129,14 +129,14 @@ def _detail(the: Parts, run: Run) -> Detail:
 def _booked(the: Parts, run: Run) -> Booked:
     key = ("booked", run.id, run.state_id)
     try:
-        return the.memo.get(key, SHARED, lambda: _read_booked(the, run))
+        return the.memo.get(key, SHARED, lambda: read_booked(the, run.id))
     except LedgerUnavailable as error:
         known = the.memos.ledger.last(key)
         return replace(known[1] if known else Booked(), missing=str(error))
 
 
-def _read_booked(the: Parts, run: Run) -> Booked:
-    letter = the.ledger.of_run(run.id)
+def read_booked(the: Parts, run_id: UUID) -> Booked:
+    letter = the.ledger.of_run(run_id)
     if letter is None:
         return Booked()  # most jobs never fail
     return Booked(letter=letter.masked(), acts=tuple(act.masked() for act in the.ledger.history(letter.id)))

@@ -8,7 +8,7 @@
   const colour = (name) => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
   let drawn = [], figures = null;
 
-  const seconds = (value) => value == null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : value < 90 ? `${+value.toFixed(value < 10 ? 1 : 0)} s` : value < 5400 ? `${Math.round(value / 60)} m` : `${+(value / 3600).toFixed(1)} h`;
+  const seconds = (value) => value == null ? "–" : value === 0 ? "0" : value < 1 ? `${Math.round(value * 1000)} ms` : value < 90 ? `${+value.toFixed(value < 10 ? 1 : 0)} s` : value < 5400 ? `${Math.round(value / 60)} m` : `${+(value / 3600).toFixed(1)} h`;
   const clock = (at, point) => {
     const time = new Date(at * 1000);
     return point > 3600 ? time.toLocaleDateString("en", { weekday: "short", day: "numeric" }) : time.toTimeString().slice(0, 5);
