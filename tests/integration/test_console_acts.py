@@ -206,3 +206,14 @@ def test_what_fails_after_a_bulk_act_was_asked_for_is_none_of_its_and_is_reporte
         bob.post(f"/acts/{act.id}/stop", headers=part(bob))
         wait_until(lambda: "stopped by bob" in bob.get(f"/acts/{act.id}").text, PATIENCE, "the act to stop")
     assert job_stack.dead_letter(late).redrives == 0
+
+
+def test_pause_says_to_everybody_who_asked_for_it_and_why(job_stack: JobStack) -> None:
+    with client(job_stack, "bob", "operator") as bob, client(job_stack, "cleo", "viewer") as cleo:
+        try:
+            bob.post("/queues/low/pause", data={"why": "the printer is being mended"}, headers=part(bob))
+            said = re.search(r"Paused by bob <time[^>]*>[^<]*</time>: the printer is being mended", cleo.get("/").text)
+            assert said
+        finally:
+            bob.post("/queues/low/resume", headers=part(bob))
+        assert "the printer is being mended" not in cleo.get("/").text
