@@ -43,7 +43,9 @@ def ago(at: datetime | None) -> Markup:
     if at is None:
         return Markup("–")
     age = int((datetime.now(UTC) - at).total_seconds())
-    message = f"{_long(age)} ago" if age > 0 else "just now"
+    # Seconds beside minutes would make a table of ages flicker.
+    shown = f"{age // MINUTE} m" if MINUTE <= age < HOUR else _long(age)
+    message = f"{shown} ago" if age > 0 else "just now"
     exact = at.astimezone(UTC)
     return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(
         exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S} UTC", message

@@ -55,7 +55,7 @@ def test_prefect_that_is_unavailable_is_reported_and_what_is_known_stays(console
         console.page.get_by_role("heading", name="Failures").wait_for()
         # Pages that were read before stay, with their time; one that was not says what it would need.
         console.open(f"/jobs/{job.id}")
-        console.reads(re.compile(r"What this page shows of it was read (\d+ s|\d+ m \d+ s) ago"))
+        console.reads(re.compile(r"What this page shows of it was read \d+ (s|m) ago"))
         assert console.page.get_by_role("heading", name="test-ok").is_visible()
         assert console.page.get_by_text(folder).first.is_visible()
         console.keep("offline-prefect-job")
@@ -104,7 +104,7 @@ def test_database_that_is_unavailable_is_reported_and_no_act_is_shown_as_done_th
         console.reads("Failures open")
         console.keep("offline-ledger-overview")
         console.open("/failures")
-        console.reads(re.compile(r"What this page shows of it was read (\d+ s|\d+ m \d+ s) ago"))
+        console.reads(re.compile(r"What this page shows of it was read \d+ (s|m) ago"))
         assert console.row("while the ledger sleeps").is_visible()
         console.keep("offline-ledger-failures")
         console.open(f"/failures/{row.fingerprint}")

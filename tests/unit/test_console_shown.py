@@ -70,6 +70,8 @@ def test_share_that_is_there_is_not_shown_as_nothing(value: float, said: str):
 def test_age_of_what_just_happened_needs_no_number():
     assert ">just now<" in ago(datetime.now(UTC))
     assert ">5 s ago<" in ago(datetime.now(UTC) - timedelta(seconds=5.2))
+    assert ">2 m ago<" in ago(datetime.now(UTC) - timedelta(seconds=171))
+    assert ">2 h 5 m ago<" in ago(datetime.now(UTC) - timedelta(seconds=7520))
 
 
 @pytest.mark.parametrize("foreign", HOSTILE)

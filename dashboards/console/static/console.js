@@ -29,7 +29,9 @@
   function tick() {
     for (const node of $$("time[data-ago]")) {
       const age = (now() - Date.parse(node.dateTime)) / 1000;
-      set(node, age < 1 ? "just now" : `${span(age)} ago`);
+      // Seconds beside minutes would make a table of ages flicker.
+      const shown = age >= 60 && age < 3600 ? `${Math.floor(age / 60)} m` : span(age);
+      set(node, age < 1 ? "just now" : `${shown} ago`);
     }
     for (const node of $$("time[data-since]")) set(node, span((now() - Date.parse(node.dateTime)) / 1000));
     for (const node of $$("time[data-until]")) {
