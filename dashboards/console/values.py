@@ -71,11 +71,11 @@ def since(text: str) -> Markup:
 
 
 def when(at: datetime | None) -> Markup:
-    """A time to the second."""
+    """A time to the second, UTC."""
     if at is None:
         return Markup("–")
     exact = at.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S}")
+    return Markup('<time datetime="{}">{}</time>').format(exact.isoformat(), f"{exact:%Y-%m-%d %H:%M:%S}Z")
 
 
 def commands(text: str) -> Markup:
