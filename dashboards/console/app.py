@@ -60,6 +60,7 @@ def make_app(settings: Settings) -> Starlette:
     refresher = Refresher()
     memos = Memos(ledger=Memo(), history=Memo(), api=Memo(lasting=["job types"]))
     poller = Poller(settings, ledger, people, refresher)
+    poller.on_missing = memos.missing
     streams, logs, bulk = Streams(poller), Logs(refresher), BulkRunner(ledger)
 
     @asynccontextmanager

@@ -14,7 +14,7 @@ from redrive.blocks.core.settings import Settings
 from redrive.dashboards.console.access.pace import SignInPace
 from redrive.dashboards.console.live.logs import Logs
 from redrive.dashboards.console.live.memo import Memo
-from redrive.dashboards.console.live.outage import Outages
+from redrive.dashboards.console.live.outage import UNAVAILABLE, Outages
 from redrive.dashboards.console.live.poller import Poller
 from redrive.dashboards.console.live.refresher import Refresher
 from redrive.dashboards.console.live.stream import Streams
@@ -36,6 +36,11 @@ class Memos:
     ledger: Memo
     history: Memo
     api: Memo
+
+    def missing(self, part: str, error: Exception) -> None:
+        """The poller could not read this part: pages that are opened now need not find out by themselves."""
+        if isinstance(error, UNAVAILABLE):
+            (self.api if part == "prefect" else self.ledger).failed(error)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +83,7 @@ class Parts:
             with self.ledger.together():
                 return read()
         except LedgerUnavailable as error:
-            self.memos.ledger.failed()
+            self.memos.ledger.failed(error)
             self.memo.is_unavailable(error)
             return read()
 

@@ -137,6 +137,22 @@ def test_what_was_read_last_is_shown_while_nothing_can_be_read_also_after_an_act
     assert memo.unavailable_since is None
 
 
+def test_page_is_told_of_an_answer_that_will_still_do_but_is_old_because_nothing_answers():
+    clock, outages = Clock(), Outages()
+    memo = Memo(clock)
+    memo.get("a", 5, lambda: "known")
+    memo.failed(ApiUnavailable("no answer"))
+    assert Visit(memo, clock, outages=outages).get("a", 5, lambda: "new", stale=60) == "known"
+    assert outages.all == [], "it is fresh"
+    clock.now += 6
+
+    def away() -> str:
+        raise ApiUnavailable
+
+    assert Visit(memo, clock, outages=outages).get("a", 5, away, stale=60) == "known"
+    assert [one.title for one in outages.all] == ["Prefect's API is unavailable"]
+
+
 def test_what_was_never_read_and_what_a_page_that_is_open_asks_for_is_an_error_while_nothing_can_be_read():
     clock, outages = Clock(), Outages()
     memo = Memo(clock)

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import httpx
 
 from redrive.blocks.core.errors import RedriveError
-from redrive.dashboards.console.live.outage import UNAVAILABLE
+from redrive.dashboards.console.live.outage import UNAVAILABLE, Unavailable
 
 log = logging.getLogger("redrive.console")
 
@@ -49,7 +49,8 @@ class Memo:
         self._behind = threading.Semaphore(AT_ONCE)
         #: How often something was forgotten: what was read before that is not kept.
         self.forgotten = 0
-        #: Since when nothing can be read; None if it can.
+        #: Why nothing can be read, and since when; None if it can.
+        self.unavailable: Unavailable | None = None
         self.unavailable_since: datetime | None = None
 
     def get(
@@ -98,15 +99,16 @@ class Memo:
         forgotten, began = self.forgotten, self._clock()
         try:
             answer = read()
-        except UNAVAILABLE:
-            self.failed()
+        except UNAVAILABLE as error:
+            self.failed(error)
             raise
-        self.unavailable_since = None
+        self.unavailable = self.unavailable_since = None
         self.keep(key, answer, since=began, unless_after=forgotten)
         return answer
 
-    def failed(self) -> None:
+    def failed(self, error: Unavailable) -> None:
         """Nothing can be read now."""
+        self.unavailable = error
         self.unavailable_since = self.unavailable_since or datetime.now(UTC)
 
     def keep(

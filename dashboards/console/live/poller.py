@@ -57,6 +57,8 @@ class Poller:
         self._fresh = threading.Lock()
         self.picture = Picture()
         self.on_change: Callable[[], None] = lambda: None
+        #: Told of each part that cannot be read.
+        self.on_missing: Callable[[str, Exception], None] = lambda *_: None
         self._budgets_read = float("-inf")
 
     def close(self) -> None:
@@ -108,6 +110,7 @@ class Poller:
             missing.pop("prefect", None)
         except (RedriveError, httpx.HTTPError, KeyError, ValueError) as error:
             _note(missing, "prefect", error)
+            self.on_missing("prefect", error)
         now = replace(before, number=before.number + 1, at=datetime.now(UTC), sample=sample, missing=missing)
         now = self._with_books(now)
         now = self._with_exporter(now)
@@ -134,6 +137,7 @@ class Poller:
             missing.pop("ledger", None)
         except RedriveError as error:
             _note(missing, "ledger", error)
+            self.on_missing("ledger", error)
         return replace(now, books=books, missing=missing, number=now.number)
 
     def _breaches(self, before: Books | None) -> tuple[Breach, ...]:

@@ -90,9 +90,12 @@ class Visit:
         del many  # a person waits: it is read by itself
         if self._unavailable is None:
             try:
-                return self._memo.get(key, seconds, read, stale=stale, fits=fits, grace=self.left)
+                answer = self._memo.get(key, seconds, read, stale=stale, fits=fits, grace=self.left)
             except UNAVAILABLE as error:
                 self._unavailable = error
+            else:
+                self._note_if_old(key, seconds)
+                return answer
         known: T = self._last(key, self._unavailable)
         return known
 
@@ -109,8 +112,18 @@ class Visit:
         last = self._memo.last(key)
         if last is None or self._outages is None:
             raise error
-        self._outages.note(Outage.of(error, since=self._memo.unavailable_since, known=self._memo.read_at(key)))
+        self._note(key, error)
         return last[1]
+
+    def _note_if_old(self, key: Hashable, seconds: float) -> None:
+        """An answer that is old because nothing answers is told, too."""
+        last, error = self._memo.last(key), self._memo.unavailable
+        if error is not None and last is not None and last[0] >= seconds:
+            self._note(key, error)
+
+    def _note(self, key: Hashable, error: Unavailable) -> None:
+        if self._outages is not None:
+            self._outages.note(Outage.of(error, since=self._memo.unavailable_since, known=self._memo.read_at(key)))
 
 
 class LiveAnswers:

@@ -46,7 +46,7 @@
       const outages = $$("[data-outage]").filter((one) => Number(alive.dataset.alive) < Number(one.dataset.outage) || one.remove());
       banner.hidden = calm || outages.length > 0 || age <= Number(alive.dataset.limit);
       const why = alive.dataset.said || unread || "the console could not read anything newer.";
-      if (!banner.hidden) set($("span", banner), `What you see is ${span(age)} old: ${why}`);
+      if (!banner.hidden) set($("span", banner), `What you see is ${span(age)} old: ${why.replaceAll("`", "")}`);
     }
   }
   setInterval(tick, 1000);
