@@ -67,7 +67,7 @@ def test_prefect_that_is_unavailable_is_reported_and_what_is_known_stays(console
         console.keep("offline-prefect-jobs-new")
         console.open(f"/jobs/{dead.id}")
         console.reads("ValueError: what the ledger knows of it")
-        console.reads("Nothing of this page was read from there before")
+        console.reads("What stands here is what the ledger has of it")
         console.keep("offline-prefect-job-of-the-ledger")
         console.open(f"/jobs/{other.id}")
         console.page.get_by_role("heading", name="Prefect's API is unavailable").wait_for()
