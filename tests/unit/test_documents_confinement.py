@@ -41,7 +41,7 @@ def test_user_without_rights_leaves_the_network_and_still_makes_files(open_folde
             os.setgid(NOBODY)
             os.setuid(NOBODY)
             ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
-            left, place = confinement.leave_network(), confinement.Place.keeping(mine)
+            left, place = confinement.leave_network(), confinement.Enclosure.keeping(mine)
             kept = place is not None and place.enter()
             try:
                 (open_folder / "other").read_text()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -16,21 +15,25 @@ from redrive.blocks.core.errors import LedgerUnavailable, ParameterError
 from redrive.dashboards.console.access.guard import Fields, Form, Operator, one
 from redrive.dashboards.console.answers import done
 from redrive.dashboards.console.cause import GROUPS, Cause, causes_of
-from redrive.dashboards.console.parts import Parts, The
+from redrive.dashboards.console.pages.failures_seen import (
+    SINCE,
+    STATUSES,
+    Matrix,
+    begin_of,
+    cause_seen,
+    matrix_of,
+    totals_of,
+)
+from redrive.dashboards.console.parts import The
 from redrive.dashboards.console.shown import page, with_query
 from redrive.dashboards.console.values import number
 from redrive.deployments.dead_letters.bulk_runner import ask
-from redrive.deployments.dead_letters.ledger import DeadLetter, Filter, Group, Ledger, RowsPage
+from redrive.deployments.dead_letters.ledger import Filter, Ledger
 from redrive.deployments.dead_letters.ledger.bulk_acts import BulkAct, What
-from redrive.deployments.dead_letters.ledger.causes import Cell
-from redrive.deployments.dead_letters.ledger.quarters import quarter_of
 from redrive.deployments.dead_letters.ledger.rows import Status
-from redrive.deployments.queue_names import queues as queue_names
 
 router = APIRouter()
 
-#: Rows of one page.
-ROWS: Final = 50
 #: Seconds that what is read is shared by all who look.
 SHARED: Final = 3.0
 #: The same of bulk acts, and of the page of a cause with the jobs that they act on.
@@ -39,13 +42,6 @@ ACTS_SHARED: Final = 1.0
 COUNTED: Final = 10_000
 #: Seconds that a count of rows is shared.
 COUNT_SHARED: Final = 15.0
-#: The times that the failures and their matrix are narrowed to.
-SINCE: Final = {"1h": timedelta(hours=1), "24h": timedelta(hours=24)}
-#: Errors that the matrix has rows for.
-ERRORS: Final = 12
-#: The queues, and for each error its cell in each of them.
-Matrix = tuple[list[str], list[tuple[str, list[Cell | None]]]]
-STATUSES: Final[tuple[Status, ...]] = ("open", "redriven", "resolved", "discarded")
 
 
 @router.get("/failures")
@@ -66,12 +62,13 @@ def failures(
         get, acts = the.memo.get, the.ledger.bulk_acts
         return (
             get(("causes", asked), SHARED, lambda: causes_of(the, asked)),
-            get(("totals",), SHARED, lambda: _totals(the)),
-            get(("matrix",), SHARED, lambda: _matrix(the)),
+            get(("totals",), SHARED, lambda: totals_of(the)),
+            get(("matrix",), SHARED, lambda: matrix_of(the)),
             get(("bulk", "running"), ACTS_SHARED, lambda: acts.latest(limit=5, running=True)),
         )
 
     causes, totals, matrix, running = the.together(read)
+    fitting = the.memo.get(("fit", asked), SHARED, lambda: fitting_of(the.ledger, asked, causes))
     return page(
         request,
         "failures.html",
@@ -86,7 +83,7 @@ def failures(
             (name or "any time", with_query("/failures", {"status": status, **given, "since": name}), name == since)
             for name in ("", *SINCE)
         ],
-        fitting=fitting_of(the.ledger, asked, causes),
+        fitting=fitting,
         running=running,
     )
 
@@ -111,7 +108,7 @@ def cause(request: Request, the: The, fingerprint: str, status: str = "open", af
     wanted = _status(status)
     key = ("cause", fingerprint, wanted, after)
     found, rows, sample, acts = the.together(
-        lambda: the.memo.get(key, ACTS_SHARED, lambda: _cause(the, fingerprint, wanted, after))
+        lambda: the.memo.get(key, ACTS_SHARED, lambda: cause_seen(the, fingerprint, wanted, after))
     )
     here = f"/failures/{found.group.fingerprint}"
     return page(
@@ -127,18 +124,6 @@ def cause(request: Request, the: The, fingerprint: str, status: str = "open", af
         after=after,
         acts=acts,
     )
-
-
-def _cause(
-    the: Parts, fingerprint: str, status: Status | None, after: str
-) -> tuple[Cause, RowsPage[DeadLetter], DeadLetter | None, list[BulkAct]]:
-    """A cause, its jobs of that status, its newest one, and the latest bulk acts about it."""
-    whole = the.ledger.fingerprint(fingerprint)
-    rows = the.ledger.find(Filter(fingerprint=whole, status=status), limit=ROWS, cursor=after or None)
-    (found,) = causes_of(the, Filter(fingerprint=whole))
-    acts = [act for act in the.ledger.bulk_acts.latest(limit=20) if whole in _about(act)]
-    shown: RowsPage[DeadLetter] = RowsPage(rows=tuple(row.masked() for row in rows.rows), next=rows.next)
-    return found, shown, _sample(the, found.group), acts
 
 
 @router.post("/failures/bulk/{what}")
@@ -185,7 +170,7 @@ def _asked(form: Form) -> Filter:
     causes = tuple(form.get("cause", []))
     conditions = {name: one(form, name) or None for name in ("queue", "job", "text")}
     conditions["error_type"] = one(form, "error") or None
-    since = _begin(one(form, "since"))
+    since = begin_of(one(form, "since"))
     if ids:
         return Filter(ids=ids)
     if causes:
@@ -206,7 +191,7 @@ def _filter(status: str, *, queue: str, job: str, error: str, text: str, since: 
         job=job or None,
         error_type=error or None,
         text=text or None,
-        since=_begin(since),
+        since=begin_of(since),
     )
 
 
@@ -215,11 +200,6 @@ def fitting_of(ledger: Ledger, asked: Filter, causes: Sequence[Cause]) -> int | 
     if any(cause.group.partial for cause in causes) or (asked.needs_rows and len(causes) == GROUPS):
         return None
     return sum(cause.group.open for cause in causes) if len(causes) < GROUPS else ledger.count(asked)
-
-
-def _begin(since: str) -> datetime | None:
-    """Where a time of the matrix begins: with a quarter of an hour, which the ledger has sums of."""
-    return quarter_of(datetime.now(UTC) - SINCE[since]) if since in SINCE else None
 
 
 def _rate(text: str) -> float | None:
@@ -235,31 +215,3 @@ def _rate(text: str) -> float | None:
 
 def _what(text: str) -> What:
     return "redrive" if text == "redrive" else "discard"
-
-
-def _matrix(the: Parts) -> Matrix:
-    """The queues, and for each error with the most open rows its cell in each."""
-    cells = the.ledger.causes.matrix(since=[_begin(name) or datetime.now(UTC) for name in SINCE])
-    order = list(queue_names())
-    queues = sorted(
-        {cell.queue for cell in cells}, key=lambda name: (order.index(name) if name in order else len(order), name)
-    )
-    errors = list(dict.fromkeys(cell.error_type for cell in cells))[:ERRORS]
-    at = {(cell.error_type, cell.queue): cell for cell in cells}
-    return queues, [(error, [at.get((error, queue)) for queue in queues]) for error in errors]
-
-
-def _totals(the: Parts) -> dict[str, Any]:
-    found: dict[str, int] = dict.fromkeys(STATUSES, 0)
-    for total in the.ledger.totals():
-        found[total.status] += total.count
-    return found
-
-
-def _sample(the: Parts, group: Group) -> DeadLetter | None:
-    rows = the.ledger.find(Filter(fingerprint=group.fingerprint), limit=1).rows
-    return rows[0].masked() if rows else None
-
-
-def _about(act: BulkAct) -> tuple[str, ...]:
-    return act.filter.causes or ((act.filter.fingerprint,) if act.filter.fingerprint else ())
