@@ -14,6 +14,7 @@ from prefect.states import Failed, Scheduled
 
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect import runs
+from redrive.blocks.prefect.requests import fast
 from redrive.blocks.prefect.runs import Order, Wanted
 from redrive.blocks.prefect.states import COMPLETED, state
 from redrive.infra.backup.postgres_tools import libpq
@@ -79,7 +80,11 @@ def test_runs_that_leave_their_state_between_two_pages_hide_none(failed: list[UU
     assert sorted(found) == sorted(failed)
 
 
-def test_transition_happens_only_from_the_states_named(failed: list[UUID]) -> None:
+@pytest.mark.parametrize("server", ["redrive", "plain"])
+def test_transition_happens_only_from_the_states_named(
+    failed: list[UUID], server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast.ABSENCE, "until", 0.0 if server == "redrive" else float("inf"))
     one = failed[0]
 
     refused = runs.transition(one, state(COMPLETED), only_from=["CRASHED", "RUNNING"])
