@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
@@ -120,6 +120,9 @@ async def _not_yet(_: Request, __: Exception) -> Response:
 
 
 async def _not_there(request: Request, _: Exception) -> Response:
+    with suppress(NotSignedIn, Refused, RedriveError):
+        # No route, so nobody asked yet who it is: whoever is signed in keeps the side bar.
+        await guard(request)
     return failed(request, 404, "There is no such page.", "Not found")
 
 

@@ -40,6 +40,7 @@ def act(request: Request, the: The, act_id: UUID, after: str = "") -> Response:
         rows=rows.rows,
         more=with_query(f"/acts/{act_id}", {"after": rows.next}) if rows.next else None,
         after=after,
+        again=the.memo.get(("again", act_id), LATER_SHARED, lambda: _again(the, found)),
         later=the.memo.get(("later", act_id), LATER_SHARED, lambda: _later(the, found)),
     )
 
@@ -47,6 +48,11 @@ def act(request: Request, the: The, act_id: UUID, after: str = "") -> Response:
 def _rows(the: Parts, act_id: UUID, after: str) -> RowsPage[DeadLetter]:
     found = the.ledger.find(Filter(batch=act_id), limit=ROWS, cursor=after or None)
     return RowsPage(rows=tuple(row.masked() for row in found.rows), next=found.next)
+
+
+def _again(the: Parts, found: BulkAct) -> int:
+    """How many of what was redriven failed again."""
+    return the.ledger.count(Filter(batch=found.id, status="open")) if found.what == "redrive" else 0
 
 
 def _later(the: Parts, found: BulkAct) -> int:

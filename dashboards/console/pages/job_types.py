@@ -126,7 +126,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, tuple | list):
-        return ", ".join(map(_shown, value))
+        return ", ".join(map(_shown, value)) or "none"
     if isinstance(value, Exponential):
         value = value.model_dump()
     if isinstance(value, dict):
