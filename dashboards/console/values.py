@@ -86,8 +86,9 @@ def commands(text: str) -> Markup:
 
 
 def capital(text: str) -> str:
-    """A sentence from what begins in the middle of one, as the messages of errors do."""
-    return text[:1].upper() + text[1:]
+    """A sentence from what begins in the middle of one, as the messages of errors do; one that begins with a name stays as it is."""
+    first = text.partition(" ")[0].rstrip(",;")
+    return text[:1].upper() + text[1:] if first.replace("'", "").isalpha() else text
 
 
 def number(value: float | None) -> str:

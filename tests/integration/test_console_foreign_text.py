@@ -85,7 +85,7 @@ def test_nothing_a_job_says_hides_or_reorders_what_a_page_shows(job_stack: JobSt
             # The form of its parameters shows what it cannot keep, and sent as it is it changes nothing.
             sent = {"p.text": plain_text(text)}
             same = ada.post(f"/jobs/{job.id}/edit", data=sent, headers={**token, "HX-Request": "true"})
-            assert (same.status_code, "nothing was changed" in same.text) == (422, True)
+            assert (same.status_code, "Nothing was changed" in same.text) == (422, True)
         finally:
             ada.post("/queues/low/resume", headers=token)
 

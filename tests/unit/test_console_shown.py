@@ -8,7 +8,7 @@ import pytest
 
 from redrive.dashboards.console.live.alerts import Firing, by_name
 from redrive.dashboards.console.shown import environment
-from redrive.dashboards.console.values import ago, commands, compact, pace, percent, span
+from redrive.dashboards.console.values import ago, capital, commands, compact, pace, percent, span
 from tests.support.hostile import HOSTILE, steers
 
 
@@ -99,3 +99,11 @@ def test_alerts_of_one_name_stand_together_in_the_order_of_their_weight():
         ("a", ["c"]),
         ("b", []),
     ]
+
+
+def test_message_of_an_error_begins_as_a_sentence_does_unless_it_begins_with_a_name():
+    assert capital("nothing was changed: redrive it as it is") == "Nothing was changed: redrive it as it is"
+    assert capital("Prefect's API does not answer") == "Prefect's API does not answer"
+    assert capital("max_tries=0 cannot work") == "max_tries=0 cannot work"
+    assert capital("folder: a path is needed") == "folder: a path is needed"
+    assert capital("") == ""
