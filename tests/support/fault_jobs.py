@@ -43,13 +43,9 @@ POISON = JobType(
     policy=RetryPolicy(max_tries=1, timeout=None, retry_until=None, max_crashes=1),
 )
 HELD = JobType("fault-held", entrypoint="tests.support.fault_jobs.held", policy=PATIENT)
-
 LATE = JobType("fault-late", entrypoint="tests.support.fault_jobs.late", policy=PATIENT)
-
 QUICK = JobType("fault-quick", entrypoint="tests.support.fault_jobs.quick", policy=PATIENT)
-
 CUT_OFF = JobType("fault-cut-off", entrypoint="tests.support.fault_jobs.cut_off", policy=PATIENT)
-
 RETURNED = JobType("fault-returned", entrypoint="tests.support.fault_jobs.returned", policy=PATIENT)
 
 TRIES = JobType("fault-tries", entrypoint="tests.support.fault_jobs.tries", policy=SOON)
