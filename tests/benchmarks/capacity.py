@@ -75,7 +75,6 @@ def _bears(stack: JobStack, servers: int, *, prune: bool) -> Figures:
         services = start("services")
         os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{ports[0]}/api"
         forget_caches()
-        pause_queue("default", paused=True)
         workers = [
             start("worker", PREFECT_API_URL=f"http://127.0.0.1:{port}/api", REDRIVE_SLOTS=str(SLOTS // servers))
             for port in ports
