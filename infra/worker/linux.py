@@ -12,8 +12,8 @@ from pathlib import Path
 from redrive.blocks.core.errors import RedriveError
 from redrive.blocks.process.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, PR_SET_PDEATHSIG, prctl
 
-#: As `nice` has it: what it adds if nobody says, and the most.
-NICE, LEAST_PRIORITY = 10, 19
+#: As `nice` has it: what it is if nobody says, which leaves a job a third of what others get, and the most.
+NICE, LEAST_PRIORITY = 5, 19
 
 
 def require_linux() -> None:
