@@ -59,7 +59,7 @@ class SettingFields(BaseModel):
     mail_from: str = Field("Redrive <redrive@localhost>", description="Sender of mail jobs that name none.")
     slots: int = Field(4, ge=1, le=256, description="How many jobs the local worker runs at once.")
     job_nice: int = Field(
-        10,
+        5,
         ge=0,
         le=19,
         description="How much jobs of warm workers give way to the rest where processors are short (`nice`).",

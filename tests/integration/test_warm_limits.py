@@ -71,9 +71,9 @@ def test_jobs_give_way_to_the_worker_that_guards_them(bench: Bench) -> None:
     run_id, folder = bench.begin("stuck", {"timeout": 60}, how="sleep")
     job = bench.pid(folder, "stuck")
 
-    assert os.getpriority(os.PRIO_PROCESS, job) == max(10, os.getpriority(os.PRIO_PROCESS, bench.worker.pid))
+    assert os.getpriority(os.PRIO_PROCESS, job) == max(5, os.getpriority(os.PRIO_PROCESS, bench.worker.pid))
     groups = Path(f"/proc/{job}/autogroup")
-    assert not groups.exists() or groups.read_text().split()[-2:] == ["nice", "10"]
+    assert not groups.exists() or groups.read_text().split()[-2:] == ["nice", "5"]
 
     bench.prefect.cancel(run_id)
     bench.prefect.end_of(run_id)

@@ -8,7 +8,7 @@ from redrive.blocks.core.errors import RedriveError
 from redrive.infra.worker.linux import job_nice
 
 
-@pytest.mark.parametrize(("given", "wanted"), [(None, 10), ("", 10), ("0", 0), ("19", 19)])
+@pytest.mark.parametrize(("given", "wanted"), [(None, 5), ("", 5), ("0", 0), ("19", 19)])
 def test_environment_says_how_much(monkeypatch: pytest.MonkeyPatch, given: str | None, wanted: int) -> None:
     monkeypatch.delenv("REDRIVE_JOB_NICE", raising=False)
     if given is not None:
