@@ -27,6 +27,8 @@ from redrive.infra.backup.manifest import BackupError
 ASKS = ("require", "verify-ca", "verify-full")
 #: PostgreSQL's request to begin TLS: length and code, as in its protocol's SSLRequest.
 _REQUEST = struct.pack("!II", 8, 80877103)
+#: Of its AuthenticationSASL: the code, and the way to authenticate that is bound to a channel of TLS.
+_SASL, _BOUND = struct.pack("!I", 10), b"SCRAM-SHA-256-PLUS\0"
 #: Bytes that are passed on at once.
 _PIECE = 256 * 1024
 
@@ -91,7 +93,17 @@ class _Passing:
             writer.write(_refusal(f"{self._name}:{self._port} by TLS: {error}"))
             writer.close()
             return
-        await asyncio.gather(_pass(reader, far_writer), _pass(far_reader, writer))
+        await asyncio.gather(_pass(reader, far_writer), self._answer(far_reader, writer))
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """The server's first message without what only TLS can do, then all that follows."""
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head = await reader.readexactly(5)
+            body = await reader.readexactly(struct.unpack("!I", head[1:])[0] - 4)
+            # The program would refuse a server that offers channel binding on what it takes for a plain connection.
+            body = body.replace(_BOUND, b"") if head[:1] == b"R" and body[:4] == _SASL else body
+            writer.write(head[:1] + struct.pack("!I", 4 + len(body)) + body)
+        await _pass(reader, writer)
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
