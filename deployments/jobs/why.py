@@ -120,7 +120,9 @@ def _deployment(run: Run) -> Iterator[Obstacle]:
         )
     limit = found.get("global_concurrency_limit") or {}
     if (most := limit.get("limit")) is not None:
-        holders = _holders(Wanted(types=[RUNNING, PENDING], jobs=[run.job], deployed=False))
+        held = _holders(Wanted(types=[RUNNING, PENDING], jobs=[run.job], deployed=False))
+        # It may be claimed in this moment.
+        holders = [one for one in held if one.id != run.id]
         if len(holders) >= most:
             yield Obstacle(
                 kind="limit",

@@ -57,6 +57,7 @@ class Night:
     """What somebody finds who was woken: a job that runs, one that waits behind a pause, one between its tries, dead letters."""
 
     stack: JobStack
+    folder: Path
     running: UUID
     waiting: UUID
     retrying: UUID
@@ -89,7 +90,7 @@ def begun(stack: JobStack) -> Iterator[Night]:
         pause_queue(QUEUE, paused=True)
         waiting = enqueue("test-ok", {"folder": folder}, queue=QUEUE).id
         try:
-            yield Night(stack, running, waiting, retrying, dead)
+            yield Night(stack, Path(folder), running, waiting, retrying, dead)
         finally:
             for job in (waiting, retrying):
                 cancel_job(job)
