@@ -102,7 +102,7 @@ class EndNotes:
         for content in contents:
             note = _note(content)
             if note is not None and (note["id"], note["state_id"]) == (run_id, state_id):
-                return note if _has_its_result(note) else None
+                return note if _store_result(note) else None
         return None
 
     def forget(self, run_id: str) -> None:
@@ -144,8 +144,8 @@ def _note(content: bytes | None) -> dict[str, Any] | None:
     return note if isinstance(note, dict) and {"id", "state_id"} <= note.keys() else None
 
 
-def _has_its_result(note: dict[str, Any]) -> bool:
-    """Whether the result that a note holds is stored now."""
+def _store_result(note: dict[str, Any]) -> bool:
+    """Store the result that a note holds, if it holds one; False if that failed."""
     if result := note.pop(_RESULT, None):
         path = Path(result["path"])
         partial = path.with_name(f"{path.name}.partial")

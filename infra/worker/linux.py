@@ -16,8 +16,8 @@ from redrive.blocks.process.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_NAME, P
 NICE, LEAST_PRIORITY = 5, 19
 
 
-def require_linux() -> None:
-    """Raises `RedriveError` elsewhere, and where the environment asks for a priority that Linux does not have."""
+def check_platform() -> None:
+    """Raises `RedriveError` where this is not Linux, or the environment asks for a priority that Linux does not have."""
     if sys.platform != "linux":
         raise RedriveError("the warm worker needs Linux: use a pool of Prefect's type process here")
     job_nice()

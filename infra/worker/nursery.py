@@ -21,7 +21,7 @@ from redrive.blocks.core.heap import freeze_loaded
 from redrive.infra.worker import standby
 from redrive.infra.worker.child import template
 from redrive.infra.worker.child.code import Code
-from redrive.infra.worker.linux import end_with, require_linux, set_name, threads_of
+from redrive.infra.worker.linux import check_platform, end_with, set_name, threads_of
 from redrive.infra.worker.standby import NurseryFolder
 
 #: One that works and one that stands by.
@@ -94,7 +94,7 @@ class Nursery:
 
 def main(arguments: list[str]) -> NoReturn:
     """Load, then fork workers."""
-    require_linux()
+    check_platform()
     parser = argparse.ArgumentParser()
     parser.add_argument("--pool", required=True)
     parser.add_argument("--limit", type=int, required=True)

@@ -38,7 +38,7 @@ from redrive.infra.worker.execution import Execution
 from redrive.infra.worker.figures import Figures
 from redrive.infra.worker.identity import Identity
 from redrive.infra.worker.job_template import PoolSettings, WarmConfiguration, WarmVariables, base_job_template
-from redrive.infra.worker.linux import adopt_orphans, require_linux
+from redrive.infra.worker.linux import adopt_orphans, check_platform
 from redrive.infra.worker.reconciling import Reconciling
 from redrive.infra.worker.reporting import Reporting
 from redrive.infra.worker.run_api import RunApi
@@ -86,7 +86,7 @@ class WarmWorker(OwnWorker[WarmConfiguration, Any, WarmResult]):
         printer: Callable[..., None] = print,
     ) -> None:
         """Run until told to stop, then drain."""
-        require_linux()
+        check_platform()
         self._once = run_once
         try:
             await super().start(run_once=run_once, with_healthcheck=with_healthcheck, printer=printer)
