@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 
 from redrive.blocks.core.counted import counted
 from redrive.blocks.core.payloads import Payload
+from redrive.blocks.core.plain_text import markdown
 
 #: Key of the table in Prefect's UI.
 ARTIFACT = "documents-not-read"
@@ -49,13 +50,18 @@ def message(total: int, refusals: Sequence[Refusal]) -> str:
 def publish(refusals: Sequence[Refusal]) -> None:
     """Make the table, in Prefect's UI under Artifacts and on the run."""
     for first in range(0, len(refusals), ROWS):
-        rows = [{"file": one.name, "reason": one.reason, "path": one.source} for one in refusals[first : first + ROWS]]
+        rows = [_row(one) for one in refusals[first : first + ROWS]]
         key = ARTIFACT if not first else f"{ARTIFACT}-{first // ROWS + 1}"
         try:
             create_table_artifact(table=rows, key=key, description=f"not read: {counted(len(refusals), 'file')}")
         except Exception:  # noqa: BLE001  (what counts is the job's end, and its message has the reasons)
             get_run_logger().warning("the table of files that were not read could not be published", exc_info=True)
             return
+
+
+def _row(one: Refusal) -> dict[str, str]:
+    # Whoever may write to the folder chooses these names, and Prefect's UI shows the cells of a table as Markdown.
+    return {"file": markdown(one.name), "reason": markdown(one.reason), "path": markdown(one.source)}
 
 
 def _group(reason: str, files: list[str]) -> str:
