@@ -163,12 +163,13 @@ def test_address_that_cannot_be_asked_is_permanent_and_its_secrets_stay_hidden(u
     assert "hidden" not in str(refused.value) + without_secrets(url) + repr(refused.value.__cause__)
 
 
-def test_redirects_in_circles_are_permanent(tmp_path: Path):
+def test_redirects_in_circles_are_permanent_and_their_secrets_stay_hidden(tmp_path: Path):
     with (
         serving(lambda path, _headers: Reply(status=302, headers={"Location": f"{path}"})) as url,
-        pytest.raises(PermanentError, match="redirects in circles"),
+        pytest.raises(PermanentError, match="redirects in circles") as refused,
     ):
-        asked(f"{url}/a?token=hidden", tmp_path)
+        asked(f"{url.replace('://', '://me:hidden@')}/a?token=hidden", tmp_path)
+    assert "hidden" not in str(refused.value)
 
 
 def test_login_and_query_are_in_no_log_and_the_login_stays_with_its_host(

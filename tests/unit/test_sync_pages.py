@@ -57,6 +57,31 @@ def test_source_whose_pages_cannot_be_followed_is_never_half_read(content: str, 
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        '{"next": "/data?page=1&token=hidden", "rows": [{"id": 1}]}',
+        '{"next": "http://169.254.169.254/?token=hidden", "rows": [{"id": 1}]}',
+        '{"next_cursor": "abc", "rows": [{"id": 1}]}',
+        '{"rows": [',
+    ],
+    ids=["pages in circles", "a page that is not allowed", "a page that is not named", "cut off"],
+)
+def test_login_and_query_of_an_address_are_in_no_error_of_what_it_sent(content: str):
+    with answering(200, content.encode(), "application/json") as url, pytest.raises(PermanentError) as refused:
+        rows(f"{url.replace('://', '://me:hidden@')}?page=1&token=hidden")
+
+    assert "hidden" not in str(refused.value)
+
+
+def test_login_and_query_of_an_address_are_not_in_its_label():
+    with (
+        answering(200, b"id\n1\n", "text/csv") as url,
+        opened(f"{url.replace('://', '://me:hidden@')}?token=hidden") as source,
+    ):
+        assert source.label == url
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         ('{"total_count": 3, "rows": [{"id": 1}, {"id": 2}]}', "there are 3 rows (total_count), and sent 2"),
