@@ -68,6 +68,19 @@ def test_another_process_with_the_same_id_is_not_taken_for_it(tmp_path: Path, sl
     assert notes.pid("a-run") == 0
 
 
+@pytest.mark.parametrize("step", [3600, -3600], ids=["put forward", "put back"])
+def test_process_is_known_after_the_wall_clock_was_stepped(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    notes = ProcessNotes.of(tmp_path, "jobs")
+    notes.note("a-run", sleeper.pid)
+    # The moment of the boot goes along with the clock, and with it each time of a start that is told by the clock.
+    booted = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + step)
+
+    assert notes.pid("a-run") == sleeper.pid
+
+
 def test_process_of_another_host_is_not_judged_here(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     notes = ProcessNotes.of(tmp_path, "workers")
     notes.note("a-worker", sleeper.pid)

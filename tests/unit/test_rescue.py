@@ -75,6 +75,20 @@ def test_job_of_another_host_is_lost_when_its_worker_was_silent_for_the_lease(
     assert cause == (f"worker {WORKER} is silent for {LEASE:g} s" if is_lost else None)
 
 
+def test_job_whose_worker_lives_and_does_not_report_its_end_is_lost_after_the_lease(lost: Lost, tmp_path: Path) -> None:
+    note(tmp_path, alive=True)
+    run, now = a_run(), 0.0
+
+    while now < LEASE:
+        lost.sample([run], JobProcesses({}), Workers({WORKER: f"beat {now:g}"}, {"jobs": "warm"}), now=now)
+        assert lost.cause(run, JobProcesses({})) is None
+        now += EVERY
+    lost.sample([run], JobProcesses({}), Workers({WORKER: f"beat {now:g}"}, {"jobs": "warm"}), now=now)
+
+    cause = lost.cause(run, JobProcesses({}))
+    assert cause == f"its process is gone for {LEASE:g} s, and worker {WORKER} did not report how it ended"
+
+
 @pytest.mark.parametrize(
     ("given", "is_lost"),
     [
@@ -125,6 +139,16 @@ def test_an_outage_longer_than_the_lease_makes_nobody_lost(lost: Lost) -> None:
     # Back again: for as long as it was away nobody need have found back yet.
     for passed in range(0, int(outage), int(EVERY)):
         lost.sample([run], JobProcesses({}), Workers({WORKER: "10:00"}, {"jobs": "warm"}), now=EVERY + outage + passed)
+
+    assert lost.cause(run, JobProcesses({})) is None
+
+
+def test_time_in_which_the_api_did_not_answer_is_no_silence(lost: Lost) -> None:
+    run = a_run()
+    silent(lost, run, LEASE - EVERY)
+
+    lost.missed()
+    lost.sample([run], JobProcesses({}), Workers({WORKER: "10:00"}, {"jobs": "warm"}), now=LEASE + EVERY)
 
     assert lost.cause(run, JobProcesses({})) is None
 
