@@ -66,7 +66,8 @@ class FaultStack(JobStack):
         for run_id, pids in JobProcesses.snapshot(self.settings).pids.items():
             for pid in pids:
                 with suppress(psutil.Error):
-                    found.setdefault(run_id, []).append(psutil.Process(pid))
+                    process = psutil.Process(pid)
+                    found.setdefault(run_id, []).append(process)
         return {run_id: sorted(each, key=lambda one: one.create_time()) for run_id, each in found.items()}
 
     def postgres_processes(self) -> list[psutil.Process]:
