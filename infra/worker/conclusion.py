@@ -44,7 +44,7 @@ async def conclude(api: RunApi, attempt: WorkerAttempt, ending: ProcessEnd | Non
     if detail == "aborted" and kind != "CANCELLING":
         # It gave way to another attempt, say. Only a cancellation that it gave way to is ours to finish.
         return
-    if run["labels"].get(ATTEMPT) != attempt.claim and await api.latest_claim(run["id"]) != attempt.claim:
+    if await _is_anothers(api, attempt, run):
         attempt.log.warning("job %s is another attempt's by now: nothing is reported of this one", attempt.run_id)
         return
     if kind == "CANCELLING" or attempt.intent == "cancel":
@@ -64,6 +64,14 @@ async def conclude(api: RunApi, attempt: WorkerAttempt, ending: ProcessEnd | Non
     if not settled:
         # What its process asked for in its last moment was done just now: judged again on what it is.
         await conclude(api, attempt, ending, worker, hooks)
+
+
+async def _is_anothers(api: RunApi, attempt: WorkerAttempt, run: Json) -> bool:
+    """Whether another attempt has a run by now."""
+    if run["state_type"] == "PENDING":
+        # Its id names the attempt that it begins; whoever has that one may not have signed yet.
+        return bool(run["state"]["id"] != attempt.claim)
+    return run["labels"].get(ATTEMPT) != attempt.claim and await api.latest_claim(run["id"]) != attempt.claim
 
 
 async def _crash(
