@@ -143,6 +143,27 @@ def test_name_is_resolved_once_and_only_what_was_judged_is_connected_to(
         asked("http://rebinding.example.com/data", tmp_path)
 
 
+def test_name_that_leads_to_this_machine_too_is_refused_before_anything_is_connected(
+    nothing_private: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    connected: list[object] = []
+    plain = socket.getaddrinfo
+
+    def connect(address: object, *_more: object, **_options: object) -> socket.socket:
+        connected.append(address)
+        raise ConnectionRefusedError
+
+    def both(_host: str, port: int, *more: object, **options: object) -> Any:
+        found = [plain(one, port, *more, **options) for one in ("93.184.215.14", "127.0.0.1")]  # type: ignore[arg-type]
+        return [one for each in found for one in each]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with pytest.raises(HostRefused, match=r"leads to 127\.0\.0\.1"):
+        asked("http://mixed.example.com/data", tmp_path)
+    assert connected == []
+
+
 def test_connected_peer_is_judged_too(nothing_private: Callable[[str], None], monkeypatch: pytest.MonkeyPatch):
     """Whatever stands between the judged address and the socket: the peer is what counts."""
     with serving(lambda _path, _headers: Reply(b"id\n1\n")) as url:
