@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ import pytest
 from prefect.client.schemas.actions import ArtifactCreate
 
 from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect.run import Run
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.deployments.dead_letters.failure_report import FailureReport
 from redrive.infra.keeper import auditing, collecting
@@ -150,6 +151,29 @@ def test_record_nobody_foresaw_gets_its_row_and_hides_no_other(
 
     sweep(keeperless, odd, plain)
 
+    assert set(keeperless.rows()) == {odd, plain}
+
+
+def test_run_that_cannot_be_read_at_all_hides_no_other(keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = keeperless.deployment("jobs")
+    odd, plain = keeperless.run(deployment), keeperless.run(deployment)
+    for run in (odd, plain):
+        keeperless.set(run, "FAILED")
+    read = Run.of
+
+    def fault(raw: Mapping[str, Any], *, job: str) -> Run:
+        if raw["id"] == str(odd):
+            raise KeyError("nobody foresaw this")
+        return read(raw, job=job)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "of", fault)
+        Collector(keeperless.ledger).sweep()
+
+    assert set(keeperless.rows()) == {plain}
+    # Its turn comes with the next release, however late that is.
+    monkeypatch.setattr(auditing, "TAIL_GRACE", timedelta(0))
+    Auditor(keeperless.ledger).sweep()
     assert set(keeperless.rows()) == {odd, plain}
 
 
