@@ -93,6 +93,20 @@ def test_review_decides_about_the_rows_it_showed(keeperless: Keeperless, act: st
 
 
 @pytest.mark.parametrize("act", ["redrive", "discard"])
+def test_review_leaves_causes_that_had_no_room_in_its_table(keeperless: Keeperless, act: str) -> None:
+    shown = dead(keeperless, 2, "it broke")
+    ledger = keeperless.ledger
+    (cause,) = (group.fingerprint for group in ledger.groups(OPEN))
+    unseen = dead(keeperless, 1, "something else broke")
+
+    with disable_run_logger():
+        done = carry_out.fn(Decision(who="ada", act=act), (cause,), ledger.newest_open(), uuid4())
+
+    assert done == len(shown)
+    assert [row.run_id for row in ledger.find(OPEN).rows] == unseen
+
+
+@pytest.mark.parametrize("act", ["redrive", "discard"])
 def test_decision_that_was_carried_out_is_not_carried_out_twice(keeperless: Keeperless, act: str) -> None:
     dead(keeperless, 2)
     ledger, batch = keeperless.ledger, uuid4()

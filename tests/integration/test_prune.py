@@ -63,3 +63,25 @@ def test_run_that_is_retried_meanwhile_is_not_deleted(keeperless: Keeperless, mo
 
     assert deleted == 1
     assert there(retried, completed) == [True, False]
+
+
+def test_run_that_ended_once_more_meanwhile_is_not_deleted(
+    keeperless: Keeperless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = keeperless.run(keeperless.deployment("jobs"))
+    keeperless.set(run, "COMPLETED")
+    ended = keeperless.read(run).end_time
+    assert ended is not None
+    judged = pruning._settled
+
+    def slowly(ledger: pruning.Ledger, finished: list[Run]) -> list[UUID]:
+        found = judged(ledger, finished)
+        keeperless.set(run, "SCHEDULED")
+        keeperless.set(run, "COMPLETED")
+        return found
+
+    monkeypatch.setattr(pruning, "_settled", slowly)
+
+    pruning.prune_runs.fn(ended + timedelta(milliseconds=1))
+
+    assert there(run) == [True]
