@@ -9,6 +9,7 @@ would act on both.
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,17 +52,40 @@ def restore(settings: Settings, folder: Path, report: Report = lambda _: None, *
         for what, url in urls.items():
             _restore_beside(url, folder / f"{what}.dump")
             report(f"{what}: restored beside")
+        target = results_folder(settings)
+        beside = target.parent / f".{target.name}-restored"
+        if RESULTS in manifest.files:
+            target.mkdir(parents=True, exist_ok=True)
+            # Of a restore that was cut off.
+            shutil.rmtree(beside, ignore_errors=True)
+            unpack(folder / RESULTS, beside)
         kept = [kept for url in urls.values() if (kept := _swap(url))]
     except psycopg.Error as error:
         raise BackupError(f"PostgreSQL refuses: {' '.join(str(error).split())}") from None
     if RESULTS in manifest.files:
-        target = results_folder(settings)
-        target.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(folder / RESULTS) as tar:
-            tar.extractall(target.parent / f".{target.name}-restored", filter="data")
-        _take_over(target.parent / f".{target.name}-restored" / "results", target)
+        _take_over(beside / "results", target)
         report("results: restored")
     return kept
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Folders and files of a tar: `extractall` takes links and paths of elsewhere too, and its filter is not in every Python 3.11.
+
+    Raises:
+        BackupError: something in it would lie elsewhere, or is neither file nor folder.
+    """
+    with tarfile.open(archive) as tar:
+        for entry in tar:
+            place = into / entry.name
+            if ".." in place.parts or not place.is_relative_to(into) or not (entry.isdir() or entry.isfile()):
+                raise BackupError(f"{archive} holds {entry.name}, which no backup has: nothing of it was restored")
+            folder = place if entry.isdir() else place.parent
+            folder.mkdir(parents=True, exist_ok=True)
+            # None for a folder.
+            if content := tar.extractfile(entry):
+                with content, place.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+                place.chmod(entry.mode & 0o777)
 
 
 def _beside(url: str) -> str:
