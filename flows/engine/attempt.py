@@ -26,6 +26,7 @@ from redrive.blocks.prefect.run_labels import FIRST_FAILURE, FIRST_START, RETRIE
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.spent_tries import SpentTries
 from redrive.blocks.process.attempt_notes import announce_spent
+from redrive.blocks.process.spent_notes import SpentNotes
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.causes_of import causes_of
 from redrive.flows.engine.failed_tries import FailedTries
@@ -169,19 +170,24 @@ class Attempt:
     def spend(self, step: str, spent: int, *, own: bool = False) -> None:
         """So many tries of a step are spent; 0 when it is done. The worker hears of it, and the run's labels say so.
 
-        The worker writes them when the process dies; should both die, nobody is left who knows.
+        The worker writes them when the process dies. Should both die while the API is unavailable, a note on this machine is left.
         """
         announce_spent(step, spent, own=own)
         (self._own_here if own else self._spent_here)[step] = spent
         if not (self.can_leave and self.reports):
             return
         labels = self.spent.with_(self._spent_here, self._own_here).labels()
+        labels[RETRIES] = self.retries + len(self._retried)
         try:
             with reachable(ANNOUNCED):
                 self.require_current()
-                ask(requests.label(self.id, {**labels, RETRIES: self.retries + len(self._retried)}))
-        except (Exception, Abort):  # noqa: BLE001  (the worker knows too, and an attempt that lost its run hears of it at its end)
+                ask(requests.label(self.id, labels))
+        except Abort:
+            # It lost its run, which it hears of at its end.
             return
+        except Exception:  # noqa: BLE001  (the worker knows too)
+            if self.claim and (notes := SpentNotes.here()):
+                notes.note(str(self.id), self.claim, labels)
 
     @property
     def unwritten(self) -> dict[str, Any]:

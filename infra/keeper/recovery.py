@@ -17,9 +17,10 @@ from uuid import UUID
 from redrive.blocks.core.decision import Decision, GiveUp, after_crash, after_failure
 from redrive.blocks.core.errors import Conflict, PolicyError
 from redrive.blocks.core.retry import RetryPolicy
+from redrive.blocks.core.settings import Settings
 from redrive.blocks.prefect import runs
 from redrive.blocks.prefect.client import ask
-from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, REASON, TRACE
+from redrive.blocks.prefect.labels import ERROR, ERROR_MESSAGE, REASON, TRACE, count
 from redrive.blocks.prefect.request import Json
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
@@ -36,6 +37,7 @@ from redrive.blocks.prefect.run_state import forget_process, start_again
 from redrive.blocks.prefect.server_clock import SERVER_CLOCK
 from redrive.blocks.prefect.spent_tries import SpentTries
 from redrive.blocks.prefect.states import CANCELLED, CRASHED, DEAD_LETTER, FAILED, state
+from redrive.blocks.process.spent_notes import SpentNotes
 from redrive.blocks.retry_policy import effective_policy
 from redrive.deployments.catalog import catalog
 from redrive.deployments.dead_letters.ledger import Ledger
@@ -65,8 +67,9 @@ class Rescued:
 class Recovery:
     """Decides by a job's policy, and carries it out. Call it under the ledger's lock of the run, with the run as read inside."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._spent = SpentNotes.of(settings.home)
 
     def finish_cancellation(self, run: Run, cause: str) -> Rescued:
         """Of a run that was to be cancelled when its process went."""
@@ -96,8 +99,10 @@ class Recovery:
         crashed = run if run.state_type == CRASHED else self._set(run, state(CRASHED, message=f"rescued: {cause}"))
         rescues = run.labels.rescues + (0 if counted or isinstance(decision, GiveUp) else 1)
         labels: dict[str, Any] = {CRASHES: crashes, CRASH_COUNTED: str(crashed.state_id), RESCUES: rescues}
+        labels |= self._unheard(run)
         # Counted before anything else happens to it: a rescue that is cut off here must not count it again.
         ask(requests.label(run.id, labels))
+        self._spent.forget(str(run.id))
         return self._carry_out(crashed, decision, cause, message=decision.message, labels=labels)
 
     def give_up(self, run: Run) -> Rescued:
@@ -112,7 +117,7 @@ class Recovery:
         """A step outlived its timeout and its process was killed for it: a failed try, not a crash."""
         now = SERVER_CLOCK.now()
         step, policy = _of_timeout(run)
-        spent = SpentTries.of_run(run.labels)
+        spent = SpentTries.of({**SpentTries.of_run(run.labels).labels(), **self._unheard(run)})
         decision = after_failure(
             policy,
             error=TimeoutError(cause),
@@ -130,6 +135,16 @@ class Recovery:
             FIRST_FAILURE: (run.labels.first_failure or now).isoformat(),
         }
         return self._carry_out(run, decision, cause, message=f"{decision.message}: {cause}", labels=labels)
+
+    def _unheard(self, run: Run) -> dict[str, Any]:
+        """The labels of tries that its process noted, as it was killed, and its worker with it, while the API was unavailable."""
+        noted = self._spent.find(str(run.id), run.labels.attempt)
+        if noted is None:
+            return {}
+        known, unheard = SpentTries.of_run(run.labels), SpentTries.of(noted)
+        spent = known.with_({"": unheard.shared}, unheard.own)
+        retries = max(run.labels.retries, count(noted.get(RETRIES)))
+        return {} if spent == known else {**spent.labels(), RETRIES: retries}
 
     def _carry_out(self, run: Run, decision: Decision, cause: str, *, message: str, labels: dict[str, Any]) -> Rescued:
         again = not isinstance(decision, GiveUp)

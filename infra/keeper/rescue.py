@@ -44,7 +44,7 @@ class Rescuer:
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._recovery = Recovery(ledger)
+        self._recovery = Recovery(settings, ledger)
         self._lost = Lost(settings)
         self._ends = NotedEnds(settings)
         #: Rescues of a job that failed for a reason nobody foresaw.

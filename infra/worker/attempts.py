@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from redrive.blocks.process.notes import ProcessNotes
+from redrive.blocks.process.spent_notes import SpentNotes
 from redrive.blocks.process.worker_report import SlotReport
 from redrive.infra.worker.job_process import ChildGone
 from redrive.infra.worker.linux import children_of
@@ -39,6 +40,7 @@ class Attempts:
         self._held: set[str] = set()
         home = os.environ.get("REDRIVE_HOME")
         self._notes = ProcessNotes.of(Path(home), "jobs") if home else None
+        self._spent = SpentNotes.of(Path(home)) if home else None
         self._stops: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[WorkerAttempt]:
@@ -71,6 +73,11 @@ class Attempts:
             del self._by_run[attempt.run_id]
             if self._notes:
                 self._notes.forget(attempt.run_id)
+
+    def concluded(self, attempt: WorkerAttempt) -> None:
+        """What became of it is known, and with that what its process spent."""
+        if self._spent:
+            self._spent.forget(attempt.run_id)
 
     def stop(self, attempt: WorkerAttempt, intent: Intent) -> None:
         """Begin to stop one."""

@@ -82,6 +82,7 @@ class Execution:
             await deliver(
                 functools.partial(conclude, self.claims.api, attempt, ending, self.claims.me.name, hooks), self.log
             )
+            self.attempts.concluded(attempt)
         finally:
             self.attempts.let_go(due.id)
             self.attempts.end(attempt)

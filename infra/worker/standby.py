@@ -29,6 +29,7 @@ from redrive.blocks.prefect.requests import pools
 from redrive.blocks.prefect.worker_client import WorkerClient
 from redrive.blocks.process.end_notes import EndNotes
 from redrive.blocks.process.notes import ProcessNotes
+from redrive.blocks.process.spent_notes import SpentNotes
 from redrive.infra.worker.child.code import Code
 from redrive.infra.worker.children import Children, Prepared
 from redrive.infra.worker.deployments import Deployments
@@ -175,6 +176,7 @@ def _sign(place: NurseryFolder, name: str) -> None:
         notes.note(name)
         notes.forget_ended()
         EndNotes.of(Path(home)).forget_old()
+        SpentNotes.of(Path(home)).forget_old()
 
 
 def _report_line(text: str) -> None:

@@ -46,6 +46,30 @@ def test_tries_spent_before_the_process_died_with_its_worker_count(stack: FaultS
     assert [line.what for line in read_journal(folder)] == ["try"] * 4
 
 
+@pytest.mark.parametrize("with_its_worker", [False, True])
+def test_tries_spent_while_the_api_was_unavailable_count_when_the_process_died_then(
+    stack: FaultStack, *, with_its_worker: bool
+) -> None:
+    folder = stack.folder("spent-unheard")
+    (folder / "hold").touch()
+    job = enqueue("fault-spent", {"folder": str(folder)})
+    wait_until(lambda: read_journal(folder), PATIENCE, "its first try")
+
+    with stack.without("prefect"):
+        # Only its worker hears of the try that fails, and a note says so.
+        (folder / "hold").unlink()
+        wait_until(lambda: len(read_journal(folder)) == 2, PATIENCE, "its second try")
+        if with_its_worker:
+            stack.kill_worker_tree()
+        else:
+            kill(*stack.job_processes()[job.id])
+        (folder / "go").touch()
+
+    row = stack.dead_letter(job.id, timeout=PATIENCE)
+    assert (row.reason, row.tries) == ("tries", 3)
+    assert [line.what for line in read_journal(folder)] == ["try"] * 4
+
+
 def test_helper_of_a_job_whose_worker_was_killed_is_ended_after_the_lease(stack: FaultStack) -> None:
     folder, job, helper = left_with_its_helper(stack)
 

@@ -13,8 +13,10 @@ import pytest
 from redrive.blocks.core.errors import Conflict
 from redrive.blocks.core.settings import settings
 from redrive.blocks.prefect.client import ask
+from redrive.blocks.prefect.labels import RETRIES, TRIES
 from redrive.blocks.prefect.requests import runs as requests
 from redrive.blocks.prefect.run import Run
+from redrive.blocks.process.spent_notes import SpentNotes
 from redrive.infra.keeper.recovery import Recovery
 from redrive.infra.keeper.rescue import Rescuer
 from tests.support.keeperless import Keeperless
@@ -57,7 +59,7 @@ def test_what_a_run_became_meanwhile_stands(
     before = keeperless.read(run)
 
     with pytest.raises(Conflict):
-        rescue(Recovery(keeperless.ledger), as_read)
+        rescue(Recovery(settings(), keeperless.ledger), as_read)
 
     after = keeperless.read(run)
     assert (after.state_id, after.message) == (before.state_id, "somebody was quicker")
@@ -117,3 +119,20 @@ def test_rescued_run_carries_no_worker_and_no_process_for_the_next_start(
     assert now.state_name == after
     assert (now.labels.worker, now.labels.attempt, now.pid) == (None, None, None)
     assert [row.worker for row in keeperless.ledger.find().rows] == (["a-dead-worker"] if after == "DeadLetter" else [])
+
+
+@pytest.mark.parametrize(("noted_by", "tries"), [("its-claim", 2), ("the-one-before", 1)])
+def test_tries_that_a_killed_process_could_only_note_count(keeperless: Keeperless, noted_by: str, tries: int) -> None:
+    run = keeperless.run(keeperless.deployment("ops", flow="dead-letter-review"))
+    keeperless.label(run, redrive__attempt="its-claim", redrive__tries=1, redrive__retries=1)
+    notes = SpentNotes.of(settings().home)
+    notes.note(str(run), noted_by, {TRIES: 2, RETRIES: 2})
+    keeperless.set(run, "CRASHED")
+    rescuer = Rescuer(settings(), keeperless.ledger)
+
+    wait_until(lambda: rescuer.sweep(now=time.monotonic()), 20, "the rescue")
+
+    now = keeperless.read(run)
+    assert now.state_name == "AwaitingRetry"
+    assert (now.labels.tries, now.labels.retries, now.labels.crashes) == (tries, tries, 1)
+    assert notes.find(str(run), noted_by) is None

@@ -25,6 +25,7 @@ from redrive.blocks.core.errors import PermanentError, Snooze
 from redrive.blocks.core.retry import RetryPolicy
 from redrive.deployments.job_type import JobType
 from redrive.flows.engine.job import current_job, job, step
+from tests.chaos.journal import read_journal
 
 #: More deaths than any fault causes: these jobs must complete.
 HARDY = 50
@@ -210,7 +211,7 @@ def _end_with(outcome: str) -> None:
 @step(TRIES.policy)
 def fail_then_die(folder: str) -> None:
     note(folder, "try")
-    if len((Path(folder) / "journal").read_text().splitlines()) % 2 == 0:
+    if len(read_journal(Path(folder))) % 2 == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     raise ConnectionError("the other side hung up")
 
@@ -224,8 +225,8 @@ def tries(folder: str) -> None:
 @step(TRIES.policy)
 def fail_then_wait(folder: str) -> None:
     note(folder, "try")
-    # The second one runs until the test has killed it.
-    while len((Path(folder) / "journal").read_text().splitlines()) == 2 and not (Path(folder) / "go").exists():
+    # The second one runs until the test has killed it; whichever it holds, until it lets go.
+    while Path(folder, "hold").exists() or (len(read_journal(Path(folder))) == 2 and not Path(folder, "go").exists()):
         time.sleep(0.1)
     raise ConnectionError("the other side hung up")
 
