@@ -9,9 +9,11 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+import pytest
 from psycopg.conninfo import make_conninfo
 
 from redrive.blocks.core.settings import settings
+from redrive.blocks.prefect import client as prefect_api
 from redrive.deployments.dead_letters.ledger import Ledger
 from redrive.deployments.dead_letters.review_questions import withdraw_unanswered
 from redrive.deployments.enqueue import enqueue, wait_for
@@ -21,8 +23,8 @@ from redrive.infra.keeper.postponed import Postponed
 from redrive.infra.keeper.rescue import Rescuer
 from redrive.infra.keeper.resolving import Resolver
 from redrive.infra.keeper.stranded import Stranded
+from tests.support.counting_proxy import CountingProxy, counting
 from tests.support.job_stack import JobStack
-from tests.support.prefect_client import api
 
 PATIENCE = 120
 SEEN = 1_200
@@ -73,21 +75,34 @@ def looks(ledger: Ledger) -> dict[str, Callable[[], Any]]:
     }
 
 
-def calls_of(look: Callable[[], Any]) -> int:
-    made: list[Any] = []
-    hooks = api()._client.event_hooks
-    before = list(hooks["request"])
-    api()._client.event_hooks = {**hooks, "request": [*before, made.append]}
-    try:
-        look()
-    finally:
-        api()._client.event_hooks = {**hooks, "request": before}
-    return len(made)
+@pytest.fixture
+def proxy(job_stack: JobStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingProxy]:
+    """Between this process and the stack's API."""
+    del job_stack
+    target = settings().api_url
+    with counting(target.removesuffix("/api")) as between:
+        monkeypatch.setenv("PREFECT_API_URL", f"{between.url}/api")
+        _connect_anew()
+        yield between
+        monkeypatch.setenv("PREFECT_API_URL", target)
+        _connect_anew()
 
 
-def test_calls_of_a_sweep_do_not_grow_with_what_was_seen(job_stack: JobStack, tmp_path: Path) -> None:
+def _connect_anew() -> None:
+    settings.cache_clear()
+    prefect_api.connect_anew()
+
+
+def test_calls_of_a_sweep_do_not_grow_with_what_was_seen(
+    job_stack: JobStack, proxy: CountingProxy, tmp_path: Path
+) -> None:
     job = enqueue("test-permanent", {"folder": str(job_stack.folder("cost"))})
     wait_for(job.id, timeout=PATIENCE)
+
+    def calls_of(look: Callable[[], Any]) -> int:
+        before = proxy.calls
+        look()
+        return proxy.calls - before
 
     def after_all_is_seen(name: str) -> tuple[int, dict[str, int]]:
         """How many rows there are then, and the calls of another round of looks."""
@@ -106,5 +121,6 @@ def test_calls_of_a_sweep_do_not_grow_with_what_was_seen(job_stack: JobStack, tm
         many, calls_with_many = after_all_is_seen("many")
 
     assert many == few + SEEN
+    assert all(calls_with_few.values()), "each sweep asks something"
     assert calls_with_many == calls_with_few
     print(calls_with_many)
