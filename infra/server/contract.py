@@ -22,7 +22,7 @@ from prefect.server.models import events, flow_runs, logs
 from prefect.server.orchestration import core_policy, global_policy, instrumentation_policies
 from prefect.server.orchestration.rules import FlowOrchestrationContext
 from prefect.server.schemas import core, states
-from prefect.server.services import task_run_recorder
+from prefect.server.services import cancellation_cleanup, perpetual_services, task_run_recorder
 
 _SOURCES: dict[str, Callable[[], Any]] = {
     "the policies for runs": lambda: [
@@ -63,6 +63,11 @@ _SOURCES: dict[str, Callable[[], Any]] = {
         events_storage._write_postgres_events,  # noqa: SLF001  (what it watches)
         logs.create_logs,
     ],
+    "the end of a cancelled run's tasks": lambda: [
+        cancellation_cleanup.cancel_child_task_runs,
+        cancellation_cleanup.monitor_cancelled_flow_runs,
+        perpetual_services,
+    ],
     "the creation of runs": lambda: [
         flow_runs.create_flow_run,
         deployments_api.create_flow_run_from_deployment,
@@ -77,6 +82,7 @@ KNOWN = {
     "the events of runs": "1bcbf3c3eaa8c078",
     "the recorder of task runs": "a45e97a365d0eaec",
     "what is stored of events and logs": "337e4cf59b0cdb93",
+    "the end of a cancelled run's tasks": "a17d788c685845a0",
     "the creation of runs": "18d7280a1e5e7b1a",
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 import orjson
-from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
+from prefect.settings import PREFECT_SERVER_API_AUTH_STRING, temporary_settings
 from sqlalchemy.exc import SQLAlchemyError
 
 from redrive.blocks.core.heap import freeze_loaded
@@ -32,7 +32,7 @@ from redrive.blocks.prefect.requests.fast import (
     VERSION,
     VERSION_OF_CALLS,
 )
-from redrive.infra.server import begin, change, create, find, finish, forget, one_run, snapshot
+from redrive.infra.server import begin, change, create, find, finish, forget, one_run, prepared, snapshot
 from redrive.infra.server.database import Database
 from redrive.infra.server.indexes import make_indexes
 
@@ -79,7 +79,7 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, self._indexed(send))
+            await self._live(scope, receive, send)
             return
         path = scope["path"] if scope["type"] == "http" else ""
         if path not in self._calls and path != f"/api{VERSION}":
@@ -94,17 +94,22 @@ class Front:
         else:
             await self._call(path, receive, send)
 
-    def _indexed(self, send: Send) -> Send:
-        """As `send`, and our indexes are made once the application has started: its migrations are done then."""
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """From start to stop. Once the application has started its migrations are done, and our indexes are made."""
+        is_ours = await self._is_on()
+        spared = await prepared.settings_for(self._database) if is_ours else {}
 
         async def sending(message: dict[str, Any]) -> None:
             if message["type"] == "lifespan.startup.complete":
                 freeze_loaded()
             await send(message)
-            if message["type"] == "lifespan.startup.complete" and await self._is_on():
+            if message["type"] == "lifespan.startup.complete" and is_ours:
+                if not spared:
+                    await prepared.note(self._database)
                 self._indexing = asyncio.create_task(self._index())
 
-        return sending
+        with temporary_settings(spared):
+            await self._app(scope, receive, sending)
 
     async def _index(self) -> None:
         try:

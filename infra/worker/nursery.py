@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from redrive.blocks.core.heap import freeze_loaded
+from redrive.blocks.core.heap import freeze_loaded, loading
 from redrive.infra.worker import standby
 from redrive.infra.worker.child import template
 from redrive.infra.worker.child.code import Code
@@ -101,7 +101,8 @@ def main(arguments: list[str]) -> NoReturn:
     parser.add_argument("--folder", type=Path, required=True)
     place = NurseryFolder(**vars(parser.parse_args(arguments)))
     since = time.time_ns()
-    template.preload(template.needed())
+    with loading():
+        template.preload(template.needed())
     code = Code.loaded(since)
     if threads_of(os.getpid()) > 1:
         raise SystemExit("something that the worker loads starts threads, so no worker can be forked")

@@ -39,7 +39,7 @@ _ENDED = """
     now() - interval '1 hour' - random() * interval '29 days' AS ended, interval '2 seconds' AS ran
 """
 _WAITING = """
-    'SCHEDULED'::state_type AS state_type, 'Late' AS state_name, now() AS state_timestamp, 0 AS run_count,
+    'SCHEDULED'::state_type AS state_type, 'Scheduled' AS state_name, now() AS state_timestamp, 0 AS run_count,
     now() - random() * interval '1 hour' AS due, now() - random() * interval '1 hour' AS due_next,
     NULL::timestamptz AS began, NULL::timestamptz AS ended, interval '0' AS ran
 """

@@ -23,6 +23,7 @@ from redrive.infra.local.marks import end_leftovers, leftovers
 from redrive.infra.local.status import status
 from tests.support.file_roots import FILE_ROOTS
 from tests.support.http_source import PRIVATE_HOSTS
+from tests.support.stack_template import copy_template
 from tests.support.waiting import wait_until
 
 #: Seconds a command of the stack may take on a busy machine.
@@ -35,8 +36,9 @@ INTERRUPTIBLE = ("env", "--default-signal=INT")
 class LocalStack:
     """One local stack, driven by its command line as a person would."""
 
-    def __init__(self, home: Path, project: Path | None = None, **settings: object) -> None:
+    def __init__(self, home: Path, project: Path | None = None, *, template: bool = True, **settings: object) -> None:
         self.home = home
+        self._template = template
         self.project = project or home.parent
         ports = free_ports("prefect_port", "console_port", "metrics_port", "smtp_port")
         given = {"home": home, "file_roots": FILE_ROOTS, "private_hosts": PRIVATE_HOSTS, **ports, **settings}
@@ -48,7 +50,9 @@ class LocalStack:
         return Settings.load(self.env)
 
     def start(self) -> str:
-        """`redrive up`; what it printed."""
+        """`redrive up`, the first time with databases that were made before; what it printed."""
+        if self._template:
+            copy_template(self.settings, self.env)
         return self.command("up").stdout
 
     def stop(self) -> None:
@@ -115,7 +119,8 @@ ODD = """5 % "q"; it's """
 def running_stack() -> Iterator[LocalStack]:
     """One stack for the whole session."""
     folder = Path(tempfile.mkdtemp(prefix="a b"))
-    stack = LocalStack(folder / ODD / ".redrive")
+    # Once in each run, a start that makes all.
+    stack = LocalStack(folder / ODD / ".redrive", template=False)
     stack.project.mkdir()
     try:
         stack.start()

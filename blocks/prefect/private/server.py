@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
 import pendulum
+import sqlalchemy as sa
+from docket import CurrentDocket, Depends, Docket, Perpetual
 from prefect._internal.schemas._registry import non_fetching_registry
 from prefect._internal.uuid7 import uuid7
+from prefect.server.database import PrefectDBInterface, provide_database_interface
 from prefect.server.events.schemas.events import ReceivedEvent
 from prefect.server.events.services import event_persister
 from prefect.server.models import logs
-from prefect.server.services import task_run_recorder
+from prefect.server.schemas.states import StateType
+from prefect.server.services import cancellation_cleanup, perpetual_services, task_run_recorder
+from prefect.settings import get_current_settings
 from prefect.utilities.schema_tools import validation
 
 #: Events of task runs that `finish` wrote into the tables and Prefect's recorder need not write again.
@@ -85,6 +90,40 @@ def handle_events_cheaply() -> None:
         return datetime.__sub__(self, other) if type(other) is datetime else subtract(self, other)
 
     pendulum.DateTime.__sub__ = subtract_plainly  # type: ignore[method-assign]  # as above
+
+
+def end_tasks_of_cancelled_runs() -> None:
+    """Have Prefect's service for that look at those that have any; before the server starts.
+
+    Its own looks, every twenty seconds, at each run that was cancelled within a day, one by one: so many cancelled jobs, a few of which
+    had begun, cost a core for that day.
+    """
+    theirs = cancellation_cleanup.monitor_cancelled_flow_runs
+    for service in perpetual_services._PERPETUAL_SERVICES:
+        if service.function is theirs:
+            service.function = monitor_cancelled_flow_runs
+
+
+_OFTEN = Perpetual(
+    automatic=True, every=timedelta(seconds=get_current_settings().server.services.cancellation_cleanup.loop_seconds)
+)
+
+
+async def monitor_cancelled_flow_runs(
+    docket: Docket = CurrentDocket(),  # noqa: B008  (how a service of docket gets what it needs)
+    db: PrefectDBInterface = Depends(provide_database_interface),  # noqa: B008  (as above)
+    perpetual: Perpetual = _OFTEN,  # noqa: ARG001  (as above)
+) -> None:
+    """As `cancellation_cleanup.monitor_cancelled_flow_runs`, of which it must have the name, for runs with a task that has not ended."""
+    run, task = db.FlowRun, db.TaskRun
+    goes_on = sa.exists().where(
+        task.flow_run_id == run.id, task.state_type.in_(cancellation_cleanup.NON_TERMINAL_STATES)
+    )
+    cancelled = sa.and_(run.state_type == StateType.CANCELLED, run.end_time >= sa.func.now() - timedelta(days=1))
+    async with db.session_context() as session:
+        found = (await session.execute(sa.select(run.id).where(cancelled, goes_on))).scalars().all()
+    for run_id in found:
+        await docket.add(cancellation_cleanup.cancel_child_task_runs, key=f"cancel-child-task-runs:{run_id}")(run_id)
 
 
 def store_by(replace: Callable[[Callable[..., Any], Callable[..., Any]], tuple[Any, Any]]) -> None:

@@ -60,8 +60,10 @@ class PrefectServer(Component):
 
 #: Given ones of the environment win.
 _TUNING = {
-    # To wait for a slot is what jobs in a queue do. Marking each after 15 s costs a change of state, most when there is most to do.
-    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "300",
+    # To wait for a slot is what jobs in a queue do. To mark each as Late is a change of state by Prefect's own rules, twice what all the
+    # rest of a job costs the server, and most when most waits: 400 jobs every five seconds, a core's work until all are marked. How long
+    # jobs wait is a metric, and an alert.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
     # Task runs and events are written in batches, a task run a second late at most; as it comes, each of a task's three states is
     # a transaction of its own.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
