@@ -97,18 +97,18 @@ class Front:
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """From start to stop. Once the application has started its migrations are done, and our indexes are made."""
         is_ours = await self._is_on()
-        spared = await prepared.settings_for(self._database) if is_ours else {}
+        has_all = is_ours and await prepared.has_all(self._database)
 
         async def sending(message: dict[str, Any]) -> None:
             if message["type"] == "lifespan.startup.complete":
                 freeze_loaded()
             await send(message)
             if message["type"] == "lifespan.startup.complete" and is_ours:
-                if not spared:
+                if not has_all:
                     await prepared.note(self._database)
                 self._indexing = asyncio.create_task(self._index())
 
-        with temporary_settings(spared):
+        with temporary_settings(prepared.settings_for(has_all=has_all) if is_ours else {}):
             await self._app(scope, receive, sending)
 
     async def _index(self) -> None:

@@ -40,22 +40,23 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated = now()
 _UNAVAILABLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
-async def settings_for(database: Database) -> dict[Any, Any]:
-    """Prefect's settings with which a start does only what this database lacks; none if that is not known."""
+async def has_all(database: Database) -> bool:
+    """Whether this release has done all there is to do in this database."""
     try:
         async with database.connection() as connection:
             noted, revisions = await connection.fetchrow(_WHEN_ALL_WAS_DONE, KEY)
     except _UNAVAILABLE:
         # A new database has no tables, and one that is away is met again by whoever needs it.
-        return {}
-    if noted is None or orjson.loads(noted) != {"release": release(), "revisions": revisions}:
-        return {}
-    return {
-        PREFECT_API_DATABASE_MIGRATE_ON_START: False,
-        PREFECT_API_BLOCKS_REGISTER_ON_START: False,
-        # It would load and compare them all the same, and then register nothing.
-        PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION: False,
-    }
+        return False
+    return noted is not None and orjson.loads(noted) == {"release": release(), "revisions": revisions}
+
+
+def settings_for(*, has_all: bool) -> dict[Any, Any]:
+    """Prefect's settings with which a start does what its database lacks, and that without asking Prefect's own note of it."""
+    own: dict[Any, Any] = {PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION: False}
+    if not has_all:
+        return own
+    return own | {PREFECT_API_DATABASE_MIGRATE_ON_START: False, PREFECT_API_BLOCKS_REGISTER_ON_START: False}
 
 
 async def note(database: Database) -> None:
