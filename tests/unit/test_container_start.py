@@ -102,7 +102,7 @@ def test_several_servers_share_what_prefect_knows_by_these_names(monkeypatch: py
     assert server.docket.url == "redis://r:6379/0"
     assert server.database.migrate_on_start is False
     assert server.services.db_vacuum.enabled == {"events", "flow_runs"}
-    assert server.services.late_runs.after_seconds.total_seconds() == 300
+    assert server.services.late_runs.enabled is False
     assert server.services.task_run_recorder.batch_size == 50
     assert str(server.database.connection_url.get_secret_value()).endswith("/redrive_prefect")
 
