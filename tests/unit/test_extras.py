@@ -68,7 +68,7 @@ def imported() -> dict[str, str]:
 def test_every_package_that_is_imported_is_declared() -> None:
     brought, homes = packages("all"), packages_distributions()
     #: Prefect's own, of the version that is pinned; and what only writes the dashboards' files.
-    others = {"asyncpg", "pendulum", "starlette", "grafana_foundation_sdk", "asgi_lifespan"} | WITH_THE_CLIENT
+    others = {"asyncpg", "docket", "pendulum", "starlette", "grafana_foundation_sdk", "asgi_lifespan"} | WITH_THE_CLIENT
     missing = {
         name: file
         for name, file in imported().items()
