@@ -22,13 +22,14 @@ from prefect.settings import (
     PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION,
 )
 
-from redrive import blocks
 from redrive.infra.server.database import Database
 
 log = logging.getLogger("prefect.server.redrive")
 
 #: In Prefect's own table of what a server keeps, which a reset of the database empties with all others.
 KEY: Final = "redrive.prepared"
+#: Where Prefect finds ours.
+BLOCKS: Final = Path(__file__).resolve().parents[2] / "blocks"
 _WHEN_ALL_WAS_DONE: Final = """
 SELECT (SELECT value FROM configuration WHERE key = $1), array(SELECT version_num FROM alembic_version ORDER BY 1)
 """
@@ -75,6 +76,6 @@ def release() -> str:
     found = hashlib.sha256(version("prefect").encode())
     for collection in sorted(entry_points(group="prefect.collections"), key=lambda one: one.name):
         found.update(f"{collection.name} {collection.value} {collection.dist and collection.dist.version}\n".encode())
-    for file in sorted(Path(blocks.__file__).parent.glob("*.py")):
+    for file in sorted(BLOCKS.glob("*.py")):
         found.update(file.read_bytes())
     return found.hexdigest()
