@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.support.file_roots import FILE_ROOTS
@@ -34,7 +35,14 @@ pytest_plugins = [
 
 
 def pytest_configure() -> None:
-    """Jobs called as plain functions in a test's own process may read what tests make, as those of a test's stack may."""
+    """Jobs called as plain functions in a test's own process may read what tests make, as those of a test's stack may.
+
+    Hypothesis gives an example 0.2 s, and fails where drawing them is slow: on a busy machine that says nothing of the code.
+    """
+    hypothesis.settings.register_profile(
+        "redrive", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("redrive")
     os.environ["REDRIVE_FILE_ROOTS"] = FILE_ROOTS
     os.environ["REDRIVE_PRIVATE_HOSTS"] = PRIVATE_HOSTS
 
