@@ -9,18 +9,15 @@ Danger: the server's `finish` is a compare-and-set on one Running state. So a no
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from redrive.blocks.process.end_slate import SUFFIX, EndSlate, FoundSlate
+from redrive.blocks.process.run_notes import RunNotes, remove_old
 
 #: Of a note: the result that is yet to be stored.
 _RESULT = "result"
-#: Notes whose host went down before anybody could use them; they are small.
-KEPT = 1000
 
 
 class OwnEnds:
@@ -49,12 +46,7 @@ class OwnEnds:
         content = json.dumps(request if result is None else {**request, _RESULT: result}).encode()
         if self._slate is not None and self._slate.write(content):
             return
-        partial = self._folder / f"{run_id}.partial"
-        with suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            partial.write_bytes(content)
-            # In one step: half a note says nothing.
-            partial.rename(self._folder / run_id)
+        if EndNotes(self._folder).write(run_id, content):
             self._long = run_id
 
     def forget(self) -> None:
@@ -71,26 +63,15 @@ class OwnEnds:
             self._slate.remove()
 
 
-@dataclass(frozen=True)
-class EndNotes:
+class EndNotes(RunNotes):
     """The notes of all processes of a stack on this machine, by run id."""
 
-    folder: Path
-
-    @classmethod
-    def of(cls, home: Path) -> EndNotes:
-        return cls(home / "run" / "ends")
-
-    @classmethod
-    def here(cls) -> EndNotes | None:
-        """Those of this process's stack; None outside of one."""
-        home = os.environ.get("REDRIVE_HOME")
-        return cls.of(Path(home)) if home else None
+    KIND = "ends"
 
     def run_ids(self) -> set[str]:
         """The runs whose end is noted."""
         found = {str(note["id"]) for one in FoundSlate.all(self.folder) if (note := _note(one.note))}
-        return found | {path.name for path in self._files()}
+        return found | {path.name for path in self.files()}
 
     def find(self, run_id: str, state_id: str) -> dict[str, Any] | None:
         """What the process that ran a run in that Running state asked of the server, if it asked and may not have been answered."""
@@ -113,11 +94,6 @@ class EndNotes:
             if (note is None and one.is_left) or (note is not None and note["id"] == run_id):
                 one.wipe()
 
-    def remove(self, run_id: str) -> None:
-        """Remove the file of a note."""
-        with suppress(OSError):
-            (self.folder / run_id).unlink(missing_ok=True)
-
     def forget_old(self) -> None:
         """Throw away what ended processes left that had nothing to note, and notes older than the newest `KEPT`."""
         with suppress(FileNotFoundError):  # somebody else throws them away, too
@@ -128,12 +104,12 @@ class EndNotes:
         for one in left:
             if one.note is None:
                 one.wipe()
-        notes = [*self._files(), *(one.path for one in left if one.note is not None)]
-        for old in sorted(notes, key=lambda note: note.stat().st_mtime, reverse=True)[KEPT:]:
-            old.unlink(missing_ok=True)
+        notes = [*self.files(), *(one.path for one in left if one.note is not None)]
+        remove_old(notes)
 
-    def _files(self) -> list[Path]:
-        return [path for path in self.folder.glob("*") if path.suffix not in {SUFFIX, ".partial"}]
+    def files(self) -> list[Path]:
+        """Those that are no slate."""
+        return [path for path in super().files() if path.suffix != SUFFIX]
 
 
 def _note(content: bytes | None) -> dict[str, Any] | None:

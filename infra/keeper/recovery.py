@@ -102,7 +102,7 @@ class Recovery:
         labels |= self._unheard(run)
         # Counted before anything else happens to it: a rescue that is cut off here must not count it again.
         ask(requests.label(run.id, labels))
-        self._spent.forget(str(run.id))
+        self._spent.remove(str(run.id))
         return self._carry_out(crashed, decision, cause, message=decision.message, labels=labels)
 
     def give_up(self, run: Run) -> Rescued:

@@ -77,7 +77,7 @@ class Attempts:
     def concluded(self, attempt: WorkerAttempt) -> None:
         """What became of it is known, and with that what its process spent."""
         if self._spent:
-            self._spent.forget(attempt.run_id)
+            self._spent.remove(attempt.run_id)
 
     def stop(self, attempt: WorkerAttempt, intent: Intent) -> None:
         """Begin to stop one."""

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from redrive.blocks.process.end_notes import KEPT, EndNotes, OwnEnds
+from redrive.blocks.process.end_notes import EndNotes, OwnEnds
 from redrive.blocks.process.end_slate import LONGEST, SUFFIX
+from redrive.blocks.process.run_notes import KEPT
 
 RUN, RUNNING, LATER = "run-1", "state-1", "state-2"
 NOTE: dict[str, Any] = {"id": RUN, "state_id": RUNNING}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from redrive.blocks.process import spent_notes
+from redrive.blocks.process import run_notes
 from redrive.blocks.process.spent_notes import SpentNotes
 
 TRIES = {"redrive.tries": 2}
@@ -36,8 +36,8 @@ def test_later_note_replaces_the_one_before(notes: SpentNotes) -> None:
 def test_note_that_is_known_is_gone(notes: SpentNotes) -> None:
     notes.note("a-run", "its-claim", TRIES)
 
-    notes.forget("a-run")
-    notes.forget("never-noted")
+    notes.remove("a-run")
+    notes.remove("never-noted")
 
     assert notes.find("a-run", "its-claim") is None
 
@@ -59,7 +59,7 @@ def test_disk_that_takes_nothing_costs_the_note_alone(tmp_path: Path) -> None:
 
 
 def test_oldest_notes_are_thrown_away(notes: SpentNotes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spent_notes, "KEPT", 2)
+    monkeypatch.setattr(run_notes, "KEPT", 2)
     notes.forget_old()
     for number in range(3):
         notes.note(f"run-{number}", "its-claim", TRIES)
